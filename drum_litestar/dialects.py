@@ -1,0 +1,30 @@
+"""DRUM's JSON dialect F (contract, 3.3): the one every dict answer and every error is written in.
+
+Compact, keys sorted at every level, non-ASCII escaped, one newline at the end. NaN and infinities are written as
+``null`` (contract, section 8, Q-10), because bare ``NaN`` is not JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def framework_json(value: Any) -> bytes:
+    """``value`` (what ``json`` can write) as dialect F bytes."""
+    try:
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), sort_keys=True, separators=(",", ":"))
+    return text.encode("ascii") + b"\n"

@@ -1,0 +1,160 @@
+"""Every exception that crosses a room's door, in one tree.
+
+::
+
+    DrumLitestarError
+    ├── StartupError                 the server cannot start; has an exit code
+    │   ├── UsageError               bad command line                        exit 2
+    │   ├── SettingsError            a parameter that cannot be used         exit 2
+    │   ├── MissingExtraError        an optional dependency is not there     exit 1
+    │   └── ModelLoadError           the model folder cannot be served       exit 1 (3: typeSchema)
+    └── RequestError                 one request ends with a status
+        ├── BadRequestError          400
+        ├── UnsupportedRouteError    404  a route that this model does not offer
+        ├── BodyTimeoutError         408  the client stopped sending
+        ├── BodyTooLargeError        413
+        ├── UnprocessableError       422  DRUM's answer to missing or unusable data
+        ├── MissingExtraRequestError 501  the route needs an extra that is not installed
+        ├── ModelNotReadyError       503  no model worker is ready (yet, or any more)
+        ├── QueueFullError           503  admission refused the call at the door
+        ├── QueueTimeoutError        503  no slot came free in time
+        ├── WorkerDiedError          503  the worker died with the call in its hands
+        └── DeadlineExceededError    504
+
+Statuses are plain ints. A ``RequestError`` knows its own JSON body, so that middleware and controllers
+answer the same error with the same bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class DrumLitestarError(Exception):
+    """Root of the tree."""
+
+
+class StartupError(DrumLitestarError):
+    """The server cannot start. The message is one operator-readable line (or DRUM's own text)."""
+
+    exit_code = 1
+
+
+class UsageError(StartupError):
+    """The command line cannot be understood."""
+
+    exit_code = 2
+
+
+class SettingsError(StartupError):
+    """A parameter has a value that cannot be used, and no fallback is allowed for it."""
+
+    exit_code = 2
+
+
+class MissingExtraError(StartupError):
+    """A feature needs an optional dependency; the message names the pip command."""
+
+    def __init__(self, feature: str, extra: str, package: str | None = None) -> None:
+        """``feature`` needs ``package`` (default: the extra's name), found in ``drum-litestar[extra]``."""
+        self.extra = extra
+        super().__init__(
+            f"{feature} needs the package '{package or extra}', which is not installed. "
+            f"Install it with: pip install 'drum-litestar[{extra}]'"
+        )
+
+
+class ModelLoadError(StartupError):
+    """The model folder cannot be served.
+
+    ``str(error)`` is what DRUM's error server shows after ``ERROR: `` (contract, 5.1). ``detail`` is a traceback
+    for the log. ``exit_code`` is 1, or 3 for an invalid ``typeSchema`` combination (contract, section 8, Q-3).
+    """
+
+    def __init__(self, message: str, *, exit_code: int = 1, detail: str = "") -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.detail = detail
+
+
+class RequestError(DrumLitestarError):
+    """A request that ends with ``status`` and a JSON body.
+
+    ``headers`` are added to the answer. ``prefix`` is DRUM's ``ERROR: `` where its clients expect it.
+    """
+
+    status = 500
+    prefix = ""
+
+    def __init__(self, message: str, *, headers: tuple[tuple[str, str], ...] = (), **fields: Any) -> None:
+        super().__init__(message)
+        self.headers = headers
+        self.fields = fields
+
+    def body(self) -> dict[str, Any]:
+        """The JSON object to send: ``message`` first, then the error's own fields."""
+        return {"message": f"{self.prefix}{self}", **self.fields}
+
+
+class BadRequestError(RequestError):
+    status = 400
+
+
+class UnsupportedRouteError(RequestError):
+    status = 404
+    prefix = "ERROR: "
+
+
+class BodyTimeoutError(RequestError):
+    status = 408
+
+
+class BodyTooLargeError(RequestError):
+    status = 413
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Request body too large. Maximum size: {limit} bytes")
+
+
+class UnprocessableError(RequestError):
+    status = 422
+    prefix = "ERROR: "
+
+
+class MissingExtraRequestError(RequestError):
+    status = 501
+
+
+class ModelNotReadyError(RequestError):
+    status = 503
+
+
+class QueueFullError(RequestError):
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Service temporarily unavailable due to high load", headers=(("Retry-After", "5"),), retry_after=5
+        )
+
+
+class QueueTimeoutError(RequestError):
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Service temporarily unavailable due to high load", headers=(("Retry-After", "10"),), retry_after=10
+        )
+
+
+class WorkerDiedError(RequestError):
+    status = 503
+
+
+class DeadlineExceededError(RequestError):
+    """``timeout`` is the request's whole allowance in seconds; printed without a needless fraction."""
+
+    status = 504
+
+    def __init__(self, timeout: float, request_id: str | None = None) -> None:
+        super().__init__(f"Request timeout after {timeout:g}s", request_id=request_id)

@@ -1,0 +1,164 @@
+"""What a predictor takes and gives: bytes in, bytes out, nothing of the model in between.
+
+Every type here is a ``msgspec.Struct`` that crosses a process boundary as msgpack, except :class:`StreamReply`,
+whose chunks are pulled one by one in the process that owns the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
+
+import msgspec
+
+CallKind = Literal[
+    "predict", "predict_stream", "transform", "unstructured", "chat", "models", "liveness", "readiness"
+]
+"""One per family of routes that needs the model. Probe kinds are sent only when ``ModelCard.probes_model``."""
+
+
+class Payload(msgspec.Struct, frozen=True, array_like=True):
+    """A raw request body, or one file part of a multipart body. Never parsed in the HTTP process.
+
+    Exactly one of ``data`` and ``path`` is set: large payloads travel as the path of a spool file that the HTTP
+    process created and removes when the request ends.
+    """
+
+    data: bytes | None = None
+    path: str | None = None
+    size: int = 0
+    """Length in bytes."""
+    filename: str | None = None
+    """The part's file name; None for a raw body (contract, 3.5: the name decides a part's format)."""
+    mimetype: str | None = None
+    """The request's media type without parameters, as sent (case kept); None when absent, or for a file part."""
+    charset: str | None = None
+    """The ``charset`` parameter of the request's Content-Type, as sent; None when absent, or for a file part."""
+
+    def read(self) -> bytes:
+        """The whole content in memory."""
+        if self.data is not None:
+            return self.data
+        return Path(self.path or "").read_bytes()
+
+    def open(self) -> BinaryIO:
+        """A seekable binary stream over the content; the caller closes it."""
+        if self.path is not None:
+            return Path(self.path).open("rb")
+        import io
+
+        return io.BytesIO(self.data or b"")
+
+
+class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to the model."""
+
+    kind: CallKind
+    request_id: str = ""
+    body: Payload | None = None
+    """Raw body: chat, unstructured, or X sent as the body of a structured route."""
+    x: Payload | None = None
+    """The data of a structured call, from the file part ``X`` or from the raw body."""
+    y: Payload | None = None
+    """File part ``y`` (transform only)."""
+    colnames: Payload | None = None
+    """File part ``X.colnames``."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Request headers in order, names as HTTP/1.1 delivers them (any case), for hooks that receive them."""
+    query: tuple[tuple[str, str], ...] = ()
+    """Decoded query parameters in order, repeats kept."""
+    trace: dict[str, str] = {}
+    """Trace context carrier (W3C headers)."""
+
+
+class Reply(msgspec.Struct, kw_only=True):
+    """A complete answer."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str | None = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class StreamHead(msgspec.Struct, kw_only=True):
+    """What goes before the chunks of a streamed answer."""
+
+    status: int = 200
+    content_type: str = "text/event-stream; charset=utf-8"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class StreamReply:
+    """A streamed answer in the model's process.
+
+    ``chunks`` yields bytes to send as they come. The predictor has already pulled what it needs to decide the
+    status, so an error before the first chunk was a plain :class:`Reply`; errors after it are the iterator's to put
+    into words (contract, section 8, Q-16). ``close()`` stops the producer: its ``finally`` blocks run.
+    """
+
+    def __init__(self, head: StreamHead, chunks: Iterator[bytes]) -> None:
+        self.head = head
+        self.chunks = chunks
+
+    def close(self) -> None:
+        close = getattr(self.chunks, "close", None)
+        if close is not None:
+            close()
+
+
+class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
+    """What the HTTP process must know of a loaded model: static, sent once by the worker when it is ready."""
+
+    target_type: str
+    """``regression``, ``binary``, ``multiclass``, ``multilabel``, ``anomaly``, ``textgeneration``, ``unstructured``,
+    ``transform``, ``geopoint``, ``vectordatabase`` or ``agenticworkflow``."""
+    info: dict[str, Any] = {}
+    """The fields of ``/info/`` but ``drumServer`` and ``drumVersion``."""
+    payload_formats: dict[str, str | None] = {"csv": None, "mtx": None}
+    """``supported_payload_formats`` of ``/capabilities/``."""
+    mimetypes: tuple[str, ...] = ("text/csv", "text/plain", "text/mtx")
+    """Content types that a raw structured body may have (contract, 3.5); a missing one is CSV."""
+    any_format: bool = False
+    """The model reads its input itself (``read_input_data``): the format check is off."""
+    hooks: tuple[str, ...] = ()
+    """Hooks found in ``custom.py``."""
+    chat: bool = False
+    models: bool = False
+    """``/models`` is offered (text generation)."""
+    unstructured: bool = False
+    """The model answers ``/predictUnstructured/``."""
+    probes_model: bool = False
+    """Health routes must ask the predictor (NIM, vLLM, Triton)."""
+    direct_access: str | None = None
+    """Base URL of the OpenAI-compatible server behind ``/directAccess/``; None when there is none."""
+    batchable: bool = False
+    """The predictor offers :meth:`BatchPredictor.handle_batch` for structured CSV predictions."""
+    concurrency: int = 1
+    """Calls that may run at once in one worker when the operator has not said."""
+    description: str = ""
+    """One log line: which predictor runs and why."""
+    warnings: tuple[str, ...] = ()
+    """To be logged once by the HTTP process."""
+
+
+class Predictor(Protocol):
+    """A loaded model behind bytes. Synchronous; called from several threads when the operator asks for that."""
+
+    def load(self) -> ModelCard:
+        """Load everything. Raises :class:`drum_litestar.errors.ModelLoadError` (anything else is wrapped in one)."""
+
+    def handle(self, call: ModelCall) -> Reply | StreamReply:
+        """Answer one call. Errors of the model and of the client's data are replies, not exceptions."""
+
+    def close(self) -> None:
+        """Release what ``load`` took. Called once, also after a failed ``load``."""
+
+
+@runtime_checkable
+class BatchPredictor(Protocol):
+    """A predictor that can answer several structured CSV calls with one call of the model."""
+
+    def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
+        """One reply for each call, byte-identical to :meth:`Predictor.handle` on each; None where merging could
+        change what the model sees, or where the merged call failed: the caller then runs them singly."""
