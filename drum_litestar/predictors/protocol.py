@@ -7,6 +7,7 @@ whose chunks are pulled one by one in the process that owns the model.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from enum import Enum
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
 
@@ -16,6 +17,22 @@ CallKind = Literal[
     "predict", "predict_stream", "transform", "unstructured", "chat", "models", "liveness", "readiness"
 ]
 """One per family of routes that needs the model. Probe kinds are sent only when ``ModelCard.probes_model``."""
+
+
+class TargetType(Enum):
+    """What the model predicts. Values are the words of ``--target-type``; ``str()`` shows in client-visible texts."""
+
+    BINARY = "binary"
+    REGRESSION = "regression"
+    ANOMALY = "anomaly"
+    UNSTRUCTURED = "unstructured"
+    MULTICLASS = "multiclass"
+    TRANSFORM = "transform"
+    TEXT_GENERATION = "textgeneration"
+    GEO_POINT = "geopoint"
+    VECTOR_DATABASE = "vectordatabase"
+    AGENTIC_WORKFLOW = "agenticworkflow"
+    MULTILABEL = "multilabel"
 
 
 class Payload(msgspec.Struct, frozen=True, array_like=True):
@@ -110,9 +127,7 @@ class StreamReply:
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """What the HTTP process must know of a loaded model: static, sent once by the worker when it is ready."""
 
-    target_type: str
-    """``regression``, ``binary``, ``multiclass``, ``multilabel``, ``anomaly``, ``textgeneration``, ``unstructured``,
-    ``transform``, ``geopoint``, ``vectordatabase`` or ``agenticworkflow``."""
+    target_type: TargetType
     info: dict[str, Any] = {}
     """The fields of ``/info/`` but ``drumServer`` and ``drumVersion``."""
     payload_formats: dict[str, str | None] = {"csv": None, "mtx": None}

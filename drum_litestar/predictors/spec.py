@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from drum_litestar.predictors.protocol import Predictor
+from drum_litestar.predictors.protocol import Predictor, TargetType
 
 
 class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,7 +15,7 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     kind: Literal["native", "drum"] = "native"
     code_dir: str
     """Real path of the model folder."""
-    target_type: str | None = None
+    target_type: TargetType | None = None
     """From ``--target-type``/``TARGET_TYPE``; None leaves it to ``model-metadata.yaml``."""
     positive_class_label: str | None = None
     negative_class_label: str | None = None
