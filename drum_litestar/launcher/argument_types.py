@@ -1,0 +1,95 @@
+"""How the text of an option is read and refused, with DRUM's error texts (contract, 1.2)."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from drum_litestar.settings.address import parse_address
+
+TWO_LABELS = "Multiclass classification requires at least 2 labels."
+BOTH_LABEL_SOURCES = (
+    "\nError - for multiclass classification, either the class labels or a class labels file should be provided, "
+    "but not both.\nSee --help option for more information"
+)
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """An argument type with DRUM's text; argparse's own differs between Python versions."""
+
+    def check(text: str) -> str:
+        if text not in words:
+            choices = ", ".join(map(repr, words))
+            raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {choices})")
+        return text
+
+    return check
+
+
+def directory(text: str) -> str:
+    """A directory, as its real path."""
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"The path {text} is not a directory!")
+    return str(Path(text).resolve())
+
+
+def existing_file(text: str) -> str:
+    """A file, as it was written."""
+    if not Path(text).is_file():
+        raise argparse.ArgumentTypeError(f"The file {text} does not exist!")
+    return text
+
+
+def labels_file(text: str) -> list[str]:
+    """Labels of a file, one a line, in order: empty lines are dropped, nothing is trimmed (contract, 1.5)."""
+    try:
+        labels = [line for line in Path(text).read_text(encoding="utf-8").split("\n") if line]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise argparse.ArgumentTypeError(f"cannot read the class labels file '{text}': {reason}") from error
+    if len(labels) < 2:
+        raise argparse.ArgumentTypeError(TWO_LABELS)
+    return labels
+
+
+def positive_number(text: str) -> int:
+    """A whole number above 0."""
+    try:
+        number = int(text)
+    except ValueError as error:
+        # DRUM's text, which shows the name of a function of its own.
+        raise argparse.ArgumentTypeError(f"invalid type_callback value: {text!r}") from error
+    if number <= 0:
+        raise argparse.ArgumentTypeError("must be > 0")
+    return number
+
+
+def listen_address(text: str) -> str:
+    """``host[:port]``, checked but kept as it was written."""
+    try:
+        parse_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
+class StoreLabels(argparse.Action):
+    """Stores class labels from either source; having both is an error that names the first one given."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        labels = list(values or ())
+        if len(labels) < 2:
+            raise argparse.ArgumentError(self, TWO_LABELS)
+        first = getattr(namespace, "labels_option", None)
+        if first not in (None, self.option_strings[0]):
+            parser.error(f"argument {first}: {BOTH_LABEL_SOURCES}")
+        namespace.labels_option = self.option_strings[0]
+        setattr(namespace, self.dest, labels)

@@ -1,0 +1,136 @@
+"""Everything that starting a server needs to know, as one frozen value made from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import msgspec
+
+from drum_litestar.errors import SettingsError, StartupError
+from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.predictors.spec import PredictorSpec
+from drum_litestar.settings import runtime_params_file
+from drum_litestar.settings.notices import Notice, warning
+from drum_litestar.settings.resolve import Resolution, parameter, resolve
+from drum_litestar.settings.server import ServerSettings
+
+
+class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``drum-litestar server`` is about to do."""
+
+    settings: ServerSettings
+    spec: PredictorSpec
+    """``kind`` is a first guess ("native" for "auto"): ``predictor`` says what the operator asked for."""
+    predictor: Literal["auto", "native", "drum"] = "auto"
+    with_error_server: bool = False
+    show_perf: bool = False
+    verbose: bool = False
+    show_stacktrace: bool = False
+    logging_level: str = "warning"
+    """DRUM's word: all, debug, info, warn, warning, error, critical, fatal."""
+    lazy_loading_file: str | None = None
+    otel_disabled: bool = False
+    """Runtime parameter ``OTEL_SDK_DISABLED`` has a truthy payload (contract, 5.6)."""
+    notices: tuple[Notice, ...] = ()
+    """To be logged once, as soon as logging is set up."""
+
+
+def resolve_settings(args: argparse.Namespace, environ: MutableMapping[str, str]) -> Resolution:
+    """Settings for the parsed options that ``server`` and ``settings`` share.
+
+    The runtime parameters' file is loaded into ``environ`` first, because it may set what the server reads.
+    """
+    if args.runtime_params_file is not None:
+        if args.code_dir is None:
+            raise StartupError("--runtime-params-file needs --code-dir, whose model-metadata.yaml defines the names")
+        runtime_params_file.load(args.runtime_params_file, args.code_dir, environ)
+    cli = {
+        "ADDRESS": args.address,
+        "CUSTOM_MODEL_WORKERS": args.max_workers,
+        "DRUM_EXECUTOR": args.executor,
+        "DRUM_PREDICTOR": args.predictor,
+    }
+    # An option whose value came from its environment variable has that variable as its source.
+    from_environment = {"ADDRESS": "--address", "CUSTOM_MODEL_WORKERS": "--max-workers"}
+    return resolve(
+        {
+            name: str(value)
+            for name, value in cli.items()
+            if value is not None and from_environment.get(name) not in args.from_environment
+        },
+        environ,
+    )
+
+
+def make_plan(args: argparse.Namespace, environ: MutableMapping[str, str], argv: tuple[str, ...]) -> LaunchPlan:
+    """The plan for parsed and checked options.
+
+    ``environ`` gets the runtime parameters' file and ``ADDRESS`` (contract, 1.1, step 3); ``argv`` is the command
+    line that user code will see as ``sys.argv``. Raises StartupError.
+    """
+    resolution = resolve_settings(args, environ)
+    settings, notices = resolution.settings, [_start_line(), *resolution.notices]
+    environ["ADDRESS"] = args.address
+    llm_id = _parameter("LLM_ID", environ, notices)
+    spec = PredictorSpec(
+        kind="drum" if settings.model.predictor == "drum" else "native",
+        code_dir=args.code_dir,
+        target_type=TargetType(args.target_type) if args.target_type else None,
+        positive_class_label=args.positive_class_label,
+        negative_class_label=args.negative_class_label,
+        class_labels=tuple(labels) if (labels := args.class_labels or args.class_labels_file) else None,
+        target_name=environ.get("TARGET_NAME") or None,
+        language=args.language,
+        deployment_config=args.deployment_config,
+        user_secrets_mount_path=args.user_secrets_mount_path,
+        user_secrets_prefix=args.user_secrets_prefix,
+        single_output_is=settings.model.single_output_is,
+        client_errors_4xx=settings.model.client_errors_4xx,
+        moderations_optional=settings.model.moderations_optional,
+        show_stacktrace=args.show_stacktrace,
+        llm_id=None if llm_id is None else str(llm_id),
+        monitor=args.monitor,
+        monitor_embedded=args.monitor_embedded,
+        deployment_id=args.deployment_id,
+        model_id=args.model_id,
+        monitor_settings=args.monitor_settings,
+        webserver=args.webserver,
+        api_token=args.api_token,
+        allow_dr_api_access=args.allow_dr_api_access,
+        gpu_predictor=args.gpu_predictor,
+        sidecar=args.sidecar,
+        triton_host=args.triton_host,
+        triton_http_port=args.triton_http_port,
+        triton_grpc_port=args.triton_grpc_port,
+        argv=argv,
+    )
+    return LaunchPlan(
+        settings=settings,
+        spec=spec,
+        predictor=settings.model.predictor,
+        with_error_server=args.with_error_server,
+        show_perf=args.show_perf,
+        verbose=args.verbose,
+        show_stacktrace=args.show_stacktrace,
+        logging_level=args.logging_level,
+        lazy_loading_file=args.lazy_loading_file,
+        # Any truthy payload, DRUM's way: the JSON string "false" too.
+        otel_disabled=bool(_parameter("OTEL_SDK_DISABLED", environ, notices)),
+        notices=tuple(notices),
+    )
+
+
+def _parameter(name: str, environ: MutableMapping[str, str], notices: list[Notice]) -> Any:
+    """A parameter that DRUM reads too: one that cannot be read is as good as absent, with a warning."""
+    try:
+        return parameter(name, environ)
+    except SettingsError as error:
+        notices.append(warning(f"{error}; it is ignored"))
+        return None
+
+
+def _start_line() -> Notice:
+    return Notice(logging.INFO, ">>> Start drum in the server mode", "drum")

@@ -1,0 +1,76 @@
+"""``drum-litestar server``: serve a model folder."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from drum_litestar.launcher.arguments import add_server_arguments
+from drum_litestar.launcher.checks import check_arguments
+from drum_litestar.launcher.environment import FLAGS, TEXTS, environment_tokens
+from drum_litestar.launcher.help import HelpFormatter
+from drum_litestar.launcher.plan import LaunchPlan, make_plan
+
+DESCRIPTION = """\
+Serve a model folder over DRUM's HTTP API: POST /predict/, /predictUnstructured/, /transform/, /chat/completions, ...
+The port opens at once; the routes answer 503 until the model is loaded.
+"""
+
+EPILOG = """\
+examples:
+  serve a regression model and ask it for predictions
+    %(prog)s -cd ./model --address 127.0.0.1:8080 --target-type regression
+    curl -F X=@data.csv http://127.0.0.1:8080/predict/
+
+  a binary model, four worker processes
+    %(prog)s -cd ./model --address 0.0.0.0:8080 --target-type binary \\
+        --positive-class-label yes --negative-class-label no --max-workers 4
+
+  everything from the environment, as in a container
+    CODE_DIR=/opt/model ADDRESS=0.0.0.0:8080 TARGET_TYPE=regression %(prog)s
+
+An option on the command line beats its environment variable. Timeouts, limits, TLS and the rest are settings that only
+have variables, given plainly or as runtime parameters (MLOPS_RUNTIME_PARAM_<NAME>):
+  drum-litestar settings --describe      lists them all, with their values and where those come from
+"""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add ``server`` to the sub-commands."""
+    parser = subparsers.add_parser("server", **_parser_options())
+    add_server_arguments(parser)
+    parser.set_defaults(parser=parser)
+
+
+def expand(prog: str, argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """Tokens that environment variables add to ``argv`` (what follows the sub-command)."""
+    parser = argparse.ArgumentParser(prog=prog, **_parser_options())
+    add_server_arguments(parser, required=False)
+    options = [option for option, _ in (*TEXTS, *FLAGS)]
+    return environment_tokens(parser, argv, environ, options)
+
+
+def plan(args: argparse.Namespace) -> LaunchPlan:
+    """Check the options against each other and resolve the settings. Raises StartupError or SystemExit."""
+    check_arguments(args)
+    return make_plan(args, args.environ, args.argv)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until stopped; returns the exit code."""
+    launch = plan(args)
+    if launch.verbose:
+        print("Detected REST server mode - this is an advanced option", flush=True)
+    from drum_litestar.launcher import bootstrap
+
+    return bootstrap.serve(launch)
+
+
+def _parser_options() -> dict[str, Any]:
+    return {
+        "usage": "%(prog)s -cd CODE_DIR --address HOST[:PORT] [options]",
+        "description": DESCRIPTION,
+        "epilog": EPILOG,
+        "formatter_class": HelpFormatter,
+    }

@@ -1,0 +1,110 @@
+"""What stands between the network and the application: clients, TLS, the log, the event loop."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from drum_litestar.settings.options import Option
+
+
+class RateLimitSettings(msgspec.Struct, frozen=True):
+    """Token bucket per client."""
+
+    enabled: Annotated[bool, Option("DRUM_RATE_LIMIT_ENABLED", "limit requests per client; 429 beyond")] = False
+    per_minute: Annotated[float, Option("DRUM_RATE_LIMIT_RPM", "requests a minute", low=1)] = 60.0
+    burst: Annotated[int, Option("DRUM_RATE_LIMIT_BURST", "requests at once", low=1)] = 10
+    key_header: Annotated[
+        str | None,
+        Option("DRUM_RATE_LIMIT_KEY_HEADER", "header that names the client", default="the peer's address"),
+    ] = None
+    store: Annotated[
+        str | None,
+        Option("DRUM_RATE_LIMIT_STORE", "redis:// URL of a store that replicas share", secret=True, default="memory"),
+    ] = None
+
+
+class CorsSettings(msgspec.Struct, frozen=True):
+    """Cross-origin requests of browsers. Credentials are allowed for named origins only."""
+
+    enabled: Annotated[bool, Option("DRUM_CORS_ENABLED", "answer CORS preflights and add its headers")] = False
+    origins: Annotated[tuple[str, ...], Option("DRUM_CORS_ORIGINS", "allowed origins")] = ("*",)
+
+
+class TlsSettings(msgspec.Struct, frozen=True):
+    """HTTPS. TLS 1.2 is the oldest version in any case."""
+
+    certfile: Annotated[str | None, Option("DRUM_SSL_CERTFILE", "certificate chain (PEM)", file=True)] = None
+    keyfile: Annotated[str | None, Option("DRUM_SSL_KEYFILE", "private key (PEM)", file=True)] = None
+    keyfile_password: Annotated[
+        str | None, Option("DRUM_SSL_KEYFILE_PASSWORD", "password of the private key", secret=True)
+    ] = None
+    version: Annotated[
+        Literal["1.2", "1.3"],
+        Option(
+            "DRUM_SSL_VERSION",
+            "oldest TLS version",
+            synonyms=(
+                ("tlsv1.2", "1.2"),
+                ("tls1.2", "1.2"),
+                ("tlsv1_2", "1.2"),
+                ("tlsv1.3", "1.3"),
+                ("tls1.3", "1.3"),
+                ("tlsv1_3", "1.3"),
+            ),
+        ),
+    ] = "1.2"
+    cert_reqs: Annotated[
+        Literal["none", "optional", "required"],
+        Option(
+            "DRUM_SSL_CERT_REQS",
+            "client certificates",
+            synonyms=(
+                ("0", "none"),
+                ("1", "optional"),
+                ("2", "required"),
+                ("cert_none", "none"),
+                ("cert_optional", "optional"),
+                ("cert_required", "required"),
+            ),
+        ),
+    ] = "none"
+    ca_certs: Annotated[
+        str | None, Option("DRUM_SSL_CA_CERTS", "authorities of client certificates (PEM)", file=True)
+    ] = None
+    ciphers: Annotated[
+        str | None, Option("DRUM_SSL_CIPHERS", "TLS 1.2 ciphers (OpenSSL's syntax)", default="forward-secret AEAD")
+    ] = None
+
+
+class AccessSettings(msgspec.Struct, frozen=True):
+    """Who may call."""
+
+    api_token: Annotated[
+        str | None,
+        Option("DRUM_API_TOKEN", "required as bearer token or X-API-Key; probes exempt", secret=True),
+    ] = None
+
+
+class LogSettings(msgspec.Struct, frozen=True):
+    """What is logged and how."""
+
+    level: Annotated[
+        Literal["trace", "debug", "info", "warning", "error", "critical"],
+        Option(
+            "DRUM_UVICORN_LOG_LEVEL",
+            "the web server's own log",
+            old=("DRUM_GUNICORN_LOG_LEVEL",),
+            synonyms=(("warn", "warning"), ("fatal", "critical")),
+        ),
+    ] = "info"
+    json: Annotated[bool, Option("DRUM_JSON_LOGGING", "one JSON object a line")] = False
+
+
+class LoopSettings(msgspec.Struct, frozen=True):
+    """The event loop."""
+
+    kind: Annotated[
+        Literal["auto", "asyncio", "uvloop"], Option("DRUM_UVICORN_LOOP", "event loop; auto is uvloop where it can")
+    ] = "auto"

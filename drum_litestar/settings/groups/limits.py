@@ -1,0 +1,123 @@
+"""How long and how large: time, connections, bodies."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from drum_litestar.settings.options import Option
+
+MEBIBYTE = 1 << 20
+
+
+class TimeoutSettings(msgspec.Struct, frozen=True):
+    """Limits in time. Each 0 means no limit, except where it says otherwise."""
+
+    request: Annotated[
+        float,
+        Option(
+            "DRUM_CLIENT_REQUEST_TIMEOUT",
+            "deadline of one request (upload, queue and compute together), then 504; 0 = none",
+            low=0,
+            high=3600,
+            unit="s",
+            drum=True,
+        ),
+    ] = 600.0
+    keep_alive: Annotated[
+        float,
+        Option(
+            "DRUM_UVICORN_KEEP_ALIVE",
+            "idle keep-alive connection; 0 closes after each response",
+            low=0,
+            high=3600,
+            unit="s",
+            old=("DRUM_GUNICORN_KEEP_ALIVE",),
+        ),
+    ] = 5.0
+    header: Annotated[
+        float,
+        Option(
+            "DRUM_UVICORN_HEADER_TIMEOUT",
+            "time for a connection to deliver a complete request head",
+            low=0,
+            high=3600,
+            unit="s",
+            aliases=("DRUM_GUNICORN_FIRST_BYTE_TIMEOUT",),
+        ),
+    ] = 30.0
+    body: Annotated[
+        float,
+        Option(
+            "DRUM_UVICORN_BODY_TIMEOUT",
+            "longest silence while a body uploads, then 408",
+            low=0,
+            high=3600,
+            unit="s",
+        ),
+    ] = 60.0
+    stream_idle: Annotated[
+        float,
+        Option(
+            "DRUM_STREAM_IDLE_TIMEOUT",
+            "longest silence of a streamed answer that has started",
+            low=0,
+            high=3600,
+            unit="s",
+        ),
+    ] = 300.0
+    graceful: Annotated[
+        float,
+        Option(
+            "DRUM_UVICORN_GRACEFUL_TIMEOUT",
+            "drain time at shutdown",
+            low=1,
+            high=3600,
+            unit="s",
+            old=("DRUM_GUNICORN_GRACEFUL_TIMEOUT",),
+        ),
+    ] = 299.0
+
+
+class ConnectionSettings(msgspec.Struct, frozen=True):
+    """Connections and what may arrive on them."""
+
+    limit: Annotated[
+        int | None, Option("DRUM_UVICORN_LIMIT_CONCURRENCY", "connections; beyond it 503", low=1, default="none")
+    ] = None
+    backlog: Annotated[
+        int, Option("DRUM_WEBSERVER_BACKLOG", "connections that the kernel queues", low=1, high=10_000, drum=True)
+    ] = 2048
+    max_head_bytes: Annotated[
+        int,
+        Option(
+            "DRUM_MAX_REQUEST_HEAD_SIZE",
+            "largest request line and headers together",
+            low=1024,
+            high=MEBIBYTE,
+            unit="bytes",
+        ),
+    ] = 65_536
+
+
+class UploadSettings(msgspec.Struct, frozen=True):
+    """Request bodies and forms."""
+
+    max_bytes: Annotated[int, Option("DRUM_FASTAPI_MAX_UPLOAD_SIZE", "largest body, then 413", low=1, unit="bytes")] = (
+        100 * MEBIBYTE
+    )
+    spool_threshold: Annotated[
+        int, Option("DRUM_SPOOL_THRESHOLD", "larger bodies and files go to disk", low=0, unit="bytes")
+    ] = 10 * MEBIBYTE
+    spool_dir: Annotated[
+        str | None,
+        Option("DRUM_SPOOL_DIR", "directory of the spool files", default="the system's temporary directory"),
+    ] = None
+    form_max_parts: Annotated[
+        int, Option("DRUM_FORM_MAX_PARTS", "most parts of a multipart form", low=1, high=100_000)
+    ] = 1000
+    form_max_field_bytes: Annotated[
+        int,
+        Option("DRUM_FORM_MAX_FIELD_SIZE", "largest form field that is no file", low=1, unit="bytes"),
+    ] = 500_000

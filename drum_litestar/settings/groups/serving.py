@@ -1,0 +1,148 @@
+"""What is served, by which workers, and who waits for them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from drum_litestar.settings.address import Address
+from drum_litestar.settings.options import Option
+
+
+class ListenSettings(msgspec.Struct, frozen=True):
+    """Where the server listens and what it is called there."""
+
+    address: Annotated[Address, Option("ADDRESS", "bind address host[:port]; IPv6 in brackets", flag="--address")] = (
+        Address()
+    )
+    url_prefix: Annotated[str | None, Option("URL_PREFIX", "path in front of every route, probes included")] = None
+    server_type: Annotated[
+        Literal["litestar", "fastapi", "uvicorn", "gunicorn", "werkzeug", "flask"] | None,
+        Option("DRUM_SERVER_TYPE", "what 'drum server' runs; the last three are DRUM's own servers", drum=True),
+    ] = None
+    docs: Annotated[bool, Option("DRUM_FASTAPI_ENABLE_DOCS", "serve the OpenAPI document and its UI")] = False
+    forwarded_allow_ips: Annotated[
+        str, Option("FORWARDED_ALLOW_IPS", "proxies whose X-Forwarded-* headers are believed (comma list or *)")
+    ] = "127.0.0.1,::1"
+
+
+class ModelSettings(msgspec.Struct, frozen=True):
+    """Which predictor runs, and how it answers."""
+
+    predictor: Annotated[
+        Literal["auto", "native", "drum"], Option("DRUM_PREDICTOR", "predictor implementation", flag="--predictor")
+    ] = "auto"
+    executor: Annotated[
+        Literal["pool", "inline"],
+        Option("DRUM_EXECUTOR", "model in worker processes, or in the server's own (debugging)", flag="--executor"),
+    ] = "pool"
+    single_output_is: Annotated[
+        Literal["negative", "positive"],
+        Option("DRUM_SINGLE_OUTPUT_IS", "what a one-output binary model without label names reports"),
+    ] = "negative"
+    client_errors_4xx: Annotated[
+        bool, Option("DRUM_CLIENT_ERRORS_4XX", "errors in the client's data are 422 instead of DRUM's 500")
+    ] = False
+    moderations_optional: Annotated[
+        bool, Option("DRUM_MODERATIONS_OPTIONAL", "start without the moderation package although a config exists")
+    ] = False
+
+
+class WorkerSettings(msgspec.Struct, frozen=True):
+    """Model worker processes: how many, and when one is replaced."""
+
+    count: Annotated[
+        int,
+        Option(
+            "CUSTOM_MODEL_WORKERS",
+            "model worker processes",
+            low=1,
+            high=199,
+            aliases=("MAX_WORKERS",),
+            drum=True,
+            runtime_first=True,
+            flag="--max-workers",
+        ),
+    ] = 1
+    threads: Annotated[
+        int | None,
+        Option(
+            "DRUM_FASTAPI_EXECUTOR_WORKERS",
+            "concurrent calls in each worker",
+            low=1,
+            high=256,
+            default="1; 4 for text generation and agentic targets",
+        ),
+    ] = None
+    max_requests: Annotated[
+        int,
+        Option(
+            "DRUM_UVICORN_MAX_REQUESTS",
+            "calls after which a worker is replaced; 0 = never",
+            low=0,
+            high=100_000,
+            old=("DRUM_GUNICORN_MAX_REQUESTS",),
+        ),
+    ] = 10_000
+    max_requests_jitter: Annotated[
+        int,
+        Option(
+            "DRUM_UVICORN_MAX_REQUESTS_JITTER",
+            "random addition to the number of calls",
+            low=0,
+            high=10_000,
+            old=("DRUM_GUNICORN_MAX_REQUESTS_JITTER",),
+        ),
+    ] = 1000
+    max_memory_mb: Annotated[
+        int,
+        Option(
+            "DRUM_MAX_WORKER_MEMORY_MB", "resident memory after which a worker is replaced; 0 = none", low=0, unit="MB"
+        ),
+    ] = 0
+    death_policy: Annotated[
+        Literal["restart", "exit"],
+        Option("DRUM_WORKER_DEATH_POLICY", "a dead worker is replaced, or ends the server so that others see it"),
+    ] = "restart"
+    user: Annotated[str | None, Option("DRUM_WORKER_USER", "user that the workers run as (needs root)")] = None
+
+
+class AdmissionSettings(msgspec.Struct, frozen=True):
+    """Who may wait, how long, and what is merged into one call of the model."""
+
+    queue_depth: Annotated[
+        int | None,
+        Option(
+            "DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH",
+            "calls that may wait for a slot; one more gets 503 at once",
+            low=0,
+            high=100_000,
+            aliases=("DRUM_MAX_QUEUE_DEPTH",),
+            default="slots x 10",
+        ),
+    ] = None
+    queue_timeout: Annotated[
+        float,
+        Option(
+            "DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT",
+            "longest wait for a slot, then 503",
+            above=0,
+            high=3600,
+            unit="s",
+            aliases=("DRUM_BACKPRESSURE_TIMEOUT",),
+        ),
+    ] = 30.0
+    max_concurrent: Annotated[
+        int | None,
+        Option("DRUM_MAX_CONCURRENT_REQUESTS", "most slots in use over all workers", low=1, high=100_000),
+    ] = None
+    batch_max_rows: Annotated[
+        int, Option("DRUM_BATCH_MAX_ROWS", "most rows in one merged call; 1 = off", low=1, high=100_000)
+    ] = 1
+    batch_max_wait_ms: Annotated[
+        float,
+        Option(
+            "DRUM_BATCH_MAX_WAIT_MS", "wait for calls to merge; 0 = only those that wait", low=0, high=1000, unit="ms"
+        ),
+    ] = 0.0

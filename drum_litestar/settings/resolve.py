@@ -1,0 +1,227 @@
+"""Where each setting's value comes from: command line > runtime parameter > environment variable > default.
+
+This is the only place that reads the environment for settings. A bad value under a name that DRUM reads too falls back
+to the default with a warning, because existing deployments must start; under a name that only we have it is an error.
+``DRUM_SETTINGS_STRICT`` makes all of them errors.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from drum_litestar.errors import SettingsError
+from drum_litestar.settings import runtime_params
+from drum_litestar.settings.checks import advise, refuse
+from drum_litestar.settings.loop import choose_loop
+from drum_litestar.settings.notices import Notice, info, warning
+from drum_litestar.settings.options import Declared, declared
+from drum_litestar.settings.server import ServerSettings
+from drum_litestar.settings.values import BadValueError, boolean_word, read_value
+
+STRICT = "DRUM_SETTINGS_STRICT"
+MEANINGLESS = ("DRUM_WORKER_CONNECTIONS", "DRUM_GUNICORN_WORKER_CLASS")
+"""Parameters of gunicorn's that nothing here corresponds to."""
+_OTHERS = frozenset(
+    (STRICT, *MEANINGLESS, "DRUM_LITESTAR_HOOK", "DRUM_OPENAI_CLIENT_TIMEOUT", "DRUM_GUNICORN_DRUM_ARGS")
+)
+"""Names that are known without being settings of the server."""
+
+
+class Candidate(msgspec.Struct, frozen=True):
+    """One place that has a value for a setting."""
+
+    name: str
+    """The name that was used."""
+    source: str
+    raw: Any
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A runtime parameter that is malformed. What becomes of it is decided where all bad values are."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Resolved(msgspec.Struct, frozen=True):
+    """One setting with its value and where that came from."""
+
+    setting: Declared
+    value: Any
+    source: str
+
+
+class Resolution(msgspec.Struct, frozen=True):
+    """The settings, the source of each, and what the operator should hear."""
+
+    settings: ServerSettings
+    values: tuple[Resolved, ...]
+    notices: tuple[Notice, ...]
+
+
+def resolve(cli: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None) -> Resolution:
+    """Resolve every setting.
+
+    ``cli`` maps an option's first name to the text given on the command line. ``environ`` is the process environment
+    unless given. Raises SettingsError; warns with DeprecationWarning about old names.
+    """
+    environ = os.environ if environ is None else environ
+    resolver = _Resolver(cli or {}, environ)
+    values = tuple(resolver.value(setting) for setting in declared(ServerSettings))
+    resolver.review_names()
+    groups: dict[str, dict[str, Any]] = {}
+    for item in values:
+        groups.setdefault(item.setting.group, {})[item.setting.field] = item.value
+    defaults = ServerSettings()
+    settings = ServerSettings(**{name: type(getattr(defaults, name))(**fields) for name, fields in groups.items()})
+    refuse(settings)
+    given = frozenset(item.setting.option.name for item in values if item.source != "default")
+    resolver.notices.extend(advise(settings, given))
+    loop_warning = choose_loop(settings.loop.kind).warning
+    if loop_warning is not None:
+        resolver.notices.append(warning(loop_warning))
+    return Resolution(settings, values, tuple(resolver.notices))
+
+
+def parameter(name: str, environ: Mapping[str, str]) -> Any:
+    """The payload of a runtime parameter that is no setting, read as leniently as settings are; None when not set.
+
+    Raises SettingsError for what cannot be read.
+    """
+    try:
+        return runtime_params.read_bare(environ.get(runtime_params.variable(name)))
+    except runtime_params.RuntimeParameterError as error:
+        raise SettingsError(f"runtime parameter {name}: {error}") from error
+
+
+class _Resolver:
+    def __init__(self, cli: Mapping[str, str], environ: Mapping[str, str]) -> None:
+        self.cli = cli
+        self.environ = environ
+        self.notices: list[Notice] = []
+        strict = next((item.raw for item in self.sources(STRICT)), "false")
+        self.strict = boolean_word(str(strict)) is not False  # an unreadable switch errs on the side of strictness
+
+    def value(self, setting: Declared) -> Resolved:
+        """The setting's value from the first place that has one."""
+        candidates = list(self.candidates(setting))
+        self.review_old(setting, candidates)
+        if not candidates:
+            return Resolved(setting, setting.default, "default")
+        first = candidates[0]
+        for other in candidates[1:]:
+            if other.name != first.name and other.name not in setting.option.old and other.raw != first.raw:
+                say = warning if other.name == setting.option.flag else info
+                self.notices.append(say(f"{_shown(setting, other)} is ignored, because {first.source} decides"))
+        try:
+            if isinstance(first.raw, Unreadable):
+                raise BadValueError("cannot be read")
+            value = read_value(setting, first.raw)
+            if setting.option.file and not Path(value).is_file():
+                raise BadValueError("is not a file that exists")
+        except BadValueError as error:
+            return self.bad(setting, first, error)
+        if setting.kind is int and isinstance(first.raw, (str, float)) and float(first.raw) != value:
+            self.notices.append(warning(f"{_shown(setting, first)} is cut off to {value}"))
+        return Resolved(setting, value, first.source)
+
+    def bad(self, setting: Declared, candidate: Candidate, error: BadValueError) -> Resolved:
+        text = f"{_shown(setting, candidate)} {error} (allowed: {setting.allowed()})"
+        if self.strict or not setting.option.tolerant(candidate.name):
+            raise SettingsError(text)
+        self.notices.append(warning(f"{text}; using {shown_value(setting, setting.default)} instead"))
+        return Resolved(setting, setting.default, "default")
+
+    def candidates(self, setting: Declared) -> Iterator[Candidate]:
+        """Places that have a value, best first. A runtime parameter that is null is not set: the platform declares
+        parameters that way that nobody gave a value."""
+        option = setting.option
+        current = (option.name, *option.aliases)
+        cli = (
+            [Candidate(option.flag, f"command line {option.flag}", text)] if (text := self.cli.get(option.name)) else []
+        )
+        parameters = [item for name in current for item in self.parameters(name)]
+        if option.runtime_first:
+            yield from (item for item in parameters if item.name == option.name)
+            parameters = [item for item in parameters if item.name != option.name]
+        yield from cli
+        yield from parameters
+        for name in current:
+            yield from self.variables(name)
+        for name in option.old:
+            yield from self.sources(name)
+
+    def sources(self, name: str) -> Iterator[Candidate]:
+        yield from self.parameters(name)
+        yield from self.variables(name)
+
+    def variables(self, name: str) -> Iterator[Candidate]:
+        if text := self.environ.get(name, "").strip():
+            yield Candidate(name, f"environment variable {name}", text)
+
+    def parameters(self, name: str) -> Iterator[Candidate]:
+        raw = _payload(self.environ.get(runtime_params.variable(name)))
+        if raw is not None:
+            yield Candidate(name, f"runtime parameter {name}", raw)
+
+    def review_old(self, setting: Declared, candidates: list[Candidate]) -> None:
+        for candidate in candidates:
+            if candidate.name in setting.option.old:
+                new = setting.option.name
+                outcome = "" if candidate is candidates[0] else f" and ignored, because {new} is set too"
+                text = f"{candidate.name} is deprecated{outcome}; use {new}"
+                warnings.warn(text, DeprecationWarning, stacklevel=4)
+                self.notices.append(warning(text))
+
+    def review_names(self) -> None:
+        """Look for parameters that nothing here reads."""
+        known = _OTHERS.union(*(setting.option.names() for setting in declared(ServerSettings)))
+        names = {name.removeprefix(runtime_params.PREFIX) for name in self.environ}
+        for name in sorted(name for name in names if name.startswith("DRUM_")):
+            if name in MEANINGLESS:
+                self.notices.append(info(f"{name} has no meaning here and is ignored"))
+            elif name not in known:
+                text = f"unknown parameter {name}"
+                near = _nearest(name, known)
+                text += f"; did you mean {near}?" if near else " is ignored"
+                if self.strict:
+                    raise SettingsError(text)
+                self.notices.append(warning(text))
+
+
+def shown_value(setting: Declared, value: Any) -> str:
+    """``value`` as the operator may see it."""
+    if value is None:
+        return setting.option.default or "none"
+    if setting.option.secret:
+        return "*****"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _shown(setting: Declared, candidate: Candidate) -> str:
+    return f"{candidate.source}: value '{'*****' if setting.option.secret else candidate.raw}'"
+
+
+def _payload(text: str | None) -> Any:
+    try:
+        return runtime_params.read_bare(text)
+    except runtime_params.RuntimeParameterError:
+        return Unreadable(text or "")
+
+
+def _nearest(name: str, known: frozenset[str]) -> str | None:
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, sorted(known), n=1, cutoff=0.6)), None)

@@ -1,0 +1,102 @@
+"""The TLS context: version 1.2 or later, forward-secret AEAD ciphers, client certificates when asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from drum_litestar.errors import SettingsError
+
+if TYPE_CHECKING:
+    import ssl
+
+    from drum_litestar.settings.groups.edge import TlsSettings
+
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""For TLS 1.2; every suite of TLS 1.3 is forward-secret and AEAD."""
+
+
+def check_tls(tls: TlsSettings) -> None:
+    """Refuse combinations that cannot work. Raises SettingsError."""
+    if tls.certfile and not tls.keyfile:
+        raise SettingsError("DRUM_SSL_CERTFILE is set, but DRUM_SSL_KEYFILE is not: a certificate needs its key")
+    if tls.keyfile and not tls.certfile:
+        raise SettingsError("DRUM_SSL_KEYFILE is set, but DRUM_SSL_CERTFILE is not: a key needs its certificate")
+    if tls.certfile and tls.cert_reqs != "none" and not tls.ca_certs:
+        raise SettingsError(
+            f"DRUM_SSL_CERT_REQS={tls.cert_reqs} needs DRUM_SSL_CA_CERTS, the authorities of the client certificates"
+        )
+
+
+def build_context(tls: TlsSettings) -> ssl.SSLContext:
+    """The server's context. Raises SettingsError, one line, for files, passwords and ciphers that do not work."""
+    import ssl
+
+    check_tls(tls)
+    if not tls.certfile:
+        raise SettingsError("DRUM_SSL_CERTFILE is not set")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if tls.version == "1.3" else ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.set_ciphers(tls.ciphers or CIPHERS)
+    except ssl.SSLError as error:
+        raise SettingsError(f"DRUM_SSL_CIPHERS='{tls.ciphers}' selects no cipher") from error
+    try:
+        # Without a password function OpenSSL would ask on the terminal.
+        context.load_cert_chain(tls.certfile, tls.keyfile, lambda: tls.keyfile_password or "")
+    except ssl.SSLError as error:
+        raise SettingsError(_pair_problem(tls, error)) from error
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot read DRUM_SSL_CERTFILE or DRUM_SSL_KEYFILE: {error}") from error
+    context.verify_mode = {
+        "none": ssl.CERT_NONE,
+        "optional": ssl.CERT_OPTIONAL,
+        "required": ssl.CERT_REQUIRED,
+    }[tls.cert_reqs]
+    if tls.ca_certs:
+        try:
+            context.load_verify_locations(tls.ca_certs)
+        except OSError as error:  # ssl.SSLError is one
+            raise SettingsError(f"DRUM_SSL_CA_CERTS='{tls.ca_certs}' holds no usable certificate: {error}") from error
+    return context
+
+
+def uvicorn_arguments(tls: TlsSettings) -> dict[str, Any]:
+    """Keyword arguments for ``uvicorn.Config``; none without a certificate.
+
+    uvicorn takes a context factory in newer versions only. Older ones build the context themselves, from the same
+    files and ciphers; Python's default floor, TLS 1.2, holds there.
+    """
+    if not tls.certfile:
+        check_tls(tls)
+        return {}
+    context = build_context(tls)
+    import inspect
+
+    from uvicorn import Config
+
+    if "ssl_context_factory" in inspect.signature(Config).parameters:
+        return {"ssl_context_factory": lambda config, default: context}
+    if tls.version == "1.3":
+        raise SettingsError("DRUM_SSL_VERSION=1.3 needs a newer uvicorn: pip install --upgrade uvicorn")
+    return {
+        "ssl_certfile": tls.certfile,
+        "ssl_keyfile": tls.keyfile,
+        "ssl_keyfile_password": tls.keyfile_password,
+        "ssl_cert_reqs": int(context.verify_mode),
+        "ssl_ca_certs": tls.ca_certs,
+        "ssl_ciphers": tls.ciphers or CIPHERS,
+    }
+
+
+def _pair_problem(tls: TlsSettings, error: ssl.SSLError) -> str:
+    reason = (error.reason or "").upper()
+    pair = f"certificate '{tls.certfile}' and key '{tls.keyfile}'"
+    if reason == "KEY_VALUES_MISMATCH":
+        return f"{pair} do not belong together"
+    # OpenSSL's reason for a wrong password is a mere "PEM lib".
+    if b"ENCRYPTED" in Path(tls.keyfile or "").read_bytes():
+        return f"the key '{tls.keyfile}' is encrypted, and DRUM_SSL_KEYFILE_PASSWORD does not open it"
+    return f"{pair} cannot be used: {error.reason or error}"

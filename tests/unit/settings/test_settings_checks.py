@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from drum_litestar.errors import SettingsError
+from drum_litestar.settings.resolve import resolve
+
+
+@pytest.mark.parametrize(
+    ("environ", "level", "text"),
+    [
+        (
+            {"DRUM_CLIENT_REQUEST_TIMEOUT": "40", "DRUM_UVICORN_KEEP_ALIVE": "50"},
+            logging.WARNING,
+            "DRUM_CLIENT_REQUEST_TIMEOUT (40 s) is below DRUM_UVICORN_KEEP_ALIVE (50 s)",
+        ),
+        ({"DRUM_CLIENT_REQUEST_TIMEOUT": "30"}, logging.WARNING, "never with the queue's 503"),
+        ({"DRUM_UVICORN_GRACEFUL_TIMEOUT": "30"}, logging.WARNING, "a shutdown cuts requests that take longer"),
+        ({"DRUM_UVICORN_HEADER_TIMEOUT": "0"}, logging.WARNING, "DRUM_UVICORN_HEADER_TIMEOUT=0"),
+        ({"DRUM_UVICORN_BODY_TIMEOUT": "0"}, logging.WARNING, "DRUM_UVICORN_BODY_TIMEOUT=0"),
+        (
+            {"MAX_WORKERS": "4", "DRUM_MAX_CONCURRENT_REQUESTS": "2"},
+            logging.WARNING,
+            "DRUM_MAX_CONCURRENT_REQUESTS (2) is below the number of workers (4)",
+        ),
+        ({"DRUM_UVICORN_LIMIT_CONCURRENCY": "1"}, logging.WARNING, "leaves no connection free"),
+        ({"DRUM_BATCH_MAX_ROWS": "100"}, logging.INFO, "sparse (Matrix Market) and all other calls run singly"),
+        ({"DRUM_SPOOL_THRESHOLD": "104857600"}, logging.INFO, "bodies stay in memory"),
+        ({"DRUM_UVICORN_MAX_REQUESTS": "10"}, logging.WARNING, "the jitter decides"),
+        ({"DRUM_EXECUTOR": "inline", "MAX_WORKERS": "2"}, logging.WARNING, "2 workers are ignored"),
+        ({"DRUM_RATE_LIMIT_RPM": "5"}, logging.WARNING, "DRUM_RATE_LIMIT_RPM has no effect"),
+        ({"DRUM_CORS_ORIGINS": "https://a"}, logging.WARNING, "DRUM_CORS_ORIGINS has no effect"),
+        ({"DRUM_BATCH_MAX_WAIT_MS": "5"}, logging.WARNING, "DRUM_BATCH_MAX_WAIT_MS has no effect"),
+        (
+            {"DRUM_UVICORN_MAX_REQUESTS": "0", "DRUM_UVICORN_MAX_REQUESTS_JITTER": "5"},
+            logging.WARNING,
+            "DRUM_UVICORN_MAX_REQUESTS_JITTER has no effect",
+        ),
+        ({"DRUM_SSL_CIPHERS": "ECDHE"}, logging.WARNING, "DRUM_SSL_CIPHERS has no effect"),
+        ({"DRUM_SERVER_TYPE": "gunicorn"}, logging.INFO, "DRUM_SERVER_TYPE=gunicorn is for 'drum server'"),
+    ],
+)
+def test_one_notice_for_what_surprises(environ: dict[str, str], level: int, text: str) -> None:
+    (notice,) = resolve({}, environ).notices
+    assert text in notice.text
+    assert notice.level == level
+
+
+@pytest.mark.parametrize(
+    ("environ", "text"),
+    [
+        ({"URL_PREFIX": "pfx"}, "URL_PREFIX='pfx' must start with a slash"),
+        ({"DRUM_SPOOL_DIR": "/no/such"}, "DRUM_SPOOL_DIR='/no/such' is not a writable directory"),
+        ({"DRUM_WORKER_USER": "no-such-user"}, "DRUM_WORKER_USER='no-such-user': there is no such user"),
+    ],
+)
+def test_refused(environ: dict[str, str], text: str) -> None:
+    with pytest.raises(SettingsError, match=text) as caught:
+        resolve({}, environ)
+    assert caught.value.exit_code == 2
+
+
+def test_certificate_and_key_need_each_other(tmp_path: Path) -> None:
+    file = tmp_path / "file.pem"
+    file.touch()
+    with pytest.raises(SettingsError, match="a certificate needs its key"):
+        resolve({}, {"DRUM_SSL_CERTFILE": str(file)})
+    with pytest.raises(SettingsError, match="a key needs its certificate"):
+        resolve({}, {"DRUM_SSL_KEYFILE": str(file)})
+    both = {"DRUM_SSL_CERTFILE": str(file), "DRUM_SSL_KEYFILE": str(file)}
+    with pytest.raises(SettingsError, match="needs DRUM_SSL_CA_CERTS"):
+        resolve({}, both | {"DRUM_SSL_CERT_REQS": "required"})
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX users")
+def test_only_root_may_name_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(SettingsError, match="only root can run workers as another user"):
+        resolve({}, {"DRUM_WORKER_USER": "root"})
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert resolve({}, {"DRUM_WORKER_USER": "root"}).settings.workers.user == "root"
