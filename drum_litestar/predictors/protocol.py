@@ -89,21 +89,35 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """Trace context carrier (W3C headers)."""
 
 
-class Reply(msgspec.Struct, kw_only=True):
+class SpanReport(msgspec.Struct, frozen=True, array_like=True):
+    """What the model's process adds to the span that the HTTP process holds open for the request (contract, 5.6)."""
+
+    attributes: dict[str, Any] = {}
+    error: str | None = None
+    """The span's error description; None leaves its status unset."""
+    exception: tuple[str, str, str] | None = None
+    """Type, message and stack trace of what was raised."""
+
+
+class Reply(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A complete answer."""
 
     status: int = 200
     body: bytes = b""
     content_type: str | None = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
+    span: SpanReport | None = None
+    """Set only when tracing is on."""
 
 
-class StreamHead(msgspec.Struct, kw_only=True):
+class StreamHead(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What goes before the chunks of a streamed answer."""
 
     status: int = 200
     content_type: str = "text/event-stream; charset=utf-8"
     headers: tuple[tuple[str, str], ...] = ()
+    span: SpanReport | None = None
+    """Set only when tracing is on."""
 
 
 class StreamReply:
@@ -130,7 +144,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     target_type: TargetType
     info: dict[str, Any] = {}
     """The fields of ``/info/`` but ``drumServer`` and ``drumVersion``."""
-    payload_formats: dict[str, str | None] = {"csv": None, "mtx": None}
+    payload_formats: dict[str, str | None] = msgspec.field(default_factory=lambda: {"csv": None, "mtx": None})
     """``supported_payload_formats`` of ``/capabilities/``."""
     mimetypes: tuple[str, ...] = ("text/csv", "text/plain", "text/mtx")
     """Content types that a raw structured body may have (contract, 3.5); a missing one is CSV."""

@@ -1,0 +1,90 @@
+"""What every built-in framework offers to the native predictor (contract, 4.5)."""
+
+from __future__ import annotations
+
+import importlib.util
+import pickle
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from drum_litestar.predictors.protocol import TargetType
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CLASSIFICATION = frozenset({TargetType.BINARY, TargetType.MULTICLASS, TargetType.MULTILABEL})
+_NUMERIC = frozenset({TargetType.REGRESSION, TargetType.ANOMALY, TargetType.GEO_POINT})
+
+
+class Framework(Protocol):
+    """One machine-learning library. Stateless; imports the library only when it is needed."""
+
+    name: str
+    """As ``/info/`` reports it."""
+    suffixes: tuple[str, ...]
+    """Lower-case artifact suffixes that it loads."""
+    requirements: tuple[str, ...]
+    """What DRUM's message for a missing library lists."""
+    extra: str
+    """Our extra that installs the library."""
+
+    def can_load(self) -> bool:
+        """The library is installed. Does not import it."""
+
+    def load(self, path: Path) -> Any:
+        """The model in the artifact file. Raises whatever the library raises."""
+
+    def recognises(self, model: Any) -> bool:
+        """``model`` is an object of this library. Never imports it: without an import no such object exists."""
+
+    def predict(self, model: Any, frame: pd.DataFrame, target_type: TargetType) -> tuple[Any, list[Any] | None]:
+        """Raw predictions of ``frame`` (array-like, 1-D or 2-D) and the label names the model knows, or None."""
+
+
+class DrumCommonException(Exception):  # noqa: N818 - the name is DRUM's
+    """A framework cannot serve a target type. Clients see this class's name in the error text (contract, 4.5)."""
+
+
+def installed(package: str) -> bool:
+    """``package`` can be found. It is not imported."""
+    return package in sys.modules or importlib.util.find_spec(package) is not None
+
+
+def imported(module: str) -> ModuleType | None:
+    """``module`` if something has imported it already."""
+    return sys.modules.get(module)
+
+
+def load_pickle(path: Path) -> Any:
+    """The object in a pickle file; latin-1 so that Python 2 pickles with NumPy arrays load too."""
+    with path.open("rb") as file:
+        return pickle.load(file, encoding="latin1")
+
+
+def last_step(model: Any) -> Any:
+    """The final estimator of a scikit-learn Pipeline; None for any other object."""
+    module = imported("sklearn.pipeline")
+    if module is None or not isinstance(model, module.Pipeline) or not model.steps:
+        return None
+    return model.steps[-1][1]
+
+
+def predict_estimator(
+    model: Any, frame: pd.DataFrame, target_type: TargetType, drum_name: str
+) -> tuple[Any, list[Any] | None]:
+    """Predict as scikit-learn estimators do: probabilities for classification, values for numeric targets.
+
+    Raises DrumCommonException for other target types (see :func:`require_estimator_target`).
+    """
+    require_estimator_target(target_type, drum_name)
+    labels = getattr(model, "classes_", None)
+    values = model.predict_proba(frame) if target_type in _CLASSIFICATION else model.predict(frame)
+    return values, None if labels is None else list(labels)
+
+
+def require_estimator_target(target_type: TargetType, drum_name: str) -> None:
+    """Raises DrumCommonException, naming DRUM's class ``drum_name``, for target types that need a hook."""
+    if target_type not in _CLASSIFICATION | _NUMERIC:
+        raise DrumCommonException(f"Target type '{target_type.value}' is not supported by '{drum_name}' predictor")

@@ -1,0 +1,222 @@
+"""Runs what ``async def`` hooks give: coroutines and asynchronous streams, from synchronous callers.
+
+One event loop in one background thread for each model, so that clients which a hook opens in ``load_model`` stay
+bound to the loop that ``score`` and ``chat`` use later. Started by the first asynchronous hook; a model with plain
+functions never pays for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Awaitable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+
+class HookLoop:
+    """The event loop of one model's hooks. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def run(self, awaitable: Awaitable[Any]) -> Any:
+        """The result of ``awaitable``, or its exception (SystemExit too) raised here.
+
+        The caller's context variables are visible in it.
+        """
+        try:
+            loop = self.start()
+        except RuntimeError:
+            if inspect.iscoroutine(awaitable):
+                awaitable.close()
+            raise
+        raised, value = asyncio.run_coroutine_threadsafe(_outcome(awaitable), loop).result()
+        if raised:
+            raise value
+        return value
+
+    def start(self) -> asyncio.AbstractEventLoop:
+        """The running loop. Raises RuntimeError after :meth:`close`."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("The model is closed")
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, name="drum-litestar-async-hooks", daemon=True
+                )
+                self._thread.start()
+            return self._loop
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Cancel what still runs and end the thread. Idempotent. A hook that blocks its loop longer than
+        ``timeout`` seconds is left to the end of the process."""
+        with self._lock:
+            self._closed = True
+            loop, thread, self._loop = self._loop, self._thread, None
+        if loop is None or thread is None:
+            return
+        ending = asyncio.run_coroutine_threadsafe(_cancel_all(loop), loop)
+        ending.add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
+        thread.join(timeout)
+        if not thread.is_alive():
+            loop.close()
+
+
+async def _outcome(awaitable: Awaitable[Any]) -> tuple[bool, Any]:
+    """``(False, result)`` or ``(True, exception)``: a SystemExit that left its task would stop the loop for all."""
+    try:
+        return False, await awaitable
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        return True, error
+
+
+async def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop) - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await loop.shutdown_asyncgens()
+
+
+def _closers(*objects: Any) -> Iterator[Any]:
+    """The close methods of ``objects``, each object once."""
+    seen: list[Any] = []
+    for thing in objects:
+        if any(thing is other for other in seen):
+            continue
+        seen.append(thing)
+        close = getattr(thing, "aclose", None) or getattr(thing, "close", None)
+        if close is not None:
+            yield close
+
+
+class SyncSource(Iterator[Any]):
+    """A synchronous iterable whose producer can be closed from another thread than the one that iterates."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self._iterator = iter(source)
+        self._turn = threading.Lock()
+        self._ending = False
+        self._closed = False
+
+    def __next__(self) -> Any:
+        try:
+            with self._turn:
+                if self._ending:
+                    raise StopIteration
+                return next(self._iterator)
+        finally:
+            if self._ending:
+                self.close()
+
+    def close(self) -> None:
+        """Run the producer's ``finally`` blocks now, or, while it computes an item, right after that item.
+        Idempotent."""
+        self._ending = True
+        if not self._turn.acquire(blocking=False):
+            return
+        try:
+            if not self._closed:
+                self._closed = True
+                for close in _closers(self._iterator, self._source):
+                    close()
+        finally:
+            self._turn.release()
+
+
+class AsyncSource(Iterator[Any]):
+    """An asynchronous iterable as a synchronous iterator.
+
+    One task consumes the source from first item to last, because context managers that span a ``yield`` (timeouts,
+    task groups) must be entered and left in the same task. It asks for the next item only when the caller does.
+    """
+
+    def __init__(self, hook_loop: HookLoop, source: Any) -> None:
+        self._source = source
+        self._iterator = source.__aiter__()
+        self._loop = hook_loop.start()
+        self._wanted: asyncio.Queue[Future[Any]] = asyncio.Queue()
+        self._ended: Future[None] = Future()
+        self._task: asyncio.Task[BaseException | None] | None = None
+        self._pumping = False
+        self._ending = False
+        self._loop.call_soon_threadsafe(self._begin)
+
+    def __next__(self) -> Any:
+        if self._ended.done():
+            raise StopIteration
+        reply: Future[Any] = Future()
+        self._loop.call_soon_threadsafe(self._ask, reply)
+        return reply.result()
+
+    def close(self) -> None:
+        """Stop the producer and wait until its ``finally`` blocks have run; raises what they raise.
+
+        Idempotent. May be called while another thread waits for an item: that iteration then ends.
+        """
+        self._ending = True
+        if not self._ended.done():
+            self._loop.call_soon_threadsafe(self._cancel)
+        self._ended.result()
+
+    # All below runs on the loop's thread, which makes its order the only lock that is needed.
+
+    def _begin(self) -> None:
+        self._task = self._loop.create_task(self._pump())
+        self._task.add_done_callback(self._settle)
+
+    def _ask(self, reply: Future[Any]) -> None:
+        if self._ended.done():
+            reply.set_exception(StopIteration())
+        else:
+            self._wanted.put_nowait(reply)
+
+    def _cancel(self) -> None:
+        if self._task is None or not self._pumping:
+            return  # the pump sees `_ending` when it starts; a task cancelled before that would skip its `finally`
+        self._task.cancel()
+
+    async def _pump(self) -> BaseException | None:
+        self._pumping = True
+        await self._serve()
+        return await self._close_source()
+
+    async def _serve(self) -> None:
+        while not self._ending:
+            reply: Future[Any] | None = None
+            try:
+                reply = await self._wanted.get()
+                reply.set_result(await self._iterator.__anext__())
+            except BaseException as error:
+                if reply is not None:
+                    over = isinstance(error, (StopAsyncIteration, asyncio.CancelledError))
+                    reply.set_exception(StopIteration() if over else error)
+                return
+
+    async def _close_source(self) -> BaseException | None:
+        try:
+            for close in _closers(self._iterator, self._source):
+                result = close()
+                if inspect.isawaitable(result):
+                    await result
+        except BaseException as error:
+            return error
+        return None
+
+    def _settle(self, task: asyncio.Task[BaseException | None]) -> None:
+        failure = None if task.cancelled() else task.result()
+        while not self._wanted.empty():
+            self._wanted.get_nowait().set_exception(StopIteration())
+        if failure is None:
+            self._ended.set_result(None)
+        else:
+            self._ended.set_exception(failure)

@@ -1,0 +1,104 @@
+"""The strict-YAML schema of ``model-metadata.yaml`` (contract, 1.5, 4.11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from strictyaml import YAML, Bool, Enum, Int, Map, Optional, Seq, Str, StrictYAMLError, YAMLValidationError, load
+from strictyaml import Any as Anything
+from strictyaml.ruamel.error import MarkedYAMLError
+
+from drum_litestar.errors import ModelLoadError
+
+_FIELDS = ("data_types", "sparse", "number_of_columns", "contains_missing")
+_EQUALS = ("EQUALS",)
+_SET_CONDITIONS = ("EQUALS", "IN", "NOT_EQUALS", "NOT_IN")
+_NUMBER_CONDITIONS = (*_SET_CONDITIONS, "GREATER_THAN", "LESS_THAN", "NOT_GREATER_THAN", "NOT_LESS_THAN")
+_DATA_TYPES = ("NUM", "TXT", "IMG", "DATE", "CAT", "DATE_DURATION", "COUNT_DICT", "GEO")
+
+
+def _one_or_more(item: Any) -> Any:
+    return item | Seq(item)
+
+
+def _requirement(condition: tuple[str, ...], value: Any) -> Any:
+    return Map({"field": Enum(_FIELDS), "condition": Enum(condition), "value": value})
+
+
+def _requirements(sparse: tuple[str, ...], contains_missing: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "data_types": _requirement(_SET_CONDITIONS, _one_or_more(Enum(_DATA_TYPES))),
+        "number_of_columns": _requirement(_NUMBER_CONDITIONS, _one_or_more(Int())),
+        "sparse": _requirement(_EQUALS, Enum(sparse)),
+        "contains_missing": _requirement(_EQUALS, Enum(contains_missing)),
+    }
+
+
+_TYPE_SCHEMA = {
+    "input_requirements": _requirements(("FORBIDDEN", "SUPPORTED", "REQUIRED"), ("FORBIDDEN", "SUPPORTED")),
+    "output_requirements": _requirements(("NEVER", "DYNAMIC", "ALWAYS", "IDENTITY"), ("NEVER", "DYNAMIC")),
+}
+_ANY_REQUIREMENT = Map({"field": Enum(_FIELDS), "condition": Str(), "value": Anything()})
+
+_METADATA = Map(
+    {
+        "name": Str(),
+        "type": Str(),
+        "targetType": Str(),
+        Optional("environmentID"): Str(),
+        Optional("validation"): Map({"input": Str(), Optional("targetName"): Str()}),
+        Optional("modelID"): Str(),
+        Optional("description"): Str(),
+        Optional("majorVersion"): Bool(),
+        Optional("inferenceModel"): Map(
+            {
+                Optional("targetName"): Str(),
+                Optional("positiveClassLabel"): Str(),
+                Optional("negativeClassLabel"): Str(),
+                Optional("classLabels"): Seq(Str()),
+                Optional("classLabelsFile"): Str(),
+                Optional("predictionThreshold"): Int(),
+            }
+        ),
+        Optional("trainingModel"): Map({Optional("trainOnProject"): Str()}),
+        Optional("hyperparameters"): Anything(),
+        Optional("typeSchema"): Map({Optional(side): Seq(_ANY_REQUIREMENT) for side in _TYPE_SCHEMA}),
+        Optional("customPredictor"): Anything(),
+        Optional("runtimeParameterDefinitions"): Anything(),
+        Optional("userCredentialSpecifications"): Seq(
+            Map({"key": Str(), "valueFrom": Str(), Optional("reminder"): Str()})
+        ),
+        Optional("lazyLoading"): Anything(),
+        Optional("inputSchema"): Map(
+            {Optional("title"): Str(), "type": Str(), "properties": Anything(), Optional("required"): Seq(Str())}
+        ),
+    }
+)
+
+
+def parse_metadata(text: str) -> dict[str, Any]:
+    """``text`` as plain data: strings, but for the schema's integers and booleans. Raises ModelLoadError."""
+    if not text:
+        raise ModelLoadError("The model_metadata.yaml file appears to be empty.")
+    try:
+        document = load(text, _METADATA)
+        if "typeSchema" in document:
+            _type_values(document["typeSchema"])
+    except YAMLValidationError as error:
+        raise ModelLoadError(f"Invalid model-metadata.yaml: {error}") from error
+    except StrictYAMLError as error:
+        raise ModelLoadError(
+            "\nStrictYAMLError: The current format does not comply with strict yaml rules. "
+            f"(Empty list on fields are not allowed)\n{error}"
+        ) from error
+    except MarkedYAMLError as error:
+        raise ModelLoadError(f"Invalid model-metadata.yaml: {error}") from error
+    data: dict[str, Any] = document.data
+    return data
+
+
+def _type_values(type_schema: YAML) -> None:
+    """Check each requirement by its field, and give its value the field's type."""
+    for side, by_field in _TYPE_SCHEMA.items():
+        for requirement in type_schema.get(side, ()):
+            requirement.revalidate(by_field[requirement["field"].data])

@@ -1,0 +1,42 @@
+"""The loaded model folder: everything that the request half of the native predictor works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from drum_litestar.predictors.native.artifacts.base import Framework
+from drum_litestar.predictors.native.deployment_config import DeploymentConfig
+from drum_litestar.predictors.native.hooks import Hooks
+from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.predictors.spec import PredictorSpec
+
+
+@dataclass
+class LoadedModel:
+    """A model folder that can answer requests. Made by :func:`load_model_folder`."""
+
+    spec: PredictorSpec
+    code_dir: Path
+    target_type: TargetType
+    labels: tuple[str, ...] | None
+    """Binary: (positive, negative); multiclass and multilabel: configured order; else None."""
+    metadata: dict[str, Any] | None
+    """``model-metadata.yaml`` as ``/info/`` echoes it; None without such a file."""
+    language: str
+    hooks: Hooks
+    model: Any
+    """What ``load_model``, the artifact or ``CustomTask.load`` gave."""
+    framework: Framework | None = None
+    """The framework that recognised ``model``; None where hooks predict (contract, 4.3 step 3)."""
+    deployment_config: DeploymentConfig | None = None
+    warnings: list[str] = field(default_factory=list)
+    """To be logged once."""
+
+
+def load_model_folder(spec: PredictorSpec) -> LoadedModel:
+    """Load the folder of ``spec``. Raises ModelLoadError with the contract's texts, and for nothing else."""
+    from drum_litestar.predictors.native.startup import load
+
+    return load(spec)

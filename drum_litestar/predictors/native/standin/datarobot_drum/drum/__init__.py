@@ -1,0 +1,1 @@
+"""Stand-in for ``datarobot_drum.drum``."""

@@ -1,0 +1,158 @@
+"""Loading a model folder: the order of events of the contract (1.1 step 9), and its error texts (4.1 to 4.3)."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.native.artifacts.base import Framework
+from drum_litestar.predictors.native.artifacts.loading import find_artifact, load_artifact, recognise
+from drum_litestar.predictors.native.custom_task import load_custom_task, require_interface
+from drum_litestar.predictors.native.deployment_config import read_deployment_config
+from drum_litestar.predictors.native.hooks import Hooks, import_custom
+from drum_litestar.predictors.native.language import PYTHON, detect_language
+from drum_litestar.predictors.native.metadata import read_metadata
+from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.moderation import require_moderation
+from drum_litestar.predictors.native.standin import install_standin
+from drum_litestar.predictors.native.targets import require_target_name, resolve_labels, resolve_target_type
+from drum_litestar.predictors.native.user_errors import is_user_error
+from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.predictors.spec import PredictorSpec
+
+_ARTIFACT_ERROR = "An error occurred when loading your artifact: "
+
+
+def load(spec: PredictorSpec) -> LoadedModel:
+    """The loaded folder of ``spec``. Raises ModelLoadError for everything that goes wrong.
+
+    User code that reads stdin gets end-of-file only if the process was started so; workers are.
+    """
+    try:
+        return _load(spec)
+    except ModelLoadError as error:
+        if not error.detail and error.__cause__ is not None:
+            error.detail = "".join(traceback.format_exception(error.__cause__))
+        raise
+    except SystemExit as error:
+        raise ModelLoadError(
+            f"The model's code called sys.exit({error.code!r}) during start-up.", detail=traceback.format_exc()
+        ) from error
+    except Exception as error:
+        raise ModelLoadError(str(error) or repr(error), detail=traceback.format_exc()) from error
+
+
+def _load(spec: PredictorSpec) -> LoadedModel:
+    code_dir = Path(spec.code_dir)
+    metadata = read_metadata(code_dir)
+    target_type = resolve_target_type(spec, metadata)
+    labels = resolve_labels(spec, target_type, metadata)
+    language = detect_language(code_dir, spec)
+    if language != PYTHON:
+        raise ModelLoadError(
+            f"The native predictor serves Python models only; this folder's language is {language}. "
+            "Use --predictor drum, which needs the package 'datarobot-drum'."
+        )
+    require_target_name(spec, target_type)
+    deployment_config = read_deployment_config(spec.deployment_config) if spec.deployment_config else None
+    warnings = require_moderation(spec, code_dir, target_type)
+    if spec.argv:
+        sys.argv = list(spec.argv)
+    install_standin()
+    hooks, module = import_custom(code_dir, target_type)
+    try:
+        model, framework = _load_model(spec, code_dir, target_type, hooks, module)
+    except BaseException:
+        hooks.close()
+        raise
+    loaded = LoadedModel(
+        spec=spec,
+        code_dir=code_dir,
+        target_type=target_type,
+        labels=labels,
+        metadata=metadata,
+        language=language,
+        hooks=hooks,
+        model=model,
+        framework=framework,
+        deployment_config=deployment_config,
+        warnings=warnings,
+    )
+    warnings.extend(_single_output_warnings(loaded))
+    return loaded
+
+
+def _load_model(
+    spec: PredictorSpec, code_dir: Path, target_type: TargetType, hooks: Hooks, module: ModuleType | None
+) -> tuple[Any, Framework | None]:
+    task_class = getattr(module, "CustomTask", None)
+    if task_class:
+        require_interface(task_class)
+        with _artifact_errors():
+            hooks.custom_task = load_custom_task(task_class, code_dir, spec, hooks.run)
+        return hooks.custom_task.task, None
+    if target_type is TargetType.UNSTRUCTURED and hooks.get("score_unstructured") is None:
+        raise ModelLoadError("In 'unstructured' mode hook 'score_unstructured' must be provided.")
+    with _artifact_errors():
+        return _load_by_hook_or_artifact(code_dir, target_type, hooks)
+
+
+@contextmanager
+def _artifact_errors() -> Iterator[None]:
+    """DRUM's prefix for loading errors. HTTP errors that user code raises keep their own message alone."""
+    try:
+        yield
+    except ModelLoadError as error:
+        cause = error.__cause__
+        if cause is not None and is_user_error(cause) is not None:
+            raise cause from None
+        raise ModelLoadError(f"{_ARTIFACT_ERROR}{error}") from cause
+
+
+def _load_by_hook_or_artifact(code_dir: Path, target_type: TargetType, hooks: Hooks) -> tuple[Any, Framework | None]:
+    if hooks.get("load_model") is not None:
+        model = _call_load_model(hooks, code_dir)
+    else:
+        model = load_artifact(find_artifact(code_dir))
+    if target_type is TargetType.TRANSFORM:
+        if hooks.get("transform") is None and "sklearn" not in str(type(model)):
+            raise ModelLoadError("A transform task requires a user-defined transform hook for non-sklearn transformers")
+        return model, None
+    hooks_predict = hooks.get("score") is not None or hooks.get("chat") is not None
+    if target_type is TargetType.UNSTRUCTURED or hooks_predict:
+        return model, None
+    return model, recognise(model)
+
+
+def _call_load_model(hooks: Hooks, code_dir: Path) -> Any:
+    try:
+        model = hooks.call("load_model", str(code_dir))
+    except Exception as error:
+        raise ModelLoadError(f"'load_model' hook failed to load the model. Exception: {error!r}") from error
+    if model is None:
+        raise ModelLoadError("'load_model' hook failed to load model, None is returned.")
+    return model
+
+
+def _single_output_warnings(loaded: LoadedModel) -> list[str]:
+    """The warning of Q-1: binary models without label names, unless the operator has chosen already."""
+    if (
+        loaded.target_type is not TargetType.BINARY
+        or loaded.framework is None
+        or loaded.labels is None
+        or loaded.spec.single_output_is == "positive"
+        or loaded.hooks.get("post_process") is not None
+        or getattr(loaded.model, "classes_", None) is not None
+    ):
+        return []
+    return [
+        f"The {loaded.framework.name} model has no class label names. If it has a single output, that is reported as "
+        f"the probability of the negative class {loaded.labels[1]!r}, as DRUM does. If it is the probability of "
+        f"{loaded.labels[0]!r}, set DRUM_SINGLE_OUTPUT_IS=positive."
+    ]

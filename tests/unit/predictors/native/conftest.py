@@ -1,0 +1,63 @@
+"""Model folders made on the fly, loaded in this process and forgotten again."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drum_litestar.predictors.native.model import LoadedModel, load_model_folder
+from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.predictors.spec import PredictorSpec
+
+MakeFolder = Callable[..., Path]
+LoadFolder = Callable[..., LoadedModel]
+
+
+@pytest.fixture(autouse=True)
+def _forget_user_code() -> Iterator[None]:
+    """Loading a folder changes the interpreter for good, as a worker wants; tests want it back."""
+    path, argv, finders, modules = list(sys.path), list(sys.argv), list(sys.meta_path), set(sys.modules)
+    yield
+    sys.path[:], sys.argv[:], sys.meta_path[:] = path, argv, finders
+    for name in set(sys.modules) - modules:
+        if name == "custom" or name.split(".", 1)[0] == "datarobot_drum":
+            del sys.modules[name]
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> MakeFolder:
+    """``make_folder({"custom.py": "...", "model.pkl": object})``: text and bytes as they are, others pickled."""
+
+    def make(files: dict[str, Any]) -> Path:
+        folder = tmp_path / "model"
+        folder.mkdir()
+        for name, content in files.items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, str):
+                file.write_text(content, encoding="utf-8")
+            else:
+                file.write_bytes(content if isinstance(content, bytes) else pickle.dumps(content))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def load_folder(make_folder: MakeFolder) -> Iterator[LoadFolder]:
+    """``load_folder(files, target, **spec_fields)``: the loaded model, closed after the test."""
+    loaded: list[LoadedModel] = []
+
+    def load(files: dict[str, Any], target: TargetType | None = TargetType.REGRESSION, **fields: Any) -> LoadedModel:
+        spec = PredictorSpec(code_dir=str(make_folder(files)), target_type=target, **fields)
+        loaded.append(load_model_folder(spec))
+        return loaded[-1]
+
+    yield load
+    for model in loaded:
+        model.hooks.close()
