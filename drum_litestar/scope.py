@@ -22,3 +22,11 @@ TICKET: Final = "admission_ticket"
 ON_DISCONNECT: Final = "on_disconnect"
 """``Callable[[Callable[[], None]], Callable[[], None]]``: registers a callback for "the client has gone" and
 returns its undo. Set by our uvicorn protocol; absent under other servers."""
+
+SPAN: Final = "span"
+"""``drum_litestar.observability.tracing.RequestSpan``: the span of a traced route. Its ``carrier`` goes into the
+call, the answer goes into its ``answered``."""
+
+PROTOCOL_STATUS: Final = "protocol_status"
+"""``int``: status that the HTTP protocol itself has sent for this request (a body that stopped or broke), so that
+the access log and metrics record what the client saw. Set by our uvicorn protocol; absent otherwise."""

@@ -1,0 +1,52 @@
+"""Span attribute values that come from JSON: made fit for the wire, and for the installed SDK."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+from typing import Any, Final
+
+Attributes = dict[str, Any]
+
+_DEEPEST: Final = 16
+
+
+def sendable(value: Any, depth: int = 0) -> Any:
+    """``value`` (of JSON) as msgpack and protobuf can carry it: no lone surrogates, 64-bit integers, some levels."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return str(value)
+    if isinstance(value, (list, dict)) and depth == _DEEPEST:
+        return str(value)
+    if isinstance(value, list):
+        return [sendable(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        return {sendable(key): sendable(item, depth + 1) for key, item in value.items()}
+    return value
+
+
+@functools.cache
+def takes_any_value() -> bool:
+    """Whether attributes may be null, maps and mixed lists: only the newest SDKs take them, others warn and drop."""
+    from opentelemetry.attributes import BoundedAttributes
+
+    logger = logging.getLogger("opentelemetry.attributes")
+    was, logger.disabled = logger.disabled, True
+    try:
+        return "probe" in BoundedAttributes(attributes={"probe": None})
+    finally:
+        logger.disabled = was
+
+
+def settable(attributes: Attributes) -> Attributes:
+    """``attributes`` for ``Span.set_attributes``: as they are, or for an older SDK without nulls and with JSON text
+    in place of what it would drop."""
+    if takes_any_value():
+        return attributes
+    return {
+        key: value if isinstance(value, (str, bool, int, float)) else json.dumps(value)
+        for key, value in attributes.items()
+        if value is not None
+    }

@@ -1,0 +1,128 @@
+"""Writing log lines without making anyone wait: a bounded queue, one writer thread, a count of what was dropped."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from queue import Empty, SimpleQueue
+from typing import Final, TextIO
+
+BATCH: Final = 512
+"""Lines joined into one write, at most."""
+
+
+class LineSink:
+    """Takes lines from any thread and writes them in order; never blocks, never raises.
+
+    A full queue (a stalled terminal, a full pipe) drops lines and counts them; a line that tells so is written when
+    there is room again.
+    """
+
+    def __init__(self, limit: int = 10_000) -> None:
+        """``limit``: lines that may wait."""
+        self._limit = limit
+        self._queue: SimpleQueue[tuple[TextIO, str] | threading.Event] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        self.dropped = 0
+        """Lines lost so far, because the queue was full or the stream was gone."""
+
+    @property
+    def roomy(self) -> bool:
+        """At least half of the queue is free."""
+        return self._queue.qsize() * 2 <= self._limit
+
+    def put(self, stream: TextIO, line: str) -> None:
+        """Write ``line``, without its newline, to ``stream`` as soon as possible."""
+        if self._closed:
+            _write(stream, line + "\n")  # the end of the process: nobody else is waiting
+        elif self._queue.qsize() >= self._limit:
+            with self._lock:
+                self.dropped += 1
+        else:
+            if self._thread is None:
+                self._start()
+            self._queue.put((stream, line))
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait until what is queued now has been written; False after ``timeout`` seconds."""
+        if self._thread is None or not self._thread.is_alive():
+            return True
+        written = threading.Event()
+        self._queue.put(written)
+        return written.wait(timeout)
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Flush; later lines are written by their own threads. Idempotent."""
+        done = self.flush(timeout)
+        self._closed = True
+        return done and self.flush(timeout)  # what slipped in before the switch
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="drum-log", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            entries = [self._queue.get()]
+            with contextlib.suppress(Empty):
+                while len(entries) < BATCH:
+                    entries.append(self._queue.get_nowait())
+            self._write(entries)
+
+    def _write(self, entries: list[tuple[TextIO, str] | threading.Event]) -> None:
+        lines: dict[TextIO, list[str]] = {}
+        for entry in entries:
+            if isinstance(entry, tuple):
+                lines.setdefault(entry[0], []).append(entry[1])
+        for stream, texts in lines.items():
+            if not _write(stream, "\n".join(texts) + "\n"):
+                with self._lock:
+                    self.dropped += len(texts)
+        for entry in entries:
+            if isinstance(entry, threading.Event):
+                entry.set()
+
+
+class SinkHandler(logging.Handler):
+    """Formats in the logging thread, where the request's context is, and leaves the writing to a sink."""
+
+    def __init__(self, sink: LineSink, stream: TextIO) -> None:
+        super().__init__()
+        self._sink = sink
+        self._stream = stream
+        self._reported = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception:
+            self.handleError(record)
+            return
+        if self._sink.dropped != self._reported and self._sink.roomy:
+            self._report()
+        self._sink.put(self._stream, line)
+
+    def _report(self) -> None:
+        news, self._reported = self._sink.dropped - self._reported, self._sink.dropped
+        text = f"{news} log lines were dropped, because they came faster than they could be written"
+        self._sink.put(
+            self._stream,
+            self.format(logging.LogRecord("drum_litestar.log", logging.WARNING, __file__, 0, text, None, None)),
+        )
+
+
+def _write(stream: TextIO, text: str) -> bool:
+    try:
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:  # a lone surrogate, or a terminal without UTF-8
+            stream.write(text.encode("ascii", "backslashreplace").decode())
+        stream.flush()
+    except (OSError, ValueError):  # closed, or its reader is gone
+        return False
+    return True

@@ -1,0 +1,59 @@
+"""Passes what the executor and the routes tell on to metrics, traces and ``/stats/``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from drum_litestar.observability.metrics import Metrics
+from drum_litestar.observability.stats import StatsReporter
+from drum_litestar.observability.tracing import Tracing
+from drum_litestar.predictors.protocol import CallKind
+
+_PREDICTIONS: Final = frozenset({"predict", "predict_stream", "transform", "unstructured", "chat"})
+_NO_TRACE: Final[Mapping[str, str]] = {}
+
+
+class ExecutorTelemetry:
+    """Keeps the executor's observer protocol; each part is optional."""
+
+    def __init__(
+        self,
+        *,
+        metrics: Metrics | None = None,
+        tracing: Tracing | None = None,
+        stats: StatsReporter | None = None,
+    ) -> None:
+        self._metrics = metrics
+        self._tracing = tracing if tracing is not None and tracing.enabled else None
+        self.stats = stats
+        """May be set later: the reporter itself asks the executor."""
+
+    def queue_wait(self, seconds: float, trace: Mapping[str, str] = _NO_TRACE) -> None:
+        """``trace`` is the call's (``ModelCall.trace``); with it the wait shows as the span ``queue``."""
+        if self._metrics is not None:
+            self._metrics.queue_wait(seconds)
+        if self._tracing is not None:
+            self._tracing.queue_waited(seconds, trace)
+
+    def model_seconds(self, seconds: float) -> None:
+        if self._metrics is not None:
+            self._metrics.model_seconds(seconds)
+
+    def batch_rows(self, rows: int) -> None:
+        if self._metrics is not None:
+            self._metrics.batch_rows(rows)
+
+    def rejected(self, reason: str) -> None:
+        if self._metrics is not None:
+            self._metrics.rejected(reason)
+
+    def worker_restarted(self, cause: str) -> None:
+        if self._metrics is not None:
+            self._metrics.worker_restarted(cause)
+
+    def call_answered(self, kind: CallKind, status: int, seconds: float) -> None:
+        """One call of a route is over, failed ones too: counts for ``/stats/``. Probes and ``/models`` are no
+        predictions."""
+        if self.stats is not None and kind in _PREDICTIONS:
+            self.stats.observe(seconds)

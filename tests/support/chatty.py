@@ -1,0 +1,71 @@
+"""A predictor that prints, logs, makes spans and fails as it is told, for tests of observability."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+from collections.abc import Iterator
+
+import msgspec
+from opentelemetry import trace
+
+from drum_litestar.observability.tracing import record_exception, span
+from drum_litestar.predictors.protocol import (
+    ModelCall,
+    ModelCard,
+    Predictor,
+    Reply,
+    StreamHead,
+    StreamReply,
+    TargetType,
+)
+
+log = logging.getLogger("mylog")
+
+
+class ChattySpec(msgspec.Struct, frozen=True):
+    target_type: TargetType | None = None
+    argv: tuple[str, ...] = ()
+
+    def build(self) -> Predictor:
+        return ChattyPredictor()
+
+
+class ChattyPredictor:
+    def load(self) -> ModelCard:
+        print("loading")
+        return ModelCard(target_type=TargetType.REGRESSION)
+
+    def close(self) -> None:
+        log.info("closed")
+
+    def handle(self, call: ModelCall) -> Reply | StreamReply:
+        if call.kind == "chat":
+            return StreamReply(StreamHead(), self._stream())
+        with span("parse"):
+            pass
+        try:
+            with span("model"):
+                self._hook(fail=call.request_id == "fails")
+        except ValueError as error:
+            log.exception("the hook failed")
+            record_exception(error)
+            return Reply(status=500)
+        with span("serialize"):
+            return Reply(body=b"{}")
+
+    def _hook(self, *, fail: bool) -> None:
+        print("printed by the hook")
+        ctypes.CDLL(None).puts(b"printed by native code")
+        ctypes.CDLL(None).fflush(None)
+        with trace.get_tracer("user").start_as_current_span("hook"):
+            log.warning("logged by the hook")
+        if fail:
+            raise ValueError("first\n2026-11-20 21:55:28,772 ERROR drum:  forged")
+
+    def _stream(self) -> Iterator[bytes]:
+        for word in ("hel", "lo"):
+            with trace.get_tracer("user").start_as_current_span("generator"):
+                choice = {"index": 0, "delta": {"content": word}, "finish_reason": None}
+                yield b"data: " + json.dumps({"model": "mm", "choices": [choice]}).encode() + b"\n\n"
