@@ -10,16 +10,23 @@
     │   └── ModelLoadError           the model folder cannot be served       exit 1 (3: typeSchema)
     └── RequestError                 one request ends with a status
         ├── BadRequestError          400
+        ├── UnauthorizedError        401  no valid API token
         ├── UnsupportedRouteError    404  a route that this model does not offer
         ├── BodyTimeoutError         408  the client stopped sending
         ├── BodyTooLargeError        413
+        ├── FormTooLargeError        413  a form has too many parts, or too large ones
+        ├── UnsupportedMediaTypeError 415 chat without a JSON content type
         ├── UnprocessableError       422  DRUM's answer to missing or unusable data
+        ├── RateLimitedError         429  the client's token bucket is empty
         ├── MissingExtraRequestError 501  the route needs an extra that is not installed
+        ├── UpstreamError            502  the LLM server behind /directAccess/ is down, or answers garbage
         ├── ModelNotReadyError       503  no model worker is ready (yet, or any more)
         ├── QueueFullError           503  admission refused the call at the door
         ├── QueueTimeoutError        503  no slot came free in time
         ├── WorkerDiedError          503  the worker died with the call in its hands
-        └── DeadlineExceededError    504
+        ├── DeadlineExceededError    504
+        ├── UpstreamTimeoutError     504  the LLM server behind /directAccess/ is slow
+        └── ModelFailedError         513  the model could not be loaded (error server)
 
 Statuses are plain ints. A ``RequestError`` knows its own JSON body, so that middleware and controllers
 answer the same error with the same bytes.
@@ -100,6 +107,13 @@ class BadRequestError(RequestError):
     status = 400
 
 
+class UnauthorizedError(RequestError):
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("Missing or invalid API token", headers=(("WWW-Authenticate", 'Bearer realm="drum"'),))
+
+
 class UnsupportedRouteError(RequestError):
     status = 404
     prefix = "ERROR: "
@@ -116,13 +130,53 @@ class BodyTooLargeError(RequestError):
         super().__init__(f"Request body too large. Maximum size: {limit} bytes")
 
 
+class FormTooLargeError(RequestError):
+    """A form breaks one of its limits: DRUM's text, with the status that the text names (contract, Q-7)."""
+
+    status = 413
+    prefix = "ERROR: "
+
+    def __init__(self) -> None:
+        super().__init__("413 Request Entity Too Large: The data value transmitted exceeds the capacity limit.")
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """DRUM's text, with the status that the text names (contract, 3.10 and Q-7)."""
+
+    status = 415
+    prefix = "ERROR: "
+
+    def __init__(self) -> None:
+        super().__init__(
+            "415 Unsupported Media Type: Did not attempt to load JSON data because the request Content-Type was not "
+            "'application/json'."
+        )
+
+
 class UnprocessableError(RequestError):
     status = 422
     prefix = "ERROR: "
 
 
+class RateLimitedError(RequestError):
+    status = 429
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("Rate limit exceeded", headers=(("Retry-After", str(retry_after)),), retry_after=retry_after)
+
+
 class MissingExtraRequestError(RequestError):
     status = 501
+
+
+class UpstreamError(RequestError):
+    status = 502
+    prefix = "ERROR: "
+
+
+class UpstreamTimeoutError(RequestError):
+    status = 504
+    prefix = "ERROR: "
 
 
 class ModelNotReadyError(RequestError):
@@ -158,3 +212,10 @@ class DeadlineExceededError(RequestError):
 
     def __init__(self, timeout: float, request_id: str | None = None) -> None:
         super().__init__(f"Request timeout after {timeout:g}s", request_id=request_id)
+
+
+class ModelFailedError(RequestError):
+    """What every route answers once the model has failed to load (contract, 5.1 and Q-22)."""
+
+    status = 513
+    prefix = "ERROR: "

@@ -1,0 +1,254 @@
+"""Life cycle of a process that user code can attach itself to: the HTTP process or a model worker.
+
+::
+
+    start ──▶ running ──▶ stop ──▶ cleanup
+              │           │        └─ cleanup callbacks, highest order first (a stack)
+              │           ├─ stop callbacks, lowest order first
+              │           └─ registered tasks and threads are joined
+              └─ defer_stop, defer_cleanup, add_task, add_thread
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import logging
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias
+
+logger = logging.getLogger(__name__)
+
+Callback: TypeAlias = Callable[[], Awaitable[Any] | Any]
+
+JOIN_TIMEOUT: Final = 10.0
+"""Seconds that all registered threads and tasks together get to end."""
+
+CALLBACK_TIMEOUT: Final = 30.0
+"""Seconds that one asynchronous callback gets. A synchronous one cannot be interrupted."""
+
+
+class WorkerContext:
+    """Collects what must end with the process.
+
+    A front end with an event loop uses ``await aclose()``; a worker without one uses ``close()``. Callbacks may be
+    synchronous (run on the closing thread) or return an awaitable in both. Registering is safe from any thread.
+    """
+
+    def __init__(
+        self, name: str, *, join_timeout: float = JOIN_TIMEOUT, callback_timeout: float = CALLBACK_TIMEOUT
+    ) -> None:
+        """``name`` appears in log lines."""
+        self.name = name
+        self.stopping = threading.Event()
+        """Set first of all at the end: background threads can wait on it instead of sleeping."""
+        self._join_timeout = join_timeout
+        self._callback_timeout = callback_timeout
+        self._guard = threading.Lock()
+        self._sequence = itertools.count()
+        self._stops: list[tuple[int, int, Callback]] = []
+        self._cleanups: list[tuple[int, int, Callback]] = []
+        self._threads: list[threading.Thread] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._started = False
+        self._closed = False
+
+    @property
+    def running(self) -> bool:
+        """Between ``start`` and the beginning of the end."""
+        return self._started and not self.stopping.is_set()
+
+    def start(self) -> None:
+        """Enter the running state. Raises RuntimeError for a context that has ended."""
+        if self.stopping.is_set():
+            raise RuntimeError(f"the context '{self.name}' has ended")
+        self._started = True
+
+    def defer_stop(self, callback: Callback, order: int = 0) -> None:
+        """Run ``callback`` when the process stops: lower orders first, equal ones as they were registered."""
+        self._defer(self._stops, order, callback)
+
+    def defer_cleanup(self, callback: Callback, order: int = 0) -> None:
+        """Run ``callback`` after everything has stopped: higher orders first, equal ones last come, first served."""
+        self._defer(self._cleanups, order, callback)
+
+    def add_thread(self, thread: threading.Thread) -> threading.Thread:
+        """Join ``thread`` at stop; it should watch :attr:`stopping`. Returns it."""
+        with self._guard:
+            self._refuse_when_closed()
+            self._threads.append(thread)
+        return thread
+
+    def add_task(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
+        """Cancel ``task`` at stop and wait for it; a finished one is forgotten. Returns it.
+
+        For contexts that close in the task's own loop (``aclose``).
+        """
+        with self._guard:
+            self._refuse_when_closed()
+            self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def close(self) -> None:
+        """Stop and clean up from a thread without a running loop; asynchronous callbacks get one for themselves."""
+        asyncio.run(self.aclose())
+
+    async def aclose(self) -> None:
+        """Stop, join, clean up. Idempotent. Never raises for a callback: failures are logged.
+
+        When the caller is cancelled, what remains still runs, and the cancellation is raised at the end.
+        """
+        if self.stopping.is_set():
+            return
+        self.stopping.set()
+        cancelled = [
+            await self._drain(self._stops, "stop", highest_first=False),
+            await self._join(),
+            await self._drain(self._cleanups, "cleanup", highest_first=True),
+        ]
+        with self._guard:
+            self._closed = True
+        if any(cancelled):
+            raise asyncio.CancelledError
+
+    def _defer(self, callbacks: list[tuple[int, int, Callback]], order: int, callback: Callback) -> None:
+        with self._guard:
+            self._refuse_when_closed()
+            callbacks.append((order, next(self._sequence), callback))
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise RuntimeError(f"the context '{self.name}' has ended")
+
+    async def _drain(self, callbacks: list[tuple[int, int, Callback]], what: str, *, highest_first: bool) -> bool:
+        """Run and remove callbacks, those registered meanwhile included. True if the caller was cancelled."""
+        cancelled = False
+        while callbacks:
+            with self._guard:
+                entry = (max if highest_first else min)(callbacks, key=lambda entry: entry[:2])
+                callbacks.remove(entry)
+            cancelled |= await self._run(entry[2], what)
+        return cancelled
+
+    async def _run(self, callback: Callback, what: str) -> bool:
+        """True if the caller was cancelled while the callback ran."""
+        try:
+            result = callback()
+            if not inspect.isawaitable(result):
+                return False
+            task = asyncio.ensure_future(result)
+        except (Exception, SystemExit):
+            logger.exception("A %s callback of '%s' failed: %r", what, self.name, callback)
+            return False
+        cancelled = await _wait({task}, self._callback_timeout)
+        if not task.done():
+            logger.error(
+                "A %s callback of '%s' did not end in %g s: %r", what, self.name, self._callback_timeout, callback
+            )
+            cancelled |= await _cancel({task})
+        elif task.cancelled():
+            logger.error("A %s callback of '%s' was cancelled: %r", what, self.name, callback)
+        elif (error := task.exception()) is not None:
+            logger.error("A %s callback of '%s' failed: %r", what, self.name, callback, exc_info=error)
+        return cancelled
+
+    async def _join(self) -> bool:
+        """Cancel tasks, join threads. True if the caller was cancelled meanwhile."""
+        deadline = time.monotonic() + self._join_timeout
+        tasks = {task for task in self._tasks if task is not asyncio.current_task()}
+        cancelled = await _cancel(tasks, self._join_timeout)
+        for task in tasks:
+            if not task.done():
+                logger.error("A task of '%s' did not end: %r", self.name, task)
+            elif not task.cancelled() and (error := task.exception()) is not None:
+                logger.error("A task of '%s' failed: %r", self.name, task, exc_info=error)
+        threads = [thread for thread in self._threads if thread.is_alive() and thread is not threading.current_thread()]
+        if threads:
+            joining = asyncio.ensure_future(asyncio.to_thread(_join_threads, threads, deadline))
+            while not joining.done():
+                cancelled |= await _wait({joining}, None)
+        for thread in threads:
+            if thread.is_alive():
+                logger.error("A thread of '%s' did not end: %r", self.name, thread)
+        return cancelled
+
+
+async def _wait(futures: set[asyncio.Future[Any]], timeout: float | None) -> bool:
+    """Wait for ``futures``; True if the caller was cancelled instead, which does not touch them."""
+    if not futures:
+        return False
+    try:
+        await asyncio.wait(futures, timeout=timeout)
+    except asyncio.CancelledError:
+        return True
+    return False
+
+
+async def _cancel(futures: set[Any], timeout: float = 1.0) -> bool:
+    for future in futures:
+        future.cancel()
+    return await _wait(futures, timeout)
+
+
+def _join_threads(threads: list[threading.Thread], deadline: float) -> None:
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+class StdoutFlusher:
+    """Flushes stdout once, a moment after the last call has gone idle (contract, 5.5).
+
+    Hook output to a pipe is block-buffered; this is what makes ``print`` appear. While there is nothing to do, one
+    thread waits on an event: no polling.
+    """
+
+    def __init__(self, delay: float = 1.0) -> None:
+        """``delay``: seconds of idleness before the flush."""
+        self._delay = delay
+        self._last = 0.0
+        self._armed = threading.Event()
+        self._closing = threading.Event()
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def touch(self) -> None:
+        """A call has ended. Safe from any thread; costs a clock reading while a flush is already due."""
+        self._last = time.monotonic()
+        if not self._armed.is_set():
+            self._arm()
+
+    def close(self) -> None:
+        """End the thread and flush a last time."""
+        self._closing.set()
+        self._armed.set()
+        if self._thread is not None:
+            self._thread.join()
+        _flush_stdout()
+
+    def _arm(self) -> None:
+        with self._guard:
+            if self._thread is None and not self._closing.is_set():
+                self._thread = threading.Thread(target=self._run, name="stdout-flusher", daemon=True)
+                self._thread.start()
+        self._armed.set()
+
+    def _run(self) -> None:
+        while self._armed.wait() and not self._closing.is_set():
+            while (idle_in := self._last + self._delay - time.monotonic()) > 0:
+                if self._closing.wait(idle_in):
+                    return
+            self._armed.clear()  # before the flush: a call that ends meanwhile arms it anew
+            _flush_stdout()
+
+
+def _flush_stdout() -> None:
+    """Flush what is ``sys.stdout`` now; user code may have replaced, closed or broken it."""
+    try:
+        sys.stdout.flush()
+    except (AttributeError, OSError, ValueError):
+        logger.debug("Flushing stdout failed", exc_info=True)

@@ -1,0 +1,109 @@
+"""The Litestar application over an executor."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from litestar import Litestar, Router
+from litestar.connection import ASGIConnection
+from litestar.controller import Controller
+from litestar.datastructures import State
+from litestar.enums import ScopeType
+from litestar.handlers.base import BaseRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, RedocRenderPlugin, SwaggerRenderPlugin
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
+from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive, Scope, Send
+
+from drum_litestar.context import WorkerContext
+from drum_litestar.execution.executor import Executor
+from drum_litestar.http.controllers.chat import ChatController
+from drum_litestar.http.controllers.direct_access import DirectAccessController
+from drum_litestar.http.controllers.health import HealthController
+from drum_litestar.http.controllers.info import InfoController
+from drum_litestar.http.controllers.metrics import MetricsController
+from drum_litestar.http.controllers.models import ModelsController
+from drum_litestar.http.controllers.structured import StructuredController
+from drum_litestar.http.controllers.transform import TransformController
+from drum_litestar.http.controllers.unstructured import UnstructuredController
+from drum_litestar.http.errors import HANDLERS
+from drum_litestar.http.lifespan import model_lifespan
+from drum_litestar.http.options import AppOptions, normalize_prefix
+from drum_litestar.http.service import EXCHANGE, STATE_KEY, Exchange, ModelService
+from drum_litestar.http.spool import SpoolDirectory
+
+CONTROLLERS: Final[tuple[type[Controller], ...]] = (
+    HealthController,
+    InfoController,
+    MetricsController,
+    StructuredController,
+    TransformController,
+    UnstructuredController,
+    ChatController,
+    ModelsController,
+    DirectAccessController,
+)
+
+
+class DrumLitestar(Litestar):
+    """Litestar without the default plugins that import pydantic, and with an owner for what requests hold."""
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        """Only msgspec's. Litestar's own list imports pydantic when it finds it, and dies of a broken one."""
+        return [*plugins, MsgspecDIPlugin()]
+
+    async def __call__(
+        self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
+    ) -> None:
+        """Answer, and then give back what the request held, whether it was answered, failed or was cancelled."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if scope["type"] == ScopeType.HTTP:
+                exchange: Exchange | None = cast("Scope", scope)["state"].get(EXCHANGE)
+                if exchange is not None:
+                    await exchange.aclose()
+
+
+def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
+    """The whole HTTP interface of ``executor`` (contract, 3).
+
+    Its lifespan starts the executor and drains it. Raises StartupError for an impossible ``url_prefix``.
+    """
+    spool_directory = SpoolDirectory(options.spool_dir, options.spool_owner)
+    service = ModelService(executor, options, spool_directory)
+    context = WorkerContext("http")
+    return DrumLitestar(
+        [*CONTROLLERS, *_guarded(options, service)],
+        path=normalize_prefix(options.url_prefix),
+        state=State({STATE_KEY: service, "worker_context": context}),
+        exception_handlers=dict(HANDLERS),
+        lifespan=[lambda _: model_lifespan(executor, context, spool_directory, options)],
+        on_app_init=options.on_app_init,
+        openapi_config=_openapi(options) if options.enable_docs else None,
+        request_max_body_size=None,  # the readers have their own limit
+        logging_config=None,
+        debug=False,
+        pdb_on_exception=False,
+    )
+
+
+def _guarded(options: AppOptions, service: ModelService) -> list[Router]:
+    """The further routes, which answer 513 like ours after a failed load. Not the way for ours: Litestar copies the
+    handler for each call of a guard."""
+
+    async def guard(_: ASGIConnection[Any, Any, Any, Any], __: BaseRouteHandler) -> None:
+        service.check_failure()
+
+    return [Router(path="/", route_handlers=options.route_handlers, guards=[guard])] if options.route_handlers else []
+
+
+def _openapi(options: AppOptions) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="drum-litestar",
+        version=options.server_version,
+        path="/docs",
+        render_plugins=[SwaggerRenderPlugin(), RedocRenderPlugin(), JsonRenderPlugin()],
+    )

@@ -1,0 +1,23 @@
+"""Prometheus exposition."""
+
+from __future__ import annotations
+
+from litestar import route
+
+from drum_litestar.errors import MissingExtraError, MissingExtraRequestError
+from drum_litestar.http.options import AnyRequest, AnyResponse
+from drum_litestar.http.replies import BytesResponse
+from drum_litestar.http.routing import READ, DrumController
+from drum_litestar.http.service import ModelService
+
+
+class MetricsController(DrumController):
+    tags = ("info",)
+
+    @route("/metrics", http_method=READ, summary="Metrics")
+    async def metrics(self, request: AnyRequest) -> AnyResponse:
+        expose = ModelService.of(request).options.metrics
+        if expose is None:
+            raise MissingExtraRequestError(str(MissingExtraError("/metrics", "prometheus", "prometheus-client")))
+        body, content_type = expose()
+        return BytesResponse(body, content_type=content_type)

@@ -1,0 +1,21 @@
+"""The list of models behind a text generation model (contract, 3.11)."""
+
+from __future__ import annotations
+
+from litestar import route
+
+from drum_litestar.http.options import AnyRequest, AnyResponse
+from drum_litestar.http.payloads import collect_nothing
+from drum_litestar.http.routing import READ, DrumController
+from drum_litestar.http.rules import check_models
+from drum_litestar.http.service import ModelService
+
+
+class ModelsController(DrumController):
+    tags = ("chat",)
+
+    @route(["/models", "/v1/models"], http_method=READ, summary="List models")
+    async def models(self, request: AnyRequest) -> AnyResponse:
+        service = ModelService.of(request)
+        check_models(service.card())
+        return await service.answer(request, "models", collect_nothing)

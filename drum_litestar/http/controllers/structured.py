@@ -1,0 +1,29 @@
+"""Structured predictions (contract, 3.5 to 3.7)."""
+
+from __future__ import annotations
+
+from litestar import post
+
+from drum_litestar.http.options import AnyRequest, AnyResponse
+from drum_litestar.http.payloads import collect_structured
+from drum_litestar.http.routing import DrumController
+from drum_litestar.http.rules import check_structured
+from drum_litestar.http.service import ModelService
+
+
+class StructuredController(DrumController):
+    tags = ("predictions",)
+
+    @post(["/predict", "/predictions", "/invocations"], status_code=200, summary="Predict rows")
+    async def predict(self, request: AnyRequest) -> AnyResponse:
+        service = ModelService.of(request)
+        check_structured(service.card())
+        return await service.answer(request, "predict", collect_structured)
+
+    @post("/predictionsStream", status_code=200, summary="Predict rows, streamed")
+    async def predict_stream(self, request: AnyRequest) -> AnyResponse:
+        service = ModelService.of(request)
+        check_structured(service.card())
+        return await service.answer(
+            request, "predict_stream", collect_structured, single_chunk=True, extra=(("X-Streaming", "true"),)
+        )

@@ -1,0 +1,21 @@
+"""Transformations (contract, 3.8)."""
+
+from __future__ import annotations
+
+from litestar import post
+
+from drum_litestar.http.options import AnyRequest, AnyResponse
+from drum_litestar.http.payloads import collect_structured
+from drum_litestar.http.routing import DrumController
+from drum_litestar.http.rules import check_transform
+from drum_litestar.http.service import ModelService
+
+
+class TransformController(DrumController):
+    tags = ("predictions",)
+
+    @post("/transform", status_code=200, summary="Transform rows")
+    async def transform(self, request: AnyRequest) -> AnyResponse:
+        service = ModelService.of(request)
+        check_transform(service.card())
+        return await service.answer(request, "transform", collect_structured)

@@ -1,0 +1,42 @@
+"""The application's life: spool directory, worker context, hooks, model; each may rely on those before it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from drum_litestar.context import WorkerContext
+from drum_litestar.execution.executor import Executor
+from drum_litestar.http.options import AppOptions, LifespanHook
+from drum_litestar.http.spool import SpoolDirectory
+
+
+@asynccontextmanager
+async def model_lifespan(
+    executor: Executor, context: WorkerContext, spool_directory: SpoolDirectory, options: AppOptions
+) -> AsyncIterator[None]:
+    """Start hooks, then the model's loading (the server listens meanwhile); at the end everything in reverse.
+
+    The end drains first: running calls finish within the grace period, then the model stops, then the context's stop
+    and cleanup callbacks run, then the shutdown hooks. A failure in one step does not skip the others.
+    """
+    async with AsyncExitStack() as stack:
+        await asyncio.to_thread(spool_directory.sweep)
+        stack.push_async_callback(asyncio.to_thread, spool_directory.close)
+        for hook in options.on_shutdown:
+            stack.push_async_callback(_run, hook, context)
+        context.start()
+        stack.push_async_callback(context.aclose)
+        for hook in options.on_startup:
+            await _run(hook, context)
+        await executor.start()
+        stack.push_async_callback(executor.shutdown, options.grace)
+        yield
+
+
+async def _run(hook: LifespanHook, context: WorkerContext) -> None:
+    result = hook(context)
+    if inspect.isawaitable(result):
+        await result

@@ -1,0 +1,87 @@
+"""What the composition root hands to the HTTP application: scalars and callables, no settings object."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from litestar import Request, Response
+from litestar.config.app import AppConfig
+from litestar.types import ControllerRouterHandler
+
+from drum_litestar.context import WorkerContext
+from drum_litestar.errors import StartupError
+from drum_litestar.predictors.protocol import CallKind
+
+AnyRequest: TypeAlias = Request[Any, Any, Any]
+AnyResponse: TypeAlias = Response[Any]
+
+LifespanHook: TypeAlias = Callable[[WorkerContext], Awaitable[None] | None]
+
+MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyLimits:
+    """Bounds of one request body, in bytes unless a field says otherwise."""
+
+    max_upload_size: int = 100 * MEBIBYTE
+    spool_threshold: int = 10 * MEBIBYTE
+    """A body, or the file parts of a form together, above this go to disk."""
+    max_form_parts: int = 1000
+    """Number of parts of a multipart body."""
+    max_field_size: int = 500_000
+    """Largest non-file field of a form; its content is dropped, but it still costs bandwidth."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppOptions:
+    """Everything the application needs besides the executor."""
+
+    drum_version: str
+    """``drumVersion`` of ``/info/`` (contract, 8)."""
+    server_version: str
+    """Our own version, for the OpenAPI document."""
+    url_prefix: str = ""
+    """``URL_PREFIX`` as the operator wrote it."""
+    limits: BodyLimits = BodyLimits()
+    spool_dir: str | None = None
+    """Parent of the spool directory; None is the system's temporary directory."""
+    spool_owner: int | None = None
+    """User id that must be able to read spool files, when model workers run as another user."""
+    enable_docs: bool = False
+    error_server: bool = False
+    """Answer 513 once the model has failed to load (contract, 5.1; Q-22)."""
+    grace: float = 299.0
+    """Seconds that running calls get at shutdown."""
+    stats: Callable[[], Awaitable[dict[str, Any]]] | None = None
+    """Body of ``/stats/``; None shows the executor's counters alone."""
+    metrics: Callable[[], tuple[bytes, str]] | None = None
+    """Exposition bytes and their content type; None answers 501."""
+    direct_access: Callable[[AnyRequest, str], Awaitable[AnyResponse]] | None = None
+    """Proxies a request to the OpenAI-compatible server at the given base URL; None answers 501."""
+    route_handlers: tuple[ControllerRouterHandler, ...] = ()
+    """Further routes, served under the same prefix and the same rules."""
+    on_app_init: tuple[Callable[[AppConfig], AppConfig], ...] = ()
+    """Litestar's own hooks for changing the application before it is built."""
+    on_startup: tuple[LifespanHook, ...] = ()
+    """Run in order before the model starts to load."""
+    on_shutdown: tuple[LifespanHook, ...] = ()
+    """Run after the model has stopped, the last one first; a failing one does not skip the rest."""
+    on_observe: Callable[[CallKind, int, float], None] | None = None
+    """Told of each model call when its answer is known: kind, status (499: the client left), seconds."""
+
+
+def normalize_prefix(prefix: str) -> str:
+    """``URL_PREFIX`` without a trailing slash; empty for none or ``/``.
+
+    Raises StartupError for a prefix without leading slash, in DRUM's words (contract, 3.1), and for one that would
+    be read as a path pattern.
+    """
+    if prefix and not prefix.startswith("/"):
+        raise StartupError(f"URL rule '{prefix.rstrip('/')}/ping/' must start with a slash.")
+    if "{" in prefix or "}" in prefix:
+        raise StartupError(f"URL_PREFIX must not contain braces: '{prefix}'")
+    segments = [segment for segment in prefix.split("/") if segment]
+    return "".join(f"/{segment}" for segment in segments)

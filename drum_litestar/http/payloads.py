@@ -1,0 +1,163 @@
+"""From request to :class:`~drum_litestar.predictors.protocol.ModelCall`. Nothing is parsed but the form's framing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+from urllib.parse import parse_qsl
+
+from litestar.types import HTTPScope, Receive
+
+from drum_litestar.errors import UnprocessableError, UnsupportedMediaTypeError
+from drum_litestar.http.bodies import BodyStream, Spool, read_raw
+from drum_litestar.http.forms import read_form
+from drum_litestar.http.options import BodyLimits
+from drum_litestar.predictors.protocol import CallKind, ModelCall, ModelCard, Payload
+from drum_litestar.scope import REQUEST_ID, SPAN
+
+FORM: Final = "multipart/form-data"
+URLENCODED: Final = "application/x-www-form-urlencoded"
+TRACE_HEADERS: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
+
+NO_DATA: Final = "Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data"
+
+
+class Inbound:
+    """One request as the collectors below need it."""
+
+    __slots__ = ("card", "limits", "receive", "scope", "spool")
+
+    def __init__(self, scope: HTTPScope, receive: Receive, card: ModelCard, limits: BodyLimits, spool: Spool) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.card = card
+        self.limits = limits
+        self.spool = spool
+
+    def body(self) -> BodyStream:
+        """The body, to be read once. Raises BodyTooLargeError."""
+        return BodyStream(self.scope, self.receive, self.limits.max_upload_size)
+
+    def content_type(self) -> str:
+        """The last ``Content-Type``, as DRUM's framework picks it; empty when there is none."""
+        found = b""
+        for name, value in self.scope["headers"]:
+            if name == b"content-type":
+                found = value
+        return found.decode("latin-1")
+
+    def call(
+        self,
+        kind: CallKind,
+        *,
+        body: Payload | None = None,
+        x: Payload | None = None,
+        y: Payload | None = None,
+        colnames: Payload | None = None,
+        with_query: bool = False,
+    ) -> ModelCall:
+        """The call with everything that comes from the request's head."""
+        scope = self.scope
+        headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
+        query = scope["query_string"] if with_query else b""
+        return ModelCall(
+            kind=kind,
+            request_id=scope["state"].get(REQUEST_ID, ""),
+            body=body,
+            x=x,
+            y=y,
+            colnames=colnames,
+            headers=headers,
+            query=tuple(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else (),
+            trace=self._trace(),
+        )
+
+    def _trace(self) -> dict[str, str]:
+        """The trace context of the request's own span; without tracing, what the client sent."""
+        span = self.scope["state"].get(SPAN)
+        if span is not None:
+            carrier: dict[str, str] = span.carrier
+            return carrier
+        headers = self.scope["headers"]
+        return {name.decode(): value.decode("latin-1") for name, value in headers if name in TRACE_HEADERS}
+
+
+Collector: TypeAlias = Callable[[Inbound, CallKind], Awaitable[ModelCall]]
+
+
+def split_content_type(value: str) -> tuple[str | None, str]:
+    """Media type without parameters (case kept, None when empty) and the text of the parameters."""
+    mimetype, _, parameters = value.partition(";")
+    return mimetype.strip() or None, parameters
+
+
+def parameter(parameters: str, name: str) -> str | None:
+    """One parameter of a Content-Type; broken quoting is tolerated (contract, 3.5). None when absent or empty."""
+    for item in parameters.split(";"):
+        key, _, value = item.partition("=")
+        if key.strip().lower() == name:
+            return value.strip().strip('"') or None
+    return None
+
+
+async def collect_nothing(inbound: Inbound, kind: CallKind) -> ModelCall:
+    """A call without a body."""
+    return inbound.call(kind)
+
+
+async def collect_raw(inbound: Inbound, kind: CallKind) -> ModelCall:
+    """The whole body, whatever it is; an empty one is legal (contract, 3.9)."""
+    mimetype, parameters = split_content_type(inbound.content_type())
+    charset = parameter(parameters, "charset") if parameters else None
+    body = await read_raw(inbound.body(), inbound.spool, mimetype=mimetype, charset=charset)
+    return inbound.call(kind, body=body, with_query=True)
+
+
+async def collect_json(inbound: Inbound, kind: CallKind) -> ModelCall:
+    """A body that says it is JSON; whether it is, the worker sees. Raises UnsupportedMediaTypeError."""
+    media = (split_content_type(inbound.content_type())[0] or "").lower()
+    if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+        raise UnsupportedMediaTypeError
+    return await collect_raw(inbound, kind)
+
+
+async def collect_structured(inbound: Inbound, kind: CallKind) -> ModelCall:
+    """X from the form's file part or from the raw body, with y and column names (contract, 3.5 and 3.8).
+
+    Raises UnprocessableError: first for missing data, then for a format that the model cannot read.
+    """
+    mimetype, parameters = split_content_type(inbound.content_type())
+    media = mimetype.lower() if mimetype else ""
+    if media == FORM:
+        boundary = parameter(parameters, "boundary")
+        if boundary is not None:
+            return await _collect_form(inbound, kind, boundary)
+    elif media == URLENCODED:  # a form type, which DRUM's framework has consumed before anybody looks for data
+        raise UnprocessableError(NO_DATA)
+    stream = inbound.body()
+    if mimetype is not None and mimetype not in inbound.card.mimetypes and not inbound.card.any_format:
+        raise await _refusal(stream, mimetype)
+    charset = parameter(parameters, "charset") if parameters else None
+    x = await read_raw(stream, inbound.spool, mimetype=mimetype, charset=charset)
+    if not x.size:
+        raise UnprocessableError(NO_DATA)
+    return inbound.call(kind, x=x)
+
+
+async def _collect_form(inbound: Inbound, kind: CallKind, boundary: str) -> ModelCall:
+    parts = await read_form(inbound.body(), inbound.spool, boundary, inbound.limits)
+    x, y = parts.get("X"), parts.get("y")
+    if x is None:
+        raise UnprocessableError(NO_DATA)
+    if kind != "transform" or (y is not None and not y.size):  # an empty y counts as absent
+        y = None
+    return inbound.call(kind, x=x, y=y, colnames=parts.get("X.colnames"))
+
+
+async def _refusal(stream: BodyStream, mimetype: str) -> UnprocessableError:
+    if not await stream.read():
+        return UnprocessableError(NO_DATA)
+    return UnprocessableError(
+        f"payload format `{mimetype}` is not supported by predictor/transformer. Make DRUM support the format or "
+        "implement `read_input_data` hook to read the data. "
+    )

@@ -1,0 +1,228 @@
+"""From the executor's replies to Litestar responses, bytes untouched."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncIterator, Iterable
+from itertools import chain
+from typing import Any, Final, TypeVar
+
+from litestar import Response
+from litestar.datastructures import Cookie
+from litestar.response.base import ASGIResponse
+from litestar.types import HTTPScope, Receive, Scope, Send
+
+from drum_litestar.dialects import framework_json
+from drum_litestar.errors import RequestError
+from drum_litestar.execution.executor import ReplyStream
+from drum_litestar.http.interrupts import Interrupt, watch_disconnect
+from drum_litestar.predictors.protocol import Reply, StreamHead
+
+logger = logging.getLogger(__name__)
+
+JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
+
+T = TypeVar("T")
+Headers = tuple[tuple[str, str], ...]
+RawHeaders = list[tuple[bytes, bytes]]
+
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_FRAMING: Final = frozenset(
+    {"connection", "content-length", "content-type", "keep-alive", "trailer", "transfer-encoding", "upgrade"}
+)
+"""Headers that follow from how the answer is sent, so a hook cannot set them."""
+
+
+class UnusableReplyError(ValueError):
+    """User code asked for a status or a header that HTTP cannot carry."""
+
+
+class _WithPairs(Response[T]):
+    """A Litestar response with further headers, repeats allowed, that turns into wire form by itself."""
+
+    __slots__ = ("pairs",)
+    pairs: Headers
+
+    def to_asgi_response(
+        self,
+        app: Any = None,
+        request: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        cookies: Iterable[Cookie] | None = None,
+        **_: Any,
+    ) -> ASGIResponse:
+        """Litestar's door. What its layers add (``headers``, ``cookies``) is kept; their defaults are not needed."""
+        raw = []
+        if self.media_type is not None:
+            raw.append((b"content-type", self.media_type.encode("latin-1")))
+        for name, value in chain(self.pairs, self.headers.items(), headers.items() if headers else ()):
+            raw.append((name.lower().encode("latin-1"), str(value).encode("latin-1")))
+        raw.extend(cookie.to_encoded_header() for cookie in chain(self.cookies, cookies or ()))
+        return self.to_wire(raw)
+
+    def to_wire(self, raw: RawHeaders) -> ASGIResponse:
+        raise NotImplementedError
+
+
+class BytesResponse(_WithPairs[bytes]):
+    """A complete answer: exactly this body, and exactly this Content-Type (None sends none)."""
+
+    __slots__ = ()
+
+    def __init__(self, body: bytes, *, status: int = 200, content_type: str | None = JSON, pairs: Headers = ()) -> None:
+        super().__init__(body, status_code=status, media_type=content_type)
+        self.pairs = pairs
+
+    def to_wire(self, raw: RawHeaders) -> ASGIResponse:
+        if self.status_code in (204, 304):
+            return _BytesASGIResponse(self, raw, b"")
+        raw.append((b"content-length", b"%d" % len(self.content)))
+        return _BytesASGIResponse(self, raw, self.content)
+
+
+class StreamResponse(_WithPairs[ReplyStream]):
+    """A streamed answer, sent as it is produced. Closing the stream is left to the request's exchange."""
+
+    __slots__ = ()
+
+    def __init__(self, stream: ReplyStream, *, pairs: Headers = ()) -> None:
+        super().__init__(stream, status_code=stream.head.status, media_type=stream.head.content_type)
+        self.pairs = pairs
+
+    def to_wire(self, raw: RawHeaders) -> ASGIResponse:
+        return _StreamASGIResponse(self, raw, self.content)
+
+
+class SilentResponse(Response[None]):
+    """No answer at all, for a client that has left."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    def to_asgi_response(self, app: Any = None, request: Any = None, **_: Any) -> ASGIResponse:
+        return _SilentASGIResponse()
+
+
+class SingleChunk:
+    """A complete reply in the shape of a stream (``/predictionsStream/`` over a model that does not stream)."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.head = StreamHead(status=reply.status, content_type=reply.content_type or JSON, headers=reply.headers)
+        self._body = reply.body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._body
+
+    async def aclose(self) -> None:
+        """Nothing is running."""
+
+
+def to_response(reply: Reply | ReplyStream, *, extra: Headers = ()) -> BytesResponse | StreamResponse:
+    """The response for an executor's answer, with ``extra`` headers of ours.
+
+    Raises UnusableReplyError for a status or header from user code that must not reach the wire.
+    """
+    if isinstance(reply, Reply):
+        _check(reply.status, reply.content_type, reply.headers)
+        pairs = (*_without_framing(reply.headers), *extra)
+        return BytesResponse(reply.body, status=reply.status, content_type=reply.content_type, pairs=pairs)
+    head = reply.head
+    _check(head.status, head.content_type, head.headers)
+    return StreamResponse(reply, pairs=(*_without_framing(head.headers), *extra))
+
+
+def _check(status: int, content_type: str | None, headers: Headers) -> None:
+    if not 200 <= status <= 599:
+        raise UnusableReplyError(f"unusable response status: {status}")
+    if content_type is not None and content_type != JSON and not _VALUE.fullmatch(content_type):
+        raise UnusableReplyError(f"unusable response content type: {content_type!r}")
+    for name, value in headers:
+        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
+            raise UnusableReplyError(f"unusable response header: {name!r}: {value!r}")
+
+
+def _without_framing(headers: Headers) -> Headers:
+    return tuple([pair for pair in headers if pair[0].lower() not in _FRAMING]) if headers else ()
+
+
+def sse_error(error: Exception) -> bytes:
+    """The event that ends a broken stream (contract, Q-16), in the form that OpenAI clients raise as an error."""
+    code = error.status if isinstance(error, RequestError) else 500
+    text = str(error) if isinstance(error, RequestError) else "Internal server error"
+    body = framework_json({"error": {"code": code, "message": text, "type": "server_error"}})
+    return b"data: " + body + b"\n"
+
+
+class _WireResponse(ASGIResponse):
+    """Headers as they are. The parent's constructor is left out on purpose: its header bookkeeping, for defaults that
+    we do not want, costs more than the rest of an answer."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, response: Response[Any], raw: RawHeaders) -> None:
+        self.raw = raw
+        self.status_code = response.status_code or 200
+        self.background = response.background
+
+    def encode_headers(self) -> RawHeaders:
+        return self.raw
+
+
+class _BytesASGIResponse(_WireResponse):
+    __slots__ = ()
+
+    def __init__(self, response: Response[Any], raw: RawHeaders, body: bytes) -> None:
+        super().__init__(response, raw)
+        self.body = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.start_response(send)
+        body = b"" if scope.get("method") == "HEAD" else self.body
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+        await self.after_response()
+
+
+class _StreamASGIResponse(_WireResponse):
+    """Sends chunks one by one and stops when the client leaves."""
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, response: Response[Any], raw: RawHeaders, stream: ReplyStream) -> None:
+        super().__init__(response, raw)
+        self._stream = stream
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        interrupt = Interrupt()
+        unwatch = watch_disconnect(scope["state"], receive, interrupt)
+        try:
+            await self.start_response(send)
+            await self._send_chunks(send)
+        except asyncio.CancelledError:
+            if not interrupt.absorb():
+                raise
+        finally:
+            unwatch()
+        await self.after_response()
+
+    async def _send_chunks(self, send: Send) -> None:
+        """Raises what the stream raised, unless its kind has words for an error."""
+        try:
+            async for chunk in self._stream:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            last = b""
+        except Exception as error:
+            if not self._stream.head.content_type.startswith(EVENT_STREAM):
+                raise  # the server cuts the connection, so that the client can tell a torn answer from a whole one
+            logger.error("A stream broke off: %s", error, exc_info=not isinstance(error, RequestError))
+            last = sse_error(error)
+        await send({"type": "http.response.body", "body": last, "more_body": False})
+
+
+class _SilentASGIResponse(ASGIResponse):
+    async def __call__(self, scope: Scope | HTTPScope, receive: Receive, send: Send) -> None:
+        """Send nothing: the connection is gone."""

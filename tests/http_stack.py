@@ -1,0 +1,77 @@
+"""For the tests of the HTTP room: the part of the middleware stack that it relies on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from drum_litestar.scope import DEADLINE, ON_DISCONNECT, REQUEST_ID, TIMEOUT
+from http_serving import Serving
+
+
+class Stack:
+    """The part of the middleware stack that this room relies on; remembers how each request ended."""
+
+    def __init__(self, timeout: float | None = None, with_disconnect: bool = False) -> None:
+        self.timeout = timeout
+        self.with_disconnect = with_disconnect
+        self.ended = threading.Semaphore(0)
+        self.errors: list[BaseException] = []
+        self.tickets: list[Any] = []
+        self.started: list[int] = []
+        self.leave: Callable[[], None] | None = None
+
+    def __call__(self, app: Any) -> Any:
+        async def wrapped(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] != "http":
+                await app(scope, receive, send)
+                return
+            state = scope["state"]
+            state[REQUEST_ID] = "rid"
+            if self.timeout is not None:
+                state[DEADLINE] = asyncio.get_running_loop().time() + self.timeout
+                state[TIMEOUT] = self.timeout
+            if self.with_disconnect:
+                state[ON_DISCONNECT] = self.register
+
+            async def noting_send(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    self.started.append(message["status"])
+                await send(message)
+
+            try:
+                await app(scope, receive, noting_send)
+            except BaseException as error:
+                self.errors.append(error)
+                raise
+            finally:
+                self.ended.release()
+
+        return wrapped
+
+    def register(self, callback: Callable[[], None]) -> Callable[[], None]:
+        self.leave = callback
+
+        def undo() -> None:
+            self.leave = None
+
+        return undo
+
+    def wait_ended(self) -> None:
+        assert self.ended.acquire(timeout=20)
+
+
+def pending(server: Serving) -> int:
+    """Places in line that are taken, once the loop has done what was due."""
+
+    async def count() -> int:
+        return int(server.executor.stats()["executor_pending"])
+
+    return asyncio.run_coroutine_threadsafe(count(), server.loop).result(20)
+
+
+def spool_files(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.is_file() and path.name != "lock"]

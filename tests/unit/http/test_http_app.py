@@ -1,0 +1,276 @@
+"""Routes, methods, prefixes, states: what the application answers without asking the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from litestar import Request, Response, get
+from litestar.exceptions import NotAuthorizedException
+
+from drum_litestar.errors import BadRequestError, StartupError
+from drum_litestar.http.app import build_app
+from drum_litestar.http.options import normalize_prefix
+from drum_litestar.predictors.protocol import TargetType
+from http_serving import CSV, Serving, StateExecutor, card, mirror, options, serving
+
+GET_ROUTES = ["/", "/ping", "/health", "/livez", "/readyz", "/startupz", "/info", "/capabilities", "/stats"]
+POST_ROUTES = ["/predict", "/predictions", "/invocations", "/predictionsStream"]
+OTHER_POST_ROUTES = [
+    "/transform",
+    "/predictUnstructured",
+    "/predictionsUnstructured",
+    "/chat/completions",
+    "/v1/chat/completions",
+]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Serving]:
+    with mirror() as (serving, _):
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def client(server: Serving) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url) as client:
+        yield client
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("path", GET_ROUTES)
+def test_get_and_head_answer_with_and_without_slash(client: httpx.Client, path: str, slash: str) -> None:
+    answer = client.get(path + slash)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/json"
+    head = client.head(path + slash)
+    assert head.status_code == 200
+    assert head.content == b""
+    if path != "/stats":
+        assert head.headers["content-length"] == str(len(answer.content))
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("path", POST_ROUTES)
+def test_structured_routes_answer_with_and_without_slash(client: httpx.Client, path: str, slash: str) -> None:
+    answer = client.post(path + slash, content=CSV)
+    assert answer.status_code == 200
+    assert answer.json()["x"]["data"] == CSV.decode()
+
+
+@pytest.mark.parametrize(("path", "merged"), [("//predict//", "predict"), ("/v1//chat///completions", "chat")])
+def test_double_slashes_are_merged(client: httpx.Client, server: Serving, path: str, merged: str) -> None:
+    answer = client.send(client.build_request("POST", f"{server.url}{path}", content=CSV))
+    assert answer.status_code == (200 if merged == "predict" else 404)
+    assert answer.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("path", [*POST_ROUTES, *OTHER_POST_ROUTES])
+def test_options_of_a_post_route(client: httpx.Client, path: str) -> None:
+    answer = client.options(path)
+    assert answer.status_code == 200
+    assert answer.content == b""
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert set(answer.headers["allow"].split(", ")) == {"POST", "OPTIONS"}
+
+
+def test_options_of_a_get_route_and_of_a_path_with_a_tail(client: httpx.Client) -> None:
+    assert set(client.options("/ping/").headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+    forward = client.options("/nim/v1/models")
+    assert forward.status_code == 200
+    assert set(forward.headers["allow"].split(", ")) == {"GET", "HEAD", "POST", "PUT", "OPTIONS"}
+
+
+@pytest.mark.parametrize("path", ["/nope", "/static/app.js", "/nim", "/nim/", "/directAccess/", "/predict/x"])
+def test_unknown_paths_are_404_json(client: httpx.Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {"message": "The requested URL was not found on the server."}
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"])
+def test_wrong_methods_are_405_json_with_allow(client: httpx.Client, method: str) -> None:
+    answer = client.request(method, "/predict/")
+    assert answer.status_code == 405
+    assert set(answer.headers["allow"].split(", ")) == {"POST", "OPTIONS"}
+    assert answer.json() == {"message": "The method is not allowed for the requested URL."}
+
+
+def test_no_response_names_the_server_software_twice(client: httpx.Client) -> None:
+    """X-Drum-* and request-id headers belong to the middleware stack; the application must not add its own."""
+    names = set(client.get("/ping/").headers)
+    assert names <= {"content-type", "content-length", "date", "server"}
+
+
+def test_info_and_capabilities() -> None:
+    described = card(TargetType.BINARY, chat=True, info={"targetType": "binary", "codeDir": "/m", "drumServer": "x"})
+    with serving(StateExecutor("ready", described)) as server:
+        info = server.client.get("/info/")
+        assert info.content == (
+            b'{"codeDir":"/m","drumServer":"litestar","drumVersion":"1.18.1","targetType":"binary"}\n'
+        )
+        capabilities = server.client.get("/capabilities/")
+        assert capabilities.content == (
+            b'{"supported_methods":{"chat":true},"supported_payload_formats":{"csv":null,"mtx":null}}\n'
+        )
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+@pytest.mark.parametrize("route", ["nim", "directAccess"])
+def test_direct_access_without_an_llm_server(client: httpx.Client, route: str, method: str) -> None:
+    answer = client.request(method, f"/{route}/v1/x")
+    assert answer.status_code == 400
+    assert answer.content == b'{"message":"This endpoint is only supported by OpenAI based predictors"}\n'
+
+
+def test_direct_access_is_handed_to_the_injected_proxy() -> None:
+    described = card(TargetType.TEXT_GENERATION, direct_access="http://llm:9999")
+
+    async def proxy(request: Request, base_url: str) -> Response:
+        return Response({"to": base_url, "path": request.scope["path"]})
+
+    with serving(StateExecutor("ready", described), options(direct_access=proxy)) as server:
+        assert server.client.get("/nim/v1/models").json() == {"to": "http://llm:9999", "path": "/nim/v1/models"}
+    with serving(StateExecutor("ready", described)) as server:
+        answer = server.client.get("/nim/v1/models")
+        assert answer.status_code == 501
+        assert "pip install 'drum-litestar[proxy]'" in answer.json()["message"]
+
+
+def test_stats_comes_from_the_injected_reporter() -> None:
+    async def report() -> dict[str, object]:
+        return {"b": 1, "a": float("nan")}
+
+    with serving(StateExecutor("ready", card()), options(stats=report)) as server:
+        assert server.client.get("/stats/").content == b'{"a":null,"b":1}\n'
+    with serving(StateExecutor("ready", card())) as server:
+        assert server.client.get("/stats").json() == {"executor_workers": 0}
+
+
+def test_metrics_with_and_without_the_extra() -> None:
+    with serving(StateExecutor("ready", card()), options(metrics=lambda: (b"up 1\n", "text/x; v=1"))) as server:
+        answer = server.client.get("/metrics")
+        assert (answer.content, answer.headers["content-type"]) == (b"up 1\n", "text/x; v=1")
+    with serving(StateExecutor("ready", card())) as server:
+        answer = server.client.get("/metrics")
+        assert answer.status_code == 501
+        assert "pip install 'drum-litestar[prometheus]'" in answer.json()["message"]
+
+
+@pytest.mark.parametrize("prefix", ["/pfx", "/pfx/", "/a/pfx", "//pfx"])
+def test_url_prefix(prefix: str) -> None:
+    base = prefix.rstrip("/").replace("//", "/")
+    with mirror(settings=options(url_prefix=prefix)) as (server, _):
+        for path in (f"{base}/ping", f"{base}/", base, f"{base}/info/"):
+            assert server.client.get(path).status_code == 200, path
+        assert server.client.post(f"{base}/predict/", content=CSV).status_code == 200
+        assert server.client.options(f"{base}/predict/").status_code == 200
+        assert server.client.get("/ping").status_code == 404
+
+
+def test_url_prefix_without_leading_slash_is_refused_in_drums_words() -> None:
+    for prefix in ("pfx", "pfx/"):
+        with pytest.raises(StartupError, match=r"^URL rule 'pfx/ping/' must start with a slash\.$"):
+            build_app(StateExecutor(), options(url_prefix=prefix))
+    with pytest.raises(StartupError, match="braces"):
+        normalize_prefix("/{x}")
+    assert [normalize_prefix(prefix) for prefix in ("", "/", "//", "/a//b/")] == ["", "", "", "/a/b"]
+
+
+STATES = {
+    # state, card known: /livez, /ping, /readyz, /startupz, /info
+    ("starting", False): (200, 503, 503, 503, 503),
+    ("ready", True): (200, 200, 200, 200, 200),
+    ("unready", True): (200, 200, 503, 200, 200),
+    ("draining", True): (200, 200, 503, 200, 200),
+    ("failed", False): (200, 503, 503, 503, 503),
+}
+
+
+@pytest.mark.parametrize(("state", "known"), list(STATES))
+def test_probes_tell_the_truth(state: str, known: bool) -> None:
+    with serving(StateExecutor(state, card() if known else None)) as server:
+        paths = ("/livez", "/ping/", "/readyz", "/startupz", "/info")
+        answers = [server.client.get(path) for path in paths]
+        assert tuple(answer.status_code for answer in answers) == STATES[state, known]
+        assert all(answer.json()["message"] for answer in answers[:4])
+        assert server.client.get("/").status_code == answers[1].status_code
+        assert server.client.get("/health").status_code == answers[2].status_code
+
+
+def test_model_routes_before_the_model_is_ready() -> None:
+    with serving(StateExecutor("starting")) as server:
+        for path in [*POST_ROUTES, *OTHER_POST_ROUTES]:
+            answer = server.client.post(path, content=CSV)
+            assert (answer.status_code, answer.json()) == (503, {"message": "Model is still loading"})
+        assert server.client.get("/models").status_code == 503
+
+
+def test_error_server_answers_513_but_for_livez_and_metrics() -> None:
+    with serving(StateExecutor("failed"), options(error_server=True, metrics=lambda: (b"", "text/plain"))) as server:
+        for path in [p for p in GET_ROUTES if p != "/livez"] + ["/models", "/v1/models", "/nim/x"]:
+            answer = server.client.get(path)
+            assert answer.status_code == 513, path
+            assert answer.content == b'{"message":"ERROR: no such artifact"}\n'
+            assert answer.headers["content-type"] == "application/json"
+        for path in [*POST_ROUTES, *OTHER_POST_ROUTES]:
+            assert server.client.post(path, content=CSV).status_code == 513
+        assert server.client.get("/livez").status_code == 200
+        assert server.client.get("/metrics").status_code == 200
+        assert server.client.get("/nope").status_code == 404
+
+
+def test_extra_routes_share_prefix_errors_and_failure() -> None:
+    @get("/hello")
+    async def hello() -> dict[str, str]:
+        return {"hello": "world"}
+
+    @get("/teapot")
+    async def teapot() -> None:
+        raise BadRequestError("no tea", headers=(("Retry-After", "1"),), code="tea")
+
+    @get("/locked")
+    async def locked() -> None:
+        raise NotAuthorizedException("no key", headers={"WWW-Authenticate": "Bearer"})
+
+    @get("/bug")
+    async def bug() -> None:
+        raise ValueError("secret")
+
+    extra = options(route_handlers=(hello, teapot, locked, bug), url_prefix="/p", error_server=True)
+    with serving(StateExecutor("ready", card()), extra) as server:
+        assert server.client.get("/p/hello").json() == {"hello": "world"}
+        answer = server.client.get("/p/teapot")
+        assert (answer.status_code, answer.headers["retry-after"]) == (400, "1")
+        assert answer.content == b'{"code":"tea","message":"no tea"}\n'
+        answer = server.client.get("/p/locked")
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert answer.content == b'{"message":"no key"}\n'
+        answer = server.client.get("/p/bug")
+        assert (answer.status_code, answer.json()) == (500, {"message": "Internal server error", "request_id": None})
+    with serving(StateExecutor("failed"), extra) as server:
+        assert server.client.get("/p/hello").status_code == 513
+
+
+def test_docs_are_off_unless_asked_for(client: httpx.Client) -> None:
+    assert client.get("/docs").status_code == 404
+    with serving(StateExecutor("ready", card()), options(enable_docs=True)) as server:
+        assert "text/html" in server.client.get("/docs").headers["content-type"]
+        document = json.loads(server.client.get("/docs/openapi.json").content)
+        assert {"/predict", "/ping", "/v1/chat/completions", "/metrics"} <= set(document["paths"])
+
+
+def test_a_predictor_that_answers_probes_is_asked() -> None:
+    with mirror(card(probes_model=True), queue_depth=0) as (server, predictor):
+        assert server.client.get("/ping").json()["kind"] == "liveness"
+        assert server.client.get("/health").json()["kind"] == "readiness"
+        predictor.script[b"wait"] = predictor.wait
+        busy = server.send(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nwait")
+        assert predictor.entered.acquire(timeout=20)
+        assert server.client.get("/ping").json() == {"message": "OK"}  # busy is not dead
+        assert server.client.get("/health").status_code == 503
+        predictor.go_on.set()
+        busy.close()

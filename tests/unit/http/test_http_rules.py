@@ -1,0 +1,81 @@
+"""The exact texts of what is refused without the model (contract, 3.5 to 3.11)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from drum_litestar.errors import RequestError
+from drum_litestar.http import rules
+from drum_litestar.predictors.protocol import ModelCard, TargetType
+from http_serving import card
+
+Rule = Callable[[ModelCard], None]
+
+ORDINARY = [t for t in TargetType if t not in (TargetType.TRANSFORM, TargetType.UNSTRUCTURED)]
+
+
+def refusal(rule: Rule, described: ModelCard) -> tuple[int, str]:
+    with pytest.raises(RequestError) as caught:
+        rule(described)
+    return caught.value.status, caught.value.body()["message"]
+
+
+@pytest.mark.parametrize("target", ORDINARY)
+def test_structured_targets(target: TargetType) -> None:
+    rules.check_structured(card(target))
+    assert refusal(rules.check_transform, card(target)) == (
+        422,
+        f"ERROR: This model has target type TargetType.{target.name}, use the /predict/ endpoint.",
+    )
+    assert refusal(rules.check_unstructured, card(target)) == (
+        422,
+        f"ERROR: This model has target type TargetType.{target.name}, use either /predict/ or /predictions/ endpoint.",
+    )
+
+
+def test_transform_target() -> None:
+    described = card(TargetType.TRANSFORM)
+    rules.check_transform(described)
+    assert refusal(rules.check_structured, described) == (
+        422,
+        "ERROR: This model has target type 'transform', use the /transform/ endpoint.",
+    )
+    assert refusal(rules.check_unstructured, described)[1].startswith(
+        "ERROR: This model has target type TargetType.TRANSFORM, use either"
+    )
+
+
+def test_unstructured_target() -> None:
+    described = card(TargetType.UNSTRUCTURED)
+    rules.check_unstructured(described)
+    assert refusal(rules.check_structured, described) == (
+        422,
+        "ERROR: This model has target type 'unstructured', use the /predictUnstructured/ or /predictionsUnstructured/ "
+        "endpoint.",
+    )
+    assert refusal(rules.check_transform, described) == (
+        422,
+        "ERROR: This model has target type TargetType.UNSTRUCTURED, use the /predictUnstructured/ endpoint.",
+    )
+
+
+def test_a_text_model_may_have_score_unstructured() -> None:
+    rules.check_unstructured(card(TargetType.TEXT_GENERATION, unstructured=True))
+
+
+@pytest.mark.parametrize("target", list(TargetType))
+def test_chat_and_models(target: TargetType) -> None:
+    rules.check_chat(card(target, chat=True))
+    rules.check_models(card(target, models=True))
+    text = target in (TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW)
+    reason = "chat() is not implemented." if text else "chat is not supported."
+    assert refusal(rules.check_chat, card(target)) == (
+        404,
+        f"ERROR: This model's chat interface was called, but {reason}",
+    )
+    assert refusal(rules.check_models, card(target)) == (
+        404,
+        "ERROR: get_supported_llm_models is supported only for TextGen models",
+    )
