@@ -1,0 +1,53 @@
+"""API token check."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Container
+
+from drum_litestar.errors import UnauthorizedError
+from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, Send, send_error
+
+
+class AuthMiddleware:
+    """Requires ``token`` as ``Authorization: Bearer <token>`` or ``X-API-Key: <token>``; else 401.
+
+    Every offered credential is compared in constant time. Paths in ``open_paths`` (the probes) need none, because
+    orchestrators cannot send one. Use a token of 128 random bits or more: guesses are not counted here.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, token: str, open_paths: Container[str], on_rejected: OnRejected | None = None
+    ) -> None:
+        if not token:
+            raise ValueError("an empty API token would let everyone in")
+        self.app = app
+        self.open_paths = open_paths
+        self.on_rejected = on_rejected
+        self._token = token.encode("utf-8")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or scope["path"] in self.open_paths or self._allowed(scope):
+            await self.app(scope, receive, send)
+            return
+        if self.on_rejected is not None:
+            self.on_rejected("unauthorized")
+        if scope["type"] == "http":
+            await send_error(send, UnauthorizedError())
+        else:
+            # ASGI: closing a WebSocket before accepting it makes the server answer 403.
+            await send({"type": "websocket.close", "code": 1008})
+
+    def _allowed(self, scope: Scope) -> bool:
+        allowed = False
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                scheme, _, offered = value.partition(b" ")
+                if scheme.lower() != b"bearer":
+                    continue
+            elif name == b"x-api-key":
+                offered = value
+            else:
+                continue
+            allowed |= hmac.compare_digest(offered.strip(), self._token)
+        return allowed

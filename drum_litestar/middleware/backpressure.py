@@ -1,0 +1,57 @@
+"""Admission before the body is read: a full server says so without taking the upload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from typing import Protocol
+
+from drum_litestar import scope as names
+from drum_litestar.errors import QueueFullError, RequestError
+from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, Send, send_error, state
+
+
+class Ticket(Protocol):
+    """A place in line; see ``drum_litestar.execution.executor.Ticket``."""
+
+    def release(self) -> None:
+        """Give the place back. Idempotent."""
+
+
+Admit = Callable[[], "Ticket | None"]
+"""Takes a place in line. Raises a ``RequestError`` (queue full, model not ready); None lets the request through
+without a place, for an app that answers without the model (error server)."""
+
+
+class BackpressureMiddleware:
+    """Holds a place in line for each POST or PUT to ``model_paths``, until the response has ended however it ends.
+
+    The place is left in ``scope["state"]`` under ``scope.TICKET`` for the controller's ``executor.submit``.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, admit: Admit, model_paths: Container[str], on_rejected: OnRejected | None = None
+    ) -> None:
+        self.app = app
+        self.on_rejected = on_rejected
+        self.admit = admit
+        self.model_paths = model_paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT") or scope["path"] not in self.model_paths:
+            await self.app(scope, receive, send)
+            return
+        try:
+            ticket = self.admit()
+        except RequestError as error:
+            if self.on_rejected is not None:
+                self.on_rejected("queue_full" if isinstance(error, QueueFullError) else "not_ready")
+            await send_error(send, error)
+            return
+        if ticket is None:
+            await self.app(scope, receive, send)
+            return
+        state(scope)[names.TICKET] = ticket
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            ticket.release()

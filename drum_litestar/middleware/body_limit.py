@@ -1,0 +1,74 @@
+"""Largest request body."""
+
+from __future__ import annotations
+
+from drum_litestar.errors import BodyTooLargeError
+from drum_litestar.middleware.asgi import START, ASGIApp, Message, OnRejected, Receive, Scope, Send, header, send_error
+
+
+class BodyLimitMiddleware:
+    """413 for bodies over ``limit`` bytes; the connection then closes.
+
+    An announced length is refused before anything is read. A body of unknown length is refused at the first byte
+    over: the answer goes out at that moment, reading stops, and the app sees ``BodyTooLargeError`` from
+    ``receive``, whatever it makes of it being discarded. Once a response has begun there is nothing left to answer:
+    the error reaches the server, which cuts the connection.
+    """
+
+    def __init__(self, app: ASGIApp, *, limit: int, on_rejected: OnRejected | None = None) -> None:
+        self.app = app
+        self.limit = limit
+        self.on_rejected = on_rejected
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        announced = header(scope, b"content-length")
+        if announced is not None and announced.isdigit():
+            if int(announced) > self.limit:
+                await self._refuse(send)
+                return
+            # The server's parser delivers exactly what was announced.
+        elif announced is not None or header(scope, b"transfer-encoding") is not None or scope["http_version"] >= "2":
+            await self._count(scope, receive, send)
+            return
+        await self.app(scope, receive, send)  # in HTTP/1 neither header means no body
+
+    async def _refuse(self, send: Send) -> None:
+        if self.on_rejected is not None:
+            self.on_rejected("body_too_large")
+        await send_error(send, BodyTooLargeError(self.limit), close=True)
+
+    async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received = 0
+        started = False
+        refused = False
+
+        async def counting_receive() -> Message:
+            nonlocal received, refused
+            if refused:
+                raise BodyTooLargeError(self.limit)
+            message = await receive()
+            if message["type"] == "http.request":
+                received += len(message.get("body", b""))
+                if received > self.limit:
+                    if not started:
+                        refused = True
+                        await self._refuse(send)
+                    raise BodyTooLargeError(self.limit)
+            return message
+
+        async def watching_send(message: Message) -> None:
+            nonlocal started
+            if refused:
+                return
+            if message["type"] == START:
+                started = True
+            await send(message)
+
+        try:
+            await self.app(scope, counting_receive, watching_send)
+        except BodyTooLargeError:
+            if not refused:
+                raise

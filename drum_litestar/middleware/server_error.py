@@ -1,0 +1,60 @@
+"""The last net: an exception of our own code becomes a JSON 500, never a traceback on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import traceback
+from typing import Any, Final
+
+from drum_litestar import scope as names
+from drum_litestar.errors import ModelNotReadyError, RequestError
+from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send, send_error, state
+from drum_litestar.middleware.responder import Responder
+
+_logger: Final = logging.getLogger(__name__)
+
+
+class ServerErrorMiddleware:
+    """Answers exceptions that nothing inside has answered.
+
+    A ``RequestError`` gets its own status and body; anything else is logged with its traceback and answered with
+    500 ``{"message": "Internal server error", "request_id": ...}``. After the response has begun the exception is
+    passed on, so that the server cuts the connection and the client can tell a torn answer from a whole one.
+
+    Args:
+        app: the wrapped ASGI application.
+        show_stacktrace: ``--show-stacktrace``: puts the traceback into the body, for development.
+    """
+
+    def __init__(self, app: ASGIApp, *, show_stacktrace: bool = False) -> None:
+        self.app = app
+        self.show_stacktrace = show_stacktrace
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        responder = Responder.of(send)
+        try:
+            await self.app(scope, receive, responder)
+        except RequestError as error:
+            if responder.started:
+                raise
+            await send_error(responder, error)
+        except asyncio.CancelledError:
+            # The server cancels what still runs when the grace period is over.
+            if not responder.started:
+                await send_error(responder, ModelNotReadyError("Server is shutting down"), close=True)
+            raise
+        except Exception as error:
+            if responder.started:
+                raise
+            _logger.exception("Unhandled exception while answering %s %s", scope["method"], scope.get("raw_path"))
+            await send_error(responder, self._answer(error, scope))
+
+    def _answer(self, error: Exception, scope: Scope) -> RequestError:
+        fields: dict[str, Any] = {"request_id": state(scope).get(names.REQUEST_ID)}
+        if self.show_stacktrace:
+            fields["traceback"] = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        return RequestError("Internal server error", **fields)

@@ -1,0 +1,140 @@
+"""The order of the middleware stack, in one place.
+
+::
+
+    server (uvicorn; its proxy handling has already put the real client into the scope)
+      │
+      ▼
+    request id         everything below can name the request
+    access log         sees every answer, whoever gives it; times it
+    security headers   on every answer
+    server error       the net under all that follows
+    CORS               preflights end here: browsers send them without credentials;
+                       and every refusal below stays readable for an allowed page
+    auth               (with a token) before anything is counted, queued or read for a stranger,
+                       and so that rate limit may trust a key header
+    body limit         413 from Content-Length before anything else is spent on the request
+    rate limit         429; before a place in line is taken
+    backpressure       503; the last refusal that needs no body
+    deadline           504 backstop; nearest to the app, since it works by cancelling
+      │
+      ▼
+    Litestar
+
+The stack wraps the application from outside, because Litestar's own middlewares do not run for 404 and 405. Layers
+that the options switch off are left out, not skipped at each request.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from drum_litestar.middleware.access_log import AccessLogMiddleware, OnRequestEnd
+from drum_litestar.middleware.asgi import ASGIApp, OnRejected
+from drum_litestar.middleware.auth import AuthMiddleware
+from drum_litestar.middleware.backpressure import Admit, BackpressureMiddleware
+from drum_litestar.middleware.body_limit import BodyLimitMiddleware
+from drum_litestar.middleware.cors import CORSMiddleware
+from drum_litestar.middleware.deadline import DeadlineMiddleware
+from drum_litestar.middleware.paths import EXEMPT_PATHS, MODEL_PATHS, PROBE_PATHS, path_set
+from drum_litestar.middleware.rate_limit import RateLimitMiddleware, SharedStore
+from drum_litestar.middleware.request_id import RequestIdMiddleware
+from drum_litestar.middleware.security_headers import DOCS_POLICY, SecurityHeadersMiddleware
+from drum_litestar.middleware.server_error import ServerErrorMiddleware
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """Values of ``DRUM_RATE_LIMIT_*``."""
+
+    rpm: float = 60
+    burst: int = 10
+    key_header: str | None = None
+    """Header that names the client instead of its address; see :class:`RateLimitMiddleware`."""
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """What the stack needs of the settings, as scalars."""
+
+    drum_version: str
+    """``X-Drum-Version``."""
+    server_version: str
+    """Ours, for ``X-Drum-Server``."""
+    url_prefix: str = ""
+    """``URL_PREFIX``: all paths below are taken under it."""
+    max_body: int | None = None
+    """Largest body in bytes; None is no limit."""
+    timeout: float = 0.0
+    """Allowance of one request in seconds; 0 is none."""
+    rate_limit: RateLimit | None = None
+    cors_origins: tuple[str, ...] = ()
+    """Allowed origins; empty switches CORS off."""
+    api_token: str | None = field(default=None, repr=False)
+    docs_prefixes: tuple[str, ...] = ()
+    """Where the OpenAPI pages are, when they are on; with the prefix."""
+    docs_policy: str = DOCS_POLICY
+    show_stacktrace: bool = False
+    probe_paths: tuple[str, ...] = PROBE_PATHS
+    exempt_paths: tuple[str, ...] = EXEMPT_PATHS
+    model_paths: tuple[str, ...] = MODEL_PATHS
+
+
+def build_stack(
+    app: Callable[..., Awaitable[None]],
+    options: StackOptions,
+    *,
+    admit: Admit,
+    on_request_start: Callable[[], None] | None = None,
+    on_request_end: OnRequestEnd | None = None,
+    on_rejected: OnRejected | None = None,
+    shared_store: SharedStore | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> ASGIApp:
+    """``app`` inside the stack.
+
+    Args:
+        app: the Litestar application (any ASGI application).
+        options: see :class:`StackOptions`.
+        admit: takes a place in line, see :data:`~drum_litestar.middleware.backpressure.Admit`.
+        on_request_start: called at the beginning of each HTTP request, for metrics.
+        on_request_end: called at its end, with method, path, route template, status and seconds.
+        on_rejected: called with ``unauthorized``, ``body_too_large``, ``rate_limit``, ``queue_full`` or ``not_ready``
+            when the stack refuses a request.
+        shared_store: rate-limit store common to several replicas.
+        clock: monotonic seconds, of the rate limit.
+    """
+    exempt = path_set(options.exempt_paths, options.url_prefix)
+    app = DeadlineMiddleware(app, timeout=options.timeout, exempt_paths=exempt)
+    model_paths = path_set(options.model_paths, options.url_prefix)
+    app = BackpressureMiddleware(app, admit=admit, model_paths=model_paths, on_rejected=on_rejected)
+    if options.rate_limit is not None:
+        app = RateLimitMiddleware(
+            app,
+            rpm=options.rate_limit.rpm,
+            burst=options.rate_limit.burst,
+            key_header=options.rate_limit.key_header,
+            exempt_paths=exempt,
+            shared_store=shared_store,
+            clock=clock,
+            on_rejected=on_rejected,
+        )
+    if options.max_body is not None:
+        app = BodyLimitMiddleware(app, limit=options.max_body, on_rejected=on_rejected)
+    if options.api_token:
+        probes = path_set(options.probe_paths, options.url_prefix)
+        app = AuthMiddleware(app, token=options.api_token, open_paths=probes, on_rejected=on_rejected)
+    if options.cors_origins:
+        app = CORSMiddleware(app, origins=options.cors_origins)
+    app = ServerErrorMiddleware(app, show_stacktrace=options.show_stacktrace)
+    app = SecurityHeadersMiddleware(
+        app,
+        drum_version=options.drum_version,
+        server_version=options.server_version,
+        docs_prefixes=options.docs_prefixes,
+        docs_policy=options.docs_policy,
+    )
+    app = AccessLogMiddleware(app, on_request_start=on_request_start, on_request_end=on_request_end)
+    return RequestIdMiddleware(app)

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from asgi_calls import ask, call, http_scope, raising, replying
+from drum_litestar.middleware.access_log import AccessLogMiddleware, printable
+from drum_litestar.middleware.asgi import Receive, Scope, Send
+
+
+def lines(caplog: pytest.LogCaptureFixture, name: str) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == name]
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO)
+    return caplog
+
+
+def test_gunicorns_format(log: pytest.LogCaptureFixture) -> None:
+    headers = [
+        (b"user-agent", b"curl/7.88.1"),
+        (b"referer", b"http://x/"),
+        (b"authorization", b"Basic " + b64encode(b"me:pw")),
+    ]
+    ask(AccessLogMiddleware(replying(b"x" * 29)), http_scope(headers=headers, query_string=b"a=b"))
+    (line,) = lines(log, "drum_litestar.access")
+    date = r"\[\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]"
+    expected = rf'192\.0\.2\.1 - me {date} "POST /predict/\?a=b HTTP/1\.1" 200 29 "http://x/" "curl/7\.88\.1"'
+    assert re.fullmatch(expected, line)
+    assert lines(log, "drum.drum") == []
+
+
+def test_missing_fields_are_dashes_and_head_has_no_bytes(log: pytest.LogCaptureFixture) -> None:
+    scope = http_scope(method="HEAD", client=None, headers=[(b"authorization", b"Basic %%%")])
+    ask(AccessLogMiddleware(replying()), scope)
+    (line,) = lines(log, "drum_litestar.access")
+    assert line.startswith("- - - [")
+    assert line.endswith('"HEAD /predict/ HTTP/1.1" 200 0 "-" "-"')
+
+
+def test_no_field_can_forge_a_line(log: pytest.LogCaptureFixture) -> None:
+    evil = b'x" 200 0\r\n\x1b[31m\x85\\'
+    scope = http_scope(
+        path="/\nforged\u2028", raw_path=b"/%0Aforged", query_string=evil, headers=[(b"user-agent", evil)]
+    )
+    scope["headers"] += [(b"referer", evil), (b"authorization", b"Basic " + b64encode(b"a b\n:"))]
+    ask(AccessLogMiddleware(replying(status=404)), scope)
+    for record in log.records:
+        message = record.getMessage()
+        assert message.isprintable()
+        assert message.isascii()
+    (line,) = lines(log, "drum_litestar.access")
+    assert line.count('"') == 6
+    assert 'x\\x22 200 0\\x0d\\x0a\\x1b[31m\\x85\\x5c"' in line
+    assert " - a\\x20b\\x0a [" in line
+    assert printable("é ü") == "é ü"
+
+
+@pytest.mark.parametrize(("query", "shown"), [(b"a=b", "/predict/?a=b"), (b"", "/predict/?")])
+def test_drums_line_for_failures(log: pytest.LogCaptureFixture, query: bytes, shown: str) -> None:
+    scope = http_scope(query_string=query, state={"request_id": "RID1"})
+    ask(AccessLogMiddleware(replying(status=422)), scope)
+    (line,) = lines(log, "drum.drum")
+    assert re.fullmatch(rf"API \[POST {re.escape(shown)}\] request time: \d+\.\d{{6}} sec, request_id: RID1", line)
+
+
+def test_response_time_and_the_hooks() -> None:
+    ticks = iter([10.0, 10.0125, 12.0])
+    calls: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["path_template"] = "/predict"
+        await replying(status=201)(scope, receive, send)
+
+    middleware = AccessLogMiddleware(
+        app,
+        on_request_start=lambda: calls.append("start"),
+        on_request_end=lambda *args: calls.append(args),
+        clock=lambda: next(ticks),
+    )
+    assert ask(middleware).header(b"x-response-time-ms") == b"12.500"
+    assert calls == ["start", ("POST", "/predict/", "/predict", 201, 2.0)]
+
+
+def outcome(app: Any, **state: Any) -> int:
+    statuses: list[int] = []
+    middleware = AccessLogMiddleware(app, on_request_end=lambda *args: statuses.append(args[3]))
+    with contextlib.suppress(RuntimeError, asyncio.CancelledError):
+        ask(middleware, http_scope(state=state))
+    (status,) = statuses
+    return status
+
+
+def test_every_way_to_end_has_a_status() -> None:
+    async def silent(scope: Scope, receive: Receive, send: Send) -> None:
+        return None
+
+    assert outcome(silent) == 499
+    assert outcome(silent, protocol_status=408) == 408
+    assert outcome(replying(), protocol_status=400) == 400
+    assert outcome(raising(RuntimeError())) == 500
+    assert outcome(raising(RuntimeError(), after_start=True)) == 200
+    assert outcome(raising(asyncio.CancelledError())) == 499
+
+
+def test_a_stream_is_logged_once_when_it_has_ended(log: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        for _ in range(3):
+            await send({"type": "http.response.body", "body": b"12345", "more_body": True})
+            assert not lines(log, "drum_litestar.access")
+        await send({"type": "http.response.body"})
+
+    assert asyncio.run(call(AccessLogMiddleware(app), http_scope())).body == b"12345" * 3
+    (line,) = lines(log, "drum_litestar.access")
+    assert " 200 15 " in line

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from asgi_calls import ask, http_scope, replying
+from drum_litestar.middleware.auth import AuthMiddleware
+from drum_litestar.middleware.paths import PROBE_PATHS, path_set
+from drum_litestar.middleware.stack import StackOptions
+
+
+def status(path: str, *headers: tuple[bytes, bytes]) -> int:
+    app = AuthMiddleware(replying(), token="s3cret-ü", open_paths=path_set(PROBE_PATHS, "/pfx"))
+    return ask(app, http_scope(path, headers=list(headers))).status
+
+
+TOKEN = "s3cret-ü".encode()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [(b"authorization", b"Bearer " + TOKEN), (b"authorization", b"bearer  " + TOKEN), (b"x-api-key", TOKEN)],
+)
+def test_the_token_opens(header: tuple[bytes, bytes]) -> None:
+    assert status("/pfx/predict/", header) == 200
+    assert status("/pfx/predict/", (b"x-api-key", b"wrong"), header) == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"authorization", b"Bearer s3cret"),
+        (b"authorization", b"Bearer "),
+        (b"authorization", b"Bearer"),
+        (b"authorization", TOKEN),
+        (b"authorization", b"Basic " + TOKEN),
+        (b"x-api-key", b""),
+        (b"x-api-key", TOKEN + b"x"),
+        (b"api-key", TOKEN),
+    ],
+)
+def test_nothing_else_does(header: tuple[bytes, bytes]) -> None:
+    assert status("/pfx/predict/", header) == 401
+
+
+def test_the_refusal_names_the_scheme() -> None:
+    answer = ask(AuthMiddleware(replying(), token="t", open_paths=()))
+    assert answer.header(b"www-authenticate") == b'Bearer realm="drum"'
+    assert answer.json == {"message": "Missing or invalid API token"}
+
+
+def test_probes_are_open_and_only_they() -> None:
+    for path in ("/pfx", "/pfx/", "/pfx/ping", "/pfx/ping/", "/pfx/livez", "/pfx/readyz/", "/pfx/health/"):
+        assert status(path) == 200
+    for path in ("/", "/ping/", "/pfx/info/", "/pfx/metrics", "/pfx/stats/", "/pfx/ping/x", "/pfx//ping", "/pfx/PING"):
+        assert status(path) == 401
+
+
+def test_websockets_are_closed_before_they_are_accepted() -> None:
+    sent = []
+
+    async def send(message: object) -> None:
+        sent.append(message)
+
+    app = AuthMiddleware(replying(), token="t", open_paths=())
+    scope = http_scope(type="websocket")
+    asyncio.run(app(scope, None, send))  # type: ignore[arg-type]
+    assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_the_token_is_not_shown() -> None:
+    assert "s3cret" not in repr(StackOptions(drum_version="1", server_version="1", api_token="s3cret"))
+    with pytest.raises(ValueError):
+        AuthMiddleware(replying(), token="", open_paths=())

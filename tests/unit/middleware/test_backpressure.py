@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from asgi_calls import ask, call, http_scope, raising, replying
+from drum_litestar import scope as names
+from drum_litestar.errors import ModelNotReadyError, QueueFullError, RequestError
+from drum_litestar.middleware.asgi import Message, Receive, Scope, Send
+from drum_litestar.middleware.backpressure import BackpressureMiddleware
+from drum_litestar.middleware.paths import MODEL_PATHS, path_set
+
+
+class Line:
+    """An admission with one place."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.released = 0
+
+    def admit(self) -> Line:
+        if self.taken > self.released:
+            raise QueueFullError
+        self.taken += 1
+        return self
+
+    def release(self) -> None:
+        self.released += 1
+
+
+def guarded(app: Any, line: Line, **options: Any) -> BackpressureMiddleware:
+    return BackpressureMiddleware(app, admit=line.admit, model_paths=path_set(MODEL_PATHS), **options)
+
+
+def test_the_place_is_held_for_the_request_and_given_back() -> None:
+    line = Line()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["state"][names.TICKET] is line
+        assert (line.taken, line.released) == (1, 0)
+        await replying()(scope, receive, send)
+        assert line.released == 0
+
+    assert ask(guarded(app, line)).status == 200
+    assert (line.taken, line.released) == (1, 1)
+
+
+@pytest.mark.parametrize("error", [RuntimeError(), asyncio.CancelledError()])
+@pytest.mark.parametrize("after_start", [False, True])
+def test_the_place_is_given_back_however_the_request_ends(error: BaseException, after_start: bool) -> None:
+    line = Line()
+    with pytest.raises(type(error)):
+        ask(guarded(raising(error, after_start=after_start), line))
+    assert (line.taken, line.released) == (1, 1)
+
+
+def test_a_full_line_is_refused_before_the_body_is_read() -> None:
+    line = Line()
+    line.admit()
+    reasons: list[str] = []
+
+    async def main() -> list[Message]:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            raise AssertionError("the body must stay unread")
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        await guarded(replying(), line, on_rejected=reasons.append)(http_scope(), receive, send)
+        return sent
+
+    start, body = asyncio.run(main())
+    assert start["status"] == 503
+    assert (b"retry-after", b"5") in start["headers"]
+    assert body["body"] == b'{"message":"Service temporarily unavailable due to high load","retry_after":5}\n'
+    assert (line.taken, line.released) == (1, 0)
+    assert reasons == ["queue_full"]
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [("/ping", "GET"), ("/predict/", "GET"), ("/predict/", "OPTIONS"), ("/info/", "POST"), ("/my/route", "POST")],
+)
+def test_what_does_not_need_the_model_takes_no_place(path: str, method: str) -> None:
+    line = Line()
+    assert ask(guarded(replying(), line), http_scope(path, method)).status == 200
+    assert line.taken == 0
+
+
+@pytest.mark.parametrize("path", [*MODEL_PATHS, "/invocations/", "/v1/chat/completions/"])
+def test_both_spellings_of_the_models_routes_do(path: str) -> None:
+    line = Line()
+    ask(guarded(replying(), line), http_scope(path))
+    assert line.taken == 1
+
+
+def test_admission_may_refuse_or_wave_through() -> None:
+    def refuse() -> None:
+        raise ModelNotReadyError("Model is not ready")
+
+    def answer(admit: Any) -> RequestError | int:
+        app = BackpressureMiddleware(replying(status=513), admit=admit, model_paths=path_set(MODEL_PATHS))
+        return ask(app).status
+
+    assert answer(refuse) == 503
+    assert answer(lambda: None) == 513
+
+
+def test_a_stream_holds_its_place_to_the_end() -> None:
+    line = Line()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(3):
+            await send({"type": "http.response.body", "body": b"x", "more_body": True})
+            assert line.released == 0
+        await send({"type": "http.response.body"})
+
+    assert asyncio.run(call(guarded(app, line), http_scope())).body == b"xxx"
+    assert line.released == 1

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import httpx
+import pytest
+
+from asgi_calls import Answer, ask, http_scope, raising, replying
+from drum_litestar.errors import QueueFullError
+from drum_litestar.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+from drum_litestar.middleware.paths import EXEMPT_PATHS, path_set
+from drum_litestar.middleware.stack import RateLimit, StackOptions, build_stack
+from raw_serving import echo, serving
+
+
+def stack(app: ASGIApp, *, admit: Any = lambda: None, hooks: dict[str, Any] | None = None, **options: Any) -> ASGIApp:
+    return build_stack(
+        app, StackOptions(drum_version="1.18.1", server_version="0.1", **options), admit=admit, **(hooks or {})
+    )
+
+
+EVERYTHING: dict[str, Any] = {
+    "max_body": 100,
+    "timeout": 60.0,
+    "rate_limit": RateLimit(rpm=60, burst=1),
+    "cors_origins": ("https://app.example",),
+    "api_token": "t",
+    "docs_prefixes": ("/schema",),
+}
+KEY = (b"x-api-key", b"t")
+
+
+def full() -> None:
+    raise QueueFullError
+
+
+ALWAYS = {
+    b"x-request-id",
+    b"x_request_id",
+    b"x-response-time-ms",
+    b"x-drum-version",
+    b"x-drum-server",
+    b"x-frame-options",
+    b"x-content-type-options",
+    b"referrer-policy",
+    b"x-xss-protection",
+}
+
+
+@pytest.mark.parametrize("status", [200, 401, 413, 429, 500, 503])
+def test_every_answer_of_every_layer_has_the_outer_headers(status: int) -> None:
+    ended: list[int] = []
+    hooks = {"on_request_end": lambda *args: ended.append(args[3])}
+    app: ASGIApp = raising(RuntimeError()) if status == 500 else replying()
+    stacked = stack(app, admit=full if status == 503 else lambda: None, hooks=hooks, **EVERYTHING)
+    headers = [] if status == 401 else [KEY]
+    if status == 413:
+        headers.append((b"content-length", b"101"))
+    if status == 429:
+        ask(stacked, http_scope(headers=[*headers]))
+    answer = ask(stacked, http_scope(headers=[*headers, (b"origin", b"https://app.example")]))
+    assert answer.status == ended[-1] == status
+    assert {name for name, _ in answer.headers} >= ALWAYS
+    assert answer.header(b"access-control-allow-origin") == b"https://app.example"
+
+
+def test_the_order_of_refusals() -> None:
+    """Outer layers win: each request breaks one rule less than the one before."""
+    stacked = stack(replying(), admit=full, **EVERYTHING)
+    large = (b"content-length", b"101")
+    assert ask(stacked, http_scope(headers=[large])).status == 401
+    assert ask(stacked, http_scope(headers=[KEY])).status == 503
+    assert ask(stacked, http_scope(headers=[KEY, large])).status == 413
+    assert ask(stacked, http_scope(headers=[KEY])).status == 429
+
+
+def test_layers_that_are_off_are_absent() -> None:
+    names = []
+    app: Any = stack(replying())
+    while hasattr(app, "app"):
+        names.append(type(app).__name__.removesuffix("Middleware"))
+        app = app.app
+    assert names == ["RequestId", "AccessLog", "SecurityHeaders", "ServerError", "Backpressure", "Deadline"]
+    names.clear()
+    app = stack(replying(), **EVERYTHING)
+    while hasattr(app, "app"):
+        names.append(type(app).__name__.removesuffix("Middleware"))
+        app = app.app
+    assert names == [
+        "RequestId",
+        "AccessLog",
+        "SecurityHeaders",
+        "ServerError",
+        "CORS",
+        "Auth",
+        "BodyLimit",
+        "RateLimit",
+        "Backpressure",
+        "Deadline",
+    ]
+
+
+@pytest.mark.parametrize("prefix", ["", "/pfx", "/pfx/"])
+def test_exempt_paths_in_both_spellings(prefix: str) -> None:
+    options = {**EVERYTHING, "api_token": None, "url_prefix": prefix}
+    stacked = stack(replying(), admit=full, **options)
+    bare = prefix.rstrip("/")
+    for path in EXEMPT_PATHS:
+        for spelling in {bare + path, (bare + path).rstrip("/") + "/", (bare + path).rstrip("/") or "/"}:
+            statuses = {ask(stacked, http_scope(spelling, "GET")).status for _ in range(3)}
+            assert statuses == {200}, spelling
+    assert ask(stacked, http_scope(f"{bare}/predict/")).status == 503
+    assert ask(stacked, http_scope(f"{bare}/predict/")).status == 429
+
+
+def test_path_sets() -> None:
+    assert path_set(["/", "/ping"]) == {"/", "/ping", "/ping/"}
+    assert path_set(["/", "/ping"], "/p/") == {"/p", "/p/", "/p/ping", "/p/ping/"}
+
+
+@pytest.mark.parametrize("kind", ["lifespan", "websocket"])
+def test_other_scopes_pass_through_untouched(kind: str) -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append((scope, receive, send))
+
+    async def receive() -> Message:
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        raise AssertionError
+
+    scope: Scope = {"type": kind, "path": "/x", "headers": [KEY]}
+    asyncio.run(stack(app, **EVERYTHING)(scope, receive, send))
+    assert seen == [({"type": kind, "path": "/x", "headers": [KEY]}, receive, send)]
+    assert seen[0][0] is scope
+
+
+def test_a_stream_passes_chunk_by_chunk() -> None:
+    steps: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for n in range(3):
+            steps.append(f"chunk {n}")
+            await send({"type": "http.response.body", "body": b"%d" % n, "more_body": True})
+        await send({"type": "http.response.body"})
+
+    async def main() -> None:
+        async def send(message: Message) -> None:
+            steps.append(f"sent {'head' if 'status' in message else message.get('body', b'end').decode()}")
+
+        await stack(app, **EVERYTHING)(http_scope(headers=[KEY]), None, send)  # type: ignore[arg-type]
+
+    asyncio.run(main())
+    assert steps == ["sent head", "chunk 0", "sent 0", "chunk 1", "sent 1", "chunk 2", "sent 2", "sent end"]
+
+
+def test_over_the_wire(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with serving(stack(echo, **{**EVERYTHING, "rate_limit": None})) as server:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers={"X-API-Key": "t"}) as client:
+            answer = client.post("/predict/", content=b"abc", headers={"X-Request-ID": "RID1"})
+            assert answer.text == "POST /predict/ abc"
+            assert answer.headers["X-Request-ID"] == answer.headers["X_Request_ID"] == "RID1"
+            assert float(answer.headers["X-Response-Time-Ms"]) > 0
+            assert "server" not in answer.headers
+            assert client.post("/predict/", content=b"x" * 101).status_code == 413
+            assert client.post("/predict/", content=iter([b"x" * 99] * 3)).status_code == 413
+            assert client.get("/ping", headers={"X-API-Key": ""}).status_code == 200
+        split = server.ask(b"GET /ping HTTP/1.1\r\nHost: a\r\nX-Request-ID: a\tSet-Cookie: b\r\n\r\n")
+        assert "set-cookie" not in split.headers
+        assert len(split.headers["x-request-id"]) == 36
+    access = [record.getMessage() for record in caplog.records if record.name == "drum_litestar.access"]
+    assert [line.split('"')[1:3] for line in access[:2]] == [
+        ["POST /predict/ HTTP/1.1", " 200 18 "],
+        ["POST /predict/ HTTP/1.1", " 413 62 "],
+    ]
+
+
+def test_a_body_that_stops_is_logged_as_the_client_saw_it(caplog: pytest.LogCaptureFixture) -> None:
+    ended: list[Any] = []
+    stacked = stack(echo, hooks={"on_request_end": lambda *args: ended.append(args[3])})
+    with serving(stacked, limits={"body_timeout": 0.1}) as server:
+        answer = server.ask(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nx")
+        assert answer.status == 408
+    assert ended == [408]
+
+
+def test_answers_helper_is_strict() -> None:
+    with pytest.raises(AssertionError):
+        _ = Answer([{"type": "http.response.body", "body": b""}]).body
