@@ -30,6 +30,7 @@ from drum_litestar.http.replies import (
     to_response,
 )
 from drum_litestar.http.spool import SpoolDirectory
+from drum_litestar.observability.tracing import is_error
 from drum_litestar.predictors.protocol import CallKind, ModelCard, Reply
 from drum_litestar.scope import DEADLINE, REQUEST_ID, SPAN, TICKET, TIMEOUT
 
@@ -140,6 +141,8 @@ class ModelService:
             return json_response({"message": f"ERROR: {error}"}, status=status)
         except RequestError as error:
             status = error.status
+            if (span := request.scope["state"].get(SPAN)) is not None and is_error(status):
+                span.fail(str(error))
             raise
         finally:
             if self.options.on_observe is not None:

@@ -17,6 +17,8 @@ from drum_litestar.settings.notices import Notice, warning
 from drum_litestar.settings.resolve import Resolution, parameter, resolve
 from drum_litestar.settings.server import ServerSettings
 
+DIRECT_ACCESS_TIMEOUT = 3600.0
+
 
 class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What ``drum-litestar server`` is about to do."""
@@ -31,7 +33,8 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     show_stacktrace: bool = False
     logging_level: str = "warning"
     """DRUM's word: all, debug, info, warn, warning, error, critical, fatal."""
-    lazy_loading_file: str | None = None
+    direct_access_timeout: float = DIRECT_ACCESS_TIMEOUT
+    """Runtime parameter ``NIM_DIRECT_ACCESS_REQUEST_TIMEOUT`` in seconds (contract, 2.2)."""
     otel_disabled: bool = False
     """Runtime parameter ``OTEL_SDK_DISABLED`` has a truthy payload (contract, 5.6)."""
     notices: tuple[Notice, ...] = ()
@@ -100,6 +103,7 @@ def make_plan(args: argparse.Namespace, environ: MutableMapping[str, str], argv:
         webserver=args.webserver,
         api_token=args.api_token,
         allow_dr_api_access=args.allow_dr_api_access,
+        lazy_loading_file=args.lazy_loading_file,
         gpu_predictor=args.gpu_predictor,
         sidecar=args.sidecar,
         triton_host=args.triton_host,
@@ -116,7 +120,7 @@ def make_plan(args: argparse.Namespace, environ: MutableMapping[str, str], argv:
         verbose=args.verbose,
         show_stacktrace=args.show_stacktrace,
         logging_level=args.logging_level,
-        lazy_loading_file=args.lazy_loading_file,
+        direct_access_timeout=_seconds("NIM_DIRECT_ACCESS_REQUEST_TIMEOUT", DIRECT_ACCESS_TIMEOUT, environ, notices),
         # Any truthy payload, DRUM's way: the JSON string "false" too.
         otel_disabled=bool(_parameter("OTEL_SDK_DISABLED", environ, notices)),
         notices=tuple(notices),
@@ -130,6 +134,21 @@ def _parameter(name: str, environ: MutableMapping[str, str], notices: list[Notic
     except SettingsError as error:
         notices.append(warning(f"{error}; it is ignored"))
         return None
+
+
+def _seconds(name: str, default: float, environ: MutableMapping[str, str], notices: list[Notice]) -> float:
+    """A positive number of seconds from a parameter that DRUM reads too; ``default`` with a warning for others."""
+    value = _parameter(name, environ, notices)
+    if value is None:
+        return default
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
+    if 0 < seconds < float("inf"):
+        return seconds
+    notices.append(warning(f"runtime parameter {name}: value {value!r} is no number above 0; {default:g} is used"))
+    return default
 
 
 def _start_line() -> Notice:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from litestar import route
 
 from drum_litestar.errors import MissingExtraError, MissingExtraRequestError
@@ -19,5 +21,6 @@ class MetricsController(DrumController):
         expose = ModelService.of(request).options.metrics
         if expose is None:
             raise MissingExtraRequestError(str(MissingExtraError("/metrics", "prometheus", "prometheus-client")))
-        body, content_type = expose()
+        # Reading /proc for each process takes milliseconds.
+        body, content_type = await asyncio.to_thread(expose)
         return BytesResponse(body, content_type=content_type)

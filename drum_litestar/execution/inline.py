@@ -1,0 +1,200 @@
+"""The predictor in the HTTP process: for debugging, unit tests and platforms without worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from drum_litestar.errors import ModelLoadError, RequestError
+from drum_litestar.execution import invoke
+from drum_litestar.execution.admission import Admission
+from drum_litestar.execution.base import BaseExecutor
+from drum_litestar.execution.executor import ExecutorState
+from drum_litestar.execution.observer import ExecutorObserver
+from drum_litestar.execution.pending import PendingCall
+from drum_litestar.execution.streaming import ChunkStream, ThreadFlow, produce
+from drum_litestar.execution.threads import ComputeThreads
+from drum_litestar.observability.context import request_id_var
+from drum_litestar.predictors.protocol import ModelCard, Predictor, Reply, StreamReply
+
+_log = logging.getLogger(__name__)
+
+CLOSE_PATIENCE = 2.0
+"""Seconds that ``Predictor.close`` may take when calls had to be abandoned."""
+
+
+class InlineExecutor(BaseExecutor):
+    """Runs the model in threads of this process.
+
+    A thread cannot be killed: a call past its deadline gets its 504, but keeps its slot until it returns.
+    """
+
+    def __init__(
+        self,
+        source: invoke.PredictorSource | Callable[[], Predictor],
+        *,
+        concurrency: int | None = None,
+        queue_depth: int | None = None,
+        queue_timeout: float = 30.0,
+        max_in_flight: int | None = None,
+        request_timeout: float | None = None,
+        stream_idle_timeout: float | None = 300.0,
+        observer: ExecutorObserver | None = None,
+    ) -> None:
+        """``source`` is a spec, or any callable that makes an unloaded predictor. ``concurrency`` None takes the
+        card's. Times are in seconds."""
+        super().__init__()
+        self._build: Callable[[], Predictor] = source if callable(source) else source.build
+        self._concurrency = concurrency
+        self._idle_timeout = stream_idle_timeout
+        self._admission = Admission(
+            self,
+            queue_depth=queue_depth,
+            queue_timeout=queue_timeout,
+            max_in_flight=max_in_flight,
+            request_timeout=request_timeout,
+            observer=observer,
+        )
+        self._predictor: Predictor | None = None
+        self._threads: ComputeThreads | None = None
+        self._free = 0
+        self._streams: set[ChunkStream] = set()
+
+    def _live_state(self) -> ExecutorState:
+        return "ready" if self._predictor is not None else "starting"
+
+    def _begin(self) -> None:
+        self._threads = ComputeThreads(1, "model")
+        self._threads.submit(functools.partial(self._load, asyncio.get_running_loop()))
+
+    def _load(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Runs in the first compute thread, because some libraries tie a model to the thread that loaded it."""
+        try:
+            predictor, card = invoke.load(self._build)
+        except ModelLoadError as exc:
+            _on_loop(loop, self._load_failed, exc)
+        except BaseException as exc:
+            _on_loop(loop, self._load_failed, ModelLoadError(f"{type(exc).__name__} while loading the model"))
+        else:
+            _on_loop(loop, self._loaded, predictor, card)
+
+    def _loaded(self, predictor: Predictor, card: ModelCard) -> None:
+        assert self._threads is not None
+        self._predictor, self._card = predictor, card
+        slots = self._concurrency or card.concurrency
+        self._threads.grow(slots)
+        self._free = slots
+        self._admission.resize(slots)
+        self._end_start()
+
+    def _load_failed(self, failure: ModelLoadError) -> None:
+        self._failure = failure
+        self._phase = self._phase or "failed"
+        self._end_start()
+
+    async def _stop_model(self, clean: bool) -> None:
+        for stream in self._streams:
+            stream.cancel()
+        if self._threads is None:
+            return
+        if self._predictor is not None:
+            closed = asyncio.get_running_loop().create_future()
+            self._threads.submit(functools.partial(self._close, self._predictor, closed))
+            # A hook that does not return must not hold up the exit.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(closed, None if clean else CLOSE_PATIENCE)
+        self._threads.stop()
+
+    def _hurry(self) -> None:
+        """Nothing is waited for that could be cut short: a thread cannot be stopped."""
+
+    def _close(self, predictor: Predictor, closed: asyncio.Future[None]) -> None:
+        invoke.close(predictor)
+        _on_loop(closed.get_loop(), _settle, closed)
+
+    def stats(self) -> dict[str, Any]:
+        return {
+            "executor_workers": self._admission.slot_count,
+            "executor_workers_busy": self._admission.running,
+            **self._admission.stats(),
+        }
+
+    def pids(self) -> list[int]:
+        return [os.getpid()]
+
+    # Slots: all threads are alike, so the executor is its own slot
+
+    def acquire(self) -> InlineExecutor | None:
+        if self._free <= 0:
+            return None
+        self._free -= 1
+        return self
+
+    def preview(self, entry: PendingCall) -> None:
+        """Of no use here: there is no way for it to be short of."""
+
+    def forget(self, entry: PendingCall) -> None:
+        """Nothing is held."""
+
+    def run(self, entry: PendingCall) -> None:
+        assert self._threads is not None
+        self._threads.submit(functools.partial(self._compute, entry))
+
+    def overdue(self, entry: PendingCall) -> None:
+        _log.warning("Call %s is past its deadline; its thread cannot be stopped", entry.call.request_id)
+
+    def _compute(self, entry: PendingCall) -> None:
+        """Runs in a compute thread."""
+        assert self._predictor is not None
+        began = time.perf_counter()
+        request_id_var.set(entry.call.request_id)
+        answer = invoke.invoke(self._predictor, entry.call)
+        error: Exception | None = None
+        if isinstance(answer, StreamReply):
+            flow = ThreadFlow()
+            _on_loop(entry.loop, self._begin_stream, entry, answer, flow)
+            error = produce(answer, flow, lambda piece: _on_loop(entry.loop, entry.feed, piece))
+            if error is not None:
+                _log.error("The model failed while streaming", exc_info=error)
+        request_id_var.set("")
+        reply = answer if isinstance(answer, Reply) else None
+        _on_loop(entry.loop, self._ended, entry, reply, error, time.perf_counter() - began)
+
+    def _begin_stream(self, entry: PendingCall, answer: StreamReply, flow: ThreadFlow) -> None:
+        stream = ChunkStream(
+            answer.head,
+            grant=flow.grant,
+            stop=flow.stop,
+            stuck=functools.partial(self.overdue, entry),
+            idle_timeout=self._idle_timeout,
+        )
+        self._streams.add(stream)
+        entry.begin_stream(stream)
+
+    def _ended(self, entry: PendingCall, reply: Reply | None, error: Exception | None, seconds: float) -> None:
+        self._free += 1
+        if entry.stream is not None:
+            self._streams.discard(entry.stream)
+        self._admission.observer.model_seconds(seconds)
+        if reply is not None:
+            entry.answer(reply)
+        elif error is not None:
+            entry.fail(RequestError("The model failed while streaming"))
+        entry.end()
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: Any) -> None:
+    """Call ``function`` on ``loop`` from a compute thread; nobody is left to tell once the loop has closed."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *args)

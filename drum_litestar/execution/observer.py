@@ -1,0 +1,44 @@
+"""What an executor tells whoever keeps metrics, without knowing who that is."""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+RejectReason = Literal["queue_full", "queue_timeout", "deadline", "not_ready"]
+"""``queue_full`` and ``not_ready`` are decided at the door; the others after a wait in the queue."""
+
+RestartCause = Literal["died", "deadline", "max_requests", "memory", "reload", "load_failed"]
+"""Why a model worker was replaced."""
+
+
+class ExecutorObserver(Protocol):
+    """Callbacks on the event loop's thread; they must be quick and must not raise."""
+
+    def queue_wait(self, seconds: float) -> None:
+        """A call left the queue for a slot (0.0 when a slot was free)."""
+
+    def model_seconds(self, seconds: float) -> None:
+        """The model has ended one call; ``seconds`` is its own time, without queue and transport."""
+
+    def batch_rows(self, rows: int) -> None:
+        """One call of the model was made of merged calls with ``rows`` rows in all."""
+
+    def rejected(self, reason: RejectReason) -> None:
+        """A call was refused before it reached the model."""
+
+    def worker_restarted(self, cause: RestartCause) -> None:
+        """A worker is being replaced."""
+
+
+class NullObserver:
+    """Observes nothing."""
+
+    def queue_wait(self, seconds: float) -> None: ...
+
+    def model_seconds(self, seconds: float) -> None: ...
+
+    def batch_rows(self, rows: int) -> None: ...
+
+    def rejected(self, reason: RejectReason) -> None: ...
+
+    def worker_restarted(self, cause: RestartCause) -> None: ...

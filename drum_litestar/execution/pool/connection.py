@@ -1,0 +1,127 @@
+"""The worker's end of the socket: blocking, shared by the threads that answer."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from drum_litestar.execution.pool import wire
+from drum_litestar.execution.streaming import WINDOW
+from drum_litestar.predictors.protocol import ModelCall
+
+
+class WorkerStop(BaseException):
+    """SIGTERM: leave the user's code, whatever it does (a BaseException, so that ``except Exception`` lets it by)."""
+
+
+class Connection:
+    """Frames in, frames out. One thread receives; any thread may send."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.set_inheritable(False)
+        sock.setblocking(True)
+        self._sock = sock
+        self._reader = wire.FrameReader()
+        self._lock = threading.Lock()
+        self.muted = False
+
+    def mute(self) -> None:
+        """Send nothing any more: what follows a frame cut in two could not be read."""
+        self.muted = True
+
+    def send(self, message: wire.FromWorker, *body: bytes) -> None:
+        """Send one frame, whole. Raises OSError when the other end is gone."""
+        buffers: Sequence[bytes | memoryview] = wire.frame(message, *body)
+        with self._lock:
+            while buffers and not self.muted:
+                sent = self._sock.sendmsg(buffers)
+                buffers = wire.unsent(buffers, sent)
+
+    def receive(self, *, block: bool = True) -> tuple[wire.ToWorker, memoryview] | None:
+        """The next message and its body (a view: use it before the next call).
+
+        None at the end of the stream, and where nothing is there and ``block`` is false; then :attr:`at_end` tells
+        which.
+        """
+        while True:
+            parts = self._reader.next()
+            if parts is not None:
+                return wire.decode_to_worker(parts[0]), parts[1]
+            try:
+                size = self._sock.recv_into(self._reader.space(), 0, 0 if block else socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return None
+            except ConnectionError:
+                size = 0
+            if not size:
+                self.at_end = True
+                return None
+            self._reader.added(size)
+
+    at_end = False
+    """The server is gone."""
+
+
+class Inbox:
+    """What a worker with one thread has been told and not yet done.
+
+    It is looked at only between two calls and between two chunks of a stream.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._calls: OrderedDict[int, ModelCall] = OrderedDict()
+        self._flow: SerialFlow | None = None
+        self.closing = False
+        """The worker was told to stop, or its server is gone."""
+
+    def take(self) -> tuple[int, ModelCall, SerialFlow] | None:
+        """Wait for the next call to compute; None when the worker is to end."""
+        self.poll()  # the next call may have been withdrawn
+        while not self._calls:
+            if self.closing:
+                return None
+            self.poll(block=True)
+        call_id, call = self._calls.popitem(last=False)
+        self._flow = SerialFlow(self, call_id)
+        return call_id, call, self._flow
+
+    def poll(self, *, block: bool = False) -> None:
+        """Read what is there; with ``block`` wait for at least one message."""
+        while not self.closing and (received := self._connection.receive(block=block)) is not None:
+            self._sort(*received)
+            block = False
+        self.closing = self.closing or self._connection.at_end
+
+    def _sort(self, message: wire.ToWorker, body: memoryview) -> None:
+        if isinstance(message, wire.Call):
+            self._calls[message.id] = wire.fill(message.call, body)
+        elif isinstance(message, wire.Cancel):
+            if self._calls.pop(message.id, None) is None and self._flow is not None and self._flow.id == message.id:
+                self._flow.stopped = True
+        elif isinstance(message, wire.Grant):
+            if self._flow is not None and self._flow.id == message.id:
+                self._flow.credit += message.size
+        elif isinstance(message, wire.Stop):
+            self.closing = True
+
+
+class SerialFlow:
+    """Credit of a stream whose thread is also the one that reads the socket."""
+
+    def __init__(self, inbox: Inbox, call_id: int) -> None:
+        self._inbox = inbox
+        self.id = call_id
+        self.credit = WINDOW
+        self.stopped = False
+
+    def ready(self) -> bool:
+        self._inbox.poll()
+        while not self.stopped and not self._inbox.closing and self.credit <= 0:
+            self._inbox.poll(block=True)
+        return not self.stopped and not self._inbox.closing
+
+    def spend(self, size: int) -> None:
+        self.credit -= size

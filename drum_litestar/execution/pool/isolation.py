@@ -1,0 +1,36 @@
+"""Makes the worker a place where user code sees what its user set, and that cannot outlive the server."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import io
+import os
+import signal
+import sys
+
+from drum_litestar.execution.pool import wire
+
+_PR_SET_PDEATHSIG = 1
+
+
+def enter(init: wire.Init) -> None:
+    """Prepare the process, before anything of the user's is imported."""
+    _die_with(init.parent)
+    sys.argv = list(init.argv)
+    sys.path[:] = init.path
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)  # it is a pipe now, but is read line by line
+    faulthandler.enable()  # the traceback of a segfault reaches the log through stderr
+
+
+def _die_with(parent: int) -> None:
+    """Die when the server dies, even if user code holds the GIL then. Elsewhere than on Linux the socket's end of
+    file is what tells."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it died before the request above
+        os._exit(0)

@@ -1,0 +1,93 @@
+"""Options of the pool, resolved from the settings by the composition root."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from drum_litestar.errors import ModelLoadError
+from drum_litestar.execution.invoke import PredictorSource
+from drum_litestar.execution.observer import ExecutorObserver, NullObserver
+from drum_litestar.execution.pool.wire import Init
+
+_output_log = logging.getLogger("drum_litestar.worker")
+
+
+def log_output(worker: int, stream: str, line: str) -> None:
+    """Default for :attr:`PoolOptions.on_output`: one log record for each line."""
+    _output_log.info("[worker %d %s] %s", worker, stream, line)
+
+
+def _ignore(failure: ModelLoadError) -> None: ...
+
+
+class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are in seconds. The defaults are those of ``settings.md``."""
+
+    workers: int = 1
+    """Model worker processes."""
+    threads: int | None = None
+    """Concurrent calls in each worker; None takes the card's ``concurrency``."""
+    queue_depth: int | None = None
+    """Calls that may wait; None is ten for each slot."""
+    queue_timeout: float = 30.0
+    max_in_flight: int | None = None
+    """Caps the slots in use over all workers."""
+    request_timeout: float | None = None
+    """Named in the text of a 504; the deadline itself comes with each call."""
+    stream_idle_timeout: float | None = 300.0
+    """Longest silence of a stream that has started, in the model or in its reader."""
+    look_ahead: bool = True
+    """A pool of one single-threaded worker sends it the first call in line while it still computes the one before."""
+    max_requests: int = 0
+    """Calls after which a worker is replaced; 0 is never."""
+    max_requests_jitter: int = 0
+    """Up to so many calls more or fewer, so that workers are not replaced all at once."""
+    max_worker_memory_mb: int = 0
+    """Resident memory after which a worker is replaced; 0 is no limit."""
+    death_policy: Literal["restart", "exit"] = "restart"
+    crash_loop_deaths: int = 5
+    """So many deaths before a worker was ready, within ``crash_loop_window``, and the pool gives up."""
+    crash_loop_window: float = 60.0
+    backoff: float = 0.25
+    """Wait after a death before ready; doubles with each further one, up to ``backoff_limit``."""
+    backoff_limit: float = 30.0
+    kill_grace: float = 2.0
+    """Between SIGTERM and SIGKILL."""
+    stop_grace: float = 10.0
+    """For the clean-up of a worker that was told to stop, before SIGTERM."""
+    user: str | None = None
+    """Run the workers as this user (needs root)."""
+    memory_headroom: Callable[[], int | None] | None = None
+    """Bytes that may still be allocated; None when unknown. Decides whether a second copy of the model fits."""
+    observer: ExecutorObserver = NullObserver()
+    on_output: Callable[[int, str, str], None] = log_output
+    """``(worker, "stdout" or "stderr", line)`` for each line that a worker prints."""
+    on_fatal: Callable[[ModelLoadError], None] = _ignore
+    """Called once when the pool gives up after its start (crash loop, death policy ``exit``)."""
+    builder: str | None = None
+    """``module:function`` that builds the predictor in each worker, instead of ``spec.build()``. It is called as
+    ``function(spec, worker=number, context=worker_context, **builder_kwargs)``, and is the place for what a worker
+    process needs besides (logging, telemetry)."""
+    builder_kwargs: dict[str, Any] = {}
+
+
+def init_message(number: int, spec: PredictorSource, options: PoolOptions) -> Init:
+    """What worker ``number`` is told first. Raises TypeError for a spec that is not a ``msgspec.Struct``."""
+    kind = type(spec)
+    return Init(
+        worker=number,
+        parent=os.getpid(),
+        spec_type=f"{kind.__module__}:{kind.__qualname__}",
+        spec=msgspec.msgpack.encode(spec),
+        argv=tuple(getattr(spec, "argv", ())) or tuple(sys.argv),
+        path=tuple(sys.path),
+        threads=options.threads,
+        builder=options.builder,
+        builder_kwargs=options.builder_kwargs,
+    )

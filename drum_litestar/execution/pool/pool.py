@@ -1,0 +1,123 @@
+"""The executor that runs the model in worker processes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from drum_litestar.errors import ModelLoadError
+from drum_litestar.execution.admission import Admission
+from drum_litestar.execution.base import BaseExecutor
+from drum_litestar.execution.executor import ExecutorState
+from drum_litestar.execution.invoke import PredictorSource
+from drum_litestar.execution.pending import PendingCall
+from drum_litestar.execution.pool.options import PoolOptions
+from drum_litestar.execution.pool.supervisor import Supervisor
+from drum_litestar.execution.slots import Slot
+from drum_litestar.predictors.protocol import ModelCard
+
+
+class PoolExecutor(BaseExecutor):
+    """Runs the model in worker processes.
+
+    ``spec`` is a ``msgspec.Struct`` with a ``build()`` method, of a class that workers can import:
+    :class:`drum_litestar.predictors.spec.PredictorSpec`, or another one.
+    """
+
+    def __init__(self, spec: PredictorSource, options: PoolOptions | None = None) -> None:
+        super().__init__()
+        self._options = options = options or PoolOptions()
+        self._spec = spec
+        self._admission = Admission(
+            self,
+            slot_count=options.workers * (options.threads or 1),
+            queue_depth=options.queue_depth,
+            queue_timeout=options.queue_timeout,
+            max_in_flight=options.max_in_flight,
+            request_timeout=options.request_timeout,
+            observer=options.observer,
+        )
+        self._supervisor: Supervisor | None = None
+
+    def _live_state(self) -> ExecutorState:
+        if self._supervisor is None or not self._supervisor.loaded_once:
+            return "starting"
+        return "ready" if self._supervisor.ready else "unready"
+
+    def _begin(self) -> None:
+        self._supervisor = Supervisor(self._spec, self._options, self)
+        self._supervisor.start()
+
+    async def reload(self) -> None:
+        """Load the model folder anew in new workers; old ones retire when those are ready (SIGHUP).
+
+        Raises ModelLoadError when that fails; the model that was served stays in service.
+        """
+        if self._supervisor is None or not self._supervisor.loaded_once or self._phase is not None:
+            raise ModelLoadError(f"The model cannot be loaded anew: it is {self.state}")
+        await self._supervisor.reload()
+
+    async def _stop_model(self, clean: bool) -> None:
+        if self._supervisor is not None:
+            await self._supervisor.stop()
+
+    def _hurry(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.hurry()
+
+    def stats(self) -> dict[str, Any]:
+        workers = self._supervisor.workers if self._supervisor is not None else []
+        return {
+            "executor_workers": self._options.workers,
+            "executor_workers_busy": sum(bool(worker.calls) for worker in workers),
+            "executor_workers_by_state": dict(Counter(worker.state for worker in workers)),
+            "executor_restarts": dict(self._supervisor.restarts) if self._supervisor is not None else {},
+            **self._admission.stats(),
+        }
+
+    def pids(self) -> list[int]:
+        return [worker.pid for worker in self._supervisor.workers] if self._supervisor is not None else []
+
+    # The source of slots
+
+    def acquire(self) -> Slot | None:
+        """A slot of the least busy worker."""
+        assert self._supervisor is not None
+        best, most = None, 0
+        for worker in self._supervisor.workers:
+            free = worker.free
+            if free > most:
+                best, most = worker, free
+        return best
+
+    def preview(self, entry: PendingCall) -> None:
+        """With a single worker it is known where the first in line will run, so its way there is taken beforehand.
+        With several, it would be bound to one while another comes free first."""
+        assert self._supervisor is not None
+        if self._options.workers == 1 and self._options.look_ahead:
+            for worker in self._supervisor.ready:
+                worker.preview(entry)
+
+    # What the supervisor reports
+
+    def card_changed(self, card: ModelCard, threads: int) -> None:
+        self._card = card
+        self._admission.resize(self._options.workers * threads)
+
+    def capacity_changed(self) -> None:
+        assert self._supervisor is not None
+        if self._supervisor.ready:
+            self._end_start()
+            self._admission.pump()
+        elif self._phase is not None and not any(worker.state == "starting" for worker in self._supervisor.workers):
+            self._admission.fail_waiting("No model worker is left")
+
+    def gave_up(self, failure: ModelLoadError) -> None:
+        loaded = self._card is not None
+        if self._phase is None:
+            self._phase = "failed"
+        self._failure = failure
+        self._end_start()
+        self.capacity_changed()
+        if loaded:
+            self._options.on_fatal(failure)

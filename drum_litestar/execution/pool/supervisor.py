@@ -1,0 +1,254 @@
+"""Keeps the wanted number of model workers alive: start, death, replacement, recycling, reload, stop.
+
+Everything is driven by what workers and timers report; nothing polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import random
+from collections import Counter
+from typing import Protocol
+
+from drum_litestar.errors import ModelLoadError
+from drum_litestar.execution.invoke import PredictorSource
+from drum_litestar.execution.observer import RestartCause
+from drum_litestar.execution.pool.crash_loop import CrashLoop
+from drum_litestar.execution.pool.memory import MemoryGuard
+from drum_litestar.execution.pool.model_worker import ModelWorker, WorkerState
+from drum_litestar.execution.pool.options import PoolOptions
+from drum_litestar.predictors.protocol import ModelCard
+
+_log = logging.getLogger(__name__)
+
+RECYCLE_PAUSE = 10.0
+"""Seconds before a planned replacement is tried again that failed, or that memory did not allow."""
+
+
+class SupervisorListener(Protocol):
+    """What the supervisor tells the executor."""
+
+    def capacity_changed(self) -> None:
+        """A worker has become ready, or one that was is so no longer."""
+
+    def card_changed(self, card: ModelCard, threads: int) -> None:
+        """A worker with this card is ready."""
+
+    def gave_up(self, failure: ModelLoadError) -> None:
+        """No worker will be started any more."""
+
+
+class Supervisor:
+    """Owns the workers. All methods run on the event loop."""
+
+    def __init__(self, spec: PredictorSource, options: PoolOptions, listener: SupervisorListener) -> None:
+        self.workers: list[ModelWorker] = []
+        """Every worker whose process exists."""
+        self.restarts: Counter[str] = Counter()
+        self.loaded_once = False
+        self._spec = spec
+        self._options = options
+        self._listener = listener
+        self._numbers = itertools.count(1)
+        self._crashes = CrashLoop(
+            deaths=options.crash_loop_deaths,
+            window=options.crash_loop_window,
+            backoff=options.backoff,
+            backoff_limit=options.backoff_limit,
+        )
+        self._memory = MemoryGuard(options.memory_headroom, options.max_worker_memory_mb * 1024 * 1024)
+        self._retry: asyncio.TimerHandle | None = None
+        self._recycle_after = 0.0
+        self._reloading = asyncio.Lock()
+        self._closed = False
+
+    @property
+    def ready(self) -> list[ModelWorker]:
+        return [worker for worker in self.workers if worker.state == "ready"]
+
+    # Starting
+
+    def start(self) -> None:
+        """Start what is missing, as far as back-off and memory allow; called again at each event that may help."""
+        while not self._closed and self._retry is None:
+            present = sum(w.state in ("starting", "ready") and w.replaces is None for w in self.workers)
+            if present >= self._options.workers or not self._may_start():
+                return
+            self._spawn()
+
+    def _may_start(self) -> bool:
+        """Whether to start one more now: one at a time while the model's size is unknown or memory is short."""
+        if self._options.memory_headroom is None:
+            return True
+        loading = sum(worker.state == "starting" for worker in self.workers)
+        model = next((worker for worker in self.workers if worker.threads), None)
+        if model is None:
+            return not loading
+        if self._memory.fits(model.pid, copies=loading + 1):
+            return True
+        if loading or len(self.ready) < len(self.workers):
+            return False  # the end of those that load or leave makes room, or tells more
+        _log.warning("Memory is short for %d model workers", self._options.workers)
+        return True
+
+    def _spawn(self, replaces: ModelWorker | None = None) -> ModelWorker | None:
+        try:
+            worker = ModelWorker(next(self._numbers), self._spec, self._options, self)
+        except (OSError, KeyError) as exc:  # no memory or descriptors for a process; an unknown user
+            self._died_early(f"a model worker could not be started: {exc}", None, replaces)
+            return None
+        worker.replaces = replaces
+        if self._options.max_requests:
+            jitter = self._options.max_requests_jitter
+            worker.call_limit = max(1, self._options.max_requests + random.randint(-jitter, jitter))
+        self.workers.append(worker)
+        _log.info("Model worker %d starts (pid %d)", worker.number, worker.pid)
+        return worker
+
+    # What workers report
+
+    def worker_ready(self, worker: ModelWorker, card: ModelCard) -> None:
+        _log.info("Model worker %d is ready (pid %d)", worker.number, worker.pid)
+        self.loaded_once = True
+        self._crashes.cleared()
+        old, worker.replaces = worker.replaces, None
+        self._listener.card_changed(card, worker.threads)
+        if old is not None:
+            old.retire()  # before calls are handed out: the one that it may begin any moment stays with it
+        self._listener.capacity_changed()
+        self.start()
+
+    def worker_called(self, worker: ModelWorker) -> None:
+        if worker.call_limit is not None and worker.completed >= worker.call_limit:
+            self._recycle(worker, "max_requests")
+        elif self._memory.too_large(worker.pid):
+            self._recycle(worker, "memory")
+
+    def worker_condemned(self, worker: ModelWorker) -> None:
+        self._lost(worker, "deadline")
+        self._listener.capacity_changed()
+        self.start()
+
+    def worker_dead(self, worker: ModelWorker, was: WorkerState, how: str) -> None:
+        self.workers.remove(worker)
+        self._memory.forget(worker.pid)
+        if was == "starting":
+            self._died_early(how, worker.load_failure, worker.replaces)
+        elif was == "ready":
+            _log.error("Model worker %d (pid %d) died: %s", worker.number, worker.pid, how)
+            self._lost(worker, "died")
+            if self._options.death_policy == "exit":
+                self._give_up(ModelLoadError(f"A model worker died ({how})"))
+        else:
+            _log.info("Model worker %d (pid %d) has ended: %s", worker.number, worker.pid, how)
+        self._listener.capacity_changed()
+        self.start()
+
+    def _lost(self, worker: ModelWorker, cause: RestartCause) -> None:
+        """``worker`` is out of service unplanned. A replacement that loads for it anyway takes its place."""
+        self._count(cause)
+        for other in self.workers:
+            if other.replaces is worker:
+                other.replaces = None
+
+    def _died_early(self, how: str, failure: ModelLoadError | None, replaces: ModelWorker | None) -> None:
+        """A worker died, or said that it cannot load the model, before it was ready."""
+        if self._closed:
+            return
+        _log.error("A model worker did not become ready: %s", failure or how)
+        now = asyncio.get_running_loop().time()
+        if replaces is not None:  # the old one goes on
+            self._recycle_after = now + RECYCLE_PAUSE
+            return
+        if failure is not None and not self.loaded_once:
+            self._give_up(failure)
+            return
+        delay = self._crashes.died(now)
+        if self._crashes.hopeless and not self.ready:
+            deaths = self._options.crash_loop_deaths
+            self._give_up(
+                failure or ModelLoadError(f"The model worker died {deaths} times before it was ready ({how})")
+            )
+            return
+        self._count("load_failed")
+        if self._retry is None:
+            self._retry = asyncio.get_running_loop().call_later(delay, self._try_again)
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self.start()
+
+    def _give_up(self, failure: ModelLoadError) -> None:
+        if not self._closed:
+            self._close()
+            _log.error("No more model workers are started: %s", failure)
+            for worker in self.workers:
+                if worker.state == "starting":
+                    worker.kill()
+            self._listener.gave_up(failure)
+
+    def _count(self, cause: RestartCause) -> None:
+        self.restarts[cause] += 1
+        self._options.observer.worker_restarted(cause)
+
+    # Planned replacement: the new one is ready before the old one retires
+
+    def _recycle(self, worker: ModelWorker, cause: RestartCause) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._closed or now < self._recycle_after or any(other.replaces for other in self.workers):
+            return  # asked again after the next call
+        self._recycle_after = now + RECYCLE_PAUSE
+        if not self._memory.fits(worker.pid):
+            self._memory.warn_once(f"Recycling ({cause})")
+        elif self._spawn(replaces=worker) is not None:
+            self._count(cause)
+            self._recycle_after = now
+
+    async def reload(self) -> None:
+        """Replace every worker by one that has read the model folder anew, one after the other.
+
+        Raises ModelLoadError when a new one does not become ready, or does not fit into memory; the old ones that
+        are left stay in service.
+        """
+        async with self._reloading:
+            for old in list(self.workers):
+                await asyncio.shield(old.settled)
+                while any(other.replaces for other in self.workers):  # a recycling is under way
+                    await asyncio.shield(next(other.settled for other in self.workers if other.replaces))
+                if old.state == "ready" and not self._closed:
+                    await self._renew(old)
+
+    async def _renew(self, old: ModelWorker) -> None:
+        if not self._memory.fits(old.pid):
+            raise ModelLoadError("The model is not loaded anew: memory has no room for a second model worker")
+        new = self._spawn(replaces=old)
+        if new is None:
+            raise ModelLoadError("The model is not loaded anew: a model worker could not be started")
+        self._count("reload")
+        await asyncio.shield(new.settled)
+        if not new.threads:
+            raise new.load_failure or ModelLoadError("The model is not loaded anew: the new model worker died")
+
+    # Stopping
+
+    async def stop(self) -> None:
+        """Stop all workers, with force those that are busy or load, and wait for their end."""
+        self._close()
+        for worker in self.workers:
+            if worker.state == "starting" or any(entry.stream is None for entry in worker.calls.values()):
+                worker.kill()
+            else:
+                worker.stop()
+        await asyncio.gather(*(asyncio.shield(worker.exited) for worker in self.workers))
+
+    def hurry(self) -> None:
+        """Cut short the clean-up of workers that are being stopped."""
+        for worker in self.workers:
+            worker.kill()
+
+    def _close(self) -> None:
+        self._closed = True
+        if self._retry is not None:
+            self._retry.cancel()

@@ -1,0 +1,212 @@
+"""Streams with credit: the producer may be ahead of its reader by a bounded number of bytes.
+
+The consumer half (:class:`ChunkStream`) lives on the event loop. The producer half (:func:`produce`) runs in the
+thread that computes, in this process or in a model worker, and asks a :class:`Flow` before it pulls from the model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Protocol
+
+from drum_litestar.errors import DeadlineExceededError
+from drum_litestar.predictors.protocol import StreamHead, StreamReply
+
+WINDOW = 256 * 1024
+"""Bytes that a producer may be ahead of its reader."""
+PIECE = 64 * 1024
+"""Longer chunks are cut, so that one chunk cannot outrun the window by much."""
+
+
+class ChunkStream:
+    """The consumer's half of a stream: keeps :class:`drum_litestar.execution.executor.ReplyStream`.
+
+    ``grant(n)`` lets the producer send ``n`` more bytes; ``stop()`` tells it to close its generator. The slot stays
+    busy until the producer says that it has ended. ``idle_timeout`` seconds without a byte produced *and* without one
+    taken break the stream and stop the producer; ``stuck()`` follows when it has not ended after as long again.
+    """
+
+    def __init__(
+        self,
+        head: StreamHead,
+        *,
+        grant: Callable[[int], None],
+        stop: Callable[[], None],
+        stuck: Callable[[], None],
+        idle_timeout: float | None,
+    ) -> None:
+        self.head = head
+        self._grant = grant
+        self._stop = stop
+        self._stuck = stuck
+        self._idle_timeout = idle_timeout
+        self._loop = asyncio.get_running_loop()
+        self._chunks: deque[bytes] = deque()
+        self._owed = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
+        self._finished = False
+        self._cancelled = False
+        self._progress = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        if idle_timeout is not None:
+            self._timer = self._loop.call_at(self._progress + idle_timeout, self._check_idle)
+
+    # The producer's side, called on the loop
+
+    def feed(self, chunk: bytes) -> None:
+        """One more piece from the producer."""
+        self._progress = self._loop.time()
+        if not self._cancelled and not self._finished:
+            self._chunks.append(chunk)
+            self._wake()
+
+    def finish(self, error: Exception | None = None) -> None:
+        """No more pieces will come; ``error`` is raised to the reader after those that are here. Idempotent."""
+        if not self._finished:
+            self._finished = True
+            self._error = error
+            self._wake()
+
+    def ended(self) -> None:
+        """The producer has ended: nothing is left to time."""
+        self.finish()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    # The reader's side
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while not self._chunks:
+            if self._finished or self._cancelled:
+                error, self._error = self._error, None
+                raise error if error is not None else StopAsyncIteration
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        chunk = self._chunks.popleft()
+        self._progress = self._loop.time()
+        self._owed += len(chunk)
+        if self._owed >= WINDOW // 2 and not self._finished:
+            self._grant(self._owed)
+            self._owed = 0
+        return chunk
+
+    async def aclose(self) -> None:
+        self.cancel()
+
+    def cancel(self) -> None:
+        """Drop what is here and tell the producer to stop. Idempotent."""
+        if not self._cancelled:
+            self._cancelled = True
+            self._chunks.clear()
+            self._wake()
+            if not self._finished:
+                self._stop()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _check_idle(self) -> None:
+        assert self._idle_timeout is not None
+        self._timer = None
+        due = self._progress + self._idle_timeout
+        now = self._loop.time()
+        if now < due:
+            self._timer = self._loop.call_at(due, self._check_idle)
+        elif self._cancelled or self._finished:
+            self._stuck()  # asked to stop, and silent for as long again
+        else:
+            self._error = DeadlineExceededError(self._idle_timeout)
+            self.cancel()
+            self._progress = now
+            self._timer = self._loop.call_at(now + self._idle_timeout, self._check_idle)
+
+
+class Flow(Protocol):
+    """How a producer knows that it may go on."""
+
+    def ready(self) -> bool:
+        """Block until there is credit; False when the producer must stop."""
+
+    def spend(self, size: int) -> None:
+        """``size`` bytes were sent."""
+
+
+class ThreadFlow:
+    """Credit granted by another thread."""
+
+    def __init__(self, window: int = WINDOW) -> None:
+        self._credit = window
+        self._stopped = False
+        self._changed = threading.Condition()
+
+    def ready(self) -> bool:
+        with self._changed:
+            while self._credit <= 0 and not self._stopped:
+                self._changed.wait()
+            return not self._stopped
+
+    def spend(self, size: int) -> None:
+        with self._changed:
+            self._credit -= size
+
+    def grant(self, size: int) -> None:
+        with self._changed:
+            self._credit += size
+            self._changed.notify()
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+
+
+def pieces(chunk: bytes) -> Iterator[bytes]:
+    """``chunk`` in parts of at most :data:`PIECE` bytes; nothing for an empty one."""
+    if 0 < len(chunk) <= PIECE:
+        yield chunk
+    else:
+        for start in range(0, len(chunk), PIECE):
+            yield chunk[start : start + PIECE]
+
+
+def produce(stream: StreamReply, flow: Flow, send: Callable[[bytes], None]) -> Exception | None:
+    """Pull the model's chunks as credit allows and ``send`` them; close the generator in every case.
+
+    Returns what the generator raised, for the log and the reader: its head is out, so there is no status to change.
+    ``SystemExit`` from a hook counts as an error like others.
+    """
+    error: Exception | None = None
+    try:
+        chunks = iter(stream.chunks)
+        while flow.ready():
+            try:
+                chunk = next(chunks)
+            except StopIteration:
+                break
+            for index, piece in enumerate(pieces(chunk)):
+                if index and not flow.ready():
+                    return None
+                send(piece)
+                flow.spend(len(piece))
+    except Exception as exc:
+        error = exc
+    except SystemExit as exc:
+        error = RuntimeError(f"the hook called sys.exit({exc.code!r})")
+    finally:
+        try:
+            stream.close()
+        except Exception as exc:
+            error = error or exc
+    return error

@@ -1,0 +1,205 @@
+"""The composition root: makes every part of the server from a launch plan and runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from importlib import metadata
+from typing import Any
+
+from drum_litestar import __version__
+from drum_litestar.errors import ModelLoadError, RequestError
+from drum_litestar.execution.executor import Executor, Ticket
+from drum_litestar.http.options import AppOptions, BodyLimits
+from drum_litestar.launcher.error_server import watch_load
+from drum_litestar.launcher.executors import make_executor, refusing_executor, worker_uid
+from drum_litestar.launcher.plan import LaunchPlan
+from drum_litestar.launcher.preparation import extended_app, make_proxy, merge_options, prepare
+from drum_litestar.launcher.protocol import make_protocol
+from drum_litestar.launcher.server import run_server
+from drum_litestar.launcher.shared_store import RedisRateLimitStore
+from drum_litestar.launcher.sockets import bind_sockets
+from drum_litestar.launcher.stopping import ServerHandle
+from drum_litestar.launcher.telemetry import FrontEndTelemetry
+from drum_litestar.middleware.stack import RateLimit, StackOptions, build_stack
+from drum_litestar.observability.logging import configure_logging
+
+CONTRACT_DRUM_VERSION = "1.18.1"
+"""The version that the contract was written from: reported when datarobot-drum is not installed."""
+
+_log = logging.getLogger("drum")
+
+
+def drum_version() -> str:
+    """Version of the installed datarobot-drum, read from its metadata without importing it (contract, 8)."""
+    try:
+        return metadata.version("datarobot-drum")
+    except metadata.PackageNotFoundError:
+        return CONTRACT_DRUM_VERSION
+
+
+def serve(plan: LaunchPlan) -> int:
+    """Serve until stopped; returns the exit code. Raises StartupError before the port is open."""
+    settings = plan.settings
+    uvicorn_kwargs = settings.to_uvicorn()
+    sockets = bind_sockets(settings.listen.address.host, settings.listen.address.port)
+    logs = configure_logging(plan.logging_level, json_lines=settings.log.json, server_level=settings.log.level)
+    try:
+        for notice in plan.notices:
+            notice.log()
+        server = Server(plan, logs.forward)
+        code = run_server(
+            server.application(),
+            sockets=sockets,
+            uvicorn_kwargs=uvicorn_kwargs,
+            protocol=make_protocol(
+                header_timeout=settings.timeouts.header,
+                body_timeout=settings.timeouts.body,
+                max_head_size=settings.connections.max_head_bytes,
+                max_connections=settings.connections.limit or 0,
+                events=server.telemetry.connections,
+            ),
+            grace=settings.timeouts.graceful,
+            handshake_timeout=settings.timeouts.header,
+            on_started=server.started,
+            on_drain=server.drain,
+            on_stop=server.executor.shutdown,
+            on_reload=server.reload,
+        )
+        _log.info("<<< Finish drum in the server mode")
+        return code
+    finally:
+        for sock in sockets:
+            sock.close()
+        logs.close()
+
+
+class Server:
+    """The parts of one running server, and what the launcher does with them."""
+
+    def __init__(self, plan: LaunchPlan, forward_output: Callable[..., None]) -> None:
+        prepared = prepare(plan)
+        self.plan = plan = prepared.plan
+        self.extension = prepared.extension
+        self.telemetry = FrontEndTelemetry(show_perf=plan.show_perf, otel_disabled=plan.otel_disabled)
+        self.executor: Executor = (
+            make_executor(
+                plan,
+                observer=self.telemetry.observer,
+                tracing=self.telemetry.otel.tracing,
+                forward_output=forward_output,
+                on_fatal=self._gave_up,
+            )
+            if prepared.failure is None
+            else refusing_executor(prepared.failure)
+        )
+        limit = plan.settings.rate_limit
+        self.rate_store = RedisRateLimitStore(limit.store) if limit.enabled and limit.store else None
+        self.telemetry.attach(self.executor)
+        self._handle: ServerHandle | None = None
+        self._tasks: set[asyncio.Future[Any]] = set()
+
+    def application(self) -> Any:
+        """The Litestar application inside the middleware stack."""
+        settings = self.plan.settings
+        limits = BodyLimits(
+            max_upload_size=settings.uploads.max_bytes,
+            spool_threshold=settings.uploads.spool_threshold,
+            max_form_parts=settings.uploads.form_max_parts,
+            max_field_size=settings.uploads.form_max_field_bytes,
+        )
+        further = merge_options(
+            self.telemetry.app_options(),
+            make_proxy(self.plan),
+            {"on_startup": (self.rate_store.open,), "on_shutdown": (self.rate_store.close,)} if self.rate_store else {},
+            self.extension.app_options() if self.extension is not None else {},
+        )
+        options = AppOptions(
+            drum_version=drum_version(),
+            server_version=__version__,
+            url_prefix=settings.listen.url_prefix or "",
+            limits=limits,
+            spool_dir=settings.uploads.spool_dir,
+            spool_owner=worker_uid(settings.workers.user),
+            enable_docs=settings.listen.docs,
+            error_server=self.plan.with_error_server,
+            grace=settings.timeouts.graceful,
+            **further,
+        )
+        return build_stack(
+            self.telemetry.traced(extended_app(self.executor, options, self.extension), options.url_prefix),
+            self._stack_options(options),
+            admit=self.admit,
+            shared_store=self.rate_store.store if self.rate_store else None,
+            **self.telemetry.stack_callbacks(),
+        )
+
+    def _stack_options(self, options: AppOptions) -> StackOptions:
+        settings = self.plan.settings
+        limit = settings.rate_limit
+        return StackOptions(
+            drum_version=options.drum_version,
+            server_version=options.server_version,
+            url_prefix=options.url_prefix,
+            max_body=options.limits.max_upload_size,
+            timeout=settings.timeouts.request,
+            limit_connections=settings.connections.limit is not None,
+            rate_limit=RateLimit(int(limit.per_minute), limit.burst, limit.key_header) if limit.enabled else None,
+            cors_origins=settings.cors.origins if settings.cors.enabled else (),
+            api_token=settings.access.api_token,
+            docs_prefixes=(f"{options.url_prefix.rstrip('/')}/docs",) if options.enable_docs else (),
+            show_stacktrace=self.plan.show_stacktrace,
+        )
+
+    def admit(self) -> Ticket | None:
+        """A place in line; None when the app itself will answer, with the reason why the model failed to load."""
+        try:
+            return self.executor.admit()
+        except RequestError:
+            if self.plan.with_error_server and self.executor.state == "failed":
+                return None
+            raise
+
+    async def started(self, handle: ServerHandle) -> None:
+        """The port is open: wait for the model, aside."""
+        self._handle = handle
+        self._aside(self._watch(handle))
+
+    async def _watch(self, handle: ServerHandle) -> None:
+        failure = await watch_load(self.executor, error_server=self.plan.with_error_server, stop=lambda: None)
+        if failure is not None:
+            handle.stop(failure.exit_code)
+            return
+        card = self.executor.card
+        if card is not None:
+            self.telemetry.model_loaded(card)
+            if card.description:
+                _log.info("%s", card.description)
+            for text in card.warnings:
+                _log.warning("%s", text)
+
+    def _gave_up(self, failure: ModelLoadError) -> None:
+        """The executor cannot go on (crash loop, death policy): so that an orchestrator sees it, neither can we."""
+        _log.error("%s", failure)
+        if self._handle is not None and not self.plan.with_error_server:
+            self._handle.stop(failure.exit_code)
+
+    def drain(self) -> None:
+        """Readiness goes to 503 at once; calls that were let in go on."""
+        self._aside(self.executor.shutdown(self.plan.settings.timeouts.graceful))
+
+    async def reload(self) -> None:
+        """SIGHUP: load the model folder anew."""
+        reload: Callable[[], Awaitable[None]] | None = getattr(self.executor, "reload", None)
+        if reload is None:
+            _log.warning("SIGHUP ignored: only the pool executor can load the model anew")
+            return
+        await reload()
+        if self.executor.card is not None:
+            self.telemetry.model_loaded(self.executor.card)
+
+    def _aside(self, work: Awaitable[Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,93 @@
+"""Which executor runs the model, with the options that the settings give it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from drum_litestar.errors import ModelLoadError, SettingsError
+from drum_litestar.execution.executor import Executor
+from drum_litestar.execution.observer import ExecutorObserver
+from drum_litestar.launcher.plan import LaunchPlan
+from drum_litestar.observability.tracing import Tracing
+from drum_litestar.predictors.protocol import Predictor
+
+WORKER_BUILDER = "drum_litestar.observability.worker:build_predictor"
+
+
+def make_executor(
+    plan: LaunchPlan,
+    *,
+    observer: ExecutorObserver,
+    tracing: Tracing,
+    forward_output: Callable[..., None],
+    on_fatal: Callable[[ModelLoadError], None],
+) -> Executor:
+    """The executor that ``--executor`` names, not yet started.
+
+    ``forward_output(worker, stream, line)`` gets each line that a worker process prints; ``on_fatal`` is called when
+    the pool gives up after it had been ready.
+    """
+    settings = plan.settings
+    common: dict[str, Any] = {
+        "queue_depth": settings.admission.queue_depth,
+        "queue_timeout": settings.admission.queue_timeout,
+        "max_in_flight": settings.admission.max_concurrent,
+        "request_timeout": settings.timeouts.request or None,
+        "stream_idle_timeout": settings.timeouts.stream_idle or None,
+        "observer": observer,
+    }
+    if settings.model.executor == "inline":
+        from drum_litestar.execution.inline import InlineExecutor
+        from drum_litestar.observability.traced_predictor import traced
+
+        return InlineExecutor(
+            lambda: traced(plan.spec.build(), tracing), concurrency=settings.workers.threads, **common
+        )
+    from drum_litestar.execution.pool.options import PoolOptions
+    from drum_litestar.execution.pool.pool import PoolExecutor
+    from drum_litestar.observability.resources import memory_headroom
+
+    options = PoolOptions(
+        workers=settings.workers.count,
+        threads=settings.workers.threads,
+        max_requests=settings.workers.max_requests,
+        max_requests_jitter=settings.workers.max_requests_jitter,
+        max_worker_memory_mb=settings.workers.max_memory_mb,
+        death_policy=settings.workers.death_policy,
+        user=settings.workers.user,
+        memory_headroom=memory_headroom,
+        on_output=forward_output,
+        on_fatal=on_fatal,
+        builder=WORKER_BUILDER,
+        builder_kwargs={
+            "log_level": plan.logging_level,
+            "json_lines": settings.log.json,
+            "otel_disabled": plan.otel_disabled,
+        },
+        **common,
+    )
+    return PoolExecutor(plan.spec, options)
+
+
+def refusing_executor(failure: ModelLoadError) -> Executor:
+    """An executor whose model fails to load with ``failure``: what an error server shows of a folder that cannot be
+    served whatever its model is."""
+    from drum_litestar.execution.inline import InlineExecutor
+
+    def refuse() -> Predictor:
+        raise failure
+
+    return InlineExecutor(refuse)
+
+
+def worker_uid(user: str | None) -> int | None:
+    """User id of ``DRUM_WORKER_USER``. Raises SettingsError for a name that this machine does not know."""
+    if user is None:
+        return None
+    import pwd
+
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        raise SettingsError(f"DRUM_WORKER_USER names the user '{user}', which this machine does not know") from None

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drum_litestar.errors import (
+    DeadlineExceededError,
+    ModelNotReadyError,
+    QueueFullError,
+    QueueTimeoutError,
+    RequestError,
+)
+from drum_litestar.predictors.protocol import Reply
+from support.executors import inline, quiet, run, until
+from support.scripted import noted, order
+
+
+def test_a_call_is_answered_with_the_request_id_in_context(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with inline(tmp_path) as executor:
+            assert executor.state == "ready"
+            assert executor.card is not None
+            reply = await run(executor, order("echo", a=1))
+            assert isinstance(reply, Reply)
+            assert (reply.status, reply.body, reply.content_type, reply.headers) == (
+                201,
+                b'{"a": 1}',
+                "text/x",
+                (("A", "b"),),
+            )
+            assert quiet(executor)
+        assert executor.state == "stopped"
+        assert noted(tmp_path, "closes") == 1
+        with pytest.raises(ModelNotReadyError):
+            executor.admit()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("fail", "no such artifact"),
+        ("raise", "broken custom.py"),
+        ("exit", "the model called sys.exit(4) while loading"),
+    ],
+)
+def test_a_load_failure_is_kept_with_its_words(tmp_path: Path, script: str, message: str) -> None:
+    (tmp_path / "on_load").write_text(script)
+
+    async def main() -> None:
+        async with inline(tmp_path) as executor:
+            assert executor.state == "failed"
+            assert str(executor.failure) == message
+            assert "Traceback" in (executor.failure.detail if executor.failure else "")
+            with pytest.raises(ModelNotReadyError):
+                executor.admit()
+
+    asyncio.run(main())
+
+
+def test_queue_bound_fifo_and_timeouts(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with inline(tmp_path, queue_depth=2, queue_timeout=0.15, request_timeout=9) as executor:
+            blocker = asyncio.ensure_future(run(executor, order("wait_for", name="go")))
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            waiting = asyncio.ensure_future(run(executor, order("echo")))
+            hasty = asyncio.ensure_future(run(executor, order("echo", request_id="q"), timeout=0.05))
+            await asyncio.sleep(0)
+            with pytest.raises(QueueFullError):
+                executor.admit()
+            with pytest.raises(DeadlineExceededError) as caught:
+                await hasty
+            assert caught.value.body() == {"message": "Request timeout after 9s", "request_id": "q"}
+            with pytest.raises(QueueTimeoutError):
+                await waiting
+            (tmp_path / "go").touch()
+            await blocker
+            assert quiet(executor)
+            stats = executor.stats()
+            assert stats["executor_completed"] == 1
+            assert stats["backpressure_accepted"] == 3
+            assert stats["backpressure_rejected"] == 3
+            assert stats["backpressure_peak_queue_depth"] == 2
+
+    asyncio.run(main())
+
+
+def test_a_late_call_keeps_its_slot_until_it_ends(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with inline(tmp_path) as executor:
+            with pytest.raises(DeadlineExceededError):
+                await run(executor, order("wait_for", name="go"), timeout=0.05)
+            stats = executor.stats()
+            assert stats["executor_in_flight"] == 1
+            assert stats["executor_pending"] == 1
+            nxt = asyncio.ensure_future(run(executor, order("echo")))
+            await asyncio.sleep(0.05)
+            assert not nxt.done()
+            (tmp_path / "go").touch()
+            assert isinstance(await nxt, Reply)
+            assert quiet(executor)
+
+    asyncio.run(main())
+
+
+def test_cancelled_callers_leave(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with inline(tmp_path) as executor:
+            running = asyncio.ensure_future(run(executor, order("wait_for", name="go")))
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            waiting = asyncio.ensure_future(run(executor, order("sleep", seconds=0)))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            running.cancel()
+            await asyncio.gather(waiting, running, return_exceptions=True)
+            stats = executor.stats()
+            assert (stats["backpressure_queue_depth"], stats["executor_in_flight"]) == (0, 1)
+            (tmp_path / "go").touch()
+            await until(lambda: quiet(executor))
+            assert noted(tmp_path, "begins") == 1  # the cancelled one was never dispatched
+
+    asyncio.run(main())
+
+
+def test_streams_run_ahead_by_a_bounded_amount_and_close_their_generator(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with inline(tmp_path) as executor:
+            stream = await run(executor, order("stream", count=5))
+            assert not isinstance(stream, Reply)
+            assert stream.head.status == 202
+            assert [chunk.strip(b".") async for chunk in stream] == [b"0;", b"1;", b"2;", b"3;", b"4;"]
+            await until(lambda: quiet(executor))
+
+            slow = await run(executor, order("stream", count=1000, size=32 * 1024))
+            assert not isinstance(slow, Reply)
+            await asyncio.sleep(0.1)
+            assert 8 <= noted(tmp_path, "chunks") - 5 <= 10
+            await slow.aclose()
+            await slow.aclose()
+            await until(lambda: quiet(executor))
+            assert noted(tmp_path, "finally") == 2
+
+    asyncio.run(main())
+
+
+def test_a_stream_that_fails_or_falls_silent_is_broken(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with inline(tmp_path, stream_idle_timeout=0.1) as executor:
+            stream = await run(executor, order("stream", count=3, fail=1))
+            assert not isinstance(stream, Reply)
+            with pytest.raises(RequestError, match="failed while streaming"):
+                [chunk async for chunk in stream]
+            stuck = await run(executor, order("stuck_stream", seconds=0.5))
+            assert not isinstance(stuck, Reply)
+            with pytest.raises(DeadlineExceededError):
+                [chunk async for chunk in stuck]
+            await until(lambda: quiet(executor))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("do", "text"),
+    [
+        ("raise", "ERROR: boo"),
+        ("sys_exit", "ERROR: sys.exit(3)"),
+    ],
+)
+def test_what_a_predictor_lets_through_is_a_500(tmp_path: Path, do: str, text: str) -> None:
+    async def main() -> None:
+        async with inline(tmp_path) as executor:
+            reply = await run(executor, order(do))
+            assert isinstance(reply, Reply)
+            assert (reply.status, json.loads(reply.body)) == (500, {"message": text})
+
+    asyncio.run(main())
+
+
+def test_shutdown_drains_and_a_second_one_hurries(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with inline(tmp_path) as executor:
+            running = asyncio.ensure_future(run(executor, order("wait_for", name="go")))
+            waiting = asyncio.ensure_future(run(executor, order("echo")))
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            first = asyncio.ensure_future(executor.shutdown(60))
+            await asyncio.sleep(0.01)
+            assert executor.state == "draining"
+            with pytest.raises(ModelNotReadyError):
+                executor.admit()
+            second = asyncio.ensure_future(executor.shutdown(0))
+            with pytest.raises(ModelNotReadyError):
+                await waiting
+            (tmp_path / "go").touch()
+            await asyncio.gather(first, second, running)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("steps", range(12))
+def test_cancellation_at_any_moment_leaks_nothing(tmp_path: Path, steps: int) -> None:
+    async def main() -> None:
+        async with inline(tmp_path, concurrency=2) as executor:
+            tasks: list[asyncio.Task[Any]] = [
+                asyncio.get_running_loop().create_task(run(executor, call), name=call.request_id)
+                for call in [order("echo"), order("stream", count=3), order("echo"), order("stream", count=3)]
+            ]
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            for task in tasks:
+                task.cancel()
+            for result in await asyncio.gather(*tasks, return_exceptions=True):
+                if not isinstance(result, (Reply, BaseException)):
+                    await result.aclose()
+            await until(lambda: quiet(executor))
+            assert isinstance(await run(executor, order("echo")), Reply)
+
+    before = threading.active_count()
+    asyncio.run(main())
+    assert threading.active_count() <= before + 2
