@@ -11,13 +11,14 @@ import math
 from typing import Any
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """``value`` with None for NaN and infinities, at any depth."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value
 
 
@@ -26,5 +27,5 @@ def framework_json(value: Any) -> bytes:
     try:
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     except ValueError:
-        text = json.dumps(_finite(value), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(finite(value), sort_keys=True, separators=(",", ":"))
     return text.encode("ascii") + b"\n"

@@ -9,6 +9,8 @@ from typing import Any
 from drum_litestar.predictors.native.artifacts.base import Framework
 from drum_litestar.predictors.native.deployment_config import DeploymentConfig
 from drum_litestar.predictors.native.hooks import Hooks
+from drum_litestar.predictors.native.moderation import Moderation
+from drum_litestar.predictors.native.monitoring import Monitor
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 
@@ -31,6 +33,10 @@ class LoadedModel:
     framework: Framework | None = None
     """The framework that recognised ``model``; None where hooks predict (contract, 4.3 step 3)."""
     deployment_config: DeploymentConfig | None = None
+    monitor: Monitor | None = None
+    """Reports to MLOps, when asked for (contract, 4.13)."""
+    moderation: Moderation | None = None
+    """Guards around ``score`` and ``chat``, when configured (contract, 4.15)."""
     warnings: list[str] = field(default_factory=list)
     """To be logged once."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -17,9 +18,12 @@ from drum_litestar.predictors.native.custom_task import load_custom_task, requir
 from drum_litestar.predictors.native.deployment_config import read_deployment_config
 from drum_litestar.predictors.native.hooks import Hooks, import_custom
 from drum_litestar.predictors.native.language import PYTHON, detect_language
+from drum_litestar.predictors.native.lazy_loading import download_files
 from drum_litestar.predictors.native.metadata import read_metadata
 from drum_litestar.predictors.native.model import LoadedModel
-from drum_litestar.predictors.native.moderation import require_moderation
+from drum_litestar.predictors.native.moderation import start_moderation
+from drum_litestar.predictors.native.monitoring import start_monitor
+from drum_litestar.predictors.native.platform import connect_api
 from drum_litestar.predictors.native.standin import install_standin
 from drum_litestar.predictors.native.targets import require_target_name, resolve_labels, resolve_target_type
 from drum_litestar.predictors.native.user_errors import is_user_error
@@ -34,8 +38,15 @@ def load(spec: PredictorSpec) -> LoadedModel:
 
     User code that reads stdin gets end-of-file only if the process was started so; workers are.
     """
-    try:
+    with load_errors():
         return _load(spec)
+
+
+@contextmanager
+def load_errors() -> Iterator[None]:
+    """Whatever loading raises, ``SystemExit`` too, as a ModelLoadError with its traceback."""
+    try:
+        yield
     except ModelLoadError as error:
         if not error.detail and error.__cause__ is not None:
             error.detail = "".join(traceback.format_exception(error.__cause__))
@@ -61,15 +72,22 @@ def _load(spec: PredictorSpec) -> LoadedModel:
         )
     require_target_name(spec, target_type)
     deployment_config = read_deployment_config(spec.deployment_config) if spec.deployment_config else None
-    warnings = require_moderation(spec, code_dir, target_type)
+    download_files(spec.lazy_loading_file)
+    target_name = spec.target_name or os.environ.get("TARGET_NAME", "")
+    moderation, warnings = start_moderation(spec, code_dir, target_type, target_name)
     if spec.argv:
         sys.argv = list(spec.argv)
     install_standin()
     hooks, module = import_custom(code_dir, target_type)
+    monitor = None
     try:
+        connect_api(spec)
+        monitor = start_monitor(spec, target_type)
         model, framework = _load_model(spec, code_dir, target_type, hooks, module)
     except BaseException:
         hooks.close()
+        if monitor is not None:
+            monitor.close()
         raise
     loaded = LoadedModel(
         spec=spec,
@@ -82,6 +100,8 @@ def _load(spec: PredictorSpec) -> LoadedModel:
         model=model,
         framework=framework,
         deployment_config=deployment_config,
+        monitor=monitor,
+        moderation=moderation,
         warnings=warnings,
     )
     warnings.extend(_single_output_warnings(loaded))

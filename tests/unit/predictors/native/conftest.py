@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from drum_litestar.predictors.native.model import LoadedModel, load_model_folder
+from drum_litestar.predictors.native.predictor import NativePredictor
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 
@@ -61,3 +62,24 @@ def load_folder(make_folder: MakeFolder) -> Iterator[LoadFolder]:
     yield load
     for model in loaded:
         model.hooks.close()
+
+
+ServeFolder = Callable[..., NativePredictor]
+
+
+@pytest.fixture
+def serve_folder(make_folder: MakeFolder) -> Iterator[ServeFolder]:
+    """``serve_folder(files, target, **spec_fields)``: a loaded predictor, closed after the test."""
+    predictors: list[NativePredictor] = []
+
+    def serve(
+        files: dict[str, Any], target: TargetType | None = TargetType.REGRESSION, **fields: Any
+    ) -> NativePredictor:
+        predictor = NativePredictor(PredictorSpec(code_dir=str(make_folder(files)), target_type=target, **fields))
+        predictors.append(predictor)
+        predictor.load()
+        return predictor
+
+    yield serve
+    for predictor in predictors:
+        predictor.close()

@@ -1,0 +1,44 @@
+"""``/models``: the language models that a text generation model offers (contract, 3.11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drum_litestar.dialects import framework_json
+from drum_litestar.errors import UnsupportedRouteError
+from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
+
+_HOOK = "get_supported_llm_models"
+_CREATED = 1735689600
+"""DRUM's fixed date of a model named by ``LLM_ID``: 2025-01-01."""
+
+
+class ModelList:
+    """The model list of one loaded model."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded = loaded
+
+    @property
+    def available(self) -> bool:
+        return self._loaded.target_type is TargetType.TEXT_GENERATION
+
+    def handle(self, _: ModelCall) -> Reply:
+        """The list. Raises what the hook raises."""
+        if not self.available:
+            raise UnsupportedRouteError(f"{_HOOK} is supported only for TextGen models")
+        return Reply(body=framework_json({"object": "list", "data": self._models()}))
+
+    def _models(self) -> list[dict[str, Any]]:
+        hooks = self._loaded.hooks
+        if hooks.get(_HOOK) is not None:
+            offered = hooks.iterate(hooks.call(_HOOK, self._loaded.model))
+            try:
+                return [item.to_dict() for item in offered if getattr(item, "object", None) == "model"]
+            finally:
+                offered.close()
+        name = self._loaded.spec.llm_id
+        if name is None:
+            return []
+        return [{"id": name, "object": "model", "created": _CREATED, "owned_by": "DataRobot"}]

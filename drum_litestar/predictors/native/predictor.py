@@ -1,0 +1,138 @@
+"""The native predictor: serves a Python model folder without DRUM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from drum_litestar.dialects import framework_json
+from drum_litestar.errors import ModelNotReadyError
+from drum_litestar.predictors.native.batch import BatchPredictor
+from drum_litestar.predictors.native.chat import ChatPredictor
+from drum_litestar.predictors.native.errors import error_reply
+from drum_litestar.predictors.native.model import LoadedModel, load_model_folder
+from drum_litestar.predictors.native.model_list import ModelList
+from drum_litestar.predictors.native.predict_stream import StreamPredictor
+from drum_litestar.predictors.native.structured import StructuredPredictor
+from drum_litestar.predictors.native.targets import LIST_LABEL_TARGETS
+from drum_litestar.predictors.native.transform import Transformer
+from drum_litestar.predictors.native.unstructured import UnstructuredPredictor
+from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply, TargetType
+from drum_litestar.predictors.spec import PredictorSpec
+
+_WAITING_CONCURRENCY = 4
+"""Calls at once for targets that wait on networks more than they compute."""
+
+Handler = Callable[[ModelCall], "Reply | StreamReply"]
+
+
+class NativePredictor:
+    """Implements :class:`~drum_litestar.predictors.protocol.Predictor` and its batch side."""
+
+    def __init__(self, spec: PredictorSpec) -> None:
+        self._spec = spec
+        self._loaded: LoadedModel | None = None
+        self._batch: BatchPredictor | None = None
+        self._handlers: dict[str, Handler] = {}
+
+    def load(self) -> ModelCard:
+        """Load the model folder. Raises ModelLoadError."""
+        loaded = self._loaded = load_model_folder(self._spec)
+        structured = StructuredPredictor(loaded)
+        unstructured = UnstructuredPredictor(loaded)
+        chat = ChatPredictor(loaded)
+        models = ModelList(loaded)
+        self._batch = BatchPredictor(loaded, structured, self.handle)
+        self._handlers = {
+            "predict": structured.handle,
+            "predict_stream": StreamPredictor(loaded, structured).handle,
+            "transform": Transformer(loaded).handle,
+            "unstructured": unstructured.handle,
+            "chat": chat.handle,
+            "models": models.handle,
+            "liveness": alive,
+            "readiness": alive,
+        }
+        return ModelCard(
+            target_type=loaded.target_type,
+            info=model_info(loaded),
+            any_format=loaded.hooks.get("read_input_data") is not None,
+            hooks=loaded.hooks.names,
+            chat=chat.available,
+            models=models.available,
+            unstructured=unstructured.available,
+            batchable=self._batch.available,
+            concurrency=concurrency(loaded.target_type),
+            description=_description(loaded),
+            warnings=tuple(loaded.warnings),
+        )
+
+    def handle(self, call: ModelCall) -> Reply | StreamReply:
+        """Answer one call. Never raises: whatever hooks and models raise, SystemExit too, is a reply."""
+        try:
+            return self._handler(call.kind)(call)
+        except BaseException as error:
+            return error_reply(error, client_errors_4xx=self._spec.client_errors_4xx)
+
+    @property
+    def batching(self) -> bool:
+        """Off for good once the model has shown that it does not work row by row."""
+        return self._batch is not None and self._batch.available
+
+    def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
+        """One reply for each of several structured calls from one call of the model; None to run them singly."""
+        return None if self._batch is None else self._batch.handle(calls)
+
+    def close(self) -> None:
+        """End the event loop of asynchronous hooks. Idempotent."""
+        loaded, self._loaded, self._batch, self._handlers = self._loaded, None, None, {}
+        if loaded is None:
+            return
+        if loaded.hooks.custom_task is not None:
+            loaded.hooks.custom_task.close()
+        loaded.hooks.close()
+        if loaded.monitor is not None:
+            loaded.monitor.close()
+
+    def _handler(self, kind: str) -> Handler:
+        if self._loaded is None:
+            raise ModelNotReadyError("The model is not loaded")
+        return self._handlers[kind]
+
+
+def alive(_: ModelCall) -> Reply:
+    """A probe's answer for a model that is loaded."""
+    return Reply(body=framework_json({"message": "OK"}))
+
+
+def concurrency(target_type: TargetType) -> int:
+    """Calls at once in one worker when the operator has not said."""
+    waits = target_type in (TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW)
+    return _WAITING_CONCURRENCY if waits else 1
+
+
+def model_info(loaded: LoadedModel) -> dict[str, Any]:
+    """The model's part of ``/info/`` (contract, 3.12)."""
+    info: dict[str, Any] = {
+        "codeDir": str(loaded.code_dir),
+        "language": loaded.language,
+        "modelMetadata": loaded.metadata,
+        "predictor": None if loaded.framework is None else loaded.framework.name,
+        "targetType": loaded.target_type.value,
+    }
+    if loaded.labels is not None and loaded.target_type is TargetType.BINARY:
+        info["positiveClassLabel"], info["negativeClassLabel"] = loaded.labels
+    elif loaded.labels is not None and loaded.target_type in LIST_LABEL_TARGETS:
+        info["classLabels"] = list(loaded.labels)
+    return info
+
+
+def _description(loaded: LoadedModel) -> str:
+    if loaded.hooks.custom_task is not None:
+        way = "CustomTask"
+    elif loaded.framework is not None:
+        way = loaded.framework.name
+    else:
+        way = "hooks: " + ", ".join(loaded.hooks.names)
+    why = f"; chosen because: {loaded.spec.kind_reason}" if loaded.spec.kind_reason else ""
+    return f"native predictor ({way}), target type {loaded.target_type.value}{why}"

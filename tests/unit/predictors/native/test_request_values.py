@@ -1,0 +1,75 @@
+"""Header and query mappings behave as hooks know them."""
+
+from __future__ import annotations
+
+import pytest
+
+from drum_litestar.predictors.native.errors import error_reply
+from drum_litestar.predictors.native.request_values import (
+    MissingKeyError,
+    QueryParameters,
+    RequestHeaders,
+    header_dict,
+)
+
+QUERY = QueryParameters([("a", "1"), ("b", "x"), ("a", "2")])
+HEADERS = RequestHeaders([("content-type", "text/csv"), ("X-FOO", "bar"), ("x_under", "no"), ("x-foo", "baz")])
+
+
+def test_query_parameters() -> None:
+    assert QUERY["a"] == "1"
+    assert QUERY.getlist("a") == ["1", "2"]
+    assert QUERY.getlist("a", type=int) == [1, 2]
+    assert QUERY.getlist("b", type=int) == []
+    assert QUERY.get("b", 5, type=int) == 5
+    assert QUERY.get("zz") is None
+    assert QUERY.get("a", type=int) == 1
+    assert dict(QUERY) == {"a": "1", "b": "x"} == QUERY.to_dict()
+    assert QUERY.to_dict(flat=False) == {"a": ["1", "2"], "b": ["x"]} == dict(QUERY.lists())
+    assert list(QUERY.items(multi=True)) == [("a", "1"), ("a", "2"), ("b", "x")]
+    assert list(QUERY.values()) == ["1", "x"]
+    assert list(QUERY.listvalues()) == [["1", "2"], ["x"]]
+    assert "a" in QUERY
+    assert len(QUERY) == 2
+    assert list(QUERY) == ["a", "b"] == list(QUERY.keys())
+    same = QueryParameters([("a", "1"), ("a", "2"), ("b", "x")])
+    assert same == QUERY
+    assert hash(same) == hash(QUERY)
+    assert QUERY != {"a": "1"}
+    assert repr(QUERY) == "QueryParameters([('a', '1'), ('a', '2'), ('b', 'x')])"
+    assert not QueryParameters()
+
+
+@pytest.mark.parametrize("mapping", [QUERY, HEADERS])
+def test_a_missing_key_is_a_key_error_and_a_bad_request(mapping: QueryParameters | RequestHeaders) -> None:
+    with pytest.raises(KeyError) as caught:
+        mapping["nope"]
+    assert isinstance(caught.value, MissingKeyError)
+    reply = error_reply(caught.value)
+    assert reply.status == 400
+    assert b'{"error":"The browser (or proxy) sent a request that this server could not understand."}' in reply.body
+
+
+def test_request_headers() -> None:
+    assert HEADERS["CONTENT-type"] == "text/csv"
+    assert HEADERS.get("x-foo") == "bar,baz"
+    assert HEADERS.get("nope", "d") == "d"
+    assert HEADERS.getlist("X-Foo") == ["bar,baz"] == HEADERS.get_all("x-foo")
+    assert dict(HEADERS) == {"Content-Type": "text/csv", "X-Foo": "bar,baz"}
+    assert list(HEADERS) == list(HEADERS.items())
+    assert next(iter(HEADERS.items(lower=True))) == ("content-type", "text/csv")
+    assert list(HEADERS.keys()) == ["Content-Type", "X-Foo"]
+    assert list(HEADERS.values()) == ["text/csv", "bar,baz"]
+    assert "x-FOO" in HEADERS
+    assert 5 not in HEADERS
+    assert len(HEADERS) == 2
+    same = RequestHeaders([("Content-Type", "text/csv"), ("X-Foo", "bar,baz")])
+    assert same == HEADERS
+    assert hash(same) == hash(HEADERS)
+    assert HEADERS != {"Content-Type": "text/csv"}
+    assert repr(RequestHeaders([("a", "b")])) == "RequestHeaders([('A', 'b')])"
+
+
+def test_header_dict_of_unstructured_hooks() -> None:
+    pairs = [("foo-bar", "1"), ("under_score", "2"), ("content-type", ""), ("FOO2", "é")]
+    assert header_dict(pairs) == {"Foo-Bar": "1", "Foo2": "é"}
