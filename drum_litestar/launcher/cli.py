@@ -35,6 +35,8 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("server", "drum_litestar.launcher.server_command", "serve a model folder over HTTP"),
     Command("settings", "drum_litestar.launcher.settings_command", "show every setting and where it comes from"),
+    Command("check", "drum_litestar.tools.check", "say what this environment will do with a model folder"),
+    Command("compare", "drum_litestar.tools.compare.command", "is it safe to switch from one server to another?"),
     Command("hook", "drum_litestar.drum_hook.command", "let `drum server` run this backend"),
 )
 

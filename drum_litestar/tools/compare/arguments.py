@@ -1,0 +1,204 @@
+"""The options of ``drum-litestar compare``, and how their values are written."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from drum_litestar.settings.address import Address, parse_address
+from drum_litestar.tools.compare.messages import DEFAULT_SKIPPED, REQUEST_ID
+
+DESCRIPTION: Final = """\
+Is it safe to switch from one running server to another? Replays requests to both and compares status, headers, bodies
+and latencies; or stands in front of them as a proxy: recording, shadowing, or shifting traffic step by step.
+Exit codes: 0 pass, 1 fail, 2 the comparison could not be made."""
+
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """All options, by group."""
+    parser.add_argument("--baseline", required=True, type=url, metavar="URL", help="the server that is trusted")
+    parser.add_argument("--candidate", type=url, metavar="URL", help="the server that may replace it")
+    mode = parser.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--corpus", type=Path, metavar="PATH", help="replay a recorded JSONL file or a folder of bodies")
+    mode.add_argument("--record", type=Path, metavar="OUT.jsonl", help="record what passes through to the baseline")
+    mode.add_argument("--shadow", action="store_true", help="the baseline answers, the candidate gets copies")
+    mode.add_argument("--canary", type=shares, metavar="1,5,..,100", help="percentages for the candidate, in steps")
+    _add_comparison(parser.add_argument_group("what counts as different"))
+    _add_thresholds(parser.add_argument_group("thresholds"))
+    _add_replay(parser.add_argument_group("replay"))
+    _add_proxy(parser.add_argument_group("record, shadow and canary"))
+    _add_canary(parser.add_argument_group("canary"))
+    _add_reports(parser.add_argument_group("reports"))
+    parser.add_argument("--timeout", type=duration, default=60.0, help="longest wait for an answer (default 60s)")
+    parser.add_argument("--ca-file", type=Path, help="trusted certificates for https, PEM (default: the system's)")
+    parser.add_argument("--quiet", action="store_true", help="no progress, no log but warnings")
+    parser.add_argument("--show-stacktrace", action="store_true", help="show the traceback of an error")
+
+
+def _add_comparison(group: Any) -> None:
+    group.add_argument("--rtol", type=number, help="relative tolerance for numbers (default: bodies byte for byte)")
+    group.add_argument("--atol", type=number, help="absolute tolerance for numbers")
+    group.add_argument("--compare-headers", type=names, help="headers that must agree, a comma list")
+    group.add_argument(
+        "--ignore", action="append", default=[], metavar="PATH",
+        help="part of a body that may differ, such as 'created' or '*.id'; may be repeated",
+    )  # fmt: skip
+    group.add_argument(
+        "--skip", type=patterns, default=DEFAULT_SKIPPED, metavar="PATHS",
+        help=f"paths that are not compared, a comma list (default {','.join(DEFAULT_SKIPPED)})",
+    )  # fmt: skip
+
+
+def _add_thresholds(group: Any) -> None:
+    group.add_argument("--max-error-rate", type=fraction, default=0.001, help="less than this (default 0.1%%)")
+    group.add_argument("--max-p99-increase", type=fraction, default=0.2, help="at most this (default 20%%)")
+    group.add_argument("--latency-slack", type=duration, default=0.0, help="added to what p99 may be (default 0ms)")
+    group.add_argument("--max-mismatches", type=at_least(0), default=0, help="at most this many (default 0)")
+    group.add_argument(
+        "--min-requests", type=at_least(1), default=None,
+        help="requests that the verdict, or a canary's step, must rest on (default 1; canary 100)",
+    )  # fmt: skip
+
+
+def _add_replay(group: Any) -> None:
+    group.add_argument("--concurrency", type=at_least(1), default=1, help="requests at once (default 1)")
+    group.add_argument("--repeat", type=at_least(1), default=1, help="plays the corpus so many times (default 1)")
+    group.add_argument("--warmup", type=at_least(0), default=3, help="requests that are not counted (default 3)")
+    group.add_argument(
+        "--header", action="append", type=header, default=[], metavar="'NAME: VALUE'",
+        help="sent with each request of the corpus, to both servers; may be repeated",
+    )  # fmt: skip
+
+
+def _add_proxy(group: Any) -> None:
+    group.add_argument(
+        "--listen", type=_named(parse_address), default=Address(port=8090), metavar="HOST:PORT",
+        help="where clients connect (default 127.0.0.1:8090; port 0 takes a free one)",
+    )  # fmt: skip
+    group.add_argument("--duration", type=duration, help="record, shadow: stop after this time")
+    group.add_argument("--max-requests", type=at_least(1), help="record, shadow: stop after so many requests")
+    group.add_argument("--queue-size", type=at_least(1), default=1000, help="copies that may wait (default 1000)")
+    group.add_argument("--copies", type=at_least(1), default=4, help="copies under way at once (default 4)")
+    group.add_argument("--keep-secrets", action="store_true", help="record headers with credentials, too")
+
+
+def _add_canary(group: Any) -> None:
+    group.add_argument("--hold", type=duration, default=600.0, help="how long each step lasts (default 10m)")
+    group.add_argument("--state", type=Path, default=Path("drum-litestar-canary.json"), help="survives a restart")
+    group.add_argument("--restart", action="store_true", help="forget the state file, begin with the first step")
+    group.add_argument("--sticky-header", default=REQUEST_ID, help=f"names a request's id (default {REQUEST_ID})")
+    group.add_argument("--exit-when-done", action="store_true", help="end with the rollout; else keep on serving")
+
+
+def _add_reports(group: Any) -> None:
+    group.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON")
+    group.add_argument("--junit", type=Path, metavar="FILE", help="write the report as JUnit XML")
+    group.add_argument("--html", type=Path, metavar="FILE", help="write the report as one HTML file with plots")
+
+
+def _named(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """``read``, whose ValueError text argparse shows instead of its own."""
+
+    def reader(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return reader
+
+
+@_named
+def url(text: str) -> str:
+    """``http(s)://host[:port][/prefix]``, without a final slash."""
+    split = urlsplit(text)
+    _ = split.port  # raises ValueError when it is no port
+    if split.scheme not in ("http", "https") or not split.hostname:
+        raise ValueError(f"'{text}' is not a URL such as http://127.0.0.1:8080")
+    if split.query or split.fragment or split.username:
+        raise ValueError(f"'{text}': only scheme, host, port and a path prefix are expected")
+    return text.rstrip("/")
+
+
+@_named
+def duration(text: str) -> float:
+    """Seconds: ``500ms``, ``90s``, ``1h30m``, or a bare number of seconds."""
+    found = _DURATION.findall(text)
+    if found and "".join(amount + unit for amount, unit in found) == text:
+        return sum(float(amount) * _UNITS[unit] for amount, unit in found)
+    return _amount(text, text, "a duration such as 10m, 90s, 500ms or 1h30m")
+
+
+@_named
+def fraction(text: str) -> float:
+    """``0.1%`` or ``0.001``."""
+    value = _amount(text, text.removesuffix("%"), "a share such as 0.1% or 0.001")
+    return value / 100 if text.endswith("%") else value
+
+
+@_named
+def number(text: str) -> float:
+    """A tolerance."""
+    return _amount(text, text, "a tolerance such as 1e-6")
+
+
+def _amount(text: str, digits: str, expected: str) -> float:
+    """``digits`` as a finite number of at least 0. Raises ValueError: ``text`` is not what was ``expected``."""
+    try:
+        value = float(digits)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise ValueError(f"'{text}' is not {expected}")
+    return value
+
+
+@_named
+def shares(text: str) -> tuple[float, ...]:
+    """Growing percentages above 0, at most 100."""
+    try:
+        steps = tuple(float(step.strip().removesuffix("%")) for step in text.split(","))
+    except ValueError:
+        steps = ()
+    if not steps or steps != tuple(sorted(set(steps))) or not (steps[0] > 0 and steps[-1] <= 100):
+        raise ValueError(f"'{text}' is not a list of growing percentages such as 1,5,10,25,50,100")
+    return steps
+
+
+@_named
+def header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        raise ValueError(f"'{text}' is not a header such as 'Authorization: Bearer abc'")
+    return name.strip(), value.strip()
+
+
+def names(text: str) -> tuple[str, ...]:
+    """A comma list of header names; empty for none."""
+    return tuple(name.strip().lower() for name in text.split(",") if name.strip())
+
+
+def patterns(text: str) -> tuple[str, ...]:
+    """A comma list of path patterns, without final slashes; empty for none."""
+    return tuple(pattern.strip().rstrip("/") for pattern in text.split(",") if pattern.strip())
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise ValueError(f"'{text}' is not a whole number of at least {least}")
+        return value
+
+    return _named(read)

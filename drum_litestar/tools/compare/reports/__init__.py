@@ -1,0 +1,1 @@
+"""A finished comparison as text, JSON, JUnit XML and HTML."""

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import functools
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from drum_litestar.launcher.cli import main
+from drum_litestar.tools import environment_checks
+from drum_litestar.tools.environment_checks import DrumState
+from drum_litestar.tools.findings import import_problem
+
+ABSENT = DrumState(None)
+BROKEN = DrumState("1.18.1", "ImportError: cannot import name 'model_validator'")
+WORKING = DrumState("1.18.1")
+
+
+tried = functools.cache(import_problem)
+"""What this environment can import does not change between tests."""
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment_checks, "import_problem", tried)
+    for name in list(os.environ):
+        if name.startswith(("DRUM_", "MLOPS_")) or name in ("CODE_DIR", "ADDRESS", "TARGET_TYPE"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def drum(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> DrumState:
+    """What is known of datarobot-drum: the finding of it is tested elsewhere."""
+    state: DrumState = getattr(request, "param", ABSENT)
+    monkeypatch.setattr(environment_checks, "drum_state", lambda: state)
+    monkeypatch.setattr("drum_litestar.launcher.predictor_choice.drum_installed", lambda: state.version is not None)
+    return state
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "custom.py").touch()
+    return tmp_path
+
+
+def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, dict[str, Any]]:
+    """Exit code, and the findings as ``{topic: [finding, ...]}``."""
+    code = main(["check", "--json", *arguments])
+    report = json.loads(capsys.readouterr().out)
+    assert report["ok"] is (code == 0)
+    topics: dict[str, Any] = {}
+    for finding in report["findings"]:
+        topics.setdefault(finding["topic"], []).append(finding)
+    return code, topics
+
+
+@pytest.mark.usefixtures("drum")
+def test_environment_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    code, topics = check(capsys)
+    assert code == 0
+    assert {"python", "loop", "drum-litestar", "pydantic", "datarobot-drum", "hook", "memory", "cpu"} <= set(topics)
+    assert "predictor" not in topics
+
+
+@pytest.mark.usefixtures("drum")
+def test_model_folder(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, topics = check(capsys, "-cd", str(model), "--target-type", "regression")
+    assert code == 0
+    assert topics["language"][0]["language"] == "python"
+    assert topics["predictor"][0]["predictor"] == "native"
+    assert topics["drum server"][0]["backend"] == "drum"
+
+
+@pytest.mark.usefixtures("drum")
+def test_folder_from_the_environment(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CODE_DIR", str(model))
+    monkeypatch.setenv("MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE", "litestar")
+    before = dict(os.environ)
+    code, topics = check(capsys)
+    assert code == 0
+    assert topics["predictor"][0]["predictor"] == "native"
+    assert topics["drum server"][0]["backend"] == "drum-litestar"
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("drum", "blocked"), [(ABSENT, True), (BROKEN, True), (WORKING, False)], indirect=["drum"], ids=str
+)
+def test_model_that_needs_drum(
+    tmp_path: Path, drum: DrumState, blocked: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.rds").touch()
+    code, topics = check(capsys, "-cd", str(tmp_path), "--target-type", "regression")
+    assert code == int(blocked)
+    assert topics["language"][0]["language"] == "r"
+    assert topics["predictor"][0]["level"] == ("blocking" if blocked else "ok")
+    if drum.problem:
+        assert drum.problem in topics["predictor"][0]["text"]
+
+
+@pytest.mark.usefixtures("drum")
+def test_folder_without_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, topics = check(capsys, "-cd", str(tmp_path), "--target-type", "regression")
+    assert code == 1
+    assert topics["language"][0]["level"] == "blocking"
+
+
+@pytest.mark.parametrize(
+    ("drum", "level"), [(ABSENT, "blocking"), (BROKEN, "blocking"), (WORKING, "warning")], indirect=["drum"], ids=str
+)
+def test_flask_extension(model: Path, drum: DrumState, level: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (model / "custom_flask.py").touch()
+    code, topics = check(capsys, "-cd", str(model), "--target-type", "regression")
+    assert topics["extension"][0]["level"] == level
+    assert "docs/migrating-extensions.md" in topics["extension"][0]["text"]
+    assert code == (level == "blocking")
+    (model / "custom_litestar.py").touch()
+    code, topics = check(capsys, "-cd", str(model), "--target-type", "regression")
+    assert code == 0
+    assert [finding["level"] for finding in topics["extension"]] == ["ok", "info"]
+
+
+@pytest.mark.usefixtures("drum")
+def test_other_extensions(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (model / "custom_fastapi.py").touch()
+    code, topics = check(capsys, "-cd", str(model), "--target-type", "regression")
+    assert (code, topics["extension"][0]["level"]) == (0, "warning")
+    for name in ("a", "b"):
+        (model / name).mkdir()
+        (model / name / "custom_litestar.py").touch()
+    code, topics = check(capsys, "-cd", str(model), "--target-type", "regression")
+    assert (code, topics["extension"][0]["level"]) == (1, "blocking")
+
+
+@pytest.mark.usefixtures("drum")
+def test_settings_are_checked_too(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRUM_BATCH_MAX_ROWS", "0")
+    code, topics = check(capsys, "-cd", str(model))
+    assert code == 1
+    assert "DRUM_BATCH_MAX_ROWS" in topics["settings"][0]["text"]
+    monkeypatch.delenv("DRUM_BATCH_MAX_ROWS")
+    monkeypatch.setenv("DRUM_BATCH_MAX_ROWZ", "1")
+    code, topics = check(capsys, "-cd", str(model))
+    assert code == 0
+    assert topics["settings"][0]["level"] == "warning"
+
+
+@pytest.mark.usefixtures("drum")
+def test_plain_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.split()[0] in ("ok", "info", "warning", "blocking") for line in lines)
+
+
+@pytest.mark.usefixtures("drum")
+def test_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    assert main(["check"]) == 0
+    assert "\x1b[" in screen.getvalue()
+    assert "python" in screen.getvalue()
