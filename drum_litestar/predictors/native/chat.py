@@ -14,6 +14,7 @@ from typing import Any
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import UnsupportedMediaTypeError, UnsupportedRouteError
+from drum_litestar.observability.tracing import span
 from drum_litestar.predictors.native.event_stream import CHUNK_OBJECT, EventStream, as_dict, set_association_id
 from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.native.monitoring import ChatReport
@@ -53,7 +54,8 @@ class ChatPredictor:
     def _answer(
         self, params: dict[str, Any], call: ModelCall, association_id: Any, report: ChatReport | None
     ) -> Reply | StreamReply:
-        result = self._call_hook(params, call, association_id)
+        with span("model"):
+            result = self._call_hook(params, call, association_id)
         if getattr(result, "object", None) != _COMPLETION_OBJECT:
             return self._stream(result, association_id, report)
         reply = _complete(result, association_id)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import RequestError
+from drum_litestar.observability.tracing import is_error, record_exception
 from drum_litestar.predictors.native.request_values import RequestValueError
 from drum_litestar.predictors.native.user_errors import is_user_error
 from drum_litestar.predictors.protocol import Reply
@@ -49,6 +50,8 @@ def run_stage(failure: str, function: Callable[..., T], /, *args: Any, **kwargs:
 def error_reply(error: BaseException, *, client_errors_4xx: bool = False) -> Reply:
     """The answer to a request that ended with ``error``; also logs it with its traceback."""
     logger.error("%s", _text(error), exc_info=error)
+    if not isinstance(error, (RequestError, SchemaValidationError)) or is_error(getattr(error, "status", 422)):
+        record_exception(error)
     user = is_user_error(error)
     if user is not None:
         message, status = user

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+from drum_litestar.observability.tracing import record_exception
 from drum_litestar.predictors.native.errors import describe, http_status
 from drum_litestar.predictors.native.user_errors import is_user_error
 
@@ -52,6 +53,7 @@ class EventStream(Iterator[bytes]):
             raise
         except BaseException as error:
             logger.error("%s", describe(error), exc_info=error)
+            record_exception(error)
             self.close()
             return _error_event(error)
 

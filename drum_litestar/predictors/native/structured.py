@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from drum_litestar.errors import UnprocessableError
+from drum_litestar.observability.tracing import span
 from drum_litestar.predictors.native import outputs
 from drum_litestar.predictors.native.errors import ClientDataError, StageError, run_stage
 from drum_litestar.predictors.native.inputs import StructuredInput, read_input, structured_input
@@ -60,16 +61,18 @@ class StructuredPredictor:
     def handle(self, call: ModelCall) -> Reply:
         """Answer one predict call. Raises what :func:`error_reply` puts into words."""
         data = self.parse(call)
-        frame = read_input(data, self._hooks)
+        with span("parse"):
+            frame = read_input(data, self._hooks)
         monitor = self._loaded.monitor
-        if monitor is None:
-            return Reply(body=self.encode(self.predict(frame, data)))
-        features = monitor.keep(frame)
+        features = None if monitor is None else monitor.keep(frame)
         began = time.perf_counter()
-        predictions = self.predict(frame, data)
+        with span("model"):
+            predictions = self.predict(frame, data)
         seconds = time.perf_counter() - began
-        reply = Reply(body=self.encode(predictions))
-        monitor.predicted(features, predictions.marshalled, self._proba, seconds)
+        with span("serialize"):
+            reply = Reply(body=self.encode(predictions))
+        if monitor is not None:
+            monitor.predicted(features, predictions.marshalled, self._proba, seconds)
         return reply
 
     def parse(self, call: ModelCall) -> StructuredInput:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from drum_litestar.errors import MissingExtraError, MissingExtraRequestError, UnprocessableError
+from drum_litestar.observability.tracing import span
 from drum_litestar.predictors.native.errors import ClientDataError, run_stage
 from drum_litestar.predictors.native.inputs import (
     file_format,
@@ -44,13 +45,16 @@ class Transformer:
         if self._loaded.target_type is not TargetType.TRANSFORM:
             raise UnprocessableError(other_endpoint(self._loaded.target_type))
         data = structured_input(call, any_format=self._any_format)
-        features = read_input(data, self._hooks)
-        target = None if call.y is None or is_empty(call.y) else _read_target(call.y)
-        result = self._transform(features, target)
+        with span("parse"):
+            features = read_input(data, self._hooks)
+            target = None if call.y is None or is_empty(call.y) else _read_target(call.y)
+        with span("model"):
+            result = self._transform(features, target)
         if target is not None and len(target) != len(result):  # contract, section 8, Q-18
             raise ClientDataError("Target data has a different number of rows than transformed data")
         self._schema.check(result, is_sparse=is_sparse(result))
-        return transform_reply(result, target)
+        with span("serialize"):
+            return transform_reply(result, target)
 
     def _transform(self, features: Any, target: pd.DataFrame | None) -> pd.DataFrame:
         task = self._hooks.custom_task

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drum_litestar.errors import UnprocessableError
+from drum_litestar.observability.tracing import span
 from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.native.request_values import QueryParameters, header_dict
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
@@ -45,7 +46,9 @@ class UnstructuredPredictor:
             kwargs["mlops"] = self._loaded.monitor.client
         if self._loaded.hooks.get(_HOOK) is None:  # a CustomTask has no such method; DRUM's words
             raise TypeError("'NoneType' object is not callable")
-        return _reply(self._loaded.hooks.call(_HOOK, self._loaded.model, data, **kwargs))
+        with span("model"):
+            result = self._loaded.hooks.call(_HOOK, self._loaded.model, data, **kwargs)
+        return _reply(result)
 
 
 def _hook_input(body: Payload | None) -> tuple[str | bytes, dict[str, Any]]:
