@@ -26,6 +26,7 @@
         ├── WorkerDiedError          503  the worker died with the call in its hands
         ├── DeadlineExceededError    504
         ├── UpstreamTimeoutError     504  the LLM server behind /directAccess/ is slow
+        ├── DiskFullError            507  no room for a large request body
         └── ModelFailedError         513  the model could not be loaded (error server)
 
 Statuses are plain ints. A ``RequestError`` knows its own JSON body, so that middleware and controllers
@@ -212,6 +213,13 @@ class DeadlineExceededError(RequestError):
 
     def __init__(self, timeout: float, request_id: str | None = None) -> None:
         super().__init__(f"Request timeout after {timeout:g}s", request_id=request_id)
+
+
+class DiskFullError(RequestError):
+    status = 507
+
+    def __init__(self) -> None:
+        super().__init__("The server has no disk space left for the request body")
 
 
 class ModelFailedError(RequestError):

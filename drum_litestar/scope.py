@@ -30,3 +30,7 @@ call, the answer goes into its ``answered``."""
 PROTOCOL_STATUS: Final = "protocol_status"
 """``int``: status that the HTTP protocol itself has sent for this request (a body that stopped or broke), so that
 the access log and metrics record what the client saw. Set by our uvicorn protocol; absent otherwise."""
+
+OVER_CONNECTION_LIMIT: Final = "over_connection_limit"
+"""``bool``: the request came while more connections were open than allowed. Set by our uvicorn protocol; absent
+otherwise."""

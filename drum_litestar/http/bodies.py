@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from litestar.types import Receive, Scope
 
-from drum_litestar.errors import BodyTooLargeError
+from drum_litestar.errors import BodyTooLargeError, DiskFullError
 from drum_litestar.http.options import MEBIBYTE, BodyLimits
 from drum_litestar.http.spool import SpoolDirectory, SpoolFile, discard_all
 from drum_litestar.predictors.protocol import Payload
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The disk, its owner's share, or what one file may take is used up."""
 
 WRITE_BLOCK = MEBIBYTE
 """Bytes gathered before a thread is asked to write them."""
@@ -94,7 +105,7 @@ class Sink:
         self.size = 0
 
     async def write(self, chunk: bytes) -> None:
-        """Raises OSError when the disk does."""
+        """Raises DiskFullError, and OSError for other troubles of the disk."""
         self._chunks.append(chunk)
         self.size += len(chunk)
         if self._file is None:
@@ -110,16 +121,26 @@ class Sink:
             await self._flush(self._file)
 
     async def finish(self) -> tuple[bytes | None, str | None]:
-        """``(data, None)`` or ``(None, path)``."""
+        """``(data, None)`` or ``(None, path)``. Raises as :meth:`write` does."""
         if self._file is None:
             # bytes() copies only what older parsers hand out, a bytearray
             return bytes(self._chunks[0]) if len(self._chunks) == 1 else b"".join(self._chunks), None
         await self._flush(self._file)
-        return None, await asyncio.get_running_loop().run_in_executor(None, self._file.finish)
+        return None, await _in_thread(self._file.finish)
 
     async def _flush(self, file: SpoolFile) -> None:
         chunks, self._chunks, self._pending = self._chunks, [], 0
-        await asyncio.get_running_loop().run_in_executor(None, file.write, chunks)
+        await _in_thread(file.write, chunks)
+
+
+async def _in_thread(function: Callable[..., T], *args: Any) -> T:
+    try:
+        return await asyncio.get_running_loop().run_in_executor(None, function, *args)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        logger.error("A request body could not be stored: %s", error)
+        raise DiskFullError from error
 
 
 async def read_raw(

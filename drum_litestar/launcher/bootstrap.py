@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable
 from importlib import metadata
@@ -171,6 +172,10 @@ class Server:
         if failure is not None:
             handle.stop(failure.exit_code)
             return
+        # What exists now lives as long as the server: a full collection would walk it again and again, for 50 ms and
+        # more in which no probe is answered.
+        gc.collect()
+        gc.freeze()
         card = self.executor.card
         if card is not None:
             self.telemetry.model_loaded(card)

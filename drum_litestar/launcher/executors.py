@@ -35,6 +35,8 @@ def make_executor(
         "max_in_flight": settings.admission.max_concurrent,
         "request_timeout": settings.timeouts.request or None,
         "stream_idle_timeout": settings.timeouts.stream_idle or None,
+        "batch_max_rows": settings.admission.batch_max_rows,
+        "batch_max_wait": settings.admission.batch_max_wait_ms / 1000,
         "observer": observer,
     }
     if settings.model.executor == "inline":

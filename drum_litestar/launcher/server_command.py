@@ -47,8 +47,12 @@ def expand(prog: str, argv: Sequence[str], environ: Mapping[str, str]) -> list[s
     """Tokens that environment variables add to ``argv`` (what follows the sub-command)."""
     parser = argparse.ArgumentParser(prog=prog, **_parser_options())
     add_server_arguments(parser, required=False)
-    options = [option for option, _ in (*TEXTS, *FLAGS)]
-    return environment_tokens(parser, argv, environ, options)
+    return environment_options(parser, argv, environ)
+
+
+def environment_options(parser: argparse.ArgumentParser, argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """The same for any ``parser`` that has all of the server's options and requires none."""
+    return environment_tokens(parser, argv, environ, [option for option, _ in (*TEXTS, *FLAGS)])
 
 
 def plan(args: argparse.Namespace) -> LaunchPlan:

@@ -188,6 +188,10 @@ class Predictor(Protocol):
 class BatchPredictor(Protocol):
     """A predictor that can answer several structured CSV calls with one call of the model."""
 
+    @property
+    def batching(self) -> bool:
+        """False when nothing is merged, or not any more because the model turned out not to work row by row."""
+
     def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
         """One reply for each call, byte-identical to :meth:`Predictor.handle` on each; None where merging could
         change what the model sees, or where the merged call failed: the caller then runs them singly."""

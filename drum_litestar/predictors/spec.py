@@ -13,6 +13,8 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Resolved options of one model folder. Holds only scalars: it is sent to a worker before anything is imported."""
 
     kind: Literal["native", "drum"] = "native"
+    kind_reason: str = ""
+    """Why this kind was chosen, for the log."""
     code_dir: str
     """Real path of the model folder."""
     target_type: TargetType | None = None
@@ -44,6 +46,8 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     webserver: str | None = None
     api_token: str | None = None
     allow_dr_api_access: bool = False
+    lazy_loading_file: str | None = None
+    """YAML form of ``MLOPS_LAZY_LOADING_DATA`` (contract, 4.14)."""
     gpu_predictor: str | None = None
     sidecar: bool = False
     triton_host: str = "http://localhost"

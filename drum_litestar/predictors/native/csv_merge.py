@@ -75,8 +75,7 @@ def _is_plain(body: bytes, header: bytes, rows: bytes) -> bool:
         and b'"' not in body
         and b"\0" not in body
         and b"\n\n" not in body
-        and b"\n\r\n" not in body
-        and body.count(b"\r") == body.count(b"\r\n")
+        and (b"\r" not in body or (b"\n\r\n" not in body and body.count(b"\r") == body.count(b"\r\n")))
         and header.count(b",") == rows.partition(b"\n")[0].count(b",")  # otherwise the first field is an index
     )
 
@@ -115,7 +114,7 @@ def _read(header: bytes, members: list[_Body]) -> MergedBodies | None:
 def _signatures(frame: pd.DataFrame, members: list[_Body]) -> list[Signature | None]:
     """For each body the types that its columns would have alone; None where that cannot be told."""
     starts = np.cumsum([0, *(member.length for member in members[:-1])])
-    columns = [_column_types(frame.iloc[:, field], field, starts, members) for field in range(frame.shape[1])]
+    columns = [_column_types(column, field, starts, members) for field, (_, column) in enumerate(frame.items())]
     return [None if None in types else types for types in zip(*columns, strict=True)]
 
 

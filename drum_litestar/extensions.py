@@ -1,0 +1,246 @@
+"""``custom_litestar.py``: a model folder's own additions to the HTTP application.
+
+It takes the place of DRUM's ``custom_flask.py`` (contract, 5.7). The file runs in the HTTP process, whose event loop
+answers every request: it must stay light, must not block, and must not load the model or pandas.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from drum_litestar.errors import ModelLoadError
+
+if TYPE_CHECKING:
+    from litestar.config.app import AppConfig
+    from litestar.types import ControllerRouterHandler, ExceptionHandler, Guard, Middleware
+
+    from drum_litestar.context import WorkerContext
+
+FILE = "custom_litestar.py"
+FLASK_FILE = "custom_flask.py"
+FASTAPI_FILE = "custom_fastapi.py"
+GUIDE = "docs/migrating-extensions.md"
+
+ASGIApp = Callable[..., Awaitable[None]]
+F = TypeVar("F", bound=Callable[..., Any])
+
+logger = logging.getLogger("drum")
+
+
+class AppBuilder:
+    """What ``init_app(app_builder)`` is given. Handlers are Litestar's own; each method may be called repeatedly.
+
+    The methods that take one function return it, so they also work as decorators.
+    """
+
+    def __init__(self, code_dir: Path) -> None:
+        self.code_dir = code_dir
+        """The model folder."""
+        self._routes: list[ControllerRouterHandler] = []
+        self._middleware: list[Middleware] = []
+        self._wrappers: list[Callable[[ASGIApp], ASGIApp]] = []
+        self._guards: list[Guard] = []
+        self._exception_handlers: dict[int | type[Exception], ExceptionHandler[Any]] = {}
+        self._before_request: list[Callable[..., Any]] = []
+        self._after_request: list[Callable[..., Any]] = []
+        self._on_startup: list[Callable[[WorkerContext], Any]] = []
+        self._on_shutdown: list[Callable[[WorkerContext], Any]] = []
+        self._on_app_init: list[Callable[[AppConfig], AppConfig]] = []
+
+    def add_routes(self, *handlers: ControllerRouterHandler) -> None:
+        """Route handlers, controllers or routers. They are served under ``URL_PREFIX``, like the built-in routes."""
+        self._routes.extend(handlers)
+
+    def add_middleware(self, *middleware: Middleware) -> None:
+        """Litestar middleware. Runs for requests that match a route; see :meth:`wrap_app` for all requests."""
+        self._middleware.extend(middleware)
+
+    def wrap_app(self, wrapper: Callable[[ASGIApp], ASGIApp]) -> None:
+        """Put pure ASGI middleware around the whole application: it sees 404 and 405 too. The first is outermost.
+
+        It is inside the server's own layers, so it has the request id and is not asked about refused requests.
+        """
+        self._wrappers.append(wrapper)
+
+    def add_guard(self, *guards: Guard) -> None:
+        """Guards of every route, built-in ones and probes included."""
+        self._guards.extend(guards)
+
+    def add_exception_handler(self, kind: int | type[Exception], handler: ExceptionHandler[Any]) -> None:
+        """``handler(request, error) -> Response`` for a status code or a class of exceptions."""
+        self._exception_handlers[kind] = handler
+
+    def before_request(self, function: F) -> F:
+        """``function(request)`` before each matched route, in the order added; what is not None is the answer."""
+        self._before_request.append(function)
+        return function
+
+    def after_request(self, function: F) -> F:
+        """``function(response) -> response`` after each route that answered, the last added first, as Flask does.
+
+        Answers to exceptions do not pass here; :meth:`wrap_app` sees those too.
+        """
+        self._after_request.append(function)
+        return function
+
+    def on_startup(self, function: F) -> F:
+        """``function(context)`` when the server starts, before the model is loaded. See
+        :class:`drum_litestar.context.WorkerContext` for what can be attached to the process."""
+        self._on_startup.append(function)
+        return function
+
+    def on_shutdown(self, function: F) -> F:
+        """``function(context)`` after the server and the model have stopped, the last added first."""
+        self._on_shutdown.append(function)
+        return function
+
+    def on_app_init(self, function: F) -> F:
+        """Litestar's own hook, ``function(config) -> config``, for everything that has no method here."""
+        self._on_app_init.append(function)
+        return function
+
+
+class Extension:
+    """The additions of one model folder."""
+
+    def __init__(self, path: Path, builder: AppBuilder) -> None:
+        self.path = path
+        self._builder = builder
+
+    def app_options(self) -> dict[str, tuple[Any, ...]]:
+        """Fields of :class:`drum_litestar.http.options.AppOptions`, all of them tuples."""
+        builder = self._builder
+        return {
+            "route_handlers": tuple(builder._routes),
+            "on_app_init": (self._apply, *builder._on_app_init),
+            "on_startup": tuple(builder._on_startup),
+            "on_shutdown": tuple(builder._on_shutdown),
+        }
+
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """``app`` inside the extension's ASGI middleware."""
+        for wrapper in reversed(self._builder._wrappers):
+            app = wrapper(app)
+        return app
+
+    def failure(self, error: Exception) -> ModelLoadError:
+        """``error``, which the additions caused while the application was built, as a start-up error."""
+        return _failure(self.path, error)
+
+    def _apply(self, config: AppConfig) -> AppConfig:
+        builder = self._builder
+        config.middleware = [*config.middleware, *builder._middleware]
+        config.guards = [*config.guards, *builder._guards]
+        config.exception_handlers = {**config.exception_handlers, **builder._exception_handlers}
+        if builder._before_request:
+            config.before_request = _first_answer(builder._before_request)
+        if builder._after_request:
+            config.after_request = _all_in_turn(builder._after_request[::-1])
+        return config
+
+
+def load_extension(code_dir: Path) -> Extension | None:
+    """Import the folder's ``custom_litestar.py`` and run its ``init_app``; None without such a file.
+
+    Looked for like DRUM looks for ``custom_flask.py``: anywhere below ``code_dir``; the file's directory goes first on
+    ``sys.path``. Raises ModelLoadError for several files, for one that cannot be imported or used, and for a folder
+    with only a ``custom_flask.py``: its access control, if it has any, must not get lost unnoticed.
+    """
+    path = _find(code_dir, FILE)
+    _report_others(code_dir)
+    if path is None:
+        return None
+    logger.info("Detected %s .. trying to extend the application", path)
+    builder = AppBuilder(code_dir)
+    try:
+        result = _init_app(_import(path))(builder)
+    except Exception as error:
+        raise _failure(path, error) from error
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise ModelLoadError(f"{path}: init_app(app_builder) must be a plain function, not an asynchronous one")
+    return Extension(path, builder)
+
+
+def extension_files(code_dir: Path, name: str) -> list[Path]:
+    """The files of that name anywhere below ``code_dir``, as DRUM looks for its own; none for a missing folder."""
+    return sorted(path for path in code_dir.rglob(name) if path.is_file())
+
+
+def needs_flask(code_dir: Path) -> bool:
+    """The folder extends DRUM's Flask application and has not been migrated: only DRUM's own server can load it."""
+    return bool(extension_files(code_dir, FLASK_FILE)) and not extension_files(code_dir, FILE)
+
+
+def _find(code_dir: Path, name: str) -> Path | None:
+    found = extension_files(code_dir, name)
+    if len(found) > 1:
+        raise ModelLoadError(f"Found too many custom hook files: {found}")
+    return found[0] if found else None
+
+
+def _report_others(code_dir: Path) -> None:
+    if extension_files(code_dir, FASTAPI_FILE):
+        logger.warning("%s is not supported and not loaded. How to migrate it to %s: %s", FASTAPI_FILE, FILE, GUIDE)
+    if needs_flask(code_dir):
+        raise ModelLoadError(
+            f"{code_dir} holds {FLASK_FILE}, which only DRUM's own server can load, and no {FILE}. Migrate it "
+            f"({GUIDE}), or serve the folder with 'drum server', which uses DRUM's own server for it."
+        )
+    if extension_files(code_dir, FLASK_FILE):
+        logger.info("%s is not loaded: %s takes its place", FLASK_FILE, FILE)
+
+
+def _import(path: Path) -> ModuleType:
+    directory = str(path.parent)
+    if sys.path[:1] != [directory]:
+        sys.path.insert(0, directory)
+    sys.modules.pop(path.stem, None)  # one of another folder, from an earlier start in this process
+    importlib.invalidate_caches()
+    return importlib.import_module(path.stem)
+
+
+def _init_app(module: ModuleType) -> Callable[[AppBuilder], Any]:
+    function = getattr(module, "init_app", None)
+    if not callable(function):
+        raise TypeError("it must define a function init_app(app_builder)")
+    return function  # type: ignore[no-any-return]
+
+
+def _failure(path: Path, error: Exception) -> ModelLoadError:
+    text = f"{error}" if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+    detail = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    return ModelLoadError(f"Failed to extend the application from [{path}] : {text}", detail=detail)
+
+
+async def _resolved(result: Any) -> Any:
+    return await result if inspect.isawaitable(result) else result
+
+
+def _first_answer(functions: list[Callable[..., Any]]) -> Callable[[Any], Awaitable[Any]]:
+    async def before_request(request: Any) -> Any:
+        for function in functions:
+            answer = await _resolved(function(request))
+            if answer is not None:
+                return answer
+        return None
+
+    return before_request
+
+
+def _all_in_turn(functions: list[Callable[..., Any]]) -> Callable[[Any], Awaitable[Any]]:
+    async def after_request(response: Any) -> Any:
+        for function in functions:
+            response = await _resolved(function(response))
+        return response
+
+    return after_request

@@ -1,0 +1,129 @@
+"""``--predictor auto``: our own predictor wherever it can do what is asked for, DRUM's for the rest.
+
+Only looks for packages, never imports one: the launcher's process must stay free of pandas and pydantic. What is
+installed but broken is reported by the model worker that imports it.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.drum.backend import find_backend
+from drum_litestar.predictors.native.language import PYTHON, detect_language
+from drum_litestar.predictors.native.moderation import CONFIG_FILE
+from drum_litestar.predictors.spec import PredictorSpec
+
+LAZY_LOADING = "MLOPS_LAZY_LOADING_DATA"
+
+
+class Choice(NamedTuple):
+    """Which predictor runs the model, and why."""
+
+    kind: Literal["native", "drum"]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.reason})"
+
+
+class Need(NamedTuple):
+    """Something that was asked for besides predictions; the native predictor meets it with ``module``."""
+
+    name: str
+    module: str
+    pip: str
+    """What to install."""
+
+
+def needs(spec: PredictorSpec) -> list[Need]:
+    """What the command line, the environment and the folder ask for."""
+    found = []
+    if spec.monitor:
+        found.append(Need("MLOps monitoring (--monitor)", "datarobot", "datarobot-mlops"))
+    if spec.monitor_embedded:
+        found.append(Need("embedded MLOps monitoring (--monitor-embedded)", "datarobot", "datarobot-mlops"))
+    if spec.allow_dr_api_access:
+        found.append(Need("DataRobot API access (--allow-dr-api-access)", "datarobot", "datarobot"))
+    if spec.lazy_loading_file or os.environ.get(LAZY_LOADING):
+        found.append(Need(f"lazy loading ({LAZY_LOADING})", "boto3", "boto3"))
+    if (Path(spec.code_dir) / CONFIG_FILE).exists():
+        found.append(Need(f"moderations ({CONFIG_FILE})", "datarobot_dome", "datarobot-moderations"))
+    return found
+
+
+def drum_installed() -> bool:
+    """datarobot-drum is there, whole or broken."""
+    return _distribution("datarobot-drum")
+
+
+def choose_predictor(spec: PredictorSpec, asked: Literal["auto", "native", "drum"] = "auto") -> Choice:
+    """The predictor for ``spec``.
+
+    ``auto`` takes the native one for Python models, and DRUM's for R, Java and GPU models, and for a need whose
+    package is missing beside an installed DRUM. Raises ModelLoadError that says what to install when nothing here
+    can do what is asked.
+    """
+    language = _language(spec)
+    if asked == "drum":
+        return _drum(spec, "asked for", language)
+    foreign = language not in (PYTHON, None)
+    what = f"{spec.gpu_predictor} GPU predictor" if spec.gpu_predictor else f"{language} model"
+    if asked == "native":
+        if foreign:
+            raise ModelLoadError(f"{what}: the native predictor serves Python models only. Use --predictor drum.")
+        return Choice("native", "asked for")
+    if foreign:
+        return _drum(spec, what, language)
+    wanted = needs(spec)
+    missing = [need for need in wanted if not _available(need)]
+    if not missing:
+        served = ", ".join(need.name for need in wanted)
+        return Choice("native", f"Python model; {served} served natively" if served else "Python model, nothing else")
+    # Without their package moderations are refused, or skipped with a warning, by the native predictor (Q-14).
+    required = [need for need in missing if need.module != "datarobot_dome"]
+    if not required:
+        return Choice("native", "Python model")
+    if drum_installed():
+        return Choice("drum", f"needed for {', '.join(need.name for need in required)}")
+    raise ModelLoadError(
+        "\n".join(
+            f"{need.name} needs the package '{need.pip}', which is not installed. Install it with: "
+            f"pip install {need.pip} (or: pip install datarobot-drum)"
+            for need in required
+        )
+    )
+
+
+def _drum(spec: PredictorSpec, why: str, language: str | None) -> Choice:
+    if drum_installed():
+        return Choice("drum", why)
+    raise ModelLoadError(
+        f"{why}: this needs DRUM's predictors, and the package 'datarobot-drum' is not installed. "
+        f"Install it with: {find_backend(spec, language or PYTHON).install}"
+    )
+
+
+def _language(spec: PredictorSpec) -> str | None:
+    """None when the folder does not tell: the predictor that loads it says so, after the checks that come first."""
+    try:
+        return detect_language(Path(spec.code_dir), spec)
+    except ModelLoadError:
+        return None
+
+
+def _available(need: Need) -> bool:
+    # `datarobot` is a namespace that several distributions share: only their names tell them apart.
+    return _distribution(need.pip) if need.module == "datarobot" else find_spec(need.module) is not None
+
+
+def _distribution(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,86 @@
+"""What is settled before the server's parts are made: which predictor runs, and the folder's own additions."""
+
+from __future__ import annotations
+
+import logging
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from drum_litestar.errors import ModelLoadError, StartupError
+from drum_litestar.execution.executor import Executor
+from drum_litestar.extensions import ASGIApp, Extension, load_extension
+from drum_litestar.http.app import build_app
+from drum_litestar.http.options import AppOptions
+from drum_litestar.launcher.plan import LaunchPlan
+from drum_litestar.launcher.predictor_choice import choose_predictor
+
+_log = logging.getLogger("drum")
+
+
+class Prepared(NamedTuple):
+    """The plan with its predictor chosen, and the extension. With ``failure`` the model is not to be loaded."""
+
+    plan: LaunchPlan
+    extension: Extension | None = None
+    failure: ModelLoadError | None = None
+
+
+def prepare(plan: LaunchPlan) -> Prepared:
+    """Choose the predictor and load ``custom_litestar.py``.
+
+    Raises ModelLoadError; with an error server that is instead the failure that its routes answer.
+    """
+    try:
+        choice = choose_predictor(plan.spec, plan.predictor)
+        extension = load_extension(Path(plan.spec.code_dir))
+    except ModelLoadError as error:
+        if error.detail:
+            _log.error("%s", error.detail)
+        if not plan.with_error_server:
+            raise
+        return Prepared(plan, failure=error)
+    _log.info("Predictor: %s", choice)
+    spec = msgspec.structs.replace(plan.spec, kind=choice.kind, kind_reason=choice.reason)
+    return Prepared(msgspec.structs.replace(plan, spec=spec), extension)
+
+
+def merge_options(*parts: dict[str, Any]) -> dict[str, Any]:
+    """Fields of ``AppOptions`` from several rooms; tuples are joined, so the hooks of a later part end earlier."""
+    merged: dict[str, Any] = {}
+    for part in parts:
+        for name, value in part.items():
+            merged[name] = (*merged.get(name, ()), *value) if isinstance(value, tuple) else value
+    return merged
+
+
+def extended_app(executor: Executor, options: AppOptions, extension: Extension | None) -> ASGIApp:
+    """The application with what the extension wraps around it.
+
+    Raises ModelLoadError, naming the file, for additions that Litestar refuses; StartupError as ``build_app`` does.
+    """
+    if extension is None:
+        return build_app(executor, options)
+    try:
+        return extension.wrap(build_app(executor, options))
+    except StartupError:
+        raise
+    except Exception as error:
+        raise extension.failure(error) from error
+
+
+def make_proxy(plan: LaunchPlan) -> dict[str, Any]:
+    """Fields of ``AppOptions`` for ``/directAccess/``; none where httpx is not installed: the route answers 501."""
+    if find_spec("httpx") is None:
+        return {}
+    from drum_litestar.http.proxy import DirectAccessProxy
+
+    settings = plan.settings
+    proxy = DirectAccessProxy(
+        timeout=plan.direct_access_timeout,
+        max_body=settings.uploads.max_bytes,
+        url_prefix=settings.listen.url_prefix or "",
+    )
+    return {"direct_access": proxy, "on_shutdown": (proxy.aclose,)}

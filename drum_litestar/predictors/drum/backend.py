@@ -1,0 +1,117 @@
+"""datarobot-drum's own predictor classes: which one, how it is told what to do, and what a broken package means.
+
+Everything used of them is what DRUM's own server uses: ``configure(params)`` and the methods for requests and probes.
+"""
+
+from __future__ import annotations
+
+import importlib
+from importlib import metadata
+from typing import Any, Final, NamedTuple
+
+from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.native.language import JAVA, PYTHON, R
+from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.predictors.spec import PredictorSpec
+
+LLM_SERVERS: Final = frozenset({"nim", "vllm"})
+"""GPU predictors with an OpenAI-compatible server behind them."""
+
+_LANGUAGES: Final = "datarobot_drum.drum.language_predictors"
+_GPU: Final = "datarobot_drum.drum.gpu_predictors"
+
+
+class Backend(NamedTuple):
+    """One of DRUM's predictors."""
+
+    module: str
+    name: str
+    sparse: bool
+    """Reads Matrix Market besides CSV (contract, 1.7 and 3.13)."""
+    install: str
+    """What it needs."""
+
+
+_BACKENDS: Final = {
+    PYTHON: Backend(
+        f"{_LANGUAGES}.python_predictor.python_predictor", "PythonPredictor", True, "pip install datarobot-drum"
+    ),
+    R: Backend(
+        f"{_LANGUAGES}.r_predictor.r_predictor",
+        "RPredictor",
+        True,
+        "pip install 'datarobot-drum[R]' (rpy2 must fit R's version), and R with caret, recipes and devtools",
+    ),
+    JAVA: Backend(
+        f"{_LANGUAGES}.java_predictor.java_predictor",
+        "JavaPredictor",
+        False,
+        "pip install datarobot-drum (and a Java runtime, version 11 or later)",
+    ),
+    "nim": Backend(f"{_GPU}.nim_predictor", "NIMPredictor", False, "pip install datarobot-drum openai"),
+    "vllm": Backend(f"{_GPU}.vllm_predictor", "VllmPredictor", False, "pip install datarobot-drum openai"),
+    "triton": Backend(
+        f"{_GPU}.triton_predictor", "TritonPredictor", False, "pip install datarobot-drum 'tritonclient[http]'"
+    ),
+}
+
+
+def find_backend(spec: PredictorSpec, language: str) -> Backend:
+    """The predictor for ``spec``. Raises ModelLoadError for a language that none serves."""
+    try:
+        return _BACKENDS[spec.gpu_predictor or language]
+    except KeyError:
+        raise ModelLoadError(f"DRUM has no predictor for language '{language}' without --gpu-predictor") from None
+
+
+def create(backend: Backend) -> Any:
+    """A predictor, not yet configured. Raises ModelLoadError that says what to install."""
+    try:
+        return getattr(importlib.import_module(backend.module), backend.name)()
+    except Exception as error:  # a broken pydantic raises anything
+        raise ModelLoadError(
+            f"DRUM's {backend.name} cannot be used: {type(error).__name__}: {error}. It needs {_version()}. "
+            f"Install: {backend.install}"
+        ) from error
+
+
+def _version() -> str:
+    try:
+        return f"a working datarobot-drum ({metadata.version('datarobot-drum')} is installed)"
+    except metadata.PackageNotFoundError:
+        return "datarobot-drum, which is not installed"
+
+
+def configuration(
+    spec: PredictorSpec, target_type: TargetType, labels: tuple[str, ...] | None, language: str
+) -> dict[str, Any]:
+    """The parameters that ``configure`` takes, in the form that DRUM's server gives them."""
+    binary = target_type is TargetType.BINARY and labels is not None
+    return {
+        "host": "localhost",
+        "port": 0,
+        "show_perf": False,
+        "run_language": language,
+        "target_type": target_type.value,
+        "positiveClassLabel": labels[0] if binary and labels else None,
+        "negativeClassLabel": labels[1] if binary and labels else None,
+        "classLabels": list(labels) if labels and not binary else None,
+        "__custom_model_path__": spec.code_dir,
+        "processes": None,
+        "monitor": str(spec.monitor),
+        "monitor_embedded": str(spec.monitor_embedded),
+        "model_id": str(spec.model_id),
+        "deployment_id": spec.deployment_id,
+        "monitor_settings": spec.monitor_settings,
+        "external_webserver_url": str(spec.webserver),
+        "api_token": str(spec.api_token),
+        "deployment_config": spec.deployment_config,
+        "allow_dr_api_access": str(spec.allow_dr_api_access),
+        "user_secrets_mount_path": spec.user_secrets_mount_path,
+        "user_secrets_prefix": spec.user_secrets_prefix,
+        "gpu_predictor": spec.gpu_predictor,
+        "sidecar": spec.sidecar,
+        "triton_host": spec.triton_host,
+        "triton_http_port": int(spec.triton_http_port),
+        "triton_grpc_port": int(spec.triton_grpc_port),
+    }

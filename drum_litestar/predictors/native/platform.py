@@ -1,0 +1,28 @@
+"""Access to DataRobot's API for user code (contract, 4.13)."""
+
+from __future__ import annotations
+
+import importlib
+
+from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.spec import PredictorSpec
+
+
+def connect_api(spec: PredictorSpec) -> None:
+    """With ``--allow-dr-api-access``: make the global client of the package ``datarobot``, which asks the server for
+    its version. Raises ModelLoadError when it is not there or cannot connect."""
+    if not spec.allow_dr_api_access:
+        return
+    try:
+        datarobot = importlib.import_module("datarobot")
+        client = datarobot.Client
+    except (ImportError, AttributeError) as error:
+        raise ModelLoadError(
+            f"--allow-dr-api-access needs the package 'datarobot', which cannot be imported ({error}). "
+            "Install it with: pip install datarobot"
+        ) from error
+    endpoint = f"{(spec.webserver or '').rstrip('/')}/api/v2"
+    try:
+        client(token=spec.api_token, endpoint=endpoint)
+    except Exception as error:
+        raise ModelLoadError(f"DataRobot's API at {endpoint} cannot be used: {error}") from error
