@@ -12,38 +12,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 from drum_litestar.errors import DeadlineExceededError, ModelNotReadyError, QueueFullError, QueueTimeoutError
+from drum_litestar.execution.batching import Batcher
+from drum_litestar.execution.drain import Drain
 from drum_litestar.execution.executor import ReplyStream
-from drum_litestar.execution.observer import ExecutorObserver, NullObserver, RejectReason
+from drum_litestar.execution.merged import MergedCall
+from drum_litestar.execution.observer import ExecutorObserver, NullObserver
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.execution.slots import Slot, SlotSource
-from drum_litestar.predictors.protocol import ModelCall, Reply
+from drum_litestar.execution.tally import Tally
+from drum_litestar.execution.ticket import AdmissionTicket
+from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply
 
 DEFAULT_QUEUE_PER_SLOT = 10
-
-
-class AdmissionTicket:
-    """A place in line. It is free again when its holder has released it *and* no call of it still computes."""
-
-    __slots__ = ("_admission", "_released", "busy", "taken_at")
-
-    def __init__(self, admission: Admission, taken_at: float) -> None:
-        self._admission = admission
-        self._released = False
-        self.busy = 0
-        self.taken_at = taken_at
-
-    def release(self) -> None:
-        if not self._released:
-            self._released = True
-            self.settle()
-
-    def settle(self) -> None:
-        """Free the place if nothing needs it any more; called when the last call of the ticket has ended."""
-        if self._released and not self.busy:
-            self._admission.place_freed()
+"""Times the calls that a slot may merge into one, up to :data:`MOST_MERGED`."""
+MOST_MERGED = 64
 
 
 class Admission:
@@ -58,50 +44,57 @@ class Admission:
         queue_timeout: float = 30.0,
         max_in_flight: int | None = None,
         request_timeout: float | None = None,
+        batch_max_rows: int = 1,
+        batch_max_wait: float = 0.0,
         observer: ExecutorObserver | None = None,
     ) -> None:
-        """``queue_depth`` None is ten places for each slot. ``request_timeout`` is the allowance in seconds named in
-        the text of a 504; None derives it from the deadline."""
+        """``queue_depth`` None is ten places for each slot, or for each call that may be merged there.
+        ``request_timeout`` is the allowance in seconds named in the text of a 504; None derives it from the deadline.
+        With ``batch_max_rows`` above 1 calls are merged once the :attr:`batcher` knows that the model's can be;
+        ``batch_max_wait`` is in seconds."""
         self._slots = slots
         self._queue_depth = queue_depth
         self._max_in_flight = max_in_flight
         self.queue_timeout = queue_timeout
         self.request_timeout = request_timeout
-        self.observer: ExecutorObserver = observer or NullObserver()
+        self.batcher = Batcher(batch_max_rows, batch_max_wait, self.pump) if batch_max_rows > 1 else None
+        self.tally = Tally(observer or NullObserver())
         self.line: OrderedDict[PendingCall, None] = OrderedDict()
         """Calls that wait, oldest first."""
         self.running = 0
+        """Slots in use."""
+        self.in_flight = 0
+        """Calls that compute; several may share a slot."""
         self.places_taken = 0
-        self.accepted = self.rejected = self.dispatched = self.completed = self.timed_out = 0
-        self.peak_depth = 0
-        self._wait_total = 0.0
-        self._drained: asyncio.Future[bool] | None = None
-        self._drain_timer: asyncio.TimerHandle | None = None
-        self._drain_end = float("inf")
+        self._drain = Drain()
         self.resize(slot_count)
 
     def resize(self, slot_count: int) -> None:
         """Set the number of slots that the places are counted from (not those free at the moment)."""
         self.slot_count = slot_count if self._max_in_flight is None else min(slot_count, self._max_in_flight)
-        self.queue_depth = self.slot_count * DEFAULT_QUEUE_PER_SLOT if self._queue_depth is None else self._queue_depth
+        merged = 1 if self.batcher is None else min(self.batcher.max_rows, MOST_MERGED)
+        default = self.slot_count * merged * DEFAULT_QUEUE_PER_SLOT
+        self.queue_depth = default if self._queue_depth is None else self._queue_depth
+
+    def card_changed(self, card: ModelCard, slot_count: int) -> None:
+        """A model with this card serves ``slot_count`` slots."""
+        self.resize(slot_count)
+        if self.batcher is not None:
+            self.batcher.model_loaded(card)
 
     def take(self) -> AdmissionTicket:
         """A place for one request. Raises QueueFullError."""
         if self.places_taken >= self.slot_count + self.queue_depth:
-            self.reject("queue_full")
+            self.tally.reject("queue_full")
             raise QueueFullError
         self.places_taken += 1
-        self.accepted += 1
+        self.tally.accepted += 1
         return AdmissionTicket(self, asyncio.get_running_loop().time())
 
     def refuse_not_ready(self, message: str) -> ModelNotReadyError:
         """The counted error for a call that nothing could serve."""
-        self.reject("not_ready")
+        self.tally.reject("not_ready")
         return ModelNotReadyError(message)
-
-    def reject(self, reason: RejectReason) -> None:
-        self.rejected += 1
-        self.observer.rejected(reason)
 
     async def submit(self, call: ModelCall, ticket: AdmissionTicket, deadline: float | None) -> Reply | ReplyStream:
         """Run ``call`` when its turn comes; see :meth:`drum_litestar.execution.executor.Executor.submit`."""
@@ -111,33 +104,59 @@ class Admission:
         if deadline is not None and deadline <= now:
             self._leave(entry)
             raise self.expired(entry)
-        slot = None if self.line else self._acquire()
+        mergeable = self.batcher is not None and self.batcher.measure(entry)
+        slot = None if self.line or mergeable else self._acquire()
         if slot is not None:
             self._dispatch(entry, slot, now)
         else:
-            self.line[entry] = None
-            self.peak_depth = max(self.peak_depth, len(self.line))
-            entry.wait(now + self.queue_timeout)
-            if len(self.line) == 1:
-                self._slots.preview(entry)
+            self._line_up(entry, now)
         try:
             return await entry.future
         except asyncio.CancelledError:
             entry.abandon()
             raise
 
-    def pump(self) -> None:
-        """Give free slots to those who wait; to be called whenever a slot has come free.
+    def _line_up(self, entry: PendingCall, now: float) -> None:
+        first = not self.line
+        self.line[entry] = None
+        self.tally.peak_depth = max(self.tally.peak_depth, len(self.line))
+        entry.wait(now + self.queue_timeout)
+        if self.batcher is not None:
+            self.batcher.joined(entry, first=first)
+        if first:
+            self._preview(entry)
 
-        The seam for micro-batching: this is the only place where a waiting call is chosen for a slot.
-        """
+    def send_back(self, entries: Sequence[PendingCall]) -> None:
+        """To the head of the line with calls of a merged one that has gone wrong; from now on each is alone."""
+        for entry in reversed(entries):
+            entry.merge_key = None
+            entry.ticket.busy += 1
+            entry.queued_at = entry.loop.time()
+            self.line[entry] = None
+            self.line.move_to_end(entry, last=False)
+            entry.wait(entry.queued_at + self.queue_timeout)
+        self.tally.peak_depth = max(self.tally.peak_depth, len(self.line))
+        self.pump()
+
+    def pump(self) -> None:
+        """Give free slots to those who wait; to be called whenever a slot has come free."""
         while self.line:
-            entry = next(iter(self.line))
+            entries = [next(iter(self.line))] if self.batcher is None else self.batcher.choose(self.line)
+            if not entries:
+                return
             slot = self._acquire()
             if slot is None:
-                self._slots.preview(entry)
+                self._preview(entries[0])
                 return
-            self.dispatch(entry, slot)
+            if len(entries) == 1:
+                self.dispatch(entries[0], slot)
+            else:
+                self._dispatch_merged(entries, slot)
+
+    def _preview(self, entry: PendingCall) -> None:
+        """Only where it is not better to see first who can be merged with it."""
+        if entry.merge_key is None:
+            self._slots.preview(entry)
 
     def _acquire(self) -> Slot | None:
         if self._max_in_flight is not None and self.running >= self._max_in_flight:
@@ -151,18 +170,26 @@ class Admission:
 
     def _dispatch(self, entry: PendingCall, slot: Slot, now: float) -> None:
         self.running += 1
-        self.dispatched += 1
-        wait = now - entry.queued_at
-        self._wait_total += wait
-        self.observer.queue_wait(wait)
+        self.in_flight += 1
+        self.tally.dispatch(entry.call, now - entry.queued_at)
         entry.start(slot)
+
+    def _dispatch_merged(self, entries: list[PendingCall], slot: Slot) -> None:
+        self.running += 1
+        self.in_flight += len(entries)
+        now = entries[0].loop.time()
+        for entry in entries:
+            del self.line[entry]
+            self.tally.dispatch(entry.call, now - entry.queued_at)
+            entry.merged()
+        MergedCall(self, entries).start(slot)
 
     # What entries report
 
     def expired(self, entry: PendingCall) -> DeadlineExceededError:
         """The counted 504 of a call that its deadline caught in the queue."""
-        self.timed_out += 1
-        self.reject("deadline")
+        self.tally.timed_out += 1
+        self.tally.reject("deadline")
         return self.overdue_error(entry)
 
     def overdue_error(self, entry: PendingCall) -> DeadlineExceededError:
@@ -172,7 +199,7 @@ class Admission:
         return DeadlineExceededError(allowance, entry.call.request_id or None)
 
     def waited_too_long(self) -> QueueTimeoutError:
-        self.reject("queue_timeout")
+        self.tally.reject("queue_timeout")
         return QueueTimeoutError()
 
     def withdraw(self, entry: PendingCall) -> None:
@@ -181,14 +208,19 @@ class Admission:
         if entry.preview is not None:
             entry.preview.forget(entry)
             if self.line:
-                self._slots.preview(next(iter(self.line)))
+                self._preview(next(iter(self.line)))
         self._leave(entry)
 
-    def ended(self, entry: PendingCall) -> None:
-        """The work of a running call is over: free its slot's share and let the next one run."""
+    def ended(self, entries: Sequence[PendingCall], *, sent_back: int = 0) -> None:
+        """The work of a running call, or of merged ones, is over: free the slot and let the next one run.
+
+        ``sent_back`` of them count elsewhere.
+        """
         self.running -= 1
-        self.completed += 1
-        self._leave(entry)
+        self.in_flight -= len(entries)
+        self.tally.completed += len(entries) - sent_back
+        for entry in entries:
+            self._leave(entry)
         if self.line:
             self.pump()
 
@@ -205,49 +237,21 @@ class Admission:
 
     def place_freed(self) -> None:
         self.places_taken -= 1
-        if not self.places_taken and self._drained is not None:
-            self._end_drain(True)
-
-    # Shutdown
+        if not self.places_taken:
+            self._drain.finish()
 
     def drain(self, grace: float) -> asyncio.Future[bool]:
-        """Resolves when the last place is free (True) or ``grace`` seconds are over (False).
-
-        A later call may only shorten the wait, and returns the same future. The caller refuses new requests itself.
-        """
-        loop = asyncio.get_running_loop()
-        end = loop.time() + grace
-        if self._drained is None:
-            self._drained = loop.create_future()
-        if self.places_taken == 0:
-            self._end_drain(True)
-        elif not self._drained.done() and end < self._drain_end:
-            if self._drain_timer is not None:
-                self._drain_timer.cancel()
-            self._drain_end = end
-            self._drain_timer = loop.call_at(end, self._end_drain, False)
-        return self._drained
-
-    def _end_drain(self, clean: bool) -> None:
-        if self._drain_timer is not None:
-            self._drain_timer.cancel()
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_result(clean)
+        """See :meth:`Drain.begin`. The caller refuses new requests itself."""
+        return self._drain.begin(grace, empty=not self.places_taken)
 
     def stats(self) -> dict[str, Any]:
-        """The counters under their ``/stats/`` names; times in milliseconds."""
+        """State and counters under their ``/stats/`` names."""
         return {
             "executor_max_queue": self.queue_depth,
             "executor_pending": self.places_taken,
-            "executor_in_flight": self.running,
+            "executor_in_flight": self.in_flight,
             "executor_queue_depth": len(self.line),
             "executor_queue_available": max(0, self.slot_count + self.queue_depth - self.places_taken),
-            "executor_completed": self.completed,
-            "executor_rejected": self.rejected,
-            "executor_timed_out": self.timed_out,
-            "backpressure_accepted": self.accepted,
-            "backpressure_rejected": self.rejected,
             "backpressure_queue_depth": len(self.line),
-            "backpressure_peak_queue_depth": self.peak_depth,
-            "backpressure_avg_wait_ms": round(1000 * self._wait_total / self.dispatched, 3) if self.dispatched else 0.0,
+            **self.tally.stats(),
         }

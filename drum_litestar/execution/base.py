@@ -6,8 +6,9 @@ import asyncio
 from abc import ABC, abstractmethod
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.execution.admission import Admission, AdmissionTicket
+from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.executor import ExecutorState, ReplyStream, Ticket
+from drum_litestar.execution.ticket import AdmissionTicket
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply
 
 

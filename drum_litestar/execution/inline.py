@@ -11,16 +11,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from drum_litestar.context import StdoutFlusher
 from drum_litestar.errors import ModelLoadError, RequestError
 from drum_litestar.execution import invoke
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.base import BaseExecutor
 from drum_litestar.execution.executor import ExecutorState
+from drum_litestar.execution.merged import MergedCall
 from drum_litestar.execution.observer import ExecutorObserver
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.execution.streaming import ChunkStream, ThreadFlow, produce
 from drum_litestar.execution.threads import ComputeThreads
 from drum_litestar.observability.context import request_id_var
+from drum_litestar.observability.prints import end_prints
 from drum_litestar.predictors.protocol import ModelCard, Predictor, Reply, StreamReply
 
 _log = logging.getLogger(__name__)
@@ -45,6 +48,8 @@ class InlineExecutor(BaseExecutor):
         max_in_flight: int | None = None,
         request_timeout: float | None = None,
         stream_idle_timeout: float | None = 300.0,
+        batch_max_rows: int = 1,
+        batch_max_wait: float = 0.0,
         observer: ExecutorObserver | None = None,
     ) -> None:
         """``source`` is a spec, or any callable that makes an unloaded predictor. ``concurrency`` None takes the
@@ -59,12 +64,15 @@ class InlineExecutor(BaseExecutor):
             queue_timeout=queue_timeout,
             max_in_flight=max_in_flight,
             request_timeout=request_timeout,
+            batch_max_rows=batch_max_rows,
+            batch_max_wait=batch_max_wait,
             observer=observer,
         )
         self._predictor: Predictor | None = None
         self._threads: ComputeThreads | None = None
         self._free = 0
         self._streams: set[ChunkStream] = set()
+        self._flusher = StdoutFlusher()
 
     def _live_state(self) -> ExecutorState:
         return "ready" if self._predictor is not None else "starting"
@@ -90,7 +98,7 @@ class InlineExecutor(BaseExecutor):
         slots = self._concurrency or card.concurrency
         self._threads.grow(slots)
         self._free = slots
-        self._admission.resize(slots)
+        self._admission.card_changed(card, slots)
         self._end_start()
 
     def _load_failed(self, failure: ModelLoadError) -> None:
@@ -110,6 +118,7 @@ class InlineExecutor(BaseExecutor):
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(closed, None if clean else CLOSE_PATIENCE)
         self._threads.stop()
+        self._flusher.close()
 
     def _hurry(self) -> None:
         """Nothing is waited for that could be cut short: a thread cannot be stopped."""
@@ -146,8 +155,16 @@ class InlineExecutor(BaseExecutor):
         assert self._threads is not None
         self._threads.submit(functools.partial(self._compute, entry))
 
-    def overdue(self, entry: PendingCall) -> None:
-        _log.warning("Call %s is past its deadline; its thread cannot be stopped", entry.call.request_id)
+    def run_merged(self, merged: MergedCall) -> None:
+        assert self._threads is not None
+        self._threads.submit(functools.partial(self._compute_merged, merged, asyncio.get_running_loop()))
+
+    def condemn(self) -> None:
+        _log.warning("A call is past its deadline; its thread cannot be stopped")
+
+    def overdue(self, work: PendingCall | MergedCall) -> None:
+        if isinstance(work, PendingCall):
+            self.condemn()
 
     def _compute(self, entry: PendingCall) -> None:
         """Runs in a compute thread."""
@@ -162,9 +179,25 @@ class InlineExecutor(BaseExecutor):
             error = produce(answer, flow, lambda piece: _on_loop(entry.loop, entry.feed, piece))
             if error is not None:
                 _log.error("The model failed while streaming", exc_info=error)
+        end_prints()
+        self._flusher.touch()
         request_id_var.set("")
         reply = answer if isinstance(answer, Reply) else None
         _on_loop(entry.loop, self._ended, entry, reply, error, time.perf_counter() - began)
+
+    def _compute_merged(self, merged: MergedCall, loop: asyncio.AbstractEventLoop) -> None:
+        """Runs in a compute thread."""
+        assert self._predictor is not None
+        for part in invoke.invoke_merged(self._predictor, merged.calls):
+            end_prints()
+            _on_loop(loop, self._merged_answered, merged, part)
+        self._flusher.touch()
+
+    def _merged_answered(self, merged: MergedCall, part: invoke.Part) -> None:
+        merged.answer(part)
+        if part.last:
+            self._free += 1
+            merged.end()
 
     def _begin_stream(self, entry: PendingCall, answer: StreamReply, flow: ThreadFlow) -> None:
         stream = ChunkStream(
@@ -181,7 +214,7 @@ class InlineExecutor(BaseExecutor):
         self._free += 1
         if entry.stream is not None:
             self._streams.discard(entry.stream)
-        self._admission.observer.model_seconds(seconds)
+        self._admission.tally.observer.model_seconds(seconds)
         if reply is not None:
             entry.answer(reply)
         elif error is not None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.predictors.protocol import ModelCall, ModelCard, Predictor, Reply, StreamReply
+from drum_litestar.observability.context import request_id_var
+from drum_litestar.predictors.protocol import BatchPredictor, ModelCall, ModelCard, Predictor, Reply, StreamReply
 
 _log = logging.getLogger(__name__)
 
@@ -55,3 +57,52 @@ def invoke(predictor: Predictor, call: ModelCall) -> Reply | StreamReply:
         _log.exception("The predictor raised")
         words = f"sys.exit({exc.code!r})" if isinstance(exc, SystemExit) else str(exc) or type(exc).__name__
         return Reply(status=500, body=framework_json({"message": f"ERROR: {words}"}))
+
+
+class Part(NamedTuple):
+    """Answers to some members of a merged call, in the order of the calls."""
+
+    first: int
+    """Number of the first one."""
+    replies: list[Reply]
+    seconds: float
+    """The model's own time for these."""
+    merged: bool
+    """All were answered by one call of the model."""
+    batching: bool
+    """False: the predictor merges nothing any more."""
+    last: bool
+
+
+def invoke_merged(predictor: Predictor, calls: Sequence[ModelCall]) -> Iterator[Part]:
+    """Answers to ``calls``: all at once, or one by one as they are computed where merging is not possible or fails."""
+    began = time.perf_counter()
+    request_id_var.set(f"{calls[0].request_id}+{len(calls) - 1}")
+    replies = _try_merged(predictor, calls)
+    batching = isinstance(predictor, BatchPredictor) and predictor.batching
+    if replies is not None:
+        yield Part(0, replies, time.perf_counter() - began, True, batching, True)
+    else:
+        for number, call in enumerate(calls):
+            began = time.perf_counter()
+            request_id_var.set(call.request_id)
+            reply = invoke(predictor, call)
+            if isinstance(reply, StreamReply):  # no prediction is: a predictor that breaks its protocol
+                reply.close()
+                reply = Reply(status=500, body=framework_json({"message": "ERROR: A prediction cannot be a stream"}))
+            yield Part(number, [reply], time.perf_counter() - began, False, batching, number == len(calls) - 1)
+    request_id_var.set("")
+
+
+def _try_merged(predictor: Predictor, calls: Sequence[ModelCall]) -> list[Reply] | None:
+    if not isinstance(predictor, BatchPredictor):
+        return None
+    try:
+        replies = predictor.handle_batch(calls)
+    except (Exception, SystemExit):
+        _log.exception("A merged call failed; its %d calls are run singly", len(calls))
+        return None
+    if replies is not None and len(replies) != len(calls):
+        _log.error("The predictor gave %d answers to %d merged calls, which are run singly", len(replies), len(calls))
+        return None
+    return replies

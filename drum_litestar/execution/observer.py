@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, Protocol
 
 RejectReason = Literal["queue_full", "queue_timeout", "deadline", "not_ready"]
@@ -14,8 +15,8 @@ RestartCause = Literal["died", "deadline", "max_requests", "memory", "reload", "
 class ExecutorObserver(Protocol):
     """Callbacks on the event loop's thread; they must be quick and must not raise."""
 
-    def queue_wait(self, seconds: float) -> None:
-        """A call left the queue for a slot (0.0 when a slot was free)."""
+    def queue_wait(self, seconds: float, trace: Mapping[str, str]) -> None:
+        """A call left the queue for a slot (0.0 when a slot was free). ``trace`` is the call's trace context."""
 
     def model_seconds(self, seconds: float) -> None:
         """The model has ended one call; ``seconds`` is its own time, without queue and transport."""
@@ -33,7 +34,7 @@ class ExecutorObserver(Protocol):
 class NullObserver:
     """Observes nothing."""
 
-    def queue_wait(self, seconds: float) -> None: ...
+    def queue_wait(self, seconds: float, trace: Mapping[str, str]) -> None: ...
 
     def model_seconds(self, seconds: float) -> None: ...
 

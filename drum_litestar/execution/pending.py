@@ -10,8 +10,10 @@ from drum_litestar.execution.streaming import ChunkStream
 from drum_litestar.predictors.protocol import ModelCall, Reply
 
 if TYPE_CHECKING:
-    from drum_litestar.execution.admission import Admission, AdmissionTicket
+    from drum_litestar.execution.admission import Admission
+    from drum_litestar.execution.batching import MergeKey
     from drum_litestar.execution.slots import Slot
+    from drum_litestar.execution.ticket import AdmissionTicket
 
 
 class PendingCall:
@@ -29,8 +31,11 @@ class PendingCall:
         "deadline",
         "future",
         "loop",
+        "merge_key",
         "preview",
         "queued_at",
+        "rows",
+        "size",
         "stream",
         "ticket",
     )
@@ -48,6 +53,10 @@ class PendingCall:
         self.stream: ChunkStream | None = None
         self.preview: Slot | None = None
         """The busy slot that knows this waiting call already."""
+        self.merge_key: MergeKey | None = None
+        """Calls with the same key may be merged; None is alone."""
+        self.rows = self.size = 0
+        """Of a call with a key: about its rows, and its bytes."""
 
     @property
     def running(self) -> bool:
@@ -78,6 +87,12 @@ class PendingCall:
         """Leave the line for ``slot``."""
         self._admission.dispatch(self, slot)
 
+    def merged(self) -> None:
+        """Leave the line for a merged call, which keeps the deadline from now on."""
+        self._cancel_timer()
+        if self.preview is not None:
+            self.preview.forget(self)
+
     # While it runs
 
     def start(self, slot: Slot) -> None:
@@ -88,9 +103,13 @@ class PendingCall:
             self._timer = self.loop.call_at(self.deadline, self._overdue)
         slot.run(self)
 
-    def _overdue(self) -> None:
-        self._admission.timed_out += 1
+    def expire(self) -> None:
+        """The deadline has passed while it computes."""
+        self._admission.tally.timed_out += 1
         self.fail(self._admission.overdue_error(self))
+
+    def _overdue(self) -> None:
+        self.expire()
         if self._slot is not None:
             self._slot.overdue(self)
 
@@ -106,6 +125,7 @@ class PendingCall:
     def answer(self, reply: Reply) -> None:
         if not self.future.done():
             self.future.set_result(reply)
+            self._leave_line()
 
     def fail(self, error: Exception) -> None:
         """Answer with ``error``, or break the stream that has begun with it."""
@@ -126,17 +146,24 @@ class PendingCall:
             self._cancel_timer()
             if self.stream is not None:
                 self.stream.ended()
-            self._admission.ended(self)
+            self._admission.ended((self,))
 
     def abandon(self) -> None:
         """The caller is gone: leave the line, or let the work end with nobody listening (deadline still applies)."""
-        if self in self._admission.line:
-            self._cancel_timer()
-            self._admission.withdraw(self)
-        elif self.stream is not None:
+        if self._leave_line():
+            return
+        if self.stream is not None:
             self.stream.cancel()
         elif self.future.done() and not self.future.cancelled():
             self.future.exception()  # marks it as seen: the caller was cancelled in the same turn
+
+    def _leave_line(self) -> bool:
+        """Unserved, or served by a merged call after it was sent back here."""
+        if self not in self._admission.line:
+            return False
+        self._cancel_timer()
+        self._admission.withdraw(self)
+        return True
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from drum_litestar.execution.merged import MergedCall
     from drum_litestar.execution.pending import PendingCall
 
 
 class Slot(Protocol):
-    """The right to run one call."""
+    """The right to run one call, or several that are merged into one."""
 
     def forget(self, entry: PendingCall) -> None:
         """A call that it holds as a preview (see :meth:`SlotSource.preview`) will not run there."""
@@ -17,8 +18,14 @@ class Slot(Protocol):
     def run(self, entry: PendingCall) -> None:
         """Begin to compute. Whatever happens, ``entry.end()`` follows once the work has really ended."""
 
-    def overdue(self, entry: PendingCall) -> None:
-        """The running call's deadline has passed (its caller has the answer already)."""
+    def run_merged(self, merged: MergedCall) -> None:
+        """As :meth:`run`, for several calls in one."""
+
+    def condemn(self) -> None:
+        """A deadline has passed here, so what runs may hang; somebody may still wait for it."""
+
+    def overdue(self, work: PendingCall | MergedCall) -> None:
+        """What runs is past its deadline, and nobody waits for it any more."""
 
 
 class SlotSource(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 
@@ -35,11 +36,12 @@ class ComputeThreads:
         for _ in self._threads:
             self._jobs.put(None)
 
-    def join(self) -> None:
-        """Stop, and wait until the last job has ended."""
+    def join(self, timeout: float | None = None) -> None:
+        """Stop, and wait until the last job has ended, or ``timeout`` seconds are over."""
         self.stop()
+        end = None if timeout is None else time.monotonic() + timeout
         for thread in self._threads:
-            thread.join()
+            thread.join(None if end is None else max(0.0, end - time.monotonic()))
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:

@@ -11,7 +11,6 @@ from drum_litestar.observability.tracing import Tracing
 from drum_litestar.predictors.protocol import CallKind
 
 _PREDICTIONS: Final = frozenset({"predict", "predict_stream", "transform", "unstructured", "chat"})
-_NO_TRACE: Final[Mapping[str, str]] = {}
 
 
 class ExecutorTelemetry:
@@ -29,7 +28,7 @@ class ExecutorTelemetry:
         self.stats = stats
         """May be set later: the reporter itself asks the executor."""
 
-    def queue_wait(self, seconds: float, trace: Mapping[str, str] = _NO_TRACE) -> None:
+    def queue_wait(self, seconds: float, trace: Mapping[str, str]) -> None:
         """``trace`` is the call's (``ModelCall.trace``); with it the wait shows as the span ``queue``."""
         if self._metrics is not None:
             self._metrics.queue_wait(seconds)

@@ -83,6 +83,11 @@ class _TracedPredictor:
 class _TracedBatchPredictor(_TracedPredictor):
     """Keeps :class:`~drum_litestar.predictors.protocol.BatchPredictor` too."""
 
+    @property
+    def batching(self) -> bool:
+        assert isinstance(self._predictor, BatchPredictor)
+        return self._predictor.batching
+
     def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
         """One span ``batch`` for the merged call: in the first traced call's trace, with links to the others."""
         predictor, tracing = self._predictor, self._tracing

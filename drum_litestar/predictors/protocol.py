@@ -13,9 +13,7 @@ from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-CallKind = Literal[
-    "predict", "predict_stream", "transform", "unstructured", "chat", "models", "liveness", "readiness"
-]
+CallKind = Literal["predict", "predict_stream", "transform", "unstructured", "chat", "models", "liveness", "readiness"]
 """One per family of routes that needs the model. Probe kinds are sent only when ``ModelCard.probes_model``."""
 
 

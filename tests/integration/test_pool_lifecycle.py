@@ -9,7 +9,7 @@ import logging
 import os
 import pwd
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ class Recorder:
         self.rejections: list[str] = []
         self.causes: list[str] = []
 
-    def queue_wait(self, seconds: float) -> None:
+    def queue_wait(self, seconds: float, trace: Mapping[str, str]) -> None:
         self.waits.append(seconds)
 
     def model_seconds(self, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections import OrderedDict
@@ -28,15 +29,23 @@ class Connection:
         self.muted = False
 
     def mute(self) -> None:
-        """Send nothing any more: what follows a frame cut in two could not be read."""
+        """Send nothing any more: what follows a frame cut in two could not be read. The server sees the end of the
+        stream and gives our calls up, even if user code swallows the stop and goes on."""
         self.muted = True
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
 
     def send(self, message: wire.FromWorker, *body: bytes) -> None:
         """Send one frame, whole. Raises OSError when the other end is gone."""
         buffers: Sequence[bytes | memoryview] = wire.frame(message, *body)
         with self._lock:
             while buffers and not self.muted:
-                sent = self._sock.sendmsg(buffers)
+                try:
+                    sent = self._sock.sendmsg(buffers)
+                except OSError:
+                    if self.muted:
+                        return
+                    raise
                 buffers = wire.unsent(buffers, sent)
 
     def receive(self, *, block: bool = True) -> tuple[wire.ToWorker, memoryview] | None:
@@ -72,24 +81,27 @@ class Inbox:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._calls: OrderedDict[int, ModelCall] = OrderedDict()
+        self._calls: OrderedDict[int, ModelCall | list[ModelCall]] = OrderedDict()
         self._flow: SerialFlow | None = None
         self.closing = False
         """The worker was told to stop, or its server is gone."""
 
-    def take(self) -> tuple[int, ModelCall, SerialFlow] | None:
-        """Wait for the next call to compute; None when the worker is to end."""
+    def take(self) -> tuple[int, ModelCall | list[ModelCall], SerialFlow] | None:
+        """Wait for the next call, or merged calls, to compute; None when the worker is to end."""
         self.poll()  # the next call may have been withdrawn
         while not self._calls:
             if self.closing:
                 return None
             self.poll(block=True)
+        if self._connection.muted:
+            return None
         call_id, call = self._calls.popitem(last=False)
         self._flow = SerialFlow(self, call_id)
         return call_id, call, self._flow
 
     def poll(self, *, block: bool = False) -> None:
         """Read what is there; with ``block`` wait for at least one message."""
+        self.closing = self.closing or self._connection.muted  # user code has swallowed the stop
         while not self.closing and (received := self._connection.receive(block=block)) is not None:
             self._sort(*received)
             block = False
@@ -98,6 +110,8 @@ class Inbox:
     def _sort(self, message: wire.ToWorker, body: memoryview) -> None:
         if isinstance(message, wire.Call):
             self._calls[message.id] = wire.fill(message.call, body)
+        elif isinstance(message, wire.Merged):
+            self._calls[message.id] = message.calls
         elif isinstance(message, wire.Cancel):
             if self._calls.pop(message.id, None) is None and self._flow is not None and self._flow.id == message.id:
                 self._flow.stopped = True

@@ -6,41 +6,22 @@ import asyncio
 import functools
 import itertools
 import logging
-from typing import Literal, Protocol
 
 from drum_litestar.errors import ModelLoadError, RequestError, WorkerDiedError
 from drum_litestar.execution.invoke import PredictorSource
+from drum_litestar.execution.merged import MergedCall
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.execution.pool import wire
 from drum_litestar.execution.pool.channel import Channel
 from drum_litestar.execution.pool.options import PoolOptions, init_message
+from drum_litestar.execution.pool.ownership import WorkerOwner, WorkerState
 from drum_litestar.execution.pool.preview import Preview
 from drum_litestar.execution.pool.process import ChildProcess, describe_exit
 from drum_litestar.execution.streaming import ChunkStream
-from drum_litestar.predictors.protocol import ModelCard
 
 _log = logging.getLogger(__name__)
 
-WorkerState = Literal["starting", "ready", "lost", "retiring", "condemned", "stopping", "dead"]
-"""``lost``: its socket has closed, its process not yet ended. ``retiring``: gets no new calls, stops when its last one
-has ended. ``condemned``: holds a call past its deadline, gets no new ones, is killed once its other calls have ended.
-``stopping``: was told to stop or is being killed."""
-
 LOST = "The model worker terminated unexpectedly while it handled the request"
-
-
-class WorkerOwner(Protocol):
-    """What a worker tells its supervisor."""
-
-    def worker_ready(self, worker: ModelWorker, card: ModelCard) -> None: ...
-
-    def worker_called(self, worker: ModelWorker) -> None:
-        """A call has ended in a worker that stays in service."""
-
-    def worker_condemned(self, worker: ModelWorker) -> None: ...
-
-    def worker_dead(self, worker: ModelWorker, was: WorkerState, how: str) -> None:
-        """The process is gone and its calls are answered; ``how`` says it in words."""
 
 
 class ModelWorker:
@@ -52,6 +33,7 @@ class ModelWorker:
         self.state: WorkerState = "starting"
         self.threads = 0
         self.completed = 0
+        """Calls of the model: a merged one counts once."""
         self.load_failure: ModelLoadError | None = None
         self.replaces: ModelWorker | None = None
         """The worker that retires when this one is ready."""
@@ -60,8 +42,8 @@ class ModelWorker:
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when it is ready, or dead."""
         self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.calls: dict[int, PendingCall] = {}
-        self._overdue: set[PendingCall] = set()
+        self.calls: dict[int, PendingCall | MergedCall] = {}
+        self._overdue: set[PendingCall | MergedCall] = set()
         self._before_loss: WorkerState | None = None
         self._ids = itertools.count(1)
         self._owner = owner
@@ -82,6 +64,12 @@ class ModelWorker:
         """Calls that it could take now."""
         return self.threads - len(self.calls) if self.state == "ready" else 0
 
+    @property
+    def streams(self) -> list[ChunkStream]:
+        """Answers that are being streamed."""
+        works = self.calls.values()
+        return [work.stream for work in works if isinstance(work, PendingCall) and work.stream is not None]
+
     # Slot
 
     def run(self, entry: PendingCall) -> None:
@@ -95,6 +83,12 @@ class ModelWorker:
         self.calls[call_id] = entry
         self._channel.send(wire.call_frame(call_id, entry.call))
 
+    def run_merged(self, merged: MergedCall) -> None:
+        self._preview.drop()
+        call_id = next(self._ids)
+        self.calls[call_id] = merged
+        self._channel.send(wire.frame(wire.Merged(call_id, merged.calls)))
+
     def preview(self, entry: PendingCall) -> None:
         """Take a call that still waits, if it is known to be the next here (see :class:`Preview`)."""
         if self.threads == 1 and self.calls:
@@ -103,16 +97,20 @@ class ModelWorker:
     def forget(self, entry: PendingCall) -> None:
         self._preview.drop()
 
-    def overdue(self, entry: PendingCall) -> None:
-        """No new calls; killed as soon as no call is left that may still end in time."""
-        self._overdue.add(entry)
+    def overdue(self, work: PendingCall | MergedCall) -> None:
+        """Killed as soon as no call is left that may still end in time."""
+        self._overdue.add(work)
+        self.condemn()
+        self._kill_if_hopeless()
+
+    def condemn(self) -> None:
+        """No new calls."""
         self._preview.drop()
         if self.state in ("ready", "retiring"):
             was, self.state = self.state, "condemned"
             _log.warning("Worker %d (pid %d) is condemned: a call is past its deadline", self.number, self.pid)
             if was == "ready":
                 self._owner.worker_condemned(self)
-        self._kill_if_hopeless()
 
     # Orders from the supervisor
 
@@ -129,9 +127,8 @@ class ModelWorker:
         """Tell it to clean up and exit; streams are closed. With calls in hand, or while it loads, use ``kill``."""
         if self.state not in ("stopping", "dead"):
             self.state = "stopping"
-            for entry in self.calls.values():
-                if entry.stream is not None:
-                    entry.stream.cancel()
+            for stream in self.streams:
+                stream.cancel()
             self._channel.send(wire.frame(wire.Stop()))
             self._killer = self._loop.call_later(self._options.stop_grace, self._terminate)
 
@@ -155,12 +152,16 @@ class ModelWorker:
 
     def _on_frame(self, message: wire.FromWorker, body: memoryview) -> None:
         if isinstance(message, wire.Answer):
-            if (entry := self.calls.pop(message.id, None)) is not None:
-                self._ended(entry, message.seconds)
+            if (entry := self._single(message.id)) is not None:
+                del self.calls[message.id]
+                self._ended(entry)
+                self._options.observer.model_seconds(message.seconds)
                 message.reply.body = bytes(body)
                 entry.answer(message.reply)
+        elif isinstance(message, wire.MergedAnswer):
+            self._merged_answered(message)
         elif isinstance(message, wire.Chunk):
-            if (entry := self.calls.get(message.id)) is not None:
+            if (entry := self._single(message.id)) is not None:
                 entry.feed(bytes(body))
         elif isinstance(message, wire.StreamBegin):
             self._stream_began(message)
@@ -175,9 +176,22 @@ class ModelWorker:
         elif isinstance(message, wire.LoadFailed):
             self.load_failure = ModelLoadError(message.message, exit_code=message.exit_code, detail=message.detail)
 
+    def _single(self, call_id: int) -> PendingCall | None:
+        entry = self.calls.get(call_id)
+        return entry if isinstance(entry, PendingCall) else None
+
+    def _merged_answered(self, message: wire.MergedAnswer) -> None:
+        merged = self.calls.get(message.id)
+        if not isinstance(merged, MergedCall):
+            return
+        merged.answer(message.part)
+        if message.part.last:
+            del self.calls[message.id]
+            self._ended(merged)
+
     def _stream_began(self, message: wire.StreamBegin) -> None:
         call_id = message.id
-        entry = self.calls.get(call_id)
+        entry = self._single(call_id)
         if entry is None:
             return
         entry.begin_stream(
@@ -191,19 +205,20 @@ class ModelWorker:
         )
 
     def _stream_ended(self, message: wire.StreamEnd) -> None:
-        entry = self.calls.pop(message.id, None)
+        entry = self._single(message.id)
         if entry is None:
             return
+        del self.calls[message.id]
         if message.failed:
             entry.fail(RequestError("The model failed while streaming"))
-        self._ended(entry, message.seconds)
+        self._ended(entry)
+        self._options.observer.model_seconds(message.seconds)
 
-    def _ended(self, entry: PendingCall, seconds: float) -> None:
+    def _ended(self, work: PendingCall | MergedCall) -> None:
         """The slot is free: the next call goes out before this one's answer is looked at."""
-        self._overdue.discard(entry)
+        self._overdue.discard(work)
         self.completed += 1
-        entry.end()
-        self._options.observer.model_seconds(seconds)
+        work.end()
         if self.state == "ready":
             self._owner.worker_called(self)
         elif self.state == "retiring" and not self.calls:
@@ -237,6 +252,9 @@ class ModelWorker:
 
     def _fail_calls(self) -> None:
         for call_id in list(self.calls):
-            entry = self.calls.pop(call_id)
-            entry.fail(WorkerDiedError(LOST))
-            entry.end()
+            work = self.calls.pop(call_id)
+            if isinstance(work, MergedCall):
+                work.lost()
+            else:
+                work.fail(WorkerDiedError(LOST))
+            work.end()

@@ -44,6 +44,10 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Longest silence of a stream that has started, in the model or in its reader."""
     look_ahead: bool = True
     """A pool of one single-threaded worker sends it the first call in line while it still computes the one before."""
+    batch_max_rows: int = 1
+    """Most rows in one merged call; 1 merges nothing."""
+    batch_max_wait: float = 0.0
+    """Wait for calls to merge; 0 merges only those that wait anyway."""
     max_requests: int = 0
     """Calls after which a worker is replaced; 0 is never."""
     max_requests_jitter: int = 0

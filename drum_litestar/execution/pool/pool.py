@@ -35,6 +35,8 @@ class PoolExecutor(BaseExecutor):
             queue_timeout=options.queue_timeout,
             max_in_flight=options.max_in_flight,
             request_timeout=options.request_timeout,
+            batch_max_rows=options.batch_max_rows,
+            batch_max_wait=options.batch_max_wait,
             observer=options.observer,
         )
         self._supervisor: Supervisor | None = None
@@ -55,6 +57,8 @@ class PoolExecutor(BaseExecutor):
         """
         if self._supervisor is None or not self._supervisor.loaded_once or self._phase is not None:
             raise ModelLoadError(f"The model cannot be loaded anew: it is {self.state}")
+        if self._admission.batcher is not None:
+            self._admission.batcher.reconsider()
         await self._supervisor.reload()
 
     async def _stop_model(self, clean: bool) -> None:
@@ -102,7 +106,7 @@ class PoolExecutor(BaseExecutor):
 
     def card_changed(self, card: ModelCard, threads: int) -> None:
         self._card = card
-        self._admission.resize(self._options.workers * threads)
+        self._admission.card_changed(card, self._options.workers * threads)
 
     def capacity_changed(self) -> None:
         assert self._supervisor is not None

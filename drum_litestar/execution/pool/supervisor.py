@@ -17,8 +17,9 @@ from drum_litestar.execution.invoke import PredictorSource
 from drum_litestar.execution.observer import RestartCause
 from drum_litestar.execution.pool.crash_loop import CrashLoop
 from drum_litestar.execution.pool.memory import MemoryGuard
-from drum_litestar.execution.pool.model_worker import ModelWorker, WorkerState
+from drum_litestar.execution.pool.model_worker import ModelWorker
 from drum_litestar.execution.pool.options import PoolOptions
+from drum_litestar.execution.pool.ownership import WorkerState
 from drum_litestar.predictors.protocol import ModelCard
 
 _log = logging.getLogger(__name__)
@@ -237,7 +238,7 @@ class Supervisor:
         """Stop all workers, with force those that are busy or load, and wait for their end."""
         self._close()
         for worker in self.workers:
-            if worker.state == "starting" or any(entry.stream is None for entry in worker.calls.values()):
+            if worker.state == "starting" or len(worker.streams) < len(worker.calls):
                 worker.kill()
             else:
                 worker.stop()

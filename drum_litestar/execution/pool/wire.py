@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from drum_litestar.execution.invoke import Part
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, Reply, StreamHead
 
 PREFIX = struct.Struct("<IQ")
@@ -48,6 +49,13 @@ class Call(msgspec.Struct, tag=1, array_like=True):
 
     id: int
     call: ModelCall
+
+
+class Merged(msgspec.Struct, tag=11, array_like=True):
+    """Run ``calls`` as one if possible. Their bodies, small ones, stay in the calls."""
+
+    id: int
+    calls: list[ModelCall]
 
 
 class Grant(msgspec.Struct, tag=2, array_like=True):
@@ -90,6 +98,13 @@ class Answer(msgspec.Struct, tag=7, array_like=True):
     reply: Reply
 
 
+class MergedAnswer(msgspec.Struct, tag=12, array_like=True):
+    """Answers to some of the calls in one frame; bodies stay in the replies."""
+
+    id: int
+    part: Part
+
+
 class StreamBegin(msgspec.Struct, tag=8, array_like=True):
     id: int
     head: StreamHead
@@ -109,12 +124,14 @@ class StreamEnd(msgspec.Struct, tag=10, array_like=True):
     failed: bool
 
 
-ToWorker: TypeAlias = "Init | Call | Grant | Cancel | Stop"
-FromWorker: TypeAlias = "Ready | LoadFailed | Answer | StreamBegin | Chunk | StreamEnd"
+ToWorker: TypeAlias = "Init | Call | Merged | Grant | Cancel | Stop"
+FromWorker: TypeAlias = "Ready | LoadFailed | Answer | MergedAnswer | StreamBegin | Chunk | StreamEnd"
 
 encode = msgspec.msgpack.Encoder().encode
-decode_to_worker = msgspec.msgpack.Decoder(Init | Call | Grant | Cancel | Stop).decode
-decode_from_worker = msgspec.msgpack.Decoder(Ready | LoadFailed | Answer | StreamBegin | Chunk | StreamEnd).decode
+decode_to_worker = msgspec.msgpack.Decoder(Init | Call | Merged | Grant | Cancel | Stop).decode
+decode_from_worker = msgspec.msgpack.Decoder(
+    Ready | LoadFailed | Answer | MergedAnswer | StreamBegin | Chunk | StreamEnd
+).decode
 
 
 def frame(message: Any, *body: bytes) -> Buffers:

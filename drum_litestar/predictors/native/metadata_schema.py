@@ -10,6 +10,8 @@ from strictyaml.ruamel.error import MarkedYAMLError
 
 from drum_litestar.errors import ModelLoadError
 
+_LIST_CONDITIONS = frozenset({"IN", "NOT_IN"})
+_NEVER_ZERO = frozenset({"EQUALS", "IN", "LESS_THAN", "NOT_GREATER_THAN"})
 _FIELDS = ("data_types", "sparse", "number_of_columns", "contains_missing")
 _EQUALS = ("EQUALS",)
 _SET_CONDITIONS = ("EQUALS", "IN", "NOT_EQUALS", "NOT_IN")
@@ -102,3 +104,17 @@ def _type_values(type_schema: YAML) -> None:
     for side, by_field in _TYPE_SCHEMA.items():
         for requirement in type_schema.get(side, ()):
             requirement.revalidate(by_field[requirement["field"].data])
+            _check_combination(**requirement.data)
+
+
+def _check_combination(field: str, condition: str, value: Any) -> None:
+    """What no single field's schema can tell (contract, 4.11). Raises ModelLoadError."""
+    values = value if isinstance(value, list) else [value]
+    if len(values) > 1 and condition not in _LIST_CONDITIONS:
+        raise ModelLoadError(f"{condition} only accepts a single value for: {values}", exit_code=3)
+    if field != "number_of_columns":
+        return
+    if any(count < 0 for count in values):
+        raise ModelLoadError("The value for number of columns can not be negative")
+    if 0 in values and condition in _NEVER_ZERO:
+        raise ModelLoadError(f"Value of 0 is not supported for {condition}")

@@ -94,7 +94,7 @@ def is_sparse(frame: pd.DataFrame) -> bool:
     """Every column is sparse, or the first cell holds a sparse matrix."""
     if all(isinstance(dtype, pd.SparseDtype) for dtype in frame.dtypes):
         return True
-    return len(frame) > 0 and _is_matrix(frame.iat[0, 0])
+    return _is_matrix(frame.iloc[0].iloc[0])  # without rows: "single positional indexer is out-of-bounds", as DRUM says
 
 
 def _is_matrix(value: Any) -> bool:

@@ -119,7 +119,7 @@ class AdmissionSettings(msgspec.Struct, frozen=True):
             low=0,
             high=100_000,
             aliases=("DRUM_MAX_QUEUE_DEPTH",),
-            default="slots x 10",
+            default="slots x 10; with batching x its rows, up to 64",
         ),
     ] = None
     queue_timeout: Annotated[

@@ -169,7 +169,7 @@ def test_the_earlier_of_patience_and_deadline_ends_the_wait() -> None:
         slots.finish()
         await running
         assert admission.stats()["executor_timed_out"] == 1
-        assert admission.rejected == 2
+        assert admission.tally.rejected == 2
 
     asyncio.run(main())
 

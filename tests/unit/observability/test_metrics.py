@@ -9,8 +9,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from drum_litestar.observability.metrics import UNMATCHED, Metrics, create_metrics
+from drum_litestar.observability.metrics import Metrics, create_metrics
 from drum_litestar.observability.observer import ExecutorTelemetry
+from drum_litestar.observability.request_series import UNMATCHED
 from drum_litestar.predictors.protocol import ModelCard, TargetType
 
 NAMES = {
@@ -90,7 +91,7 @@ def test_what_others_own_is_asked_at_the_scrape(metrics: Metrics) -> None:
 
 def test_executor_events(metrics: Metrics) -> None:
     observer = ExecutorTelemetry(metrics=metrics)
-    observer.queue_wait(0.3)
+    observer.queue_wait(0.3, {})
     observer.model_seconds(0.004)
     observer.batch_rows(5)
     observer.rejected("queue_full")

@@ -15,7 +15,6 @@ from opentelemetry.propagators.b3 import B3MultiFormat
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from support.otlp import Collector
 
 from drum_litestar.errors import BadRequestError, QueueTimeoutError, UnprocessableError
 from drum_litestar.observability.observer import ExecutorTelemetry
@@ -32,6 +31,7 @@ from drum_litestar.predictors.protocol import (
     StreamReply,
     TargetType,
 )
+from support.otlp import Collector
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = (b"traceparent", f"00-{TRACE}-{PARENT}-01".encode())
@@ -55,6 +55,8 @@ class ScriptedPredictor:
 
 
 class ScriptedBatchPredictor(ScriptedPredictor):
+    batching = True
+
     def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
         with span("model"):
             return [Reply() for _ in calls]
@@ -143,7 +145,7 @@ def test_queue_span_ends_when_the_wait_does(processes: Processes) -> None:
     observer = ExecutorTelemetry(tracing=processes.front)
     with processes.front.request_span("drum.transform", [TRACEPARENT]) as request_span:
         observer.queue_wait(0.25, request_span.carrier)
-        observer.queue_wait(0.25)
+        observer.queue_wait(0.25, {})
     queue = processes.collector.span("queue")
     assert queue["parent"] == processes.collector.span("drum.transform")["span_id"]
     assert queue["end"] - queue["start"] == 250_000_000

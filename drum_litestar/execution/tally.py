@@ -1,0 +1,48 @@
+"""What has happened to calls so far: the counters behind ``/stats/``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drum_litestar.execution.invoke import Part
+from drum_litestar.execution.observer import ExecutorObserver, RejectReason
+from drum_litestar.predictors.protocol import ModelCall
+
+
+class Tally:
+    """Counts, and tells the observer."""
+
+    def __init__(self, observer: ExecutorObserver) -> None:
+        self.observer = observer
+        self.accepted = self.rejected = self.dispatched = self.completed = self.timed_out = 0
+        self.peak_depth = 0
+        self._wait_total = 0.0
+
+    def reject(self, reason: RejectReason) -> None:
+        """A call ends before it has reached the model."""
+        self.rejected += 1
+        self.observer.rejected(reason)
+
+    def dispatch(self, call: ModelCall, wait: float) -> None:
+        """``call`` leaves for the model after ``wait`` seconds."""
+        self.dispatched += 1
+        self._wait_total += wait
+        self.observer.queue_wait(wait, call.trace)
+
+    def merged_answer(self, part: Part, rows: int) -> None:
+        """The model has answered ``part`` of a merged call with about ``rows`` rows."""
+        self.observer.model_seconds(part.seconds)
+        if part.merged:
+            self.observer.batch_rows(rows)
+
+    def stats(self) -> dict[str, Any]:
+        """Under their ``/stats/`` names; times in milliseconds."""
+        return {
+            "executor_completed": self.completed,
+            "executor_rejected": self.rejected,
+            "executor_timed_out": self.timed_out,
+            "backpressure_accepted": self.accepted,
+            "backpressure_rejected": self.rejected,
+            "backpressure_peak_queue_depth": self.peak_depth,
+            "backpressure_avg_wait_ms": round(1000 * self._wait_total / self.dispatched, 3) if self.dispatched else 0.0,
+        }

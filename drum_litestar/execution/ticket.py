@@ -1,0 +1,30 @@
+"""A request's place in line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from drum_litestar.execution.admission import Admission
+
+
+class AdmissionTicket:
+    """A place in line. It is free again when its holder has released it *and* no call of it still computes."""
+
+    __slots__ = ("_admission", "_released", "busy", "taken_at")
+
+    def __init__(self, admission: Admission, taken_at: float) -> None:
+        self._admission = admission
+        self._released = False
+        self.busy = 0
+        self.taken_at = taken_at
+
+    def release(self) -> None:
+        if not self._released:
+            self._released = True
+            self.settle()
+
+    def settle(self) -> None:
+        """Free the place if nothing needs it any more; called when the last call of the ticket has ended."""
+        if self._released and not self.busy:
+            self._admission.place_freed()

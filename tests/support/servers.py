@@ -1,0 +1,102 @@
+"""The two servers that tests talk to: ours, and the real DRUM as an oracle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from support.process import ServerProcess, free_port
+from support.wire import get
+from support.zoo import ModelFolder
+
+DRUM_VERSION = "1.18.1"
+ORACLE_PYTHON = "DRUM_ORACLE_PYTHON"
+ORACLE_CACHE = "DRUM_ORACLE_CACHE"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def console_script() -> str:
+    """The installed ``drum-litestar`` command of the interpreter that runs the tests."""
+    return str(Path(sysconfig.get_path("scripts")) / "drum-litestar")
+
+
+def start_ours(
+    folder: ModelFolder,
+    path: Path,
+    log: Path,
+    *,
+    executor: str | None = None,
+    arguments: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+) -> ServerProcess:
+    """``drum-litestar server`` for ``folder``; not yet ready."""
+    port = free_port()
+    command = [console_script(), "server", "--address", f"127.0.0.1:{port}", *folder.command_line(path), *arguments]
+    if executor is not None:
+        command += ["--executor", executor]
+    settings = {**folder.env, **(env or {})}
+    server = ServerProcess(command, port=port, log=log, env=settings)
+    server.ready_probe = get(f"{settings.get('URL_PREFIX', '').rstrip('/')}/readyz")
+    return server
+
+
+class DrumProcess(ServerProcess):
+    """The real DRUM with its light web server, which has no ``/readyz`` and ends with 130 on SIGTERM."""
+
+    ready_probe = get("/ping/")
+
+
+class DrumOracle:
+    """An interpreter that has the real ``datarobot-drum``.
+
+    ``DRUM_ORACLE_PYTHON`` names a ready one. Without it a virtual environment is made once, in
+    ``DRUM_ORACLE_CACHE`` or ``.cache/`` of the checkout. It sees the scientific packages of the environment that runs
+    the tests, so that texts which come from a dependency are the same on both sides.
+    """
+
+    def __init__(self, python: Path) -> None:
+        self.python = python
+
+    @classmethod
+    def prepare(cls) -> DrumOracle:
+        named = os.environ.get(ORACLE_PYTHON)
+        if named:
+            return cls(Path(named))
+        cache = Path(os.environ.get(ORACLE_CACHE) or ROOT / ".cache")
+        key = hashlib.sha256(f"{sys.version}{sys.prefix}{DRUM_VERSION}".encode()).hexdigest()[:12]
+        home = cache / f"drum-oracle-{key}"
+        python = home / "bin" / "python"
+        stamp = home / "ready.json"
+        if not stamp.exists():
+            print(f"making an environment with datarobot-drum {DRUM_VERSION} in {home}", file=sys.stderr, flush=True)
+            venv.EnvBuilder(with_pip=True, clear=True).create(home)
+            site = next(home.glob("lib/python3*/site-packages"))
+            (site / "shared-with-the-tests.pth").write_text(sysconfig.get_path("purelib") + "\n")
+            install = [str(python), "-m", "pip", "install", "--quiet", f"datarobot-drum=={DRUM_VERSION}"]
+            done = subprocess.run(install, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise RuntimeError(f"could not install datarobot-drum:\n{done.stderr[-2000:]}")
+            stamp.write_text(json.dumps({"drum": DRUM_VERSION}))
+        return cls(python)
+
+    def start(self, folder: ModelFolder, path: Path, log: Path) -> DrumProcess:
+        """``drum server`` for ``folder``; not yet ready."""
+        return start_drum(self, folder.command_line(path), log, folder.env)
+
+
+def start_drum(oracle: DrumOracle, words: Sequence[str], log: Path, env: Mapping[str, str]) -> DrumProcess:
+    """``drum server`` on its light web server (werkzeug) with the given arguments."""
+    port = free_port()
+    command = [str(oracle.python.parent / "drum"), "server", "--address", f"127.0.0.1:{port}", *words]
+    settings = {
+        "MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE": '{"type":"string","payload":"werkzeug"}',
+        "DRUM_LITESTAR_HOOK": "0",
+    }
+    return DrumProcess(command, port=port, log=log, env={**settings, **env})

@@ -1,0 +1,57 @@
+"""Text targets and chat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.zoo.artifacts import PPS, deployment_config, regression
+from support.zoo.registry import copy_hooks, folder
+
+NAMED = {"TARGET_NAME": "completion"}
+LLM = {**NAMED, "MLOPS_RUNTIME_PARAM_LLM_ID": '{"type":"string","payload":"gpt-x"}'}
+OPENAI = ("openai",)
+
+
+@folder("text", "textgeneration", env=LLM)
+@folder("vectordatabase", "vectordatabase", env=NAMED)
+@folder("agenticworkflow", "agenticworkflow", env={"TARGET_NAME": '"completion"'})
+@folder("geopoint_hooks", "geopoint")
+def text(path: Path) -> None:
+    copy_hooks("text", path)
+
+
+@folder("pps_text", "textgeneration", *PPS, env=NAMED)
+def pps_text(path: Path) -> None:
+    text(path)
+    deployment_config(path, name="completion", class_mapping=None, prediction_threshold=None)
+
+
+@folder("chat_text", "textgeneration", env=NAMED, needs=OPENAI)
+@folder("chat_agent", "agenticworkflow", env=NAMED, needs=OPENAI)
+def chat(path: Path) -> None:
+    copy_hooks("chat", path)
+
+
+@folder("chat_regression", "regression", needs=("openai", "sklearn"))
+def chat_regression(path: Path) -> None:
+    """Chat beside a scikit-learn artifact; its hook takes two arguments."""
+    regression(path)
+    source = (
+        "from chat_hooks import complete\n\n\ndef chat(params, model):\n    return complete(type(model).__name__)\n"
+    )
+    copy_hooks("chat", path)
+    (path / "custom.py").rename(path / "chat_hooks.py")
+    (path / "custom.py").write_text(source)
+
+
+@folder("text_unstructured", "textgeneration", env=NAMED)
+def text_unstructured(path: Path) -> None:
+    """A text model that offers ``score_unstructured`` too (contract, Q-9)."""
+    text(path)
+    hook = "\n\ndef score_unstructured(model, data, **kwargs):\n    return f'{model} {data}'\n"
+    (path / "custom.py").write_text((path / "custom.py").read_text() + hook)
+
+
+@folder("async_text", "textgeneration", env=NAMED, needs=OPENAI, drum=False)
+def async_text(path: Path) -> None:
+    copy_hooks("async_text", path)
