@@ -1,0 +1,90 @@
+# Shared by the scripts beside it; sourced, not run. Everything happens in the checkout's root.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
+
+die() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# The first Python of 3.10 to 3.13 on the path (PYTHON names another). Newer ones come last: frameworks lag behind.
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-} python3 python3.12 python3.11 python3.13 python3.10; do
+        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    for candidate in ${PYTHON:-} python3; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] < (3, 10))' 2>/dev/null; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    die "Python 3.10 or newer is needed and was not found on the path; install it, or name one with PYTHON=/path/to/python3"
+}
+
+# Debian leaves ensurepip out of python3; bring it in when we may.
+ensure_venv_module() {
+    local python=$1 version
+    "$python" -c 'import ensurepip, venv' 2>/dev/null && return
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing python$version-venv"
+        apt-get update -qq >&2
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "python$version-venv" >&2 ||
+            DEBIAN_FRONTEND=noninteractive apt-get install -qq -y python3-venv >&2
+    fi
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        die "$python has no venv module; install it first (Debian, Ubuntu: apt-get install python$version-venv)"
+}
+
+# make_venv DIR COMMAND...: a virtual environment in DIR, filled by COMMAND (run with its python on the path). Both
+# are done again only when pyproject.toml, this file or COMMAND has changed.
+make_venv() {
+    local home=$1 python stamp
+    shift
+    stamp=$(cat pyproject.toml "${BASH_SOURCE[0]}" <(declare -f "$1") | cksum | tr ' ' -)
+    if [ "$(cat "$home/.stamp" 2>/dev/null)" = "$stamp" ] && "$home/bin/python" -c 'import drum_litestar' 2>/dev/null; then
+        return
+    fi
+    if ! "$home/bin/python" -m pip --version >/dev/null 2>&1; then
+        python=$(find_python)
+        ensure_venv_module "$python"
+        say "making $home with $("$python" -V)"
+        "$python" -m venv --clear "$home"
+    fi
+    rm -f "$home/.stamp"
+    say "installing into $home"
+    PATH="$PWD/$home/bin:$PATH" "$@"
+    printf '%s' "$stamp" >"$home/.stamp"
+}
+
+pip_install() { python -m pip install --disable-pip-version-check --quiet --quiet --progress-bar off "$@"; }
+
+# The test environment: all extras, and CPU builds of the frameworks that are too large for an extra of ours.
+install_for_tests() {
+    pip_install --editable '.[dev]'
+    say "installing torch (CPU) and keras"
+    # 2.13.0 comes as a CPU build where an index offers one; elsewhere any torch will do.
+    pip_install 'torch==2.13.0' || pip_install torch
+    pip_install 'keras>=3.0' 'h5py>=3.8'
+}
+
+# A real Redis for the tests of shared rate limits; without one they are skipped, and say so.
+ensure_redis() {
+    command -v valkey-server redis-server >/dev/null && return
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing redis-server"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends redis-server; } >&2 ||
+            say "redis-server could not be installed: its tests are skipped"
+    else
+        say "no redis-server: its tests are skipped"
+    fi
+}
+
+install_for_examples() { pip_install --editable '.[sklearn,sparse]'; }

@@ -1,0 +1,92 @@
+"""Session-wide parts: the zoo of model folders, servers of ours, and the real DRUM."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.environments import Environments
+from support.faults import Faults, faults_of
+from support.fleet import require
+from support.process import ServerFailedError, ServerProcess
+from support.servers import DrumOracle, start_ours
+from support.zoo import Zoo
+
+os.environ.setdefault("KERAS_BACKEND", "torch")
+
+Start = Callable[..., ServerProcess]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--against",
+        choices=["ours", "drum"],
+        default="ours",
+        help="which server the contract cases run against: 'drum' proves the cases themselves on the real DRUM",
+    )
+
+
+@pytest.fixture(scope="session")
+def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
+    return Zoo(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def drum_oracle() -> DrumOracle:
+    """The real DRUM; made once, which takes a few minutes and the package index."""
+    try:
+        return DrumOracle.prepare()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def environments(drum_oracle: DrumOracle, tmp_path_factory: pytest.TempPathFactory) -> Environments:
+    """Virtual environments with this package installed, beside DRUM and several kinds of pydantic."""
+    environments = Environments(tmp_path_factory.mktemp("environments"), drum_oracle)
+    try:
+        environments.wheel()
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    return environments
+
+
+@contextlib.contextmanager
+def running(server: ServerProcess) -> Iterator[ServerProcess]:
+    """Wait until ready, hand out, then stop: SIGTERM must end the process with exit code 0."""
+    try:
+        server.wait_ready()
+        yield server
+        code = server.stop()
+        if code != 0:
+            raise ServerFailedError(f"exit code {code} after SIGTERM:\n{server.output()[-4000:]}")
+    finally:
+        if server.process.poll() is None:
+            server.kill()
+
+
+@pytest.fixture
+def serve(zoo: Zoo, tmp_path: Path) -> Iterator[Start]:
+    """Start servers of ours for one test: ``serve("regression", executor="inline", arguments=[...], env={...})``."""
+    with contextlib.ExitStack() as stack:
+        count = 0
+
+        def start(name: str, **options: object) -> ServerProcess:
+            nonlocal count
+            count += 1
+            require(name)
+            folder, path = zoo[name]
+            log = tmp_path / f"server-{count}.log"
+            return stack.enter_context(running(start_ours(folder, path, log, **options)))  # type: ignore[arg-type]
+
+        yield start
+
+
+@pytest.fixture
+def faults(zoo: Zoo, tmp_path: Path) -> Iterator[Faults]:
+    """Servers over hooks that break things, for one test."""
+    yield from faults_of(zoo, tmp_path)

@@ -1,0 +1,58 @@
+"""The real DRUM and ours side by side: every request of the corpus goes to both and the answers must agree.
+
+What may differ is listed in ``differences.py``. The default run takes the most telling folders; ``-m slow`` the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from parity.compare import Tally, compare
+from parity.corpus import corpus
+from support.fleet import Fleet
+from support.zoo import known_folders
+
+EXECUTOR = "pool"
+CORE = {
+    "regression", "binary", "multilabel", "hooks_regression", "hooks_binary", "hooks_chain", "text", "chat_text",
+    "unstructured", "transform", "pps_hooks", "pps_binary", "regression_two", "xgb_booster_binary",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    with Fleet(request) as fleet:
+        yield fleet
+
+
+def parameters() -> list[object]:
+    return [
+        pytest.param(name, marks=() if name in CORE else (pytest.mark.slow,))
+        for name, folder in known_folders().items()
+        if folder.drum
+    ]
+
+
+def test_corpus_is_large_enough() -> None:
+    """At least 400 requests in the default run."""
+    folders = known_folders()
+    assert sum(len(list(corpus(folders[name]))) for name in CORE) >= 400
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", parameters())
+def test_same_answers(fleet: Fleet, name: str, record_property: object) -> None:
+    folder = known_folders()[name]
+    fleet.begin_all(("drum", EXECUTOR), name)
+    drum, _ = fleet.serving("drum", name)
+    ours, _ = fleet.serving(EXECUTOR, name)
+    tally = Tally()
+    found = [
+        text
+        for request in corpus(folder)
+        if (text := compare(drum, ours, request, folder.target_type, tally)) is not None
+    ]
+    print(f"{name}: {tally.requests} requests, {tally.equal} equal, deliberate: {tally.topics}")
+    assert not found, f"{len(found)} of {tally.requests} differ:\n" + "\n".join(found[:60])
