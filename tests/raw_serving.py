@@ -16,8 +16,9 @@ import uvicorn
 from drum_litestar.launcher.connection import ConnectionEvents
 from drum_litestar.launcher.event_loop import run
 from drum_litestar.launcher.protocol import make_protocol
-from drum_litestar.launcher.server import DrainingServer, ServerHandle
+from drum_litestar.launcher.server import DrainingServer
 from drum_litestar.launcher.sockets import bind_sockets
+from drum_litestar.launcher.stopping import ServerHandle
 from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send
 
 

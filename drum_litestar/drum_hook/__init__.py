@@ -1,5 +1,7 @@
 """Makes DRUM's own ``drum server`` command choose this backend when the server type asks for it.
 
-``drum_litestar_hook.pth`` is installed beside the package. Its one line puts a finder on ``sys.meta_path`` that compares
-a name and does nothing else, until somebody imports ``datarobot_drum.drum.entry_point``, which the ``drum`` script does.
+``drum_litestar_hook.pth`` is installed beside the package. Its one line puts a finder on ``sys.meta_path`` that
+compares a name and does nothing else, until somebody imports ``datarobot_drum.drum.entry_point``, which the ``drum``
+script does. It is written for speed, because every Python process of the environment compiles it; what goes wrong
+behind it ends in one warning and DRUM's own module.
 """

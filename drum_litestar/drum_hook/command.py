@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import sysconfig
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from drum_litestar.drum_hook.decision import SWITCH, hook_enabled
 from drum_litestar.errors import StartupError
 
 PTH_NAME = "drum_litestar_hook.pth"
-DISABLED = "# drum-litestar's hook is disabled; 'drum-litestar hook enable' writes it anew\n"
+COMMENT = "# disabled by drum-litestar: "
+REINSTALL = "Bring it back with: pip install --force-reinstall --no-deps drum-litestar"
+
+
+class HookStatus(NamedTuple):
+    """Whether ``drum server`` can choose this backend, and one line that says why or why not."""
+
+    active: bool
+    text: str
 
 
 def add_parser(subparsers: Any) -> None:
@@ -21,51 +30,62 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "hook",
         help="let `drum server` run this backend",
-        description=f"With the hook enabled, `drum server` runs this backend when the runtime parameter DRUM_SERVER_TYPE "
-        f"is litestar, fastapi or uvicorn. The environment variable {SWITCH}=0 switches it off for one process.",
+        description="With the hook enabled, `drum server` runs this backend when the runtime parameter "
+        f"DRUM_SERVER_TYPE is litestar, fastapi or uvicorn. The environment variable {SWITCH}=0 switches it off for "
+        "one process. What `disable` does lasts until the package is installed again.",
     )
     parser.add_argument("action", choices=["status", "enable", "disable"])
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0; 1 from ``status`` when the hook is not in force."""
+    """Exit code 0; 1 from ``status`` when the hook is not in force. Raises StartupError when it cannot be switched."""
     path = pth_path()
     if args.action == "status":
-        print(status(path))
-        return 0 if installed(path) and hook_enabled() else 1
-    content = _source().read_text(encoding="utf-8") if args.action == "enable" else DISABLED
-    try:
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise StartupError(f"cannot write {path}: {error.strerror}. Run as the owner of this environment.") from error
-    print(status(path))
+        status = hook_status(path)
+        print(status.text)
+        return 0 if status.active else 1
+    switch(path, enable=args.action == "enable")
+    print(f"{args.action}d ({path})")
     return 0
 
 
+def switch(path: Path, *, enable: bool) -> None:
+    """Make the line at ``path`` a comment, or code again. Raises StartupError when it is missing or not writable."""
+    try:
+        line = path.read_text(encoding="utf-8")
+        if line.startswith(COMMENT) == enable:
+            # A new file: some installers hard-link a package's files into every environment.
+            new = path.with_suffix(".new")
+            new.write_text(line[len(COMMENT) :] if enable else COMMENT + line, encoding="utf-8")
+            new.replace(path)
+    except FileNotFoundError as error:
+        raise StartupError(f"{path} is missing. {REINSTALL}") from error
+    except OSError as error:
+        raise StartupError(f"cannot write {path}: {error.strerror}. Run as the owner of this environment.") from error
+
+
 def pth_path() -> Path:
-    """Where this environment's site module reads the line."""
-    return Path(sysconfig.get_path("purelib")) / PTH_NAME
+    """Where the package's installer put the line: beside the package's metadata, in the user's site or the system's."""
+    try:
+        return Path(str(metadata.distribution("drum-litestar").locate_file(PTH_NAME)))
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return Path(sysconfig.get_path("purelib")) / PTH_NAME
 
 
-def installed(path: Path) -> bool:
-    """The line at ``path`` is the one of this version."""
-    return path.is_file() and path.read_text(encoding="utf-8") == _source().read_text(encoding="utf-8")
-
-
-def status(path: Path) -> str:
-    """One line: whether `drum server` can choose this backend, and if not, why."""
-    if os.environ.get(SWITCH) is not None and not hook_enabled():
-        return f"disabled by {SWITCH}={os.environ[SWITCH]}"
-    if not path.is_file():
-        return f"not installed ({path} is missing; 'drum-litestar hook enable' writes it)"
-    if not installed(path):
-        return f"disabled ({path}; 'drum-litestar hook enable' writes it anew)"
+def hook_status(path: Path) -> HookStatus:
+    """The state of the line at ``path``, as this process was started with it."""
+    if not hook_enabled():
+        return HookStatus(False, f"disabled by {SWITCH}={os.environ[SWITCH]}")
+    try:
+        line = path.read_text(encoding="utf-8")
+    except OSError:
+        return HookStatus(False, f"not installed ({path} is missing). {REINSTALL}")
+    if line.startswith(COMMENT):
+        return HookStatus(False, f"disabled ({path}; 'drum-litestar hook enable' switches it on)")
+    if not any(getattr(finder, "name", None) == "drum_litestar_hook" for finder in sys.meta_path):
+        return HookStatus(False, f"not in force: Python has not read {path}, which is in no site directory of its own")
     try:
         version = metadata.version("datarobot-drum")
     except metadata.PackageNotFoundError:
-        return f"enabled ({path}), but datarobot-drum is not installed: use 'drum-litestar server'"
-    return f"enabled ({path}), for datarobot-drum {version}"
-
-
-def _source() -> Path:
-    return Path(__file__).with_name(PTH_NAME)
+        return HookStatus(True, f"enabled ({path}), but datarobot-drum is not installed: use 'drum-litestar server'")
+    return HookStatus(True, f"enabled ({path}), for datarobot-drum {version}")

@@ -2,97 +2,117 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
-import importlib.machinery
 import importlib.util
 import sys
-import warnings
-from collections.abc import Sequence
-from types import ModuleType
-from typing import Any
+from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
+from types import CodeType, ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from drum_litestar.drum_hook.decision import Choice
 
 ENTRY_POINT = "datarobot_drum.drum.entry_point"
+ENTRY_FUNCTION = "run_drum_server"
+"""What the ``drum`` script calls."""
 
 
-def find(name: str, path: Sequence[str] | None) -> importlib.machinery.ModuleSpec | None:
-    """A spec for our stand-in, or None to let DRUM's own module load (the hook is off, or anything went wrong)."""
-    try:
-        from drum_litestar.drum_hook.decision import hook_enabled
+def find(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    """A spec for our stand-in; None when the hook is off or DRUM has no such module."""
+    from drum_litestar.drum_hook.decision import hook_enabled
 
-        if not hook_enabled() or _real_spec(path) is None:
-            return None
-        return importlib.machinery.ModuleSpec(name, EntryPointLoader(path))
-    except Exception as error:
-        warnings.warn(f"drum-litestar's hook is out of order, DRUM's own server is used: {error!r}", stacklevel=2)
+    real = PathFinder.find_spec(name, path) if hook_enabled() else None
+    if real is None:
         return None
-
-
-def _real_spec(path: Sequence[str] | None) -> importlib.machinery.ModuleSpec | None:
-    return importlib.machinery.PathFinder.find_spec(ENTRY_POINT, path)
+    return importlib.util.spec_from_file_location(name, real.origin, loader=EntryPointLoader(real))
 
 
 class EntryPointLoader(importlib.abc.Loader):
-    """Loads a module with DRUM's two entry functions; every other name comes from DRUM's module, when asked for.
+    """Loads a module with DRUM's entry function; every other name comes from DRUM's own module, when asked for.
 
     DRUM's module is not touched before that, because importing it fails beside Pydantic 1.
     """
 
-    def __init__(self, path: Sequence[str] | None) -> None:
-        self._path = path
+    def __init__(self, spec: ModuleSpec) -> None:
+        self._spec = spec
         self._real: ModuleType | None = None
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        def __getattr__(name: str) -> Any:
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return getattr(self.real_module(), name)
+        module.__dict__.update({"__getattr__": self._attribute, ENTRY_FUNCTION: self._run})
 
-        def entry(name: str) -> Any:
-            def run(*args: Any, **kwargs: Any) -> Any:
-                return self._run(name, *args, **kwargs)
-
-            run.__name__ = run.__qualname__ = name
-            run.__doc__ = "Serve with drum-litestar when the server type asks for it, else run DRUM's own function."
-            return run
-
-        module.__dict__.update(__getattr__=__getattr__, run_drum_server=entry("run_drum_server"), main=entry("main"))
+    def get_code(self, fullname: str) -> CodeType | None:
+        """DRUM's code, for ``python -m datarobot_drum.drum.entry_point``."""
+        code: CodeType | None = getattr(self._spec.loader, "get_code")(fullname)  # noqa: B009 - not every loader has it
+        return code
 
     def real_module(self) -> ModuleType:
-        """DRUM's own module, loaded once."""
+        """DRUM's own module, loaded once; from then on it is the one that imports find."""
         if self._real is None:
-            spec = _real_spec(self._path)
-            if spec is None or spec.loader is None:
-                raise ModuleNotFoundError(f"No module named {ENTRY_POINT!r}", name=ENTRY_POINT)
-            module = importlib.util.module_from_spec(spec)
             stand_in = sys.modules.get(ENTRY_POINT)
+            module = importlib.util.module_from_spec(self._spec)
             sys.modules[ENTRY_POINT] = module
             try:
-                spec.loader.exec_module(module)
+                if self._spec.loader is None:
+                    raise ModuleNotFoundError(f"No module named {ENTRY_POINT!r}", name=ENTRY_POINT)
+                self._spec.loader.exec_module(module)
             except BaseException:
                 if stand_in is not None:
                     sys.modules[ENTRY_POINT] = stand_in
                 raise
+            package, _, own_name = ENTRY_POINT.rpartition(".")
+            setattr(sys.modules[package], own_name, module)
             self._real = module
         return self._real
 
-    def _run(self, name: str, *args: Any, **kwargs: Any) -> Any:
+    def _attribute(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(f"module {ENTRY_POINT!r} has no attribute {name!r}")
+        return getattr(self.real_module(), name)
+
+    def _run(self, *args: Any, **kwargs: Any) -> Any:
+        """Serve with drum-litestar when the server type asks for it, else run DRUM's own function."""
+        plan = _plan(sys.argv[1:])
+        if plan.serve is not None:
+            return plan.serve(sys.argv[1:], prog="drum")
         try:
-            from drum_litestar.drum_hook.decision import decide
-
-            choice = decide(sys.argv[1:])
+            function = getattr(self.real_module(), ENTRY_FUNCTION)
         except Exception as error:
-            print(f"drum-litestar's hook is out of order, DRUM's own server is used: {error!r}", file=sys.stderr)
-            choice = None
-        if choice is None or not choice.ours:
-            if choice is not None and choice.warning:
-                print(choice.warning, file=sys.stderr)
-            return getattr(self.real_module(), name)(*args, **kwargs)
-        if choice.error:
-            print(choice.error, file=sys.stderr)
+            if not plan.only_drum_can:
+                raise
+            problem = f"datarobot-drum cannot be imported here: {type(error).__name__}: {error}"
+            print(f"drum: error: {plan.only_drum_can}; and {problem}", file=sys.stderr)
             return 1
-        from drum_litestar.launcher.cli import main
+        if plan.warning:
+            print(plan.warning, file=sys.stderr)
+        return function(*args, **kwargs)
 
-        return main(sys.argv[1:], prog="drum")
+
+class _Plan(NamedTuple):
+    """``serve`` is our command line's entry; None leaves the command to DRUM."""
+
+    serve: Callable[..., int] | None = None
+    warning: str = ""
+    only_drum_can: str = ""
+
+
+def _plan(arguments: Sequence[str]) -> _Plan:
+    """Never raises: whatever is wrong with the hook or the server behind it, DRUM's own server is still there."""
+    try:
+        from drum_litestar.drum_hook.decision import decide
+
+        choice: Choice = decide(arguments)
+        if not choice.ours:
+            return _Plan(None, choice.warning, choice.only_drum_can)
+        # All of the server, so that a broken installation of it is found while DRUM can still take over.
+        importlib.import_module("drum_litestar.launcher.bootstrap")
+        from drum_litestar.launcher.cli import main
+    except Exception as error:
+        return _Plan(
+            warning=f"WARNING: drum-litestar cannot run, DRUM's own server is used: {type(error).__name__}: {error}"
+        )
+    return _Plan(main)

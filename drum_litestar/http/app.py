@@ -24,6 +24,7 @@ from drum_litestar.http.controllers.health import HealthController
 from drum_litestar.http.controllers.info import InfoController
 from drum_litestar.http.controllers.metrics import MetricsController
 from drum_litestar.http.controllers.models import ModelsController
+from drum_litestar.http.controllers.static import StaticController
 from drum_litestar.http.controllers.structured import StructuredController
 from drum_litestar.http.controllers.transform import TransformController
 from drum_litestar.http.controllers.unstructured import UnstructuredController
@@ -43,6 +44,7 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
     ChatController,
     ModelsController,
     DirectAccessController,
+    StaticController,
 )
 
 

@@ -58,7 +58,11 @@ class SpoolDirectory:
 
     def create(self) -> tuple[BinaryIO, str]:
         """A new empty file, open for writing, and its path. Raises OSError."""
-        descriptor, path = tempfile.mkstemp(dir=self._directory())
+        try:
+            descriptor, path = tempfile.mkstemp(dir=self._directory())
+        except FileNotFoundError:  # a cleaner of old temporary files was here
+            self.close()
+            descriptor, path = tempfile.mkstemp(dir=self._directory())
         if self._owner is not None:
             os.fchown(descriptor, self._owner, -1)
         return os.fdopen(descriptor, "wb"), path

@@ -12,27 +12,18 @@ that does not read. Here each connection is in one of four phases, each with at 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any, Final
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from drum_litestar import scope as names
-from drum_litestar.dialects import framework_json
 from drum_litestar.errors import BadRequestError, BodyTimeoutError, RequestError
-from drum_litestar.launcher.connection import ConnectionEvents, DisconnectCallbacks, ResponseTransport, WriteWatch
+from drum_litestar.launcher.closing import BODY, CLOSING, HEAD, WAIT, ClosingProtocol
+from drum_litestar.launcher.connection import ConnectionEvents
 from drum_litestar.launcher.request_head import HeadTooLargeError, check_head, head_without_upgrade
-
-LINGER_SECONDS: Final = 5.0
-"""How long the rest of a refused upload is discarded, so that the client can read its answer: closing a socket with
-unread input resets the connection and destroys the answer on its way."""
 
 MAX_PIPELINED: Final = 100
 """Requests of one connection that may wait for the answer to an earlier one."""
-
-_HEAD, _BODY, _WAIT, _CLOSING = range(4)
-"""Phases of a connection; plain numbers, since they are compared several times for each request."""
 
 
 class _Discarded(list[Any]):
@@ -45,57 +36,30 @@ class _Discarded(list[Any]):
 _TRAILERS: Final = _Discarded()
 
 
-class GuardedHttpProtocol(HttpToolsProtocol):
+class GuardedHttpProtocol(ClosingProtocol):
     """See the module's docstring. The class attributes are set by :func:`make_protocol`."""
 
     header_timeout = 30.0
     body_timeout = 60.0
-    write_timeout = 60.0
     max_head_size = 65536
-    events = ConnectionEvents()
+    max_connections = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._phase = _HEAD
-        self._timer: asyncio.TimerHandle | None = None
         self._last_byte = 0.0
         self._unfinished = 0  # bytes fed that have not yet made a head, a piece of body, or an end
         self._offered_upgrade: tuple[bytes, str] | None = None
-        self._owed_error: RequestError | None = None
-
-    # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._response_transport: Any = ResponseTransport(transport, self._close_after_response)
-        self._gone = DisconnectCallbacks(self.loop, transport)
-        self._write_watch = WriteWatch(self.loop, transport, self.write_timeout, self._on_write_stall)
-        self.events.opened()
         self._set_timer(self.header_timeout, self._on_head_timeout)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._phase = _CLOSING
-        self._set_timer(0)
-        self._write_watch.stop()
-        super().connection_lost(exc)
-        self.events.closed()
-        self._gone.tell()
-
-    def _set_timer(self, seconds: float, callback: Callable[[], None] | None = None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if seconds and callback is not None:
-            self._timer = self.loop.call_later(seconds, callback)
-
-    # Input
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        if self._phase == _CLOSING:
+        if self._phase == CLOSING:
             return
-        if self._phase == _WAIT:
-            self._phase = _HEAD
+        if self._phase == WAIT:
+            self._phase = HEAD
         self._last_byte = self.loop.time()
         self._unfinished += len(data)
         try:
@@ -104,13 +68,13 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             cause = error.__context__
             self._fail(cause if isinstance(cause, RequestError) else BadRequestError("Invalid HTTP request received."))
             return
-        if self._phase == _WAIT and self._head_begun():
-            self._phase = _HEAD
-        if self._phase == _WAIT:
+        if self._phase == WAIT and self._head_begun():
+            self._phase = HEAD
+        if self._phase == WAIT:
             return
         if self._unfinished > self.max_head_size:
             self._fail(HeadTooLargeError())
-        elif self._timer is None and self._phase == _HEAD:
+        elif self._timer is None and self._phase == HEAD:
             self._set_timer(self.header_timeout, self._on_head_timeout)
         elif self._timer is None:
             self._set_timer(self.body_timeout, self._on_body_timeout)
@@ -145,10 +109,13 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and not self._should_upgrade():
             self._offered_upgrade = (method, version)
             return
-        self.scope["state"][names.ON_DISCONNECT] = self._gone.register
+        shared = self.scope["state"]
+        shared[names.ON_DISCONNECT] = self._gone.register
+        if 0 < self.max_connections < len(self.connections):
+            shared[names.OVER_CONNECTION_LIMIT] = True
         super().on_headers_complete()
         self.headers = _TRAILERS
-        self._phase = _BODY
+        self._phase = BODY
         self._unfinished = 0
         self._set_timer(0)
         if self.cycle is not None and self.cycle.scope is self.scope:
@@ -164,7 +131,7 @@ class GuardedHttpProtocol(HttpToolsProtocol):
         if self._offered_upgrade is not None:
             return
         super().on_message_complete()
-        self._phase = _WAIT
+        self._phase = WAIT
         self._unfinished = 0
         self._set_timer(0)
         if self.cycle is not None and self.cycle.response_complete:
@@ -173,51 +140,6 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
-
-    # Output
-
-    def on_response_complete(self) -> None:
-        if self._phase != _CLOSING or self.pipeline:
-            super().on_response_complete()
-            if self._phase == _HEAD:
-                self._unset_keepalive_if_required()  # not idle: the next head has begun
-            elif self._phase == _BODY and self.cycle.response_complete and not self.transport.is_closing():
-                self._await_rest_of_body()
-            return
-        self.server_state.total_requests += 1
-        if self._owed_error is not None:
-            self._send_and_close(self._owed_error)
-
-    def _await_rest_of_body(self) -> None:
-        """The response is out before the body is in."""
-        if self.expect_100_continue:
-            self._linger()  # the client may hold the body back: what comes next is ambiguous
-        else:
-            self._set_timer(LINGER_SECONDS, self.transport.close)
-
-    def _close_after_response(self) -> None:
-        """The response asked for a close, or broke off."""
-        if self._phase == _BODY and self.cycle.response_complete:
-            self._linger()
-        else:
-            self.transport.close()
-
-    def _linger(self) -> None:
-        self._phase = _CLOSING
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
-        self._set_timer(LINGER_SECONDS, self.transport.close)
-        self.flow.resume_reading()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self._write_watch.start()
-
-    def resume_writing(self) -> None:
-        self._write_watch.stop()
-        super().resume_writing()
-
-    # What goes wrong
 
     def _on_head_timeout(self) -> None:
         self._timer = None
@@ -245,42 +167,6 @@ class GuardedHttpProtocol(HttpToolsProtocol):
             self.events.slow("body")
             self._fail(BodyTimeoutError("Timeout while reading the request body"))
 
-    def _on_write_stall(self) -> None:
-        self.events.slow("response")
-        self.transport.abort()
-
-    def _fail(self, error: RequestError) -> None:
-        """Answer ``error`` after the responses that are owed to earlier requests, then close."""
-        cycle = self.cycle
-        in_body = self._phase == _BODY
-        self._phase = _CLOSING
-        self._set_timer(0)
-        if in_body and self.pipeline and self.pipeline[0][0] is cycle:
-            self.pipeline.popleft()  # never started: the error is its answer
-            self._owed_error = error
-        elif in_body and cycle.response_started:
-            self.transport.close()
-        elif in_body:
-            cycle.scope["state"][names.PROTOCOL_STATUS] = error.status
-            cycle.disconnected = True
-            cycle.message_event.set()
-            self._send_and_close(error)
-            self._gone.tell()
-        elif cycle is not None and not cycle.response_complete:
-            self._owed_error = error
-        else:
-            self._send_and_close(error)
-
-    def _send_and_close(self, error: RequestError) -> None:
-        if self.transport.is_closing():
-            return
-        body = framework_json(error.body())
-        head = [STATUS_LINE[error.status]]
-        head += [name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers]
-        head.append(b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body))
-        self.transport.write(b"".join(head) + body)
-        self._linger()
-
 
 def make_protocol(
     *,
@@ -288,6 +174,7 @@ def make_protocol(
     body_timeout: float = 60.0,
     write_timeout: float = 60.0,
     max_head_size: int = 65536,
+    max_connections: int = 0,
     events: ConnectionEvents | None = None,
 ) -> type[asyncio.Protocol]:
     """A protocol class for uvicorn's ``http=``; 0 switches a limit off.
@@ -298,6 +185,8 @@ def make_protocol(
         body_timeout: longest silence in seconds while a body uploads; then 408 and close.
         write_timeout: seconds without any progress after which a client that does not read is dropped.
         max_head_size: bytes of request line and headers (32 more for each header), then 431 and close.
+        max_connections: open connections; requests on further ones are marked ``scope.OVER_CONNECTION_LIMIT``, for
+            the middleware stack to refuse.
         events: told about connections.
     """
     attributes: dict[str, Any] = {
@@ -305,6 +194,7 @@ def make_protocol(
         "body_timeout": body_timeout,
         "write_timeout": write_timeout,
         "max_head_size": max_head_size,
+        "max_connections": max_connections,
         "events": events or ConnectionEvents(),
     }
     return type("ConfiguredHttpProtocol", (GuardedHttpProtocol,), attributes)

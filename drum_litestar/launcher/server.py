@@ -15,26 +15,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
-import os
-import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvicorn
 
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher.event_loop import run
 from drum_litestar.launcher.sockets import describe
+from drum_litestar.launcher.stopping import ServerHandle, stop_signals
 from drum_litestar.middleware.asgi import ASGIApp
 
-EXIT_AT_ONCE: Final = 130
-"""Exit code after a second signal: what a shell reports for a process ended by SIGINT."""
-
-_ABORT_SECONDS: Final = 3.0
-"""After a second signal nothing, not even the model's shutdown, may hold the process up for longer."""
-
+_TICK: Final = 1.0
 _FLUSH_POLL: Final = 0.05
 """Only while stopping: a transport that still flushes its last bytes has no event to wait for."""
 
@@ -42,44 +37,6 @@ _logger: Final = logging.getLogger(__name__)
 
 OnStarted = Callable[["ServerHandle"], Awaitable[None]]
 OnStop = Callable[[float], Awaitable[None]]
-
-
-class ServerHandle:
-    """A running server, for whoever must end it from inside. To be used on the event loop's thread."""
-
-    def __init__(self, on_drain: Callable[[], None] | None = None) -> None:
-        self.exit_code = 0
-        self.stopping = False
-        self.aborted = asyncio.Event()
-        self._on_drain = on_drain
-
-    def stop(self, exit_code: int = 0) -> None:
-        """Begin a graceful stop that ends with ``exit_code``. Later calls change nothing."""
-        if self.stopping:
-            return
-        self.stopping = True
-        self.exit_code = exit_code
-        if self._on_drain is not None:
-            self._on_drain()
-
-    def abort(self) -> None:
-        """Stop at once, with exit code 130."""
-        self.stop()
-        if self.aborted.is_set():
-            return
-        self.exit_code = EXIT_AT_ONCE
-        self.aborted.set()
-        asyncio.get_running_loop().call_later(_ABORT_SECONDS, os._exit, EXIT_AT_ONCE)
-
-    def signalled(self, number: int) -> None:
-        """A first signal stops gracefully, another one at once."""
-        name = signal.Signals(number).name
-        if self.stopping:
-            _logger.warning("%s again: stopping at once", name)
-            self.abort()
-        else:
-            _logger.info("%s: stopping", name)
-            self.stop()
 
 
 class DrainingServer(uvicorn.Server):
@@ -91,10 +48,12 @@ class DrainingServer(uvicorn.Server):
         *,
         handle: ServerHandle,
         grace: float,
+        handshake_timeout: float = 0.0,
         on_started: OnStarted | None = None,
         on_stop: OnStop | None = None,
     ) -> None:
         super().__init__(config)
+        self._handshake_timeout = handshake_timeout
         self.handle = handle
         self.grace = grace
         self._on_started = on_started
@@ -105,10 +64,11 @@ class DrainingServer(uvicorn.Server):
         yield  # run_server has its own handlers
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        with contextlib.suppress(SystemExit):  # how uvicorn ends a failed start; older versions return
-            await super().startup(sockets)
+        await self.lifespan.startup()
         if self.lifespan.should_exit:
             raise StartupError("The application failed to start; the log has the reason")
+        await self._listen(sockets or ())
+        self.started = True
         _logger.info("Listening on %s", describe(sockets or (), "https" if self.config.is_ssl else "http"))
         if self._on_started is not None:
             try:
@@ -116,6 +76,28 @@ class DrainingServer(uvicorn.Server):
             except BaseException:
                 await self.shutdown(sockets)
                 raise
+
+    async def _listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept connections. uvicorn would leave a silent TLS handshake the event loop's minute."""
+        loop = asyncio.get_running_loop()
+        protocol: Callable[[], asyncio.Protocol] = functools.partial(
+            cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class),
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        tls: dict[str, Any] = {}
+        if self.config.ssl is not None:
+            tls = {"ssl": self.config.ssl, "ssl_handshake_timeout": self._handshake_timeout or None}
+        self.servers = [
+            await loop.create_server(protocol, sock=sock, backlog=self.config.backlog, **tls) for sock in sockets
+        ]
+
+    async def main_loop(self) -> None:
+        """uvicorn ticks ten times a second. Once is enough for the Date header, and a stop need not wait for it."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.handle.stop_begun.wait(), _TICK)
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self.handle.stopping
@@ -183,6 +165,7 @@ def run_server(
     uvicorn_kwargs: Mapping[str, Any],
     protocol: type[asyncio.Protocol],
     grace: float,
+    handshake_timeout: float = 0.0,
     on_started: OnStarted | None = None,
     on_drain: Callable[[], None] | None = None,
     on_stop: OnStop | None = None,
@@ -198,6 +181,8 @@ def run_server(
         uvicorn_kwargs: for ``uvicorn.Config``; ``loop`` is ``uvloop``, ``asyncio`` or ``auto``.
         protocol: from :func:`drum_litestar.launcher.protocol.make_protocol`.
         grace: seconds that running requests and the model get together once a stop has begun.
+        handshake_timeout: seconds in which a client must complete its TLS handshake; 0 is the event loop's own
+            limit of a minute.
         on_started: awaited when the port is open, with the handle that can stop the server.
         on_drain: called at the very beginning of a stop: readiness goes to 503.
         on_stop: awaited when the last response is out, with the seconds left of the grace period; 0 is "kill".
@@ -216,8 +201,15 @@ def run_server(
 
     async def serve() -> int:
         handle = ServerHandle(on_drain)
-        with _signals(handle, on_reload):
-            server = DrainingServer(config, handle=handle, grace=grace, on_started=on_started, on_stop=on_stop)
+        with stop_signals(handle, on_reload):
+            server = DrainingServer(
+                config,
+                handle=handle,
+                grace=grace,
+                handshake_timeout=handshake_timeout,
+                on_started=on_started,
+                on_stop=on_stop,
+            )
             await server.serve(sockets=list(sockets))
         return handle.exit_code
 
@@ -226,37 +218,3 @@ def run_server(
     finally:
         for sock in sockets:
             sock.close()
-
-
-@contextlib.contextmanager
-def _signals(handle: ServerHandle, on_reload: Callable[[], Awaitable[None]] | None) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    taken: list[int] = []
-    reloads: set[asyncio.Future[None]] = set()
-
-    async def reload(action: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await action()
-        except Exception:
-            _logger.exception("Reloading the model failed; the old one goes on")
-
-    def hang_up() -> None:
-        if on_reload is not None and not handle.stopping:
-            _logger.info("SIGHUP: reloading the model")
-            task = asyncio.ensure_future(reload(on_reload))
-            reloads.add(task)
-            task.add_done_callback(reloads.discard)
-
-    def take(number: int, callback: Callable[..., None], *args: Any) -> None:
-        loop.add_signal_handler(number, callback, *args)
-        taken.append(number)
-
-    for stop_signal in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        take(stop_signal, handle.signalled, stop_signal)
-    if on_reload is not None:
-        take(signal.SIGHUP, hang_up)
-    try:
-        yield
-    finally:
-        for number in taken:
-            loop.remove_signal_handler(number)

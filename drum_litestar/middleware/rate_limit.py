@@ -19,6 +19,9 @@ MAX_CLIENTS: Final = 10_000
 
 _BUCKET: Final = struct.Struct("<dd")
 _COMPLAIN_EVERY: Final = 60.0
+
+STORE_PAUSE: Final = 5.0
+"""Seconds without asking a shared store that has failed: requests must not each wait for it in vain."""
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -84,7 +87,7 @@ class RateLimitMiddleware:
     writing the shared bucket are two steps, so replicas asking at the same instant may spend the same token; the
     local bucket bounds what that can give away. Only the shared bucket uses the wall clock, the one clock that
     replicas have in common; a clock that jumps gains a client one full bucket at most. While the store does not
-    answer, the local buckets alone decide.
+    answer, the local buckets alone decide; it is asked again after ``STORE_PAUSE`` seconds.
 
     Args:
         app: the wrapped ASGI application.
@@ -120,14 +123,16 @@ class RateLimitMiddleware:
         self.clock = clock
         self.on_rejected = on_rejected
         self._next_complaint = -math.inf
+        self._store_returns = -math.inf
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self.exempt_paths:
             await self.app(scope, receive, send)
             return
         key = self._key(scope)
-        wait = self.buckets.take(key, self.clock())
-        if not wait and self.shared_store is not None:
+        now = self.clock()
+        wait = self.buckets.take(key, now)
+        if not wait and self.shared_store is not None and now >= self._store_returns:
             wait = await self._take_shared(self.shared_store, key)
         if wait:
             if self.on_rejected is not None:
@@ -155,6 +160,7 @@ class RateLimitMiddleware:
                 await store.set(name, _BUCKET.pack(*after), expires_in=math.ceil(self.buckets.fill_seconds) + 1)
         except Exception as error:
             now = self.clock()
+            self._store_returns = now + STORE_PAUSE
             if now >= self._next_complaint:
                 self._next_complaint = now + _COMPLAIN_EVERY
                 _logger.warning("Rate limit store does not answer, limits are per process until it does: %r", error)

@@ -11,6 +11,7 @@
     server error       the net under all that follows
     CORS               preflights end here: browsers send them without credentials;
                        and every refusal below stays readable for an allowed page
+    connection limit   (with a limit) 503 before any work on the request
     auth               (with a token) before anything is counted, queued or read for a stranger,
                        and so that rate limit may trust a key header
     body limit         413 from Content-Length before anything else is spent on the request
@@ -36,6 +37,7 @@ from drum_litestar.middleware.asgi import ASGIApp, OnRejected
 from drum_litestar.middleware.auth import AuthMiddleware
 from drum_litestar.middleware.backpressure import Admit, BackpressureMiddleware
 from drum_litestar.middleware.body_limit import BodyLimitMiddleware
+from drum_litestar.middleware.connection_limit import ConnectionLimitMiddleware
 from drum_litestar.middleware.cors import CORSMiddleware
 from drum_litestar.middleware.deadline import DeadlineMiddleware
 from drum_litestar.middleware.paths import EXEMPT_PATHS, MODEL_PATHS, PROBE_PATHS, path_set
@@ -69,6 +71,8 @@ class StackOptions:
     """Largest body in bytes; None is no limit."""
     timeout: float = 0.0
     """Allowance of one request in seconds; 0 is none."""
+    limit_connections: bool = False
+    """The protocol counts connections: refuse requests over its limit."""
     rate_limit: RateLimit | None = None
     cors_origins: tuple[str, ...] = ()
     """Allowed origins; empty switches CORS off."""
@@ -101,8 +105,8 @@ def build_stack(
         admit: takes a place in line, see :data:`~drum_litestar.middleware.backpressure.Admit`.
         on_request_start: called at the beginning of each HTTP request, for metrics.
         on_request_end: called at its end, with method, path, route template, status and seconds.
-        on_rejected: called with ``unauthorized``, ``body_too_large``, ``rate_limit``, ``queue_full`` or ``not_ready``
-            when the stack refuses a request.
+        on_rejected: called with ``connection_limit``, ``unauthorized``, ``body_too_large``, ``rate_limit``,
+            ``queue_full`` or ``not_ready`` when the stack refuses a request.
         shared_store: rate-limit store common to several replicas.
         clock: monotonic seconds, of the rate limit.
     """
@@ -123,9 +127,11 @@ def build_stack(
         )
     if options.max_body is not None:
         app = BodyLimitMiddleware(app, limit=options.max_body, on_rejected=on_rejected)
+    probes = path_set(options.probe_paths, options.url_prefix)
     if options.api_token:
-        probes = path_set(options.probe_paths, options.url_prefix)
         app = AuthMiddleware(app, token=options.api_token, open_paths=probes, on_rejected=on_rejected)
+    if options.limit_connections:
+        app = ConnectionLimitMiddleware(app, open_paths=probes, on_rejected=on_rejected)
     if options.cors_origins:
         app = CORSMiddleware(app, origins=options.cors_origins)
     app = ServerErrorMiddleware(app, show_stacktrace=options.show_stacktrace)

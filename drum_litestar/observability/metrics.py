@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
+from drum_litestar.observability.request_series import RequestSeries
 from drum_litestar.observability.resources import memory_status
 from drum_litestar.predictors.protocol import ModelCard
 
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 ROW_BUCKETS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
-_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"})
-
-UNMATCHED: Final = "<unmatched>"
-"""Endpoint label of a request that no route matched: raw paths are the client's, and would be endless series."""
 
 
 def create_metrics(
@@ -45,7 +42,7 @@ def create_metrics(
 
 
 class Metrics:
-    """Plain methods to tell it what happens; :meth:`render` for the scrape. Safe from any thread."""
+    """Plain methods to tell it what happens; :meth:`render` for the scrape. Safe from any thread, but for one."""
 
     def __init__(
         self, executor_stats: Callable[[], Mapping[str, Any]], workers: Callable[[], Mapping[str, int]]
@@ -53,15 +50,8 @@ class Metrics:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self.registry = registry = CollectorRegistry(auto_describe=True)
-        labels = ("method", "endpoint")
-        self._requests = Counter("drum_requests", "Requests answered.", (*labels, "status"), registry=registry)
-        self._durations = Histogram(
-            "drum_request_duration_seconds",
-            "From the request's head to the last byte of its answer.",
-            labels,
-            buckets=BUCKETS,
-            registry=registry,
-        )
+        self._requests = RequestSeries(BUCKETS)
+        registry.register(self._requests)
         self._connections = Gauge("drum_connections", "Open client connections.", registry=registry)
         self._queue_wait = Histogram(
             "drum_queue_wait_seconds", "Wait of a call for a worker.", buckets=BUCKETS, registry=registry
@@ -83,22 +73,11 @@ class Metrics:
             registry=registry,
         )
         registry.register(_Scraped(executor_stats, workers))
-        # labels() takes a lock and builds a key of strings; the series of a server are few, so they are kept.
-        self._series: dict[tuple[str, str | None, int], tuple[Any, Any]] = {}
 
     def request_finished(self, method: str, path: str, route: str | None, status: int, seconds: float) -> None:
         """One request is over. ``route`` is the template of the matched route, None when none matched; ``path`` is
-        what the client asked for, and no label."""
-        key = (method, route, status)
-        series = self._series.get(key)
-        if series is None:
-            known = method if method in _METHODS else "OTHER"
-            labels = (known, route or UNMATCHED)
-            series = (self._requests.labels(*labels, str(status)), self._durations.labels(*labels))
-            if known == method:  # made-up methods must not fill the table
-                self._series[key] = series
-        series[0].inc()
-        series[1].observe(seconds)
+        what the client asked for, and no label. To be called by one thread only."""
+        self._requests.finished(method, route, status, seconds)
 
     def connection_opened(self) -> None:
         self._connections.inc()

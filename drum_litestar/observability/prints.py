@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -44,7 +45,9 @@ class LineStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Lines go out as they end; an unfinished one waits for its end (see :meth:`drain`)."""
+        """Lines go out as they end; an unfinished one waits for its end (see :meth:`drain`). So what is left to flush
+        are bytes that were written to :attr:`buffer`."""
+        self._original.flush()
 
     def drain(self) -> None:
         """Write this thread's unfinished line."""
@@ -77,6 +80,13 @@ class LineStream(io.TextIOBase):
 
     def reconfigure(self, **_: object) -> None:
         """Buffering is this class's own affair."""
+
+
+def end_prints() -> None:
+    """Write the unfinished lines of this thread: what it prints next belongs to another request."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, LineStream):
+            stream.drain()
 
 
 def text_line(line: str, worker: int | None) -> str:

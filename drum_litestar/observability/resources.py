@@ -64,6 +64,12 @@ def memory_status(root: Path = ROOT) -> MemoryStatus:
     )
 
 
+def cgroup_version(root: Path = ROOT) -> int | None:
+    """1 or 2: the cgroup hierarchy that limits this process's memory; None outside of any."""
+    group = _find_group(root, "memory")
+    return None if group is None else group.version
+
+
 def memory_headroom(root: Path = ROOT) -> int | None:
     """Bytes that can still be allocated before the system or a cgroup limit is reached; None when unknown."""
     status = memory_status(root)

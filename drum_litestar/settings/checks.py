@@ -11,6 +11,8 @@ from drum_litestar.settings.notices import Notice, info, warning
 from drum_litestar.settings.server import ServerSettings
 from drum_litestar.settings.tls import build_context, check_tls
 
+STORE_SCHEMES = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
+
 
 def refuse(settings: ServerSettings) -> None:
     """Raise SettingsError, one line, for what cannot work on this machine."""
@@ -25,6 +27,8 @@ def refuse(settings: ServerSettings) -> None:
         raise SettingsError(f"DRUM_SPOOL_DIR='{spool}' is not a writable directory")
     if settings.workers.user is not None:
         _refuse_user(settings.workers.user)
+    if settings.rate_limit.store is not None and not settings.rate_limit.store.lower().startswith(STORE_SCHEMES):
+        raise SettingsError(f"DRUM_RATE_LIMIT_STORE must begin with one of {', '.join(STORE_SCHEMES)}")
 
 
 def _refuse_user(user: str) -> None:

@@ -53,9 +53,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     def to_uvicorn(self) -> dict[str, Any]:
         """Keyword arguments for ``uvicorn.Config``, TLS included.
 
-        The caller adds the application, and replaces ``http`` by its own protocol class. Access log, request ids and
-        logging set-up are ours, so uvicorn's are off. ``workers`` is given because uvicorn would otherwise read
-        ``WEB_CONCURRENCY``. Raises SettingsError when TLS cannot work.
+        The caller adds the application, and replaces ``http`` by its own protocol class, which has the limits on
+        time, head size and connections (uvicorn's ``limit_concurrency`` would refuse probes too, in plain text).
+        Access log, request ids and logging set-up are ours, so uvicorn's are off. ``workers`` is given because
+        uvicorn would otherwise read ``WEB_CONCURRENCY``. Raises SettingsError when TLS cannot work.
         """
         from drum_litestar.settings.loop import choose_loop
         from drum_litestar.settings.tls import uvicorn_arguments
@@ -76,7 +77,6 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             "date_header": True,
             "proxy_headers": True,
             "forwarded_allow_ips": self.listen.forwarded_allow_ips,
-            "limit_concurrency": self.connections.limit,
             "backlog": self.connections.backlog,
             "timeout_keep_alive": self.timeouts.keep_alive,
             "timeout_graceful_shutdown": self.timeouts.graceful,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -40,6 +41,20 @@ def test_discard_wins_over_a_late_write(tmp_path: Path) -> None:
     file.write([b"late"])
     with pytest.raises(OSError):
         file.finish()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_was_cleaned_away_is_made_again(tmp_path: Path) -> None:
+    directory = SpoolDirectory(str(tmp_path))
+    lost = SpoolFile(directory)
+    lost.write([b"a"])
+    for path in tmp_path.iterdir():
+        shutil.rmtree(path)
+    file = SpoolFile(directory)
+    file.write([b"b"])
+    assert Path(file.finish()).read_bytes() == b"b"
+    lost.discard()
+    directory.close()
     assert list(tmp_path.iterdir()) == []
 
 

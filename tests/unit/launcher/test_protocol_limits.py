@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from drum_litestar.launcher.connection import ConnectionEvents
 from drum_litestar.middleware.asgi import Receive, Scope, Send
+from drum_litestar.middleware.connection_limit import ConnectionLimitMiddleware
 from raw_serving import echo, read_body, reply, serving
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -31,6 +33,14 @@ class Counter(ConnectionEvents):
 
     def slow(self, reason: str) -> None:
         self.reasons.append(reason)
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Whether ``condition`` comes true within five seconds."""
+    deadline = time.monotonic() + 5
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -203,11 +213,23 @@ def test_keep_alive_closes_idle_connections_and_0_closes_each() -> None:
         assert client.closed()
 
 
-def test_the_connection_limit_answers_503() -> None:
-    config: dict[str, Any] = {"limit_concurrency": 2}
-    with serving(echo, **config) as server, server.connect(), server.connect() as client:
-        client.send(GET)
-        assert client.response().status == 503
+def test_over_the_connection_limit_only_probes_are_answered() -> None:
+    app = ConnectionLimitMiddleware(echo, open_paths=frozenset({"/livez"}))
+    with serving(app, limits={"max_connections": 1}) as server, server.connect() as first:
+        first.send(GET)
+        assert first.response().status == 200
+        with server.connect() as second:
+            second.send(GET.replace(b"/x", b"/livez"))
+            assert second.response().status == 200
+            second.send(GET)
+            answer = second.response()
+            assert (answer.status, answer.headers["connection"]) == (503, "close")
+            assert answer.headers["retry-after"] == "5"
+            assert json.loads(answer.body)["message"] == "Service temporarily unavailable due to high load"
+            assert second.closed()
+        assert until(lambda: len(server.server.server_state.connections) == 1)
+        first.send(GET)
+        assert first.response().status == 200
 
 
 def test_limits_can_be_switched_off() -> None:

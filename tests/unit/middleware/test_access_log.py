@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from asgi_calls import ask, call, http_scope, raising, replying
-from drum_litestar.middleware.access_log import AccessLogMiddleware, printable
+from drum_litestar.middleware.access_log import GATHER, AccessLogMiddleware, printable
 from drum_litestar.middleware.asgi import Receive, Scope, Send
 
 
@@ -24,13 +24,19 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
+def ask_logged(app: Any, scope: Scope) -> None:
+    middleware = AccessLogMiddleware(app)
+    ask(middleware, scope)
+    middleware.flush()
+
+
 def test_gunicorns_format(log: pytest.LogCaptureFixture) -> None:
     headers = [
         (b"user-agent", b"curl/7.88.1"),
         (b"referer", b"http://x/"),
         (b"authorization", b"Basic " + b64encode(b"me:pw")),
     ]
-    ask(AccessLogMiddleware(replying(b"x" * 29)), http_scope(headers=headers, query_string=b"a=b"))
+    ask_logged(replying(b"x" * 29), http_scope(headers=headers, query_string=b"a=b"))
     (line,) = lines(log, "drum_litestar.access")
     date = r"\[\d\d/[A-Z][a-z][a-z]/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]"
     expected = rf'192\.0\.2\.1 - me {date} "POST /predict/\?a=b HTTP/1\.1" 200 29 "http://x/" "curl/7\.88\.1"'
@@ -40,7 +46,7 @@ def test_gunicorns_format(log: pytest.LogCaptureFixture) -> None:
 
 def test_missing_fields_are_dashes_and_head_has_no_bytes(log: pytest.LogCaptureFixture) -> None:
     scope = http_scope(method="HEAD", client=None, headers=[(b"authorization", b"Basic %%%")])
-    ask(AccessLogMiddleware(replying()), scope)
+    ask_logged(replying(), scope)
     (line,) = lines(log, "drum_litestar.access")
     assert line.startswith("- - - [")
     assert line.endswith('"HEAD /predict/ HTTP/1.1" 200 0 "-" "-"')
@@ -52,7 +58,7 @@ def test_no_field_can_forge_a_line(log: pytest.LogCaptureFixture) -> None:
         path="/\nforged\u2028", raw_path=b"/%0Aforged", query_string=evil, headers=[(b"user-agent", evil)]
     )
     scope["headers"] += [(b"referer", evil), (b"authorization", b"Basic " + b64encode(b"a b\n:"))]
-    ask(AccessLogMiddleware(replying(status=404)), scope)
+    ask_logged(replying(status=404), scope)
     for record in log.records:
         message = record.getMessage()
         assert message.isprintable()
@@ -119,6 +125,28 @@ def test_a_stream_is_logged_once_when_it_has_ended(log: pytest.LogCaptureFixture
             assert not lines(log, "drum_litestar.access")
         await send({"type": "http.response.body"})
 
-    assert asyncio.run(call(AccessLogMiddleware(app), http_scope())).body == b"12345" * 3
+    middleware = AccessLogMiddleware(app)
+    assert asyncio.run(call(middleware, http_scope())).body == b"12345" * 3
+    middleware.flush()
     (line,) = lines(log, "drum_litestar.access")
     assert " 200 15 " in line
+
+
+def test_lines_gather_for_a_moment_and_the_last_ones_come_at_the_end_of_the_lifespan(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    seen: list[int] = []
+
+    async def main() -> None:
+        middleware = AccessLogMiddleware(replying())
+        for _ in range(3):
+            await call(middleware, http_scope(state={"request_id": "RID1"}))
+        seen.append(len(lines(log, "drum_litestar.access")))
+        await asyncio.sleep(GATHER * 3)
+        seen.append(len(lines(log, "drum_litestar.access")))
+        await call(middleware, http_scope())
+        await call(middleware, {"type": "lifespan"})
+        seen.append(len(lines(log, "drum_litestar.access")))
+
+    asyncio.run(main())
+    assert seen == [0, 3, 4]

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import ssl
-import subprocess
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -14,22 +12,9 @@ from drum_litestar.errors import SettingsError
 from drum_litestar.settings.groups.edge import TlsSettings
 from drum_litestar.settings.server import ServerSettings
 from drum_litestar.settings.tls import build_context
+from support.certificates import Pair, make_pair
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
-
-
-class Pair(NamedTuple):
-    cert: str
-    key: str
-
-
-def make_pair(folder: Path, name: str, password: str | None = None) -> Pair:
-    pair = Pair(str(folder / f"{name}.pem"), str(folder / f"{name}.key"))
-    secret = ["-passout", f"pass:{password}"] if password else ["-nodes"]
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", pair.key, "-out", pair.cert, *secret]
-    subprocess.run(command, check=True, capture_output=True)
-    return pair
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,8 @@ def test_values_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
         assert logging.getLogger("uvicorn.error").level == logging.WARNING
     finally:
         logging.getLogger("uvicorn.error").setLevel(level)
-    assert (config.host, config.port, config.backlog, config.limit_concurrency) == ("::1", 7158, 99, 50)
+    assert (config.host, config.port, config.backlog) == ("::1", 7158, 99)
+    assert config.limit_concurrency is None  # our protocol counts, so that probes may pass
     assert (config.timeout_keep_alive, config.timeout_graceful_shutdown) == (2.5, 299)
     assert (config.loop, config.workers, config.forwarded_allow_ips) == ("asyncio", 1, "10.0.0.1")
     assert config.ssl is None

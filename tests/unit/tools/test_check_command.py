@@ -71,14 +71,16 @@ def test_model_folder(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert topics["language"][0]["language"] == "python"
     assert topics["predictor"][0]["predictor"] == "native"
-    assert topics["drum server"][0]["backend"] == "drum"
+    assert "drum server" not in topics
 
 
 @pytest.mark.usefixtures("drum")
+@pytest.mark.parametrize("drum", [BROKEN, WORKING], indirect=True, ids=["broken", "working"])
 def test_folder_from_the_environment(
     model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CODE_DIR", str(model))
+    assert check(capsys)[1]["drum server"][0]["backend"] == "drum"
     monkeypatch.setenv("MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE", "litestar")
     before = dict(os.environ)
     code, topics = check(capsys)

@@ -1,0 +1,17 @@
+"""``/static/<path>``: a default of DRUM's web framework. It holds no files, but its methods show (contract, 3.1)."""
+
+from __future__ import annotations
+
+from litestar import route
+from litestar.exceptions import NotFoundException
+
+from drum_litestar.http.options import AnyResponse
+from drum_litestar.http.routing import READ, DrumController
+
+
+class StaticController(DrumController):
+    include_in_schema = False
+
+    @route("/static/{rest:path}", http_method=READ)
+    async def nothing(self) -> AnyResponse:
+        raise NotFoundException

@@ -1,0 +1,31 @@
+"""Refuses what comes over more connections than the operator allows."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from drum_litestar import scope as names
+from drum_litestar.errors import QueueFullError
+from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, Send, send_error, state
+
+
+class ConnectionLimitMiddleware:
+    """503 and a closed connection for requests that the protocol has marked ``scope.OVER_CONNECTION_LIMIT``.
+
+    Only the protocol can count connections. ``open_paths`` (the probes) pass: an orchestrator that cannot reach them
+    would restart a server that is merely busy.
+    """
+
+    def __init__(self, app: ASGIApp, *, open_paths: Container[str], on_rejected: OnRejected | None = None) -> None:
+        self.app = app
+        self.open_paths = open_paths
+        self.on_rejected = on_rejected
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        over = scope["type"] == "http" and state(scope).get(names.OVER_CONNECTION_LIMIT)
+        if not over or scope["path"] in self.open_paths:
+            await self.app(scope, receive, send)
+            return
+        if self.on_rejected is not None:
+            self.on_rejected("connection_limit")
+        await send_error(send, QueueFullError(), close=True)

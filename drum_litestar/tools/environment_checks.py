@@ -1,0 +1,185 @@
+"""Checks of the environment itself: what is installed, what works, what it may use."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from typing import NamedTuple
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from drum_litestar.drum_hook.command import hook_status, pth_path
+from drum_litestar.drum_hook.decision import SWITCH
+from drum_litestar.drum_hook.finder import ENTRY_POINT
+from drum_litestar.observability.resources import cgroup_version, cpu_quota, memory_status, usable_cpus
+from drum_litestar.settings.loop import choose_loop, installed_uvloop
+from drum_litestar.tools.findings import BLOCKING, Finding, import_problem
+
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
+"""The versions that the test matrix covers."""
+
+CONFLICTS = (("langchain", "<0.1"), ("mlflow", "<2.9"), ("ray", "<2.8"))
+"""Releases that cannot be imported (ray: only its ``serve``) beside Pydantic 2."""
+
+
+class DrumState(NamedTuple):
+    """``version`` None: not installed. ``problem`` says why an installed one cannot be imported."""
+
+    version: str | None
+    problem: str | None = None
+
+    @property
+    def works(self) -> bool:
+        return self.version is not None and self.problem is None
+
+
+def python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    facts = {"version": version, "executable": sys.executable}
+    if sys.version_info < OLDEST_PYTHON:
+        return Finding("python", BLOCKING, f"{version} is too old: 3.10 or later is needed", facts)
+    if sys.version_info[:2] > NEWEST_PYTHON:
+        return Finding("python", "warning", f"{version} is newer than what is tested (3.10 to 3.13)", facts)
+    return Finding("python", "ok", f"{version} ({sys.executable})", facts)
+
+
+def event_loop(wish: str) -> Finding:
+    """The loop that ``server`` takes for the setting ``DRUM_UVICORN_LOOP``."""
+    choice, uvloop = choose_loop(wish), installed_uvloop()
+    text = f"{choice.name}" if choice.warning is None else choice.warning
+    if choice.name == "uvloop":
+        text = f"uvloop {uvloop}"
+    return Finding("loop", "ok" if choice.warning is None else "warning", text, {"loop": choice.name, "uvloop": uvloop})
+
+
+def own_requirements() -> Iterator[Finding]:
+    """One finding for each package of ours that is missing or too old, or one that all is well."""
+    missing = []
+    for text in metadata.requires("drum-litestar") or ():
+        requirement = Requirement(text)
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
+            continue
+        version = installed_version(requirement.name)
+        if version is None or not requirement.specifier.contains(version, prereleases=True):
+            missing.append(f"{requirement.name} {version or 'is not installed'} (needed: {requirement})")
+    problem = import_problem("drum_litestar.launcher.bootstrap")
+    if problem is not None:
+        missing.append(f"the server cannot be imported: {problem}")
+    for text in missing:
+        yield Finding("drum-litestar", BLOCKING, text)
+    if not missing:
+        facts = {name: installed_version(name) for name in ("drum-litestar", "litestar", "msgspec", "uvicorn")}
+        yield Finding("drum-litestar", "ok", ", ".join(f"{name} {facts[name]}" for name in facts), facts)
+
+
+def pydantic() -> Iterator[Finding]:
+    """Nothing of ours uses it: these are facts about what the model's code and DRUM will meet."""
+    version, problem = installed_version("pydantic"), import_problem("pydantic")
+    required_by = dict(_who_requires("pydantic"))
+    facts = {"version": version, "problem": problem, "required_by": required_by}
+    shown = version or "of unknown version"
+    if problem is None:
+        yield Finding("pydantic", "info", f"{shown}; not used by the server", facts)
+    elif version is None and problem.startswith("ModuleNotFoundError: No module named 'pydantic'"):
+        yield Finding("pydantic", "info", "not installed; the server does without", facts)
+    else:
+        text = f"{shown} is broken ({problem}); the server does without, model code may not"
+        yield Finding("pydantic", "warning", text, facts)
+    if version is None:
+        return
+    for name, specifier in required_by.items():
+        if not SpecifierSet(specifier).contains(version, prereleases=True):
+            yield Finding("pydantic", "warning", f"{name} requires pydantic{specifier}, but {version} is installed")
+        elif specifier:
+            yield Finding("pydantic", "info", f"pinned by {name}: pydantic{specifier}")
+
+
+def drum_state() -> DrumState:
+    """Whether DRUM's own command could run, tried in a process of its own."""
+    version = installed_version("datarobot-drum")
+    if version is None:
+        return DrumState(None)
+    return DrumState(version, import_problem(ENTRY_POINT, {SWITCH: "0"}))
+
+
+def drum(state: DrumState) -> Finding:
+    facts = {"version": state.version, "problem": state.problem}
+    if state.version is None:
+        return Finding("datarobot-drum", "info", "not installed; Python models do without", facts)
+    if state.problem is not None:
+        text = f"{state.version} cannot be imported ({state.problem}); Python models do without"
+        return Finding("datarobot-drum", "warning", text, facts)
+    return Finding("datarobot-drum", "ok", f"{state.version}, can be imported", facts)
+
+
+def hook(state: DrumState) -> Finding:
+    """`drum server` reaches us only through the hook; without DRUM there is no such command."""
+    status = hook_status(pth_path())
+    level = "ok" if status.active else "info" if state.version is None else "warning"
+    return Finding("hook", level, status.text, {"active": status.active})  # type: ignore[arg-type]
+
+
+def memory() -> Finding:
+    status, version = memory_status(), cgroup_version()
+    facts = {
+        "cgroup": version,
+        "limit_bytes": status.limit,
+        "total_bytes": status.total,
+        "available_bytes": status.available,
+    }
+    source = f"cgroup v{version}" if version is not None else "no cgroup"
+    limit = "no limit" if status.limit is None else f"limit {_mebibytes(status.limit)}"
+    text = f"{source}, {limit}; {_mebibytes(status.available)} of {_mebibytes(status.total)} available"
+    return Finding("memory", "ok", text, facts)
+
+
+def cpu() -> Finding:
+    usable, quota = usable_cpus(), cpu_quota()
+    text = f"{usable:g} usable" + ("" if quota is None else f" (quota {quota:g})")
+    return Finding("cpu", "ok", text, {"usable": usable, "quota": quota})
+
+
+def conflicts() -> Iterator[Finding]:
+    """Known releases that break beside the installed Pydantic 2, when the model imports them."""
+    pydantic_version = installed_version("pydantic")
+    if pydantic_version is None or Version(pydantic_version).major < 2:
+        return
+    for name, bad in CONFLICTS:
+        version = installed_version(name)
+        if version is not None and SpecifierSet(bad).contains(version, prereleases=True):
+            fixed = bad.replace("<", ">=")
+            text = (
+                f"{name} {version} does not work with pydantic {pydantic_version}: install '{name}{fixed}', or "
+                "'pydantic<2', beside which this server works too"
+            )
+            yield Finding("conflict", "warning", text, {"package": name, "version": version})
+
+
+def installed_version(name: str) -> str | None:
+    """From the package's metadata, without importing it; None when absent or not a version that can be compared."""
+    try:
+        return str(Version(metadata.version(name)))
+    except (metadata.PackageNotFoundError, InvalidVersion, TypeError):
+        return None
+
+
+def _who_requires(name: str) -> Iterator[tuple[str, str]]:
+    """Installed distributions that require ``name`` here, without extras, with the versions that they allow."""
+    for distribution in metadata.distributions():
+        for text in distribution.requires or ():
+            try:
+                requirement = Requirement(text)
+            except InvalidRequirement:
+                continue
+            if canonicalize_name(requirement.name) == name and (
+                requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            ):
+                yield distribution.metadata["Name"], str(requirement.specifier)
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB"

@@ -1,0 +1,64 @@
+"""Checks of one model folder: which predictor and which server will take it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from drum_litestar import extensions as extension
+from drum_litestar.drum_hook.decision import decide, hook_enabled
+from drum_litestar.errors import ModelLoadError
+from drum_litestar.launcher.predictor_choice import choose_predictor
+from drum_litestar.predictors.native.language import detect_language
+from drum_litestar.predictors.spec import PredictorSpec
+from drum_litestar.tools.environment_checks import DrumState
+from drum_litestar.tools.findings import BLOCKING, Finding
+
+
+def predictor(spec: PredictorSpec, asked: Literal["auto", "native", "drum"], drum: DrumState) -> Iterator[Finding]:
+    """The folder's language, and the predictor that `server` will run it with."""
+    try:
+        language = detect_language(Path(spec.code_dir), spec)
+        yield Finding("language", "ok", language, {"language": language})
+    except ModelLoadError as error:
+        yield Finding("language", BLOCKING, str(error).partition("\n")[0])
+    try:
+        choice = choose_predictor(spec, asked)
+    except ModelLoadError as error:
+        yield Finding("predictor", BLOCKING, str(error))
+        return
+    facts = {"predictor": choice.kind, "reason": choice.reason}
+    if choice.kind == "drum" and not drum.works:
+        yield Finding("predictor", BLOCKING, f"{choice}, but datarobot-drum cannot be imported: {drum.problem}", facts)
+    else:
+        yield Finding("predictor", "ok", str(choice), facts)
+
+
+def extensions(code_dir: str, drum: DrumState) -> Iterator[Finding]:
+    """Files in the folder that extend the web application."""
+    ours, flask, fastapi = (
+        extension.extension_files(Path(code_dir), name)
+        for name in (extension.FILE, extension.FLASK_FILE, extension.FASTAPI_FILE)
+    )
+    if len(ours) > 1:
+        yield Finding("extension", BLOCKING, f"there may be one {extension.FILE}, not {', '.join(map(str, ours))}")
+    elif ours:
+        yield Finding("extension", "ok", f"{ours[0]} is loaded", {"file": str(ours[0])})
+    if extension.needs_flask(Path(code_dir)):
+        served = "`drum server` uses DRUM's own server for it" if drum.works else "DRUM's own server cannot run here"
+        text = f"{flask[0]} can be loaded by DRUM's own server only; {served}. How to migrate it: {extension.GUIDE}"
+        yield Finding("extension", "warning" if drum.works else BLOCKING, text, {"file": str(flask[0])})
+    elif flask:
+        yield Finding("extension", "info", f"{flask[0]} is not loaded: {extension.FILE} takes its place")
+    if fastapi:
+        text = f"{fastapi[0]} is not supported and not loaded. How to migrate it: {extension.GUIDE}"
+        yield Finding("extension", "warning", text, {"file": str(fastapi[0])})
+
+
+def drum_server(options: Sequence[str], environ: Mapping[str, str]) -> Finding:
+    """Which server the command `drum server` would choose for these options."""
+    choice = decide(["server", *options], environ)
+    ours = choice.ours and hook_enabled(environ)
+    text = "this backend" if ours else choice.warning.removeprefix("WARNING: ") or "DRUM's own server"
+    return Finding("drum server", "info", text, {"backend": "drum-litestar" if ours else "drum"})

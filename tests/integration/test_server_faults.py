@@ -1,0 +1,173 @@
+"""What user code, operators and the kernel do to model workers, seen from the outside of a real server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from support.faults import DIED, Faults, eventually, message, order
+from support.wire import csv, get
+
+DEATHS = {
+    "kill": "signal SIGKILL",
+    "segfault": "signal SIGSEGV",
+    "exit": "exit code 3",
+}
+
+
+def test_a_death_costs_its_own_request_only(faults: Faults) -> None:
+    """kill -9, a segmentation fault and ``os._exit`` in a hook: 503 at once, the cause in the log, a new worker."""
+    server = faults.start()
+    for do, cause in DEATHS.items():
+        began = time.monotonic()
+        answer = server.send(order(do, 3))
+        assert time.monotonic() - began < 5
+        assert (answer.status, answer.json()) == (503, DIED)
+        assert server.send(get("/livez")).status == 200
+        server.still_works()
+        eventually(lambda cause=cause: f"died: {cause}" in server.server.output(), f"{cause} in the log")
+    assert "Fatal Python error: Segmentation fault" in server.server.output()
+    assert server.stats()["executor_restarts"] == {"died": 3}
+
+
+@pytest.mark.parametrize(("do", "words"), [("memory", "MemoryError"), ("sys_exit", "3"), ("cancelled", "cancelled 3")])
+def test_what_a_hook_raises_is_an_answer(faults: Faults, do: str, words: str) -> None:
+    """A real MemoryError under a real limit, ``sys.exit``, a stray cancellation: 500, and the same worker goes on."""
+    server = faults.start()
+    (before,) = server.workers()
+    answer = server.send(order(do, 3))
+    assert answer.status == 500
+    assert words in message(answer)
+    server.still_works()
+    assert server.workers() == [before]
+
+
+def test_an_operator_asks_a_busy_worker_to_stop(faults: Faults) -> None:
+    """SIGTERM in the middle of a hook: its request is answered at once, and the worker cleans up and ends."""
+    server = faults.start()
+    call = server.begin_one("sleep", 600)
+    began = time.monotonic()
+    os.kill(server.workers()[0], signal.SIGTERM)
+    assert (call.result().status, call.result().json()) == (503, DIED)
+    assert time.monotonic() - began < 3
+    eventually(lambda: "died: exit code 0" in server.server.output(), "a clean exit in the log")
+    server.still_works()
+
+
+def test_an_operator_kills_a_busy_worker_of_two(faults: Faults) -> None:
+    """The call in the other worker and those in the queue are answered by it or by the replacement."""
+    server = faults.start(env={"CUSTOM_MODEL_WORKERS": "2"})
+    server.settle(2)
+    calls = [server.begin_one("wait", 1), server.begin_one("wait", 1)]
+    waiting = [server.begin(order("echo", number)) for number in range(5)]
+    eventually(lambda: server.stats()["executor_queue_depth"] == 5, "five wait")
+    os.kill(server.workers()[0], signal.SIGKILL)
+    answers = [future.result() for future in waiting]
+    assert [answer.json() for answer in answers] == [{"predictions": [float(number)]} for number in range(5)]
+    server.go(1)
+    assert sorted(call.result().status for call in calls) == [200, 503]
+    server.still_works(2)
+
+
+def test_a_crash_loop_ends_the_server(faults: Faults) -> None:
+    """Five deaths before ready: everyone is answered, exit code 1 and the reason on stderr."""
+    server = faults.start()
+    server.on_load("die")
+    assert server.send(order("exit", 9)).status == 503
+    waiting = server.server.wait_exit(60)
+    assert waiting == 1
+    assert "died 5 times before it was ready (exit code 7)" in server.server.output()
+
+
+def test_a_crash_loop_behind_the_error_server(faults: Faults) -> None:
+    server = faults.start(arguments=["--with-error-server"])
+    server.on_load("die")
+    assert server.send(order("exit", 9)).status == 503
+    eventually(lambda: server.send(get("/ping/")).status == 513, "the error server", 60)
+    answer = server.send(order("echo"))
+    assert answer.status == 513
+    assert "died 5 times before it was ready" in message(answer)
+    assert server.send(get("/livez")).status == 200
+
+
+def test_a_load_failure_on_respawn_only(faults: Faults) -> None:
+    """The old model was fine, so the new failure is tried again; readiness tells the truth meanwhile."""
+    server = faults.start()
+    server.on_load("raise")
+    assert server.send(order("exit")).status == 503
+    server.noted_more("loads", 2)
+    assert server.send(get("/livez")).status == 200
+    assert server.send(get("/ping/")).status == 200
+    refused = server.send(get("/readyz"))
+    assert (refused.status, message(refused)) == (503, "No model worker is ready")
+    waiting = server.begin(order("echo", 4))  # waits for the next attempt
+    eventually(lambda: server.stats()["executor_queue_depth"] == 1, "one waits")
+    server.on_load("")
+    assert waiting.result().json() == {"predictions": [4.0]}
+    server.still_works()
+    eventually(lambda: "no such artifact" in server.server.output(), "the reason in the log")
+
+
+def test_death_policy_exit(faults: Faults) -> None:
+    """The orchestrator sees the death as an exit code; calls in the other worker finish first."""
+    server = faults.start(env={"DRUM_WORKER_DEATH_POLICY": "exit", "CUSTOM_MODEL_WORKERS": "2"})
+    server.settle(2)
+    mate = server.begin_one("wait", 1)
+    assert server.send(order("exit", 5)).status == 503
+    eventually(lambda: "A model worker died (exit code 5)" in server.server.output(), "the reason in the log")
+    assert server.server.process.poll() is None
+    server.go(1)
+    assert mate.result().status == 200
+    assert server.server.wait_exit() == 1
+
+
+def test_two_hundred_clients_leave(faults: Faults) -> None:
+    server = faults.start(env={"DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "300"})
+    first = server.begin_one("wait", 1)
+    sockets = [server.half(order("echo", number)) for number in range(200)]
+    eventually(lambda: server.stats()["executor_queue_depth"] == 200, "two hundred wait", 30)
+    for sock in sockets:
+        sock.close()
+    eventually(lambda: server.stats()["executor_queue_depth"] == 0, "they left the queue", 30)
+    server.go(1)
+    assert first.result().status == 200
+    server.still_works()
+    assert server.noted("scores") == 2  # nobody's call was computed for nobody
+
+
+def test_workers_die_with_a_killed_server(faults: Faults) -> None:
+    """Even one that holds the GIL and could not notice by itself."""
+    server = faults.start(env={"CUSTOM_MODEL_WORKERS": "2"})
+    server.settle(2)
+    workers = server.workers()
+    server.begin(order("gil"))
+    server.noted_more("begins")
+    server.server.kill()
+    eventually(lambda: not any(psutil.pid_exists(pid) for pid in workers), "workers end")
+
+
+@pytest.mark.parametrize("executor", ["pool", "inline"])
+def test_prints_of_hooks_appear_without_a_flush(faults: Faults, executor: str) -> None:
+    """Contract, 5.5. Also an unfinished line, and what bypasses the text layer."""
+    server = faults.start(arguments=["--executor", executor])
+    for do, expected in (("print", "printed 41"), ("print_part", "printed 42"), ("write_bytes", "bytes 43")):
+        assert server.send(order(do, float(expected.split()[1]))).status == 200
+        eventually(lambda text=expected: text in server.server.output(), expected, 5)
+    eventually(server.idle, "counters at zero")
+
+
+def test_many_rows_after_a_death(faults: Faults) -> None:
+    """A frame larger than the socket's buffer, half sent to a worker that dies."""
+    server = faults.start()
+    rows = "1,2\n" * 400_000
+    blocked = server.begin_one("wait", 1)
+    large = [server.begin(csv("a,b\n" + rows)) for _ in range(3)]
+    eventually(lambda: server.stats()["executor_queue_depth"] == 3, "three wait")
+    os.kill(server.workers()[0], signal.SIGKILL)
+    assert blocked.result().status == 503
+    assert [len(future.result().json()["predictions"]) for future in large] == [400_000] * 3
+    server.still_works()

@@ -1,0 +1,183 @@
+"""Start, stop, reload and the error server, by signals and exit codes (contract, 5.1 to 5.4 and section 8)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from support.faults import Faults, FaultyServer, eventually, message, order
+from support.wire import Request, csv, get, post_json
+
+PREDICT = csv("a\n1\n")
+"""Predicts the model's version."""
+ROUTES = (
+    get("/"), get("/ping/"), get("/health/"), get("/readyz"), get("/startupz"), get("/info/"), get("/stats/"),
+    get("/capabilities/"), get("/models"), order("echo"), order("echo").with_headers(("X-Any", "1")),
+    post_json("/chat/completions", {"messages": []}), csv("", "/predictUnstructured/"), csv("", "/transform/"),
+)  # fmt: skip
+
+
+def signalled(server: FaultyServer, number: int) -> None:
+    server.server.process.send_signal(number)
+
+
+def refused_connection(server: FaultyServer) -> bool:
+    try:
+        server.send(get("/livez"))
+    except ConnectionError:
+        return True
+    return False
+
+
+def test_the_port_opens_before_the_model_is_loaded(faults: Faults) -> None:
+    server = faults.start(on_load="wait", ready=False)
+    server.noted_more("loads")
+    assert server.send(get("/livez")).status == 200
+    for target in ("/", "/ping/", "/health/", "/readyz", "/startupz"):
+        answer = server.send(get(target))
+        assert (answer.status, message(answer)) == (503, "Model is still loading")
+    assert server.send(order("echo")).status == 503
+    server.on_load("")
+    server.server.wait_ready()
+    for target in ("/", "/ping/", "/health/", "/readyz", "/startupz"):
+        assert server.send(get(target)).status == 200
+    server.still_works()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_under_load_answers_everyone(faults: Faults, number: int) -> None:
+    """Running and waiting requests are answered, nobody new is let in, exit code 0, no worker is left."""
+    server = faults.start(env={"CUSTOM_MODEL_WORKERS": "2"})
+    server.settle(2)
+    workers = server.workers()
+    running = [server.begin_one("wait", 1) for _ in range(2)]
+    waiting = [server.begin(order("sleep", 0.01)) for _ in range(10)]
+    eventually(lambda: server.stats()["executor_queue_depth"] == 10, "ten wait")
+    signalled(server, number)
+    eventually(lambda: refused_connection(server), "no new connections")
+    assert server.server.process.poll() is None
+    server.go(1)
+    assert [future.result().status for future in running + waiting] == [200] * 12
+    assert server.server.wait_exit(20) == 0
+    assert not any(psutil.pid_exists(pid) for pid in workers)
+    assert list(server.spool.glob("drum-litestar-spool-*")) == []
+
+
+def test_a_stop_answers_what_outlasts_its_grace(faults: Faults) -> None:
+    server = faults.start(env={"DRUM_UVICORN_GRACEFUL_TIMEOUT": "1"})
+    late = server.begin_one("sleep", 600)
+    waiting = server.begin(order("echo"))
+    eventually(lambda: server.stats()["executor_queue_depth"] == 1, "one waits")
+    began = time.monotonic()
+    signalled(server, signal.SIGTERM)
+    assert [late.result().status, waiting.result().status] == [503, 503]
+    assert server.server.wait_exit(20) == 0
+    assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("do", ["sleep", "stubborn"])
+def test_a_second_signal_stops_at_once(faults: Faults, do: str) -> None:
+    """130, also when the hook ignores SIGTERM; its worker does not stay behind."""
+    server = faults.start()
+    workers = server.workers()
+    future = server.begin_one(do, 600)
+    signalled(server, signal.SIGTERM)
+    time.sleep(0.5)
+    assert server.server.process.poll() is None
+    began = time.monotonic()
+    signalled(server, signal.SIGTERM)
+    assert server.server.wait_exit(20) == 130
+    assert time.monotonic() - began < 6
+    assert future.exception() is not None or future.result().status == 503
+    eventually(lambda: not any(psutil.pid_exists(pid) for pid in workers), "the worker is gone")
+
+
+def test_a_stop_while_a_dead_worker_is_replaced(faults: Faults) -> None:
+    """Those who wait are answered, by the replacement or with 503."""
+    server = faults.start()
+    dying = server.begin_one("wait", 1)
+    waiting = [server.begin(order("echo", number)) for number in range(5)]
+    eventually(lambda: server.stats()["executor_queue_depth"] == 5, "five wait")
+    os.kill(server.workers()[0], signal.SIGKILL)
+    signalled(server, signal.SIGTERM)
+    assert dying.result().status == 503
+    assert {future.result().status for future in waiting} <= {200, 503}
+    assert server.server.wait_exit(20) == 0
+
+
+def test_a_stop_while_the_model_loads(faults: Faults) -> None:
+    server = faults.start(on_load="wait", ready=False)
+    server.noted_more("loads")
+    signalled(server, signal.SIGTERM)
+    assert server.server.wait_exit(20) == 0
+
+
+def test_sighup_loads_the_folder_anew(faults: Faults) -> None:
+    """No request fails meanwhile; the old workers are gone afterwards."""
+    server = faults.start(env={"CUSTOM_MODEL_WORKERS": "2"})
+    server.settle(2)
+    old = server.workers()
+    assert server.send(PREDICT).json() == {"predictions": [1.0]}
+    (server.notes / "version").write_text("2")
+    signalled(server, signal.SIGHUP)
+    seen = []
+
+    def reloaded() -> bool:
+        answer = server.send(PREDICT)
+        assert answer.status == 200
+        seen.append(answer.json()["predictions"][0])
+        return seen[-20:] == [2.0] * 20 and not set(old) & set(server.workers())
+
+    eventually(reloaded, "the new version from all workers", 60)
+    assert set(seen) == {1.0, 2.0}
+    server.still_works(2)
+    assert server.stats()["executor_restarts"] == {"reload": 2}
+
+
+def test_a_failing_reload_leaves_the_old_model_in_service(faults: Faults) -> None:
+    server = faults.start()
+    before = server.workers()
+    server.on_load("raise")
+    signalled(server, signal.SIGHUP)
+    eventually(lambda: "Reloading the model failed" in server.server.output(), "the failure in the log", 30)
+    assert server.workers() == before
+    assert server.send(PREDICT).json() == {"predictions": [1.0]}
+    server.still_works()
+
+
+@pytest.mark.parametrize(("script", "words"), [("raise", "no such artifact"), ("die", "exit code 7")])
+def test_a_model_that_cannot_be_loaded(faults: Faults, script: str, words: str) -> None:
+    """Q-3: the message on stderr and exit code 1, never a respawn loop."""
+    server = faults.start(on_load=script, ready=False)
+    assert server.server.wait_exit(90) == 1
+    last = server.server.output().splitlines()
+    assert any(line.startswith("ERROR: ") and words in line for line in last)
+    assert server.noted("loads") == (1 if script == "raise" else 5)
+
+
+def test_the_error_server(faults: Faults) -> None:
+    """Q-22: the real message with 513 on every route but ``/livez``; it stops like a healthy server."""
+    server = faults.start(on_load="raise", ready=False, arguments=["--with-error-server"])
+    server.server.wait_status(513)
+    for request in ROUTES:
+        answer = server.send(request)
+        assert (request.target, answer.status) == (request.target, 513)
+        assert message(answer).startswith("ERROR: ")
+        assert "no such artifact" in message(answer)
+    assert server.send(get("/livez")).status == 200
+    assert server.send(Request("GET", "/no-such-route")).status == 404
+    assert server.noted("loads") == 1
+    assert server.server.stop() == 0
+
+
+def test_a_busy_port_is_told_before_the_model_is_loaded(faults: Faults) -> None:
+    first = faults.start()
+    second = faults.start(ready=False, arguments=["--address", f"127.0.0.1:{first.port}"])
+    assert second.server.wait_exit(60) == 1
+    assert "in use" in second.server.output()
+    assert second.noted("loads") == 0
+    first.still_works()

@@ -1,0 +1,19 @@
+"""A storm against a real server (``benchmarks/storm.py`` prints its table)."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.faults import Faults
+from support.storm import SETTINGS, Storm
+
+LARGE = (pytest.mark.slow, pytest.mark.timeout(1800))
+
+
+@pytest.mark.parametrize("requests", [500, pytest.param(10_000, marks=LARGE)])
+def test_everyone_is_answered_and_nothing_is_left(faults: Faults, requests: int) -> None:
+    storm = Storm(faults.start(env=SETTINGS), requests)
+    storm.prepare()
+    storm.run()
+    print(storm.table())
+    storm.check()

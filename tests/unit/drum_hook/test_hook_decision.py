@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from drum_litestar.drum_hook.decision import OUR_SERVER_TYPES, Choice, decide, hook_enabled
+
+VARIABLE = "MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE"
+DEFINED = "runtimeParameterDefinitions:\n  - {fieldName: OTHER, type: string}\n  - {fieldName: DRUM_SERVER_TYPE"
+
+
+def platform(payload: object) -> dict[str, str]:
+    return {VARIABLE: json.dumps({"type": "string", "payload": payload})}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "custom.py").touch()
+    return folder
+
+
+def server(model: Path, *options: str, env: dict[str, str] | None = None) -> bool:
+    return decide(["server", "-cd", str(model), *options], env or {}).ours
+
+
+@pytest.mark.parametrize("name", [*OUR_SERVER_TYPES, "LiteStar", " uvicorn "])
+def test_our_names_in_both_forms(model: Path, name: str) -> None:
+    assert server(model, env=platform(name))
+    assert server(model, env={VARIABLE: name})
+    assert server(model, env={VARIABLE: json.dumps(name)})
+    assert server(model, env={"DRUM_SERVER_TYPE": name})
+
+
+@pytest.mark.parametrize("payload", ["gunicorn", "werkzeug", "flask", "bogus", "", None, True, 3])
+def test_all_other_values_are_drums(model: Path, payload: object) -> None:
+    assert not server(model, env=platform(payload))
+
+
+def test_parameter_beats_plain_variable(model: Path) -> None:
+    assert not server(model, env={**platform("gunicorn"), "DRUM_SERVER_TYPE": "litestar"})
+    assert server(model, env={**platform(None), "DRUM_SERVER_TYPE": "litestar"})
+
+
+@pytest.mark.parametrize("command", [[], ["score"], ["fit"], ["push"], ["validation"], ["perf-test"], ["new"], ["-h"]])
+def test_other_commands_are_drums(command: list[str]) -> None:
+    assert decide([*command, "-cd", "."], platform("litestar")) == Choice(ours=False)
+    assert decide(command, platform("litestar")) == Choice(ours=False)
+
+
+def test_nothing_asked_for(model: Path) -> None:
+    assert not server(model)
+    assert not decide(["server"], {}).ours
+
+
+@pytest.mark.parametrize("words", [["--docker", "image"], ["--docker=image"], ["--docker"], ["--dock", "image"]])
+def test_containers_are_drums(model: Path, words: list[str]) -> None:
+    assert not server(model, *words, env=platform("litestar"))
+
+
+@pytest.mark.parametrize(
+    "words", [["-cd"], ["-h"], ["--runtime-params-file"], ["--bogus", "1"], ["--", "x"], ["-cd", "/no/such/folder"]]
+)
+def test_bad_arguments_do_not_hide_the_wish(words: list[str]) -> None:
+    """What is wrong with them is for the chosen server to say."""
+    assert decide(["server", *words], platform("litestar")) == Choice(ours=True)
+
+
+class TestValuesFile:
+    @pytest.fixture
+    def values(self, tmp_path: Path) -> Path:
+        path = tmp_path / "values.yaml"
+        path.write_text("DRUM_SERVER_TYPE: litestar\n")
+        return path
+
+    @pytest.fixture
+    def declared(self, model: Path) -> None:
+        (model / "model-metadata.yaml").write_text(f"{DEFINED}, type: string}}\n")
+
+    @pytest.mark.usefixtures("declared")
+    def test_overwrites_the_variable(self, model: Path, values: Path) -> None:
+        assert server(model, "--runtime-params-file", str(values))
+        assert server(model, f"--runtime-params-file={values}", env=platform("werkzeug"))
+        assert decide(["server"], {"CODE_DIR": str(model), "RUNTIME_PARAMS_FILE": str(values)}).ours
+        values.write_text("DRUM_SERVER_TYPE: werkzeug\n")
+        assert not server(model, "--runtime-params-file", str(values), env=platform("litestar"))
+
+    @pytest.mark.usefixtures("declared")
+    def test_without_a_value_overwrites_with_null(self, model: Path, values: Path) -> None:
+        values.write_text("OTHER: x\n")
+        assert not server(model, "--runtime-params-file", str(values), env=platform("litestar"))
+
+    def test_undeclared_names_are_dropped(self, model: Path, values: Path) -> None:
+        assert not server(model, "--runtime-params-file", str(values))
+        values.write_text("DRUM_SERVER_TYPE: gunicorn\n")
+        assert server(model, "--runtime-params-file", str(values), env=platform("litestar"))
+
+    @pytest.mark.usefixtures("declared")
+    @pytest.mark.parametrize("content", [None, b"", b"{", b"- 1\n", b"\xff\xfe"])
+    def test_unreadable_file_counts_as_absent(self, model: Path, values: Path, content: bytes | None) -> None:
+        values.unlink()
+        if content is not None:
+            values.write_bytes(content)
+        assert server(model, "--runtime-params-file", str(values), env=platform("litestar"))
+        assert not server(model, "--runtime-params-file", str(values))
+
+
+def test_default_in_metadata(model: Path) -> None:
+    metadata = model / "model-metadata.yaml"
+    metadata.write_text(f"{DEFINED}, type: string, defaultValue: uvicorn}}\n")
+    assert server(model)
+    assert server(model, env=platform(None))
+    assert not server(model, env=platform("gunicorn"))
+    values = model / "values.yaml"
+    values.write_text("OTHER: x\n")
+    assert server(model, "--runtime-params-file", str(values), env=platform("gunicorn"))
+
+
+@pytest.mark.parametrize("content", ["", "[]", "runtimeParameterDefinitions: 3", "{", f"{DEFINED}}}", "a: {b: [1"])
+def test_odd_metadata_is_no_obstacle(model: Path, content: str) -> None:
+    (model / "model-metadata.yaml").write_text(content)
+    assert not server(model)
+    assert server(model, env=platform("litestar"))
+
+
+@pytest.mark.parametrize("text", ["{", '{"type": "string"}', '{"payload": "litestar"}', '{"type":"x","payload":"y"}'])
+def test_unreadable_parameter_is_drums_with_a_warning(model: Path, text: str) -> None:
+    choice = decide(["server", "-cd", str(model)], {VARIABLE: text})
+    assert not choice.ours
+    assert choice.warning.startswith("WARNING: runtime parameter DRUM_SERVER_TYPE cannot be read: ")
+    assert not choice.only_drum_can
+
+
+def test_flask_extension_is_drums_with_a_warning(model: Path) -> None:
+    (model / "deep").mkdir()
+    (model / "deep" / "custom_flask.py").touch()
+    choice = decide(["server", "-cd", str(model)], platform("litestar"))
+    assert not choice.ours
+    assert "custom_flask.py" in choice.warning
+    assert "docs/migrating-extensions.md" in choice.warning
+    assert "custom_flask.py" in choice.only_drum_can
+    (model / "custom_litestar.py").touch()
+    assert decide(["server", "-cd", str(model)], platform("litestar")) == Choice(ours=True)
+
+
+@pytest.mark.parametrize(("text", "enabled"), [("0", False), ("False", False), (" off ", False), ("no", False)])
+def test_switch_off(text: str, enabled: bool) -> None:
+    assert hook_enabled({"DRUM_LITESTAR_HOOK": text}) is enabled
+
+
+@pytest.mark.parametrize("text", ["1", "", "yes", "anything"])
+def test_switch_on(text: str) -> None:
+    assert hook_enabled({"DRUM_LITESTAR_HOOK": text})
+    assert hook_enabled({})

@@ -1,0 +1,170 @@
+"""The finder on a small package that looks like DRUM, in a process of its own: imports leave traces."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import drum_litestar
+
+LINE = Path(drum_litestar.__file__).with_name("drum_hook") / "drum_litestar_hook.pth"
+ENTRY = """\
+import sys
+LOADED = sys.modules.setdefault("loads", [])
+LOADED.append(__name__)
+ANSWER = 42
+def run_drum_server(*args, **kwargs):
+    "DRUM's own text."
+    print("DRUM", sys.argv[1:], args, kwargs)
+    return 7
+"""
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A folder with the package ``datarobot_drum``."""
+    package = tmp_path / "library" / "datarobot_drum" / "drum"
+    package.mkdir(parents=True)
+    (package.parent / "__init__.py").touch()
+    (package / "__init__.py").touch()
+    (package / "entry_point.py").write_text(ENTRY)
+    return package.parents[1]
+
+
+def run(library: Path, code: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` as a process whose site module has read the line."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DRUM_", "MLOPS_", "COV"))}
+    start = f"exec({LINE.read_text()!r})\n"
+    return subprocess.run(
+        [sys.executable, "-c", start + code, *arguments],
+        env={**kept, "PYTHONPATH": str(library), **env},
+        cwd=library,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+SCRIPT = "import sys\nfrom datarobot_drum.drum.entry_point import run_drum_server\nsys.exit(run_drum_server())"
+LITESTAR = {"MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE": "litestar"}
+
+
+def test_other_commands_reach_drum(library: Path) -> None:
+    done = run(library, SCRIPT, "score", "--x", **LITESTAR)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "DRUM ['score', '--x'] () {}\n", "")
+
+
+def test_server_reaches_us(library: Path) -> None:
+    done = run(library, SCRIPT, "server", "--help", **LITESTAR)
+    assert done.returncode == 0
+    assert done.stdout.startswith("usage: drum server -cd CODE_DIR")
+    done = run(library, SCRIPT, "server", "--bogus", **LITESTAR)
+    assert done.returncode == 2
+
+
+def test_broken_drum_does_not_matter_to_us(library: Path) -> None:
+    (library / "datarobot_drum" / "drum" / "entry_point.py").write_text("raise OSError('broken')\n")
+    assert run(library, SCRIPT, "server", "-h", **LITESTAR).returncode == 0
+    done = run(library, SCRIPT, "score", **LITESTAR)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "OSError: broken")
+
+
+def test_module_is_drums_when_looked_at(library: Path) -> None:
+    """Nothing is loaded before that, and then once; later imports find DRUM's own module."""
+    code = """
+import sys, importlib
+import datarobot_drum.drum.entry_point as entry
+assert "loads" not in sys.modules, "too early"
+assert entry.__file__.endswith("entry_point.py")
+assert not hasattr(entry, "__path__")
+assert entry.ANSWER == 42
+from datarobot_drum.drum.entry_point import ANSWER, run_drum_server
+import datarobot_drum
+assert datarobot_drum.drum.entry_point is sys.modules["datarobot_drum.drum.entry_point"] is not entry
+assert run_drum_server.__doc__ == "DRUM's own text."
+assert entry.run_drum_server(1, a=2) == 7
+assert sys.modules["loads"] == ["datarobot_drum.drum.entry_point"]
+try:
+    entry.NOTHING
+except AttributeError:
+    print("as it should be")
+"""
+    done = run(library, code)
+    assert done.stdout.endswith("as it should be\n"), done.stderr
+
+
+def test_failed_load_can_be_repeated(library: Path) -> None:
+    (library / "datarobot_drum" / "drum" / "entry_point.py").write_text("raise OSError('broken')\n")
+    code = """
+import datarobot_drum.drum.entry_point as entry, sys
+for _ in range(2):
+    try:
+        entry.ANSWER
+    except OSError:
+        print(sys.modules["datarobot_drum.drum.entry_point"] is entry)
+"""
+    assert run(library, code).stdout == "True\nTrue\n"
+
+
+def test_run_as_a_module(library: Path) -> None:
+    entry = library / "datarobot_drum" / "drum" / "entry_point.py"
+    entry.write_text(ENTRY + "if __name__ == '__main__': print('as a module')\n")
+    done = run(library, "import runpy; runpy.run_module('datarobot_drum.drum.entry_point', run_name='__main__')")
+    assert done.stdout == "as a module\n"
+
+
+def test_switched_off(library: Path) -> None:
+    code = "import datarobot_drum.drum.entry_point, sys; print(len(sys.modules['loads']))"
+    assert run(library, code, DRUM_LITESTAR_HOOK="0").stdout == "1\n"
+
+
+def test_without_such_a_module(library: Path) -> None:
+    (library / "datarobot_drum" / "drum" / "entry_point.py").unlink()
+    done = run(library, "import datarobot_drum.drum.entry_point")
+    assert done.stderr.endswith("ModuleNotFoundError: No module named 'datarobot_drum.drum.entry_point'\n")
+
+
+@pytest.mark.parametrize("module", ["finder", "decision"])
+def test_broken_hook_is_one_warning(library: Path, module: str) -> None:
+    """Even where warnings are errors."""
+    code = f"sys.modules['drum_litestar.drum_hook.{module}'] = None\n{SCRIPT}"
+    done = run(library, code, "server", **LITESTAR, PYTHONWARNINGS="error")
+    assert done.stdout == "DRUM ['server'] () {}\n"
+    assert done.returncode == 7
+    (warning,) = done.stderr.splitlines()
+    assert warning.startswith("WARNING: the hook of drum-litestar is broken, DRUM's own server is used: ")
+
+
+def test_broken_server_is_one_warning(library: Path) -> None:
+    code = f"sys.modules['uvicorn'] = None\n{SCRIPT}"
+    done = run(library, code, "server", **LITESTAR)
+    assert done.stdout == "DRUM ['server'] () {}\n"
+    (warning,) = done.stderr.splitlines()
+    assert warning.startswith("WARNING: drum-litestar cannot run, DRUM's own server is used: ")
+
+
+def test_unreadable_parameter_is_one_warning(library: Path) -> None:
+    done = run(library, SCRIPT, "server", MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE="{")
+    assert done.stdout == "DRUM ['server'] () {}\n"
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_line_is_one_and_cheap() -> None:
+    """All that other processes pay is this, less than 0.2 ms, and a comparison of names at each import."""
+    (line,) = LINE.read_text().splitlines()
+    assert line.startswith("import ")  # else site takes it for a folder
+
+    def cost() -> float:
+        start = time.thread_time()
+        exec(line, {})
+        spent = time.thread_time() - start
+        finder = sys.meta_path.pop(0)
+        assert finder.find_spec("another.module", None, None) is None  # type: ignore[union-attr]
+        return spent
+
+    assert min(cost() for _ in range(50)) < 0.0002
