@@ -87,4 +87,10 @@ ensure_redis() {
     fi
 }
 
+# The auditor alone; the package without its dependencies, which are read from the lock.
+install_for_audit() {
+    pip_install --no-deps --editable .
+    pip_install pip-audit || say "pip-audit is not available from the package index"
+}
+
 install_for_examples() { pip_install --editable '.[sklearn,sparse]'; }

@@ -172,10 +172,6 @@ class Server:
         if failure is not None:
             handle.stop(failure.exit_code)
             return
-        # What exists now lives as long as the server: a full collection would walk it again and again, for 50 ms and
-        # more in which no probe is answered.
-        gc.collect()
-        gc.freeze()
         card = self.executor.card
         if card is not None:
             self.telemetry.model_loaded(card)
@@ -183,6 +179,10 @@ class Server:
                 _log.info("%s", card.description)
             for text in card.warnings:
                 _log.warning("%s", text)
+        # What exists now lives as long as the server: a full collection would walk it again and again, for 50 ms and
+        # more in which no probe is answered.
+        gc.collect()
+        gc.freeze()
 
     def _gave_up(self, failure: ModelLoadError) -> None:
         """The executor cannot go on (crash loop, death policy): so that an orchestrator sees it, neither can we."""

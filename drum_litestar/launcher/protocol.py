@@ -131,6 +131,8 @@ class GuardedHttpProtocol(ClosingProtocol):
         if self._offered_upgrade is not None:
             return
         super().on_message_complete()
+        if not self.pipeline:
+            self.flow.resume_reading()  # the body may have paused it at its end, and a client that leaves must be seen
         self._phase = WAIT
         self._unfinished = 0
         self._set_timer(0)

@@ -5,16 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 from queue import Empty, SimpleQueue
 from typing import Final, TextIO
 
 BATCH: Final = 512
 """Lines joined into one write, at most."""
-
-GATHER: Final = 0.02
-"""Seconds from a line's arrival to the write: waking the writer for each line would cost the thread that logs more
-than the line itself."""
 
 
 class LineSink:
@@ -74,8 +69,6 @@ class LineSink:
     def _run(self) -> None:
         while True:
             entries = [self._queue.get()]
-            if not isinstance(entries[0], threading.Event):
-                time.sleep(GATHER)
             with contextlib.suppress(Empty):
                 while len(entries) < BATCH:
                     entries.append(self._queue.get_nowait())

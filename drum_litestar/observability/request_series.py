@@ -54,7 +54,6 @@ class RequestSeries:
 
     def collect(self) -> Iterator[Metric]:
         from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
-        from prometheus_client.utils import floatToGoString
 
         labels = ("method", "endpoint")
         requests = CounterMetricFamily("drum_requests", "Requests answered.", labels=(*labels, "status"))
@@ -71,9 +70,9 @@ class RequestSeries:
             total.seconds += series.seconds
         for where, total in totals.items():
             cumulative, buckets = 0, []
-            for bound, count in zip((*self._bounds, float("inf")), total.counts, strict=True):
+            for bound, count in zip((*self._bounds, "+Inf"), total.counts, strict=True):
                 cumulative += count
-                buckets.append((floatToGoString(bound), cumulative))
+                buckets.append((str(bound), cumulative))
             durations.add_metric(where, buckets, total.seconds)
         yield requests
         yield durations

@@ -120,7 +120,7 @@ def until(condition: Callable[[], Any], what: Callable[[], str], seconds: float 
 
 def test_python_model(serve: Serve) -> None:
     server = serve({"custom.py": SCORE}, "--target-type", "regression", "--predictor", "drum")
-    assert "DRUM predictor (PythonPredictor), target type regression; chosen because: asked for" in server.output()
+    server.wait_output("DRUM predictor (PythonPredictor), target type regression; chosen because: asked for")
     assert server.send(csv(ROWS)).body == b'{"predictions":[2.0,6.0]}'
     assert server.send(upload(ROWS)).body == b'{"predictions":[2.0,6.0]}'
     teapot = server.send(csv("a\n1\n1\n1\n"))

@@ -154,7 +154,7 @@ def test_flask_originals_on_drum(drum_oracle: DrumOracle, tmp_path: Path) -> Non
         finally:
             drum.stop()
         if code is logging:
-            assert "POST /predict/ -> 200" in drum.output()
+            drum.wait_output("POST /predict/ -> 200")
 
 
 def _equal(got: object, expected: object) -> None:

@@ -66,7 +66,7 @@ def test_drum_server_answers_as_drum(served: ServerProcess, pydantic: str, recor
         )
     # The text of a failed validation is pydantic's own; without one it is Python's.
     assert answers[1].status == recorded[1].status == 500
-    assert f"custom.py sees pydantic {SEEN[pydantic]}" in served.output()
+    served.wait_output(f"custom.py sees pydantic {SEEN[pydantic]}")
     assert served.send(get("/livez")).status == 200, "this is not our server"
 
 

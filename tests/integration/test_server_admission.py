@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import time
 
@@ -80,6 +82,27 @@ def test_slow_uploads_take_places_not_slots(faults: Faults) -> None:
     assert server.send(order("echo", 6)).status == 503
     for sock in slow:
         sock.close()
+    server.still_works()
+
+
+def test_a_client_that_leaves_after_a_large_last_piece(faults: Faults) -> None:
+    """The server stops reading while so much is unread by the application; that must not blind it afterwards."""
+    server = faults.start()
+    blocked = server.begin_one("wait", 1)
+    body = b"a\n" + b"1\n" * 2_000_000
+    last = 100_000
+    for _ in range(3):
+        sock = server.half(csv(""), announce=len(body))
+        sock.sendall(body[:-last])
+        time.sleep(0.2)  # it is read; nothing shows that
+        os.kill(server.pid, signal.SIGSTOP)  # so that the rest comes in one piece
+        sock.sendall(body[-last:])
+        os.kill(server.pid, signal.SIGCONT)
+        eventually(lambda: server.stats()["executor_queue_depth"] == 1, "it waits")
+        sock.close()
+        eventually(lambda: server.stats()["executor_queue_depth"] == 0, "it has left")
+    server.go(1)
+    assert blocked.result().status == 200
     server.still_works()
 
 

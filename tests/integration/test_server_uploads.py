@@ -121,11 +121,12 @@ def test_a_spooled_body_outlives_neither_its_worker_nor_its_client(faults: Fault
     server = faults.start(env=SPOOLING)
     blocked = server.begin_one("wait", 1)
     large = server.begin(csv(rows(1)))
-    leaver = server.half(csv(rows(1)))
-    eventually(lambda: server.stats()["executor_queue_depth"] == 2, "two wait")
-    assert len(server.spooled()) == 2
-    leaver.close()
-    eventually(lambda: server.stats()["executor_queue_depth"] == 1, "one has left")
+    leavers = [server.half(csv(rows(1))) for _ in range(8)]
+    eventually(lambda: server.stats()["executor_queue_depth"] == 9, "nine wait")
+    assert len(server.spooled()) == 9
+    for leaver in leavers:
+        leaver.close()
+    eventually(lambda: server.stats()["executor_queue_depth"] == 1, "eight have left")
     os.kill(server.workers()[0], 9)
     assert blocked.result().status == 503
     assert len(large.result().json()["predictions"]) == 1024

@@ -34,7 +34,7 @@ def test_replicas_share_their_limits_while_the_store_is_there(
         assert statuses(one, UNKNOWN, 3) == [404, 404, 404]
         assert statuses(other, UNKNOWN, 2) == [404, 429]
         assert statuses(other, get("/livez"), 5) == [200] * 5
-        assert f"Rate limits are shared through redis://127.0.0.1:{port}/0" in one.output()
+        one.wait_output(f"Rate limits are shared through redis://127.0.0.1:{port}/0")
     # The store is gone: what is left in the local buckets decides.
     assert statuses(other, UNKNOWN, 4) == [404, 404, 429, 429]
     assert "Rate limit store does not answer" in other.output()

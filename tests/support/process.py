@@ -103,6 +103,13 @@ class ServerProcess:
             time.sleep(0.03)
         raise ServerFailedError(f"not ready after {timeout:g} s:\n{self.output()[-4000:]}")
 
+    def wait_output(self, text: str, timeout: float = 20.0) -> None:
+        """Return when ``text`` is in the log, which a thread of the server writes."""
+        deadline = time.monotonic() + timeout
+        while text not in self.output():
+            assert time.monotonic() < deadline, f"no {text!r} in:\n{self.output()[-4000:]}"
+            time.sleep(0.03)
+
     def wait_exit(self, timeout: float = 60.0) -> int:
         """The exit code of a server that ends by itself."""
         return self.process.wait(timeout)
