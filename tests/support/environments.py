@@ -121,10 +121,16 @@ class Environments:
             environment.env["PYTHONPATH"] = str(stub.parent)
 
 
-def _link(source: Path, target: Path, left_out: Sequence[str]) -> None:
+def _link(source: Path, target: Path, left_out: Sequence[str] = ()) -> None:
+    """Link what ``source`` holds and ``target`` lacks. Namespace packages (``google``) have parts in both."""
     for entry in source.iterdir():
         link = target / entry.name
-        if entry.suffix != ".pth" and not entry.name.startswith(tuple(left_out)) and not link.exists():
+        if entry.suffix == ".pth" or entry.name.startswith(tuple(left_out)):
+            continue
+        if entry.is_dir() and not (entry / "__init__.py").exists():
+            link.mkdir(exist_ok=True)
+            _link(entry, link)
+        elif not link.exists():
             link.symlink_to(entry, entry.is_dir())
 
 
