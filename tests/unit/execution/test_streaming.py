@@ -93,9 +93,9 @@ def test_silence_stops_the_producer_and_then_calls_it_stuck() -> None:
         await asyncio.sleep(0.06)
         assert (producer.stops, producer.stuck) == (1, 1)
 
-        lively = producer.stream(idle_timeout=0.05)
-        for _ in range(5):
-            await asyncio.sleep(0.02)
+        lively = producer.stream(idle_timeout=0.5)  # longer than a crowded machine's hiccups, shorter than the whole
+        for _ in range(6):
+            await asyncio.sleep(0.1)
             lively.feed(b"x")
             await lively.__aiter__().__anext__()
         lively.ended()
