@@ -58,6 +58,7 @@ def main(fd: int) -> None:
 
 
 def _terminate(connection: Connection, _number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough: another would only cut into the clean-up
     connection.mute()  # a frame may be half sent
     raise WorkerStop
 
@@ -172,10 +173,10 @@ class _ThreadedLoop:
     def run(self) -> None:
         try:
             self._receive()
+            self._end(None)
         except WorkerStop:
             self._end(HURRIED)
             raise
-        self._end(None)
 
     def _end(self, patience: float | None) -> None:
         """Close all generators, and wait for the threads up to ``patience`` seconds."""

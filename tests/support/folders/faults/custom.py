@@ -76,6 +76,11 @@ def cancelled(arg, model):
     raise asyncio.CancelledError(f"cancelled {arg:g}")
 
 
+def record(arg, model):
+    with (HERE / "record").open("a") as file:
+        file.write(f"{arg:g} ")
+
+
 def pause(arg, model):
     note("begins")
     time.sleep(arg)
@@ -89,6 +94,7 @@ DO = {
     "exit": lambda arg, model: os._exit(int(arg)),
     "sys_exit": lambda arg, model: sys.exit(int(arg)),
     "cancelled": cancelled,
+    "record": record,
     "kill": lambda arg, model: os.kill(os.getpid(), signal.SIGKILL),
     "segfault": lambda arg, model: ctypes.string_at(0),
     "memory": run_out_of_memory,
