@@ -10,6 +10,8 @@ import json
 import math
 from typing import Any
 
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+
 
 def finite(value: Any) -> Any:
     """``value`` with None for NaN and infinities, at any depth."""
@@ -25,7 +27,7 @@ def finite(value: Any) -> Any:
 def framework_json(value: Any) -> bytes:
     """``value`` (what ``json`` can write) as dialect F bytes."""
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = _encode(value)
     except ValueError:
-        text = json.dumps(finite(value), sort_keys=True, separators=(",", ":"))
+        text = _encode(finite(value))
     return text.encode("ascii") + b"\n"

@@ -21,6 +21,7 @@ from drum_litestar.errors import BadRequestError, BodyTimeoutError, RequestError
 from drum_litestar.launcher.closing import BODY, CLOSING, HEAD, WAIT, ClosingProtocol
 from drum_litestar.launcher.connection import ConnectionEvents
 from drum_litestar.launcher.request_head import HeadTooLargeError, check_head, head_without_upgrade
+from drum_litestar.launcher.response_cycle import SingleWriteCycle
 
 MAX_PIPELINED: Final = 100
 """Requests of one connection that may wait for the answer to an earlier one."""
@@ -119,6 +120,7 @@ class GuardedHttpProtocol(ClosingProtocol):
         self._unfinished = 0
         self._set_timer(0)
         if self.cycle is not None and self.cycle.scope is self.scope:
+            self.cycle.__class__ = SingleWriteCycle
             self.cycle.transport = self._response_transport
             if not self.timeout_keep_alive or not self.parser.should_keep_alive():
                 self.cycle.keep_alive = False

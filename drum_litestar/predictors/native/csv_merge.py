@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from drum_litestar.predictors.native.plain_csv import read_plain
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -41,6 +43,8 @@ class MergedBodies(NamedTuple):
     frame: pd.DataFrame
     data: bytes
     """One CSV of all rows."""
+    uniform: bool = False
+    """Each body alone would have the columns' types; otherwise that has yet to be seen."""
 
 
 class _Body(NamedTuple):
@@ -84,6 +88,8 @@ def _merge(header: bytes, members: list[_Body]) -> list[MergedBodies]:
     merged = _read(header, members)
     if merged is None:
         return []
+    if merged.uniform:
+        return [merged]
     by_signature: dict[Signature | None, list[_Body]] = defaultdict(list)
     for member, signature in zip(members, _signatures(merged.frame, members), strict=True):
         by_signature[signature].append(member)
@@ -98,17 +104,21 @@ def _merge(header: bytes, members: list[_Body]) -> list[MergedBodies]:
 
 
 def _read(header: bytes, members: list[_Body]) -> MergedBodies | None:
-    data = header + b"\n" + b"".join(member.rows for member in members)
+    data = header + b"\n" + b"".join([member.rows for member in members])
+    positions = tuple([member.position for member in members])
+    lengths = tuple([member.length for member in members])
+    plain = read_plain(data)
+    if plain is not None:
+        return MergedBodies(positions, lengths, plain.frame, data, plain.uniform)
     try:
         # The default `low_memory` would read the merged file, but no single one, in chunks.
         frame = pd.read_csv(io.BytesIO(data), low_memory=False)
     except (ValueError, OverflowError):  # some body is malformed: alone it fails with its own error
         return None
-    lengths = tuple(member.length for member in members)
     rows = sum(lengths)
     if len(frame) != rows or not frame.index.equals(pd.RangeIndex(rows)):
         return None
-    return MergedBodies(tuple(member.position for member in members), lengths, frame, data)
+    return MergedBodies(positions, lengths, frame, data)
 
 
 def _signatures(frame: pd.DataFrame, members: list[_Body]) -> list[Signature | None]:

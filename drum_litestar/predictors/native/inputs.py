@@ -10,6 +10,7 @@ import pandas as pd
 
 from drum_litestar.errors import MissingExtraError, MissingExtraRequestError, UnprocessableError
 from drum_litestar.predictors.native.errors import ClientDataError, run_stage
+from drum_litestar.predictors.native.plain_csv import read_plain
 
 if TYPE_CHECKING:
     from drum_litestar.predictors.native.hooks import Hooks
@@ -106,7 +107,8 @@ def read_frame(payload: Payload, mimetype: str | None, colnames: list[str] | Non
     """``payload`` through the built-in readers. A spool file is streamed, not copied into memory."""
     if mimetype == MTX:
         return _read_sparse(payload, colnames)
-    return _read_csv(payload)
+    plain = None if payload.data is None else read_plain(payload.data)
+    return _read_csv(payload) if plain is None else plain.frame
 
 
 def _read_csv(payload: Payload) -> pd.DataFrame:

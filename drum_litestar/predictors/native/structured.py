@@ -14,8 +14,9 @@ import pandas as pd
 from drum_litestar.errors import UnprocessableError
 from drum_litestar.observability.tracing import span
 from drum_litestar.predictors.native import outputs
+from drum_litestar.predictors.native.artifacts.sklearn_direct import direct_estimator
 from drum_litestar.predictors.native.errors import ClientDataError, StageError, run_stage
-from drum_litestar.predictors.native.inputs import StructuredInput, read_input, structured_input
+from drum_litestar.predictors.native.inputs import MTX, StructuredInput, read_input, structured_input
 from drum_litestar.predictors.native.marshal import (
     CLASSIFICATION_TARGETS,
     KEPT_VALUE_TARGETS,
@@ -56,6 +57,8 @@ class StructuredPredictor:
         self._any_format = loaded.hooks.get("read_input_data") is not None
         self._proba = loaded.target_type in CLASSIFICATION_TARGETS
         self._label_kwargs = self._make_label_kwargs()
+        # A custom.py may have changed anything about the model or its library.
+        self._direct = direct_estimator(loaded.model, loaded.target_type) if loaded.hooks.path is None else None
         self._count_warning = threading.Lock()
 
     def handle(self, call: ModelCall) -> Reply:
@@ -112,7 +115,8 @@ class StructuredPredictor:
                 scored, extra = self._split(scored)
             values, names = scored.to_numpy(), scored.columns
         else:
-            values, names = self._framework(features)
+            direct = None if self._direct is None or source.mimetype == MTX else self._direct.predict(features)
+            values, names = self._framework(features) if direct is None else direct
         marshalled = self._marshal(values, names)
         if count_matters:
             self._check_count(marshalled, frame)

@@ -71,10 +71,10 @@ def last_step(model: Any) -> Any:
     return model.steps[-1][1]
 
 
-def predict_estimator(
-    model: Any, frame: pd.DataFrame, target_type: TargetType, drum_name: str
-) -> tuple[Any, list[Any] | None]:
+def predict_estimator(model: Any, frame: Any, target_type: TargetType, drum_name: str) -> tuple[Any, list[Any] | None]:
     """Predict as scikit-learn estimators do: probabilities for classification, values for numeric targets.
+
+    ``frame`` is whatever the estimator takes, rows by columns.
 
     Raises DrumCommonException for other target types (see :func:`require_estimator_target`).
     """

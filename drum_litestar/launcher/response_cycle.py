@@ -1,0 +1,102 @@
+"""A response in one write where it is whole.
+
+uvicorn writes head and body of an answer apart, which costs a second system call and wakes the client twice, and looks
+at each header with two regular expressions. Here the head of an answer of known length waits for the body, and what
+must not be in a head is looked for once, in all of it. Everything unusual is left to uvicorn.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+_NAME: Final = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
+_FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_UNUSUAL: Final = frozenset({b"connection", b"transfer-encoding"})
+_LENGTH: Final = b"content-length"
+_CHANGING: Final = frozenset({b"date", b"x-request-id", b"x_request_id", b"x-response-time-ms"})
+_MAX_LINES: Final = 256
+_MAX_JOINED: Final = 64 * 1024
+"""Bytes of a body; above it a copy would cost more than a write."""
+
+_lines: Final[dict[tuple[bytes, bytes], bytes]] = {}
+"""Headers that are the same in most answers, as they are sent."""
+
+
+class SingleWriteCycle(RequestResponseCycle):
+    """See the module's docstring. A cycle of uvicorn's becomes one by its ``__class__``, before it has begun."""
+
+    _head: bytes | None = None
+    """Waits for the body."""
+
+    async def send(self, message: Any) -> None:
+        """ASGI's ``send``."""
+        if self._head is not None:
+            head, self._head = self._head, None
+            if self._is_rest(message):
+                self._finish(head, message.get("body", b""))
+                return
+            if not self.disconnected:
+                self.transport.write(head)
+        elif not self.response_started and message["type"] == "http.response.start" and self._can_wait():
+            try:
+                self._head = self._render(message)
+            except TypeError:  # pairs that are lists, or worse
+                self._head = None
+            if self._head is not None:
+                self.response_started = True
+                self.waiting_for_100_continue = False
+                return
+        await super().send(message)
+
+    def _can_wait(self) -> bool:
+        return not (self.disconnected or self.flow.write_paused or self.scope["method"] == "HEAD")
+
+    def _render(self, message: Any) -> bytes | None:
+        """Status line and headers as bytes; None for a head that is uvicorn's affair, or has no length."""
+        lines = [STATUS_LINE[message["status"]]]
+        length = None
+        for pair in (*self.default_headers, *message.get("headers", ())):
+            line = _lines.get(pair)
+            if line is None:
+                name, value = pair
+                if name == _LENGTH and length is None and value.isdigit():
+                    length = int(value)
+                elif name == _LENGTH or name in _UNUSUAL or _NAME.fullmatch(name) is None:
+                    return None
+                line = b"%b: %b\r\n" % pair
+                if len(_lines) < _MAX_LINES and name != _LENGTH and name not in _CHANGING:
+                    _lines[pair] = line
+            lines.append(line)
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        head = b"".join(lines)
+        if length is None or _FORBIDDEN.search(head) or not head.count(b"\n") == head.count(b"\r") == len(lines):
+            return None
+        self.expected_content_length = length
+        self.chunked_encoding = False
+        return head + b"\r\n"
+
+    def _is_rest(self, message: Any) -> bool:
+        """All that is left of a response that somebody still wants."""
+        return (
+            not message.get("more_body", False)
+            and message["type"] == "http.response.body"
+            and len(message.get("body", b"")) == self.expected_content_length
+            and not (self.disconnected or self.flow.write_paused)
+        )
+
+    def _finish(self, head: bytes, body: bytes) -> None:
+        if len(body) <= _MAX_JOINED:
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self.transport.write(body)
+        self.expected_content_length = 0
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
