@@ -13,11 +13,14 @@ import sys
 from drum_litestar.execution.pool import wire
 
 _PR_SET_PDEATHSIG = 1
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_MIB = 1024 * 1024
 
 
 def enter(init: wire.Init) -> None:
     """Prepare the process, before anything of the user's is imported."""
     _die_with(init.parent)
+    _keep_freed_memory()
     sys.argv = list(init.argv)
     sys.path[:] = init.path
     for stream in (sys.stdout, sys.stderr):
@@ -34,3 +37,18 @@ def _die_with(parent: int) -> None:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the request above
         os._exit(0)
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep up to 64 MiB of freed memory for the next call's arrays, instead of giving every array over
+    128 KiB back to the kernel and faulting it in anew: a fifth of the time of a 10,000-row prediction. Blocks of 32 MiB
+    and more still go back at once. What the operator has set for the allocator stands."""
+    told = any(name.startswith("MALLOC_") for name in os.environ) or "glibc.malloc" in os.environ.get(
+        "GLIBC_TUNABLES", ""
+    )
+    if sys.platform != "linux" or told:
+        return
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 * _MIB)
+        libc.mallopt(_M_TRIM_THRESHOLD, 64 * _MIB)
