@@ -29,6 +29,10 @@ from drum_litestar.observability.logging import configure_logging
 CONTRACT_DRUM_VERSION = "1.18.1"
 """The version that the contract was written from: reported when datarobot-drum is not installed."""
 
+GC_THRESHOLDS = (20_000, 20, 20)
+"""Python's own 700 collect several times for each turn of a busy event loop, a tenth of its time, and find nothing:
+what a request leaves behind is freed by its reference counts."""
+
 _log = logging.getLogger("drum")
 
 
@@ -183,6 +187,7 @@ class Server:
         # more in which no probe is answered.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLDS)
 
     def _gave_up(self, failure: ModelLoadError) -> None:
         """The executor cannot go on (crash loop, death policy): so that an orchestrator sees it, neither can we."""
