@@ -26,6 +26,7 @@ from drum_litestar.execution.slots import Slot, SlotSource
 from drum_litestar.execution.tally import Tally
 from drum_litestar.execution.ticket import AdmissionTicket
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply
+from drum_litestar.running_loop import RunningLoop
 
 DEFAULT_QUEUE_PER_SLOT = 10
 """Times the calls that a slot may merge into one, up to :data:`MOST_MERGED`."""
@@ -66,6 +67,7 @@ class Admission:
         self.in_flight = 0
         """Calls that compute; several may share a slot."""
         self.places_taken = 0
+        self.running_loop = RunningLoop()
         self._drain = Drain()
         self.resize(slot_count)
 
@@ -89,7 +91,7 @@ class Admission:
             raise QueueFullError
         self.places_taken += 1
         self.tally.accepted += 1
-        return AdmissionTicket(self, asyncio.get_running_loop().time())
+        return AdmissionTicket(self, self.running_loop().time())
 
     def refuse_not_ready(self, message: str) -> ModelNotReadyError:
         """The counted error for a call that nothing could serve."""

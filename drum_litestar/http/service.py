@@ -32,6 +32,7 @@ from drum_litestar.http.replies import (
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.observability.tracing import is_error
 from drum_litestar.predictors.protocol import CallKind, ModelCard, Reply
+from drum_litestar.running_loop import RunningLoop
 from drum_litestar.scope import DEADLINE, REQUEST_ID, SPAN, TICKET, TIMEOUT
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class ModelService:
         self.executor = executor
         self.options = options
         self._spool_directory = spool_directory
+        self._running_loop = RunningLoop()
 
     @classmethod
     def of(cls, request: AnyRequest) -> ModelService:
@@ -156,11 +158,12 @@ class ModelService:
         spool = Spool(self._spool_directory, self.options.limits)
         exchange = state[EXCHANGE] = Exchange(state.get(TICKET) or self.executor.admit(), spool)
         deadline: float | None = state.get(DEADLINE)
-        interrupt = Interrupt()
+        loop = self._running_loop()
+        interrupt = Interrupt(loop)
         cleanup: Callable[[], object] | None = None
         try:
             if deadline is not None:
-                cleanup = asyncio.get_running_loop().call_at(deadline, interrupt.fire, "deadline").cancel
+                cleanup = loop.call_at(deadline, interrupt.fire, "deadline").cancel
             call = await collect(Inbound(scope, receive, card, self.options.limits, spool), kind)
             if cleanup is not None:
                 cleanup()  # from here on the deadline is the executor's affair

@@ -16,7 +16,7 @@ _NAME: Final = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
 _FORBIDDEN: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _UNUSUAL: Final = frozenset({b"connection", b"transfer-encoding"})
 _LENGTH: Final = b"content-length"
-_CHANGING: Final = frozenset({b"date", b"x-request-id", b"x_request_id", b"x-response-time-ms"})
+_CHANGING: Final = frozenset({_LENGTH, b"date", b"x-request-id", b"x_request_id", b"x-response-time-ms"})
 _MAX_LINES: Final = 256
 _MAX_JOINED: Final = 64 * 1024
 """Bytes of a body; above it a copy would cost more than a write."""
@@ -57,6 +57,7 @@ class SingleWriteCycle(RequestResponseCycle):
     def _render(self, message: Any) -> bytes | None:
         """Status line and headers as bytes; None for a head that is uvicorn's affair, or has no length."""
         lines = [STATUS_LINE[message["status"]]]
+        fresh = []
         length = None
         for pair in (*self.default_headers, *message.get("headers", ())):
             line = _lines.get(pair)
@@ -67,17 +68,18 @@ class SingleWriteCycle(RequestResponseCycle):
                 elif name == _LENGTH or name in _UNUSUAL or _NAME.fullmatch(name) is None:
                     return None
                 line = b"%b: %b\r\n" % pair
-                if len(_lines) < _MAX_LINES and name != _LENGTH and name not in _CHANGING:
-                    _lines[pair] = line
+                fresh.append((pair, line))
             lines.append(line)
+        if length is None or not _harmless(b"".join([line for _, line in fresh]), len(fresh)):
+            return None
+        if len(_lines) < _MAX_LINES:
+            _lines.update({pair: line for pair, line in fresh if pair[0] not in _CHANGING and len(line) < 256})
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
-        head = b"".join(lines)
-        if length is None or _FORBIDDEN.search(head) or not head.count(b"\n") == head.count(b"\r") == len(lines):
-            return None
         self.expected_content_length = length
         self.chunked_encoding = False
-        return head + b"\r\n"
+        lines.append(b"\r\n")
+        return b"".join(lines)
 
     def _is_rest(self, message: Any) -> bool:
         """All that is left of a response that somebody still wants."""
@@ -100,3 +102,8 @@ class SingleWriteCycle(RequestResponseCycle):
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
+
+
+def _harmless(text: bytes, lines: int) -> bool:
+    """``text`` is this many lines, and nothing in it could be taken for another one."""
+    return text.count(b"\n") == text.count(b"\r") == lines and _FORBIDDEN.search(text) is None

@@ -11,6 +11,7 @@ from drum_litestar import scope as names
 from drum_litestar.errors import DeadlineExceededError
 from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send, send_error, state
 from drum_litestar.middleware.responder import Responder
+from drum_litestar.running_loop import RunningLoop
 
 
 class DeadlineMiddleware:
@@ -33,17 +34,18 @@ class DeadlineMiddleware:
         self.timeout = timeout
         self.exempt_paths = exempt_paths
         self.slack = slack
+        self._running_loop = RunningLoop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not self.timeout or scope["path"] in self.exempt_paths:
             await self.app(scope, receive, send)
             return
-        loop = asyncio.get_running_loop()
+        loop = self._running_loop()
         deadline = loop.time() + self.timeout
         shared = state(scope)
         shared[names.DEADLINE] = deadline
         shared[names.TIMEOUT] = self.timeout
-        task = asyncio.current_task()
+        task = asyncio.current_task(loop)
         assert task is not None
         responder = Responder.of(send)
         expired = False

@@ -40,9 +40,9 @@ def _die_with(parent: int) -> None:
 
 
 def _keep_freed_memory() -> None:
-    """Let the C library keep up to 64 MiB of freed memory for the next call's arrays, instead of giving every array over
-    128 KiB back to the kernel and faulting it in anew: a fifth of the time of a 10,000-row prediction. Blocks of 32 MiB
-    and more still go back at once. What the operator has set for the allocator stands."""
+    """Let the C library keep up to 64 MiB of freed memory for the next call's arrays, instead of giving every array
+    over 128 KiB back to the kernel and faulting it in anew: a fifth of the time of a 10,000-row prediction. Blocks of
+    32 MiB and more still go back at once. What the operator has set for the allocator stands."""
     told = any(name.startswith("MALLOC_") for name in os.environ) or "glibc.malloc" in os.environ.get(
         "GLIBC_TUNABLES", ""
     )
