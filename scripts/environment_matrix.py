@@ -172,7 +172,7 @@ def make_environment(environment: Path, cell: Cell, wheel: Callable[[], Path]) -
     subprocess.run([base, "-m", "venv", str(environment)], check=True)
     python = environment / "bin" / "python"
     drum = [] if cell.drum == "absent" else [f"datarobot-drum=={cell.drum}"]
-    pip(python, "install", "--prefer-binary", str(built), *drum)
+    install(python, str(built), *drum)
     return python
 
 
@@ -186,8 +186,13 @@ def prepare_pydantic(kind: str, environment: Path, python: Path) -> dict[str, st
     if kind == "none":
         pip(python, "uninstall", "--yes", "pydantic", "pydantic-core")
     else:
-        pip(python, "install", "--prefer-binary", SPECIFIERS[kind])
+        install(python, SPECIFIERS[kind])
     return {}
+
+
+def install(python: Path, *requirements: str) -> None:
+    """Modules are compiled when they are imported, which most never are."""
+    pip(python, "install", "--prefer-binary", "--no-compile", *requirements)
 
 
 def pip(python: Path, *arguments: str) -> None:
@@ -232,7 +237,7 @@ def serve_and_predict(cell: Cell, environment: Path, env: Mapping[str, str]) -> 
     with log.open("wb") as sink:
         server = subprocess.Popen(
             [str(environment / "bin" / command), *arguments, "--logging-level", "info"],
-            env={**env, **LITESTAR, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**env, **LITESTAR},
             cwd=environment,
             stdin=subprocess.DEVNULL,
             stdout=sink,

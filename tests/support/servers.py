@@ -79,7 +79,15 @@ class DrumOracle:
             venv.EnvBuilder(with_pip=True, clear=True).create(home)
             site = next(home.glob("lib/python3*/site-packages"))
             (site / "shared-with-the-tests.pth").write_text(sysconfig.get_path("purelib") + "\n")
-            install = [str(python), "-m", "pip", "install", "--quiet", f"datarobot-drum=={DRUM_VERSION}"]
+            install = [
+                str(python),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-compile",
+                f"datarobot-drum=={DRUM_VERSION}",
+            ]
             done = subprocess.run(install, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise RuntimeError(f"could not install datarobot-drum:\n{done.stderr[-2000:]}")
