@@ -27,6 +27,10 @@ SPAN: Final = "span"
 """``drum_litestar.observability.tracing.RequestSpan``: the span of a traced route. Its ``carrier`` goes into the
 call, the answer goes into its ``answered``."""
 
+BODY_RECEIVED: Final = "body_received"
+"""``bool``: the whole body was here when the request's task began, so reading it will not wait. Set by our uvicorn
+protocol; absent otherwise."""
+
 PROTOCOL_STATUS: Final = "protocol_status"
 """``int``: status that the HTTP protocol itself has sent for this request (a body that stopped or broke), so that
 the access log and metrics record what the client saw. Set by our uvicorn protocol; absent otherwise."""

@@ -54,12 +54,13 @@ class Inbound:
         x: Payload | None = None,
         y: Payload | None = None,
         colnames: Payload | None = None,
-        with_query: bool = False,
+        with_head: bool = False,
     ) -> ModelCall:
-        """The call with everything that comes from the request's head."""
+        """``with_head``: for hooks that are given the query and the headers."""
         scope = self.scope
-        headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
-        query = scope["query_string"] if with_query else b""
+        raw = scope["headers"] if with_head else ()
+        headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
+        query = scope["query_string"] if with_head else b""
         return ModelCall(
             kind=kind,
             request_id=scope["state"].get(REQUEST_ID, ""),
@@ -102,7 +103,7 @@ def parameter(parameters: str, name: str) -> str | None:
 
 async def collect_nothing(inbound: Inbound, kind: CallKind) -> ModelCall:
     """A call without a body."""
-    return inbound.call(kind)
+    return inbound.call(kind, with_head=True)
 
 
 async def collect_raw(inbound: Inbound, kind: CallKind) -> ModelCall:
@@ -110,7 +111,7 @@ async def collect_raw(inbound: Inbound, kind: CallKind) -> ModelCall:
     mimetype, parameters = split_content_type(inbound.content_type())
     charset = parameter(parameters, "charset") if parameters else None
     body = await read_raw(inbound.body(), inbound.spool, mimetype=mimetype, charset=charset)
-    return inbound.call(kind, body=body, with_query=True)
+    return inbound.call(kind, body=body, with_head=True)
 
 
 async def collect_json(inbound: Inbound, kind: CallKind) -> ModelCall:

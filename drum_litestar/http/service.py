@@ -33,7 +33,7 @@ from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.observability.tracing import is_error
 from drum_litestar.predictors.protocol import CallKind, ModelCard, Reply
 from drum_litestar.running_loop import RunningLoop
-from drum_litestar.scope import DEADLINE, REQUEST_ID, SPAN, TICKET, TIMEOUT
+from drum_litestar.scope import BODY_RECEIVED, DEADLINE, REQUEST_ID, SPAN, TICKET, TIMEOUT
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +162,7 @@ class ModelService:
         interrupt = Interrupt(loop)
         cleanup: Callable[[], object] | None = None
         try:
-            if deadline is not None:
+            if deadline is not None and BODY_RECEIVED not in state:
                 cleanup = loop.call_at(deadline, interrupt.fire, "deadline").cancel
             call = await collect(Inbound(scope, receive, card, self.options.limits, spool), kind)
             if cleanup is not None:

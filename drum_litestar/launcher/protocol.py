@@ -133,6 +133,7 @@ class GuardedHttpProtocol(ClosingProtocol):
         if self._offered_upgrade is not None:
             return
         super().on_message_complete()
+        self.scope["state"][names.BODY_RECEIVED] = True
         if not self.pipeline:
             self.flow.resume_reading()  # the body may have paused it at its end, and a client that leaves must be seen
         self._phase = WAIT

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from drum_litestar.observability.request_series import RequestSeries
+from drum_litestar.observability.request_series import PlainHistogram, RequestSeries
 from drum_litestar.observability.resources import memory_status
 from drum_litestar.predictors.protocol import ModelCard
 
@@ -42,26 +42,23 @@ def create_metrics(
 
 
 class Metrics:
-    """Plain methods to tell it what happens; :meth:`render` for the scrape. Safe from any thread, but for one."""
+    """Plain methods to tell it what happens; :meth:`render` for the scrape. What happens in each request is to be told
+    by one thread, the event loop's; the rest by any."""
 
     def __init__(
         self, executor_stats: Callable[[], Mapping[str, Any]], workers: Callable[[], Mapping[str, int]]
     ) -> None:
-        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+        from prometheus_client import CollectorRegistry, Counter, Gauge
 
         self.registry = registry = CollectorRegistry(auto_describe=True)
         self._requests = RequestSeries(BUCKETS)
         registry.register(self._requests)
         self._connections = Gauge("drum_connections", "Open client connections.", registry=registry)
-        self._queue_wait = Histogram(
-            "drum_queue_wait_seconds", "Wait of a call for a worker.", buckets=BUCKETS, registry=registry
-        )
-        self._model = Histogram(
-            "drum_model_seconds", "Time of a call in its worker.", buckets=BUCKETS, registry=registry
-        )
-        self._batch_rows = Histogram(
-            "drum_batch_rows", "Rows of one call of the model.", buckets=ROW_BUCKETS, registry=registry
-        )
+        self._queue_wait = PlainHistogram("drum_queue_wait_seconds", "Wait of a call for a worker.", BUCKETS)
+        self._model = PlainHistogram("drum_model_seconds", "Time of a call in its worker.", BUCKETS)
+        self._batch_rows = PlainHistogram("drum_batch_rows", "Rows of one call of the model.", ROW_BUCKETS)
+        for histogram in (self._queue_wait, self._model, self._batch_rows):
+            registry.register(histogram)
         self._restarts = Counter("drum_worker_restarts", "Model workers replaced.", ("cause",), registry=registry)
         self._rejected = Counter(
             "drum_rejected", "Requests refused without asking the model.", ("reason",), registry=registry
@@ -76,7 +73,7 @@ class Metrics:
 
     def request_finished(self, method: str, path: str, route: str | None, status: int, seconds: float) -> None:
         """One request is over. ``route`` is the template of the matched route, None when none matched; ``path`` is
-        what the client asked for, and no label. To be called by one thread only."""
+        what the client asked for, and no label."""
         self._requests.finished(method, route, status, seconds)
 
     def connection_opened(self) -> None:
