@@ -50,18 +50,28 @@ def ask_drum(server: ServerProcess, request: Request) -> Answer:
     return server.send(Request(request.method, target, request.headers, request.body))
 
 
+def marked(request: Request) -> Request:
+    """``request`` with an id, so that answers which name it can be compared."""
+    if any(name.lower() == "x-request-id" for name, _ in request.headers):
+        return request
+    return request.with_headers(("X-Request-ID", REQUEST_ID))
+
+
 def compare(drum: ServerProcess, ours: ServerProcess, request: Request, target_type: str, tally: Tally) -> str | None:
     """None when the answers agree or differ as decided; else a text that shows both."""
-    marked = request
-    if not any(name.lower() == "x-request-id" for name, _ in request.headers):
-        marked = request.with_headers(("X-Request-ID", REQUEST_ID))
-    theirs = ask_drum(drum, marked)
-    mine = ours.send(marked)
+    return compare_answers(ask_drum(drum, marked(request)), ours, request, target_type, tally)
+
+
+def compare_answers(
+    theirs: Answer, ours: ServerProcess, request: Request, target_type: str, tally: Tally
+) -> str | None:
+    """The same, with DRUM's answer to the :func:`marked` request at hand."""
+    mine = ours.send(marked(request))
     tally.requests += 1
     if settled(theirs) == settled(mine):
         tally.equal += 1
         return None
-    pair = Pair(marked, target_type, theirs, mine)
+    pair = Pair(marked(request), target_type, theirs, mine)
     topics = [entry for entry in DIFFERENCES if entry.applies(pair)]
     for entry in topics:
         if entry.holds(pair):

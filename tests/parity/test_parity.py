@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from parity.compare import Tally, compare
+from parity.compare import Tally, ask_drum, compare, compare_answers, marked
 from parity.corpus import corpus
 from support.fleet import Fleet
 from support.zoo import known_folders
@@ -19,6 +19,9 @@ CORE = {
     "regression", "binary", "multilabel", "hooks_regression", "hooks_binary", "hooks_chain", "text", "chat_text",
     "unstructured", "transform", "pps_hooks", "pps_binary", "regression_two", "xgb_booster_binary",
 }  # fmt: skip
+OTHERS = ("inline", "adapter")
+"""The other executor, and the pool over DRUM's own predictors (``--predictor drum``)."""
+OTHERS_CORE = {"regression", "hooks_binary", "chat_text", "unstructured", "transform"}
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +30,9 @@ def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
         yield fleet
 
 
-def parameters() -> list[object]:
+def parameters(core: set[str]) -> list[object]:
     return [
-        pytest.param(name, marks=() if name in CORE else (pytest.mark.slow,))
+        pytest.param(name, marks=() if name in core else (pytest.mark.slow,))
         for name, folder in known_folders().items()
         if folder.drum
     ]
@@ -42,7 +45,7 @@ def test_corpus_is_large_enough() -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", parameters())
+@pytest.mark.parametrize("name", parameters(CORE))
 def test_same_answers(fleet: Fleet, name: str, record_property: object) -> None:
     folder = known_folders()[name]
     fleet.begin_all(("drum", EXECUTOR), name)
@@ -56,3 +59,23 @@ def test_same_answers(fleet: Fleet, name: str, record_property: object) -> None:
     ]
     print(f"{name}: {tally.requests} requests, {tally.equal} equal, deliberate: {tally.topics}")
     assert not found, f"{len(found)} of {tally.requests} differ:\n" + "\n".join(found[:60])
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", parameters(OTHERS_CORE))
+def test_same_answers_of_other_executor_and_predictor(fleet: Fleet, name: str) -> None:
+    folder = known_folders()[name]
+    fleet.begin_all(("drum", *OTHERS), name)
+    drum, _ = fleet.serving("drum", name)
+    servers = {backend: fleet.serving(backend, name)[0] for backend in OTHERS}
+    tallies = {backend: Tally() for backend in OTHERS}
+    found = []
+    for request in corpus(folder):
+        theirs = ask_drum(drum, marked(request))
+        for backend, server in servers.items():
+            text = compare_answers(theirs, server, request, folder.target_type, tallies[backend])
+            if text is not None:
+                found.append(f"{backend}: {text}")
+    for backend, tally in tallies.items():
+        print(f"{name}, {backend}: {tally.requests} requests, {tally.equal} equal, deliberate: {tally.topics}")
+    assert not found, f"{len(found)} differ:\n" + "\n".join(found[:60])

@@ -22,7 +22,8 @@ def require(name: str) -> None:
 
 
 class Fleet:
-    """At most one server for each backend: ``inline`` and ``pool`` are ours, ``drum`` is the real DRUM.
+    """At most one server for each backend: ``inline`` and ``pool`` are ours, ``drum`` is the real DRUM, ``adapter`` is
+    our pool over DRUM's own predictors.
 
     A server that does not start is not tried again: every test that wants it fails with the same text.
     """
@@ -60,9 +61,10 @@ class Fleet:
         self.stop(backend)
         folder, path = self.zoo[name]
         log = self.logs / f"{backend}-{name}.log"
-        if backend == "drum":
+        if backend in ("drum", "adapter"):
             oracle: DrumOracle = self.request.getfixturevalue("drum_oracle")
-            server: ServerProcess = oracle.start(folder, path, log)
+            start = oracle.start if backend == "drum" else oracle.start_adapter
+            server: ServerProcess = start(folder, path, log)
         else:
             server = start_ours(folder, path, log, executor=backend)
         self.running[backend] = (name, server)

@@ -42,8 +42,11 @@ def start_ours(
     if executor is not None:
         command += ["--executor", executor]
     settings = {**folder.env, **(env or {})}
-    server = ServerProcess(command, port=port, log=log, env=settings)
-    server.ready_probe = get(f"{settings.get('URL_PREFIX', '').rstrip('/')}/readyz")
+    return _with_probe(ServerProcess(command, port=port, log=log, env=settings), settings)
+
+
+def _with_probe(server: ServerProcess, env: Mapping[str, str]) -> ServerProcess:
+    server.ready_probe = get(f"{env.get('URL_PREFIX', '').rstrip('/')}/readyz")
     return server
 
 
@@ -97,6 +100,14 @@ class DrumOracle:
     def start(self, folder: ModelFolder, path: Path, log: Path) -> DrumProcess:
         """``drum server`` for ``folder``; not yet ready."""
         return start_drum(self, folder.command_line(path), log, folder.env)
+
+    def start_adapter(self, folder: ModelFolder, path: Path, log: Path) -> ServerProcess:
+        """Our server over DRUM's own predictors, in DRUM's environment; not yet ready."""
+        port = free_port()
+        command = [str(self.python), "-m", "drum_litestar", "server", "--predictor", "drum"]
+        command += ["--address", f"127.0.0.1:{port}", *folder.command_line(path)]
+        env = {"PYTHONPATH": str(ROOT), "DRUM_LITESTAR_HOOK": "0", **folder.env}
+        return _with_probe(ServerProcess(command, port=port, log=log, env=env), folder.env)
 
 
 def start_drum(oracle: DrumOracle, words: Sequence[str], log: Path, env: Mapping[str, str]) -> DrumProcess:

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks import contenders, scenarios
+from benchmarks.contenders.base import Contender, Launch, always
+from benchmarks.plan import START_SECONDS, Estimate, steps
+from benchmarks.scenarios import Scenario
+
+RIDGE, WIDE = Scenario("small", "closed"), Scenario("large", "closed", rows=100)
+CHAT = Scenario("stream", "chat", "chat")
+UPLOAD = Scenario("big body", "upload")
+
+
+def contender(name: str, absent: Callable[[Scenario], str | None] = always) -> Contender:
+    def launch(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launch:
+        raise AssertionError("a plan starts nothing")
+
+    return Contender(name, name.upper(), launch, absent=absent)
+
+
+def test_contenders_take_turns_and_rounds_repeat_that() -> None:
+    plan = steps([contender("a"), contender("b")], [RIDGE, WIDE, CHAT], 2)
+    order = [(step.round, step.contender.name, [s.name for s in step.scenarios]) for step in plan]
+    one_round = [("a", ["small", "large"]), ("b", ["small", "large"]), ("a", ["stream"]), ("b", ["stream"])]
+    assert order == [(number, *step) for number in (1, 2) for step in one_round]
+
+
+def test_an_upload_gets_a_fresh_server() -> None:
+    (first, second) = steps([contender("a")], [RIDGE, UPLOAD], 1)
+    assert (first.scenarios, second.scenarios) == ((RIDGE,), (UPLOAD,))
+
+
+def test_who_has_no_notion_of_a_scenario_is_not_started_for_it() -> None:
+    no_chat = contender("b", lambda scenario: "no chat" if scenario.kind == "chat" else None)
+    plan = steps([contender("a"), no_chat], [RIDGE, CHAT], 1)
+    assert [(step.contender.name, step.scenarios) for step in plan] == [
+        ("a", (RIDGE,)),
+        ("b", (RIDGE,)),
+        ("a", (CHAT,)),
+    ]
+
+
+def test_the_estimate_follows_what_steps_really_took() -> None:
+    plan = steps([contender("a"), contender("b")], [RIDGE], 2)
+    estimate = Estimate(plan, seconds=5.0, extra=7.0)
+    assert estimate.total == 4 * (START_SECONDS + 5) + 7
+    assert estimate.left() == estimate.total
+    estimate.finished(0, 20.0)  # twice as long as expected
+    assert estimate.left() == 3 * 20 + 7
+    for number in (1, 2, 3):
+        estimate.finished(number, 20.0)
+    assert estimate.left() == 7
+
+
+def test_a_quick_run_takes_less_than_three_minutes() -> None:
+    from benchmarks.__main__ import QUICK
+
+    rounds, seconds = QUICK
+    chosen = scenarios.choose(None, quick=True)
+    plan = steps(contenders.choose(None, quick=True), chosen, rounds)
+    bodies = len({scenario.work for scenario in chosen})
+    assert Estimate(plan, seconds, bodies * (seconds + 2)).total < 150
+
+
+def test_quick_covers_what_it_must() -> None:
+    chosen = scenarios.choose(None, quick=True)
+    assert {scenario.rows for scenario in chosen} == {1, 100, 10_000}
+    assert {scenario.connections for scenario in chosen} == {1, 16, 64}
+    assert [one.name for one in contenders.choose(None, quick=True)] == ["drum", "ours", "batched"]
+
+
+def test_scenarios_by_part_of_their_name_bring_their_reference() -> None:
+    assert [s.name for s in scenarios.choose(["TWICE"], quick=False)] == [
+        "1 row, c=16",
+        "1 row, open loop at twice DRUM's rate",
+    ]
+    assert {s.workers for s in scenarios.choose(None, quick=False, workers=[2])} == {2}
+
+
+def test_unknown_names_are_errors() -> None:
+    with pytest.raises(KeyError, match="nonsense"):
+        scenarios.choose(["nonsense"], quick=False)
+    with pytest.raises(KeyError, match="nonsense"):
+        contenders.choose(["nonsense"], quick=False)
+
+
+def test_an_unknown_name_ends_the_command_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks.__main__ import main
+
+    assert main(["run", "--contenders", "nonsense"]) == 2
+    assert "nonsense" in capsys.readouterr().err
+
+
+def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    from benchmarks.__main__ import main
+
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    assert all(one.title in said for one in contenders.CONTENDERS)
+    assert all(scenario.name in said for scenario in scenarios.SCENARIOS)
+
+
+def test_open_loops_come_after_what_they_refer_to() -> None:
+    names = [scenario.name for scenario in scenarios.SCENARIOS]
+    for scenario in scenarios.SCENARIOS:
+        if scenario.reference:
+            reference = scenarios.BY_NAME[scenario.reference]
+            assert names.index(reference.name) < names.index(scenario.name)
+            assert reference.server == scenario.server
+
+
+def test_each_contender_answers_a_scenario_or_says_why_not() -> None:
+    for one in contenders.CONTENDERS:
+        for scenario in scenarios.SCENARIOS:
+            if scenario.kind == "upload":
+                continue
+            why = one.absent(scenario)
+            assert why or (why is None and one.question(scenario).body)
+
+
+def test_names_are_unique() -> None:
+    assert len({one.name for one in contenders.CONTENDERS}) == len(contenders.CONTENDERS)
+    assert len(scenarios.BY_NAME) == len(scenarios.SCENARIOS)
