@@ -8,7 +8,7 @@ import pytest
 from benchmarks import contenders, scenarios
 from benchmarks.contenders.base import Contender, Launch, always
 from benchmarks.plan import START_SECONDS, Estimate, steps
-from benchmarks.scenarios import Scenario
+from benchmarks.scenarios import Scenario, UnknownNameError
 
 RIDGE, WIDE = Scenario("small", "closed"), Scenario("large", "closed", rows=100)
 CHAT = Scenario("stream", "chat", "chat")
@@ -82,9 +82,9 @@ def test_scenarios_by_part_of_their_name_bring_their_reference() -> None:
 
 
 def test_unknown_names_are_errors() -> None:
-    with pytest.raises(KeyError, match="nonsense"):
+    with pytest.raises(UnknownNameError, match="nonsense"):
         scenarios.choose(["nonsense"], quick=False)
-    with pytest.raises(KeyError, match="nonsense"):
+    with pytest.raises(UnknownNameError, match="nonsense"):
         contenders.choose(["nonsense"], quick=False)
 
 

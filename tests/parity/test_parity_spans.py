@@ -1,0 +1,152 @@
+"""One request of each traced route to the real DRUM and to ours, and what each of them tells the same collector.
+
+``pytest tests/parity/test_parity_spans.py -s`` prints both side by side, as a Markdown table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.data import csv_of, table
+from support.otlp import Collector
+from support.process import ServerProcess
+from support.servers import DrumOracle, start_drum, start_ours
+from support.wire import Request, csv, post, post_json
+from support.zoo import Zoo, known_folders
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = "b7ad6b7169203331"
+HEAD = (
+    ("traceparent", f"00-{TRACE}-{PARENT}-01"),
+    ("X-DataRobot-Consumer-Id", "someone"),
+    ("X-DataRobot-Consumer-Type", "user"),
+)
+
+
+def chat(answer: str) -> Request:
+    """The folder's hook evaluates ``do``."""
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is 1 + 1?"}]
+    return post_json("/v1/chat/completions", {"model": "m", "messages": messages, "do": answer})
+
+
+ROUTES: dict[str, tuple[str, Request, frozenset[str]]] = {
+    "predict": ("regression", csv(csv_of(table(3, seed=5))), frozenset({"drum.invocations"})),
+    "predict, missing columns": ("regression", csv("a\n1\n"), frozenset({"drum.invocations"})),
+    "predict, no data": ("regression", csv(b""), frozenset({"drum.invocations"})),
+    "transform": ("transform", csv(csv_of(table(3, seed=5)), "/transform/"), frozenset({"drum.transform"})),
+    "unstructured": (
+        "unstructured",
+        post("/predictUnstructured/", b"text", "text/plain"),
+        frozenset({"drum.predictUnstructured"}),
+    ),
+    "chat": ("chat_text", chat("complete()"), frozenset({"drum.chat.completions"})),
+    "chat, stream": (
+        "chat_text",
+        chat("chunks('He', 'llo')"),
+        frozenset({"drum.chat.completions", "drum.chat.completions.stream"}),
+    ),
+    "directAccess without LLM": ("regression", post("/directAccess/x", b"{}"), frozenset({"drum.directAccess"})),
+}
+OURS_ONLY = frozenset({"queue", "parse", "model", "serialize"})
+NO_CALL = ("predict, no data", "directAccess without LLM")
+"""Answered without asking the model."""
+
+
+@pytest.fixture(scope="module")
+def servers(
+    zoo: Zoo, drum_oracle: DrumOracle, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, dict[str, tuple[Collector, ServerProcess]]]]:
+    """For each model folder both servers, with a collector each."""
+    logs = tmp_path_factory.mktemp("span-logs")
+    running: dict[str, dict[str, tuple[Collector, ServerProcess]]] = {}
+    try:
+        for name in {folder for folder, _, _ in ROUTES.values()}:
+            running[name] = {side: _start(side, name, zoo, drum_oracle, logs) for side in ("DRUM", "ours")}
+        for sides in running.values():
+            for _, server in sides.values():
+                server.wait_ready()
+        yield running
+    finally:
+        for sides in running.values():
+            for collector, server in sides.values():
+                server.kill()
+                collector.close()
+
+
+def _start(side: str, name: str, zoo: Zoo, oracle: DrumOracle, logs: Path) -> tuple[Collector, ServerProcess]:
+    collector = Collector()
+    folder, path = zoo[name]
+    env = {
+        **folder.env,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "OTEL_SERVICE_NAME": "parity",
+    }
+    log = logs / f"{side}-{name}.log"
+    if side == "DRUM":
+        return collector, start_drum(oracle, folder.command_line(path), log, env)
+    return collector, start_ours(folder, path, log, env=env)
+
+
+def traced(side: tuple[Collector, ServerProcess], request: Request, names: frozenset[str]) -> dict[str, dict[str, Any]]:
+    """The spans of ``request`` by name."""
+    collector, server = side
+    collector.spans.clear()
+    server.send(request.with_headers(*HEAD))
+    collector.wait_for(lambda found: names <= set(found.names()))
+    return {span["name"]: span for span in collector.spans}
+
+
+def parent_of(span: dict[str, Any], spans: dict[str, dict[str, Any]]) -> str:
+    if span["parent"] == PARENT:
+        return "the client's"
+    return next((other["name"] for other in spans.values() if other["span_id"] == span["parent"]), "?")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("route", ROUTES)
+def test_same_spans(servers: dict[str, Any], route: str) -> None:
+    folder, request, names = ROUTES[route]
+    if not known_folders()[folder].drum:
+        pytest.skip("the real DRUM cannot serve this folder here")
+    drum = traced(servers[folder]["DRUM"], request, names)
+    ours = traced(servers[folder]["ours"], request, names if route in NO_CALL else names | {"queue", "model"})
+    print("\n" + side_by_side(route, drum, ours))
+    for name in names:
+        theirs, mine = drum[name], ours[name]
+        assert mine["trace_id"] == theirs["trace_id"] == TRACE
+        assert mine["kind"] == theirs["kind"]
+        assert mine["tracer"] == theirs["tracer"]
+        assert parent_of(mine, ours) == parent_of(theirs, drum)
+        assert comparable(mine["attributes"]) == comparable(theirs["attributes"])
+        assert mine["status"][0] == theirs["status"][0]
+        assert [event for event, _ in mine["events"]] == [event for event, _ in theirs["events"]]
+    assert set(ours) - names <= OURS_ONLY | set(drum)
+
+
+def comparable(attributes: dict[str, Any]) -> dict[str, Any]:
+    """JSON text as what it says: spaces in it are nobody's contract."""
+    return {
+        name: json.loads(value) if name.endswith(".messages") else value for name, value in sorted(attributes.items())
+    }
+
+
+def side_by_side(route: str, drum: dict[str, Any], ours: dict[str, Any]) -> str:
+    """Rows of a Markdown table."""
+    lines = []
+    for name in [*drum, *(name for name in ours if name not in drum)]:
+        cells = [_described(spans[name], spans) if name in spans else "-" for spans in (drum, ours)]
+        lines.append(f"| {route} | `{name}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _described(span: dict[str, Any], spans: dict[str, Any]) -> str:
+    words = [span["kind"], f"parent: {parent_of(span, spans)}", f"status: {span['status'][0]}"]
+    words += [f"event: {name}" for name, _ in span["events"]]
+    words += [f"{name}={str(value)[:60]}" for name, value in sorted(span["attributes"].items())]
+    return "; ".join(words).replace("|", "\\|").replace("\n", " ")

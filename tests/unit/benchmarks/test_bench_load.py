@@ -1,0 +1,132 @@
+"""The load generators against a small real server."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+uvloop = pytest.importorskip("uvloop")
+
+from benchmarks.load.chat import chat_streams  # noqa: E402
+from benchmarks.load.client import Client, LostError, get, post  # noqa: E402
+from benchmarks.load.opened import open_loop  # noqa: E402
+from benchmarks.load.probes import PER_SECOND, probe_latency  # noqa: E402
+from benchmarks.question import Question  # noqa: E402
+
+STALL = 0.3
+ROWS = Question("/predict/", b"a,b\n1,2\n", "text/csv")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers at once, but holds all answers for a moment after its tenth request to ``/stall``."""
+
+    protocol_version = "HTTP/1.1"
+    gate = threading.Lock()
+    seen = 0
+
+    def do_GET(self) -> None:
+        self.answer(200 if self.path == "/livez" else 404, b"ok")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/chat":
+            self.stream()
+        elif self.path == "/broken":
+            self.close_connection = True
+        elif self.path == "/closing":
+            self.close_connection = True
+            self.answer(200, body, "Connection: close")
+        elif self.path == "/stall":
+            with self.gate:
+                type(self).seen += 1
+                if self.seen == 10:
+                    time.sleep(STALL)
+            self.answer(200, body)
+        else:
+            self.answer(200 if self.path == "/predict/" else 503, body)
+
+    def answer(self, status: int, body: bytes, *headers: str) -> None:
+        head = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers]
+        self.wfile.write("\r\n".join([*head, "", ""]).encode() + body)
+
+    def stream(self) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for event in (b"data: {}\n\n", b"data: {}\n\n", b"data: {}\n\n", b"data: [DONE]\n\n"):
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    Handler.seen = 0
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield int(server.server_address[1])
+        server.shutdown()
+        thread.join()
+
+
+def test_a_stall_is_in_the_latency_of_all_requests_that_were_due_meanwhile(port: int) -> None:
+    figures = open_loop(port, Question("/stall", b"x", "text/csv"), seconds=0.6, rate=200)
+    assert (figures["requests"], figures["errors"]) == (120, 0)
+    assert figures["p95"] > STALL * 1e3 * 0.7, "half of the requests came during the stall, not one in 120"
+    assert figures["p50"] < STALL * 1e3 * 0.9
+
+
+def test_other_answers_and_lost_connections_are_errors(port: int) -> None:
+    for path in ("/refused", "/broken"):
+        figures = open_loop(port, Question(path, b"x", "text/csv"), seconds=0.1, rate=100)
+        assert (figures["requests"], figures["errors"]) == (10, 10)
+        assert "p50" not in figures
+
+
+def test_nobody_there_is_an_error() -> None:
+    figures = open_loop(1, ROWS, seconds=0.05, rate=100)
+    assert figures["errors"] == figures["requests"] == 5
+
+
+def test_a_server_that_closes_each_connection_is_asked_on_new_ones(port: int) -> None:
+    figures = open_loop(port, Question("/closing", b"x", "text/csv"), seconds=0.1, rate=100)
+    assert (figures["requests"], figures["errors"]) == (10, 0)
+
+
+def test_chat_streams_count_their_tokens(port: int) -> None:
+    figures = chat_streams(port, Question("/chat", b"{}", "application/json"), 4)
+    assert (figures["requests"], figures["errors"]) == (4, 0)
+    assert figures["tokens"] == pytest.approx(3 * figures["rate"])
+    assert chat_streams(port, Question("/refused", b"{}", "application/json"), 4)["errors"] == 4
+
+
+def test_probes_are_asked_at_their_rate(port: int) -> None:
+    figures = probe_latency(port, "/livez", ROWS, seconds=0.2)
+    assert (figures["requests"], figures["errors"]) == (PER_SECOND * 0.2, 0)
+    assert probe_latency(port, "/nothing", ROWS, seconds=0.1)["errors"] == PER_SECOND * 0.1
+
+
+def test_an_idle_connection_is_used_again_and_its_silent_end_survived(port: int) -> None:
+    async def ask() -> None:
+        client = Client(port)
+        for _ in range(2):
+            assert await client.ask(get("/livez")) == 200
+        (idle,) = client._idle
+        asyncio.get_running_loop().call_soon(idle.close)  # between the look at it and the request
+        assert await client.ask(post(ROWS)) == 200
+        with pytest.raises(LostError):
+            await client.ask(post(Question("/broken", b"", "text/csv")))
+        client.close()
+
+    uvloop.run(ask())

@@ -1,0 +1,100 @@
+"""The report of a small real run (one second for each measurement, MLServer did not start)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks.__main__ import main
+from benchmarks.report.markdown import render
+from benchmarks.report.tables import failures, losses, number, scenario_table, with_spread
+from benchmarks.results import Result, Sample, load
+
+RECORDED = Path(__file__).with_name("small_result.json")
+
+
+@pytest.fixture
+def result() -> Result:
+    return load(RECORDED)
+
+
+def test_the_report_has_a_table_for_each_scenario(result: Result) -> None:
+    text = render(result, [])
+    for scenario in result.scenarios():
+        assert f"### {scenario}\n" in text
+    assert "| DRUM, gunicorn sync | 308 | 53.9 | 59.2 | 59.5 | 0 | 3.31 | 1.00 | 1.00 | 0.09 |" in text
+    assert "| drum-litestar | 1,236 | 12.8 | 15.5 | 17.7 | 0 | 0.799 | 4.02 | 0.24 | 0.35 |" in text
+    assert "Plain loop: 3,537 calls/s." in text
+    assert "None" not in text
+    assert "nan" not in text.lower().replace("nanmin", "")
+
+
+def test_rows_have_as_many_cells_as_their_head(result: Result) -> None:
+    tables = [block for block in render(result, []).split("\n\n") if block.startswith("| ")]
+    assert len(tables) >= 9
+    for block in tables:
+        assert len({line.count("|") for line in block.splitlines()}) == 1, block
+
+
+def test_a_loss_is_said_as_plainly_as_a_win(result: Result) -> None:
+    lines = losses(result).splitlines()
+    assert "| sleeping model, c=16 | requests/s | FastAPI + threads | 288 | 18.0 |" in "\n".join(lines)
+    assert not any(line.startswith("| 1 row, c=16") for line in lines)
+
+
+def test_without_losses_it_says_so(result: Result) -> None:
+    result.samples = [sample for sample in result.samples if sample.contender == "ours"]
+    assert losses(result).startswith("In no scenario")
+
+
+def test_who_did_not_start_is_named_with_the_error(result: Result) -> None:
+    text = failures(result)
+    assert "**MLServer**: 1 row, c=16" in text
+    assert "did not start" in text
+    assert "FastAPI" not in text
+    result.absences = [absence for absence in result.absences if absence.expected]
+    assert failures(result) == "Everything ran."
+
+
+def test_who_has_no_notion_of_a_scenario_is_listed_below_it(result: Result) -> None:
+    _, _, chat = render(result, []).partition("### chat stream, 50 clients")
+    assert "n/a: LitServe (serves predictions only)" in chat
+
+
+def test_rounds_show_their_spread(result: Result) -> None:
+    result.samples.append(Sample("1 row, c=16", "ours", 2, {"rate": 1300.0, "p50": 12.8}))
+    assert "| drum-litestar | 1,268 (1,236..1,300) | 12.8 |" in scenario_table(result, "1 row, c=16")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "-"), (0.0, "0"), (0.1234, "0.123"), (12.34, "12.3"), (1234.5, "1,234"), (3.0, "3")]
+)
+def test_numbers_have_three_figures(value: float | None, text: str) -> None:
+    assert number(value) == text
+
+
+def test_no_values_are_a_dash() -> None:
+    assert with_spread([]) == "-"
+
+
+def test_report_command_writes_report_and_plots_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    shutil.copy(RECORDED, tmp_path / "result.json")
+    assert main(["report", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "report.md")
+    plots = {path.name for path in tmp_path.glob("*.svg")}
+    assert plots == {"overview.svg", "throughput.svg", "latency.svg", "special.svg", "resources.svg"}
+    text = (tmp_path / "report.md").read_text()
+    for name in plots:
+        assert f"]({name})" in text
+        ElementTree.parse(tmp_path / name)
+
+
+def test_compare_command_finds_no_change_between_a_result_and_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(RECORDED), str(RECORDED)]) == 0
+    said = capsys.readouterr().out.strip()
+    total = said.split(" of ")[0]
+    assert said == f"{total} of {total} figures did not change by more than the noise."
