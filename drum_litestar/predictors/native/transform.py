@@ -50,9 +50,9 @@ class Transformer:
             target = None if call.y is None or is_empty(call.y) else _read_target(call.y)
         with span("model"):
             result = self._transform(features, target)
+        self._schema.check(result, is_sparse=is_sparse(result))
         if target is not None and len(target) != len(result):  # contract, section 8, Q-18
             raise ClientDataError("Target data has a different number of rows than transformed data")
-        self._schema.check(result, is_sparse=is_sparse(result))
         with span("serialize"):
             return transform_reply(result, target)
 
