@@ -77,7 +77,7 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
     spool_directory = SpoolDirectory(options.spool_dir, options.spool_owner)
     service = ModelService(executor, options, spool_directory)
     context = WorkerContext("http")
-    return DrumLitestar(
+    app = DrumLitestar(
         [*CONTROLLERS, *_guarded(options, service)],
         path=normalize_prefix(options.url_prefix),
         state=State({STATE_KEY: service, "worker_context": context}),
@@ -90,6 +90,9 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
         debug=False,
         pdb_on_exception=False,
     )
+    if options.on_routes is not None:
+        options.on_routes(route.path_format for route in app.routes)
+    return app
 
 
 def _guarded(options: AppOptions, service: ModelService) -> list[Router]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -69,6 +69,8 @@ class AppOptions:
     """Run in order before the model starts to load."""
     on_shutdown: tuple[LifespanHook, ...] = ()
     """Run after the model has stopped, the last one first; a failing one does not skip the rest."""
+    on_routes: Callable[[Iterable[str]], None] | None = None
+    """Told the templates of all routes once they are known."""
     on_observe: Callable[[CallKind, int, float], None] | None = None
     """Told of each model call when its answer is known: kind, status (499: the client left), seconds."""
 

@@ -62,6 +62,7 @@ class FrontEndTelemetry:
         return {
             "stats": self.stats.report,
             "metrics": self.metrics.render if self.metrics is not None else None,
+            "on_routes": self.metrics.set_routes if self.metrics is not None else None,
             "on_observe": self.observer.call_answered,
             "on_shutdown": (self._close,),
         }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from drum_litestar.observability.request_series import PlainHistogram, RequestSeries
+from drum_litestar.observability.request_series import PlainHistogram, RequestSeries, RouteTable
 from drum_litestar.observability.resources import memory_status
 from drum_litestar.predictors.protocol import ModelCard
 
@@ -52,6 +52,7 @@ class Metrics:
 
         self.registry = registry = CollectorRegistry(auto_describe=True)
         self._requests = RequestSeries(BUCKETS)
+        self._routes = RouteTable()
         registry.register(self._requests)
         self._connections = Gauge("drum_connections", "Open client connections.", registry=registry)
         self._queue_wait = PlainHistogram("drum_queue_wait_seconds", "Wait of a call for a worker.", BUCKETS)
@@ -72,9 +73,13 @@ class Metrics:
         registry.register(_Scraped(executor_stats, workers))
 
     def request_finished(self, method: str, path: str, route: str | None, status: int, seconds: float) -> None:
-        """One request is over. ``route`` is the template of the matched route, None when none matched; ``path`` is
-        what the client asked for, and no label."""
-        self._requests.finished(method, route, status, seconds)
+        """One request is over. ``route`` is the template of the matched route, None when it was refused before that
+        was looked for; ``path`` is what the client asked for, and no label unless it is a route's."""
+        self._requests.finished(method, route or self._routes.find(path), status, seconds)
+
+    def set_routes(self, templates: Iterable[str]) -> None:
+        """The templates of all routes, by which refused requests are counted too."""
+        self._routes = RouteTable(templates)
 
     def connection_opened(self) -> None:
         self._connections.inc()

@@ -63,6 +63,28 @@ class PlainHistogram:
         yield family
 
 
+class RouteTable:
+    """Finds the template of a path that the router has not seen, because the request was refused before."""
+
+    def __init__(self, templates: Iterable[str] = ()) -> None:
+        """``templates`` as ``/predict`` or ``/nim/{path}``. Others, with a parameter amid, are left out."""
+        known = tuple(templates)
+        self._fixed = frozenset(template for template in known if "{" not in template)
+        self._beginnings = tuple(
+            (beginning, template)
+            for template in known
+            for beginning, brace, name in (template.partition("{"),)
+            if brace and name.find("}") == len(name) - 1 and beginning != "/"
+        )
+
+    def find(self, path: str) -> str | None:
+        """The template of ``path``, with a slash at the end or without; None when it is no route's."""
+        bare = path.rstrip("/") or "/"
+        if bare in self._fixed:
+            return bare
+        return next((template for beginning, template in self._beginnings if path.startswith(beginning)), None)
+
+
 class RequestSeries:
     """A collector of ``drum_requests`` and ``drum_request_duration_seconds``. :meth:`finished` is for one thread."""
 

@@ -38,6 +38,12 @@ class Handler(BaseHTTPRequestHandler):
             self.stream()
         elif self.path == "/broken":
             self.close_connection = True
+        elif self.path == "/until-close":
+            self.close_connection = True
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nto the end")
+        elif self.path == "/cut":
+            self.close_connection = True
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\nno end")
         elif self.path == "/closing":
             self.close_connection = True
             self.answer(200, body, "Connection: close")
@@ -88,7 +94,7 @@ def test_a_stall_is_in_the_latency_of_all_requests_that_were_due_meanwhile(port:
 
 
 def test_other_answers_and_lost_connections_are_errors(port: int) -> None:
-    for path in ("/refused", "/broken"):
+    for path in ("/refused", "/broken", "/cut"):
         figures = open_loop(port, Question(path, b"x", "text/csv"), seconds=0.1, rate=100)
         assert (figures["requests"], figures["errors"]) == (10, 10)
         assert "p50" not in figures
@@ -99,8 +105,9 @@ def test_nobody_there_is_an_error() -> None:
     assert figures["errors"] == figures["requests"] == 5
 
 
-def test_a_server_that_closes_each_connection_is_asked_on_new_ones(port: int) -> None:
-    figures = open_loop(port, Question("/closing", b"x", "text/csv"), seconds=0.1, rate=100)
+@pytest.mark.parametrize("path", ["/closing", "/until-close"])
+def test_a_server_that_closes_each_connection_is_asked_on_new_ones(port: int, path: str) -> None:
+    figures = open_loop(port, Question(path, b"x", "text/csv"), seconds=0.1, rate=100)
     assert (figures["requests"], figures["errors"]) == (10, 0)
 
 

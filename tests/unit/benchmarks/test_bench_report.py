@@ -25,7 +25,7 @@ def test_the_report_has_a_table_for_each_scenario(result: Result) -> None:
     text = render(result, [])
     for scenario in result.scenarios():
         assert f"### {scenario}\n" in text
-    assert "| DRUM, gunicorn sync | 308 | 53.9 | 59.2 | 59.5 | 0 | 3.31 | 1.00 | 1.00 | 0.09 |" in text
+    assert "| DRUM, gunicorn sync | 308 | 53.9 | 59.2 | 59.5 | 0 | 3.31 | 1.00 | 1.00 | 0.087 |" in text
     assert "| drum-litestar | 1,236 | 12.8 | 15.5 | 17.7 | 0 | 0.799 | 4.02 | 0.24 | 0.35 |" in text
     assert "Plain loop: 3,537 calls/s." in text
     assert "None" not in text
@@ -45,9 +45,25 @@ def test_a_loss_is_said_as_plainly_as_a_win(result: Result) -> None:
     assert not any(line.startswith("| 1 row, c=16") for line in lines)
 
 
+def test_who_refuses_requests_is_not_better(result: Result) -> None:
+    for sample in result.samples:
+        if sample.contender == "fastapi":
+            sample.figures["errors"] = sample.figures["requests"] / 2
+    assert "FastAPI" not in losses(result)
+
+
+def test_who_answers_nothing_in_time_is_said_so(result: Result) -> None:
+    for sample in result.samples:
+        if (sample.scenario, sample.contender) == ("1 row, c=16", "litserve"):
+            sample.figures = {"rate": 0.0, "errors": 0.0, "requests": 0.0}
+    assert "| LitServe (no answer before the end of the measurement) | 0 | - |" in scenario_table(result, "1 row, c=16")
+
+
 def test_without_losses_it_says_so(result: Result) -> None:
     result.samples = [sample for sample in result.samples if sample.contender == "ours"]
     assert losses(result).startswith("In no scenario")
+    result.samples = []
+    assert losses(result) == "This server, as it comes, was not measured."
 
 
 def test_who_did_not_start_is_named_with_the_error(result: Result) -> None:

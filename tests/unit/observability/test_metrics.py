@@ -79,6 +79,23 @@ def test_clients_cannot_make_up_series(metrics: Metrics) -> None:
     assert value(metrics, "drum_requests_total", method="OTHER", endpoint=UNMATCHED, status="404") == 50
 
 
+@pytest.mark.parametrize(
+    ("path", "endpoint"),
+    [
+        ("/p/predict", "/p/predict"),
+        ("/p/predict/", "/p/predict"),
+        ("/p/nim/v1/models", "/p/nim/{path}"),
+        ("/p/items/1/x", UNMATCHED),
+        ("/p/predict/x", UNMATCHED),
+        ("/", UNMATCHED),
+    ],
+)
+def test_what_was_refused_before_routing_has_its_route(metrics: Metrics, path: str, endpoint: str) -> None:
+    metrics.set_routes(["/p/predict", "/p/nim/{path}", "/p/items/{id}/x", "/{all}"])
+    metrics.request_finished("POST", path, None, 503, 0.001)
+    assert value(metrics, "drum_requests_total", method="POST", endpoint=endpoint, status="503") == 1
+
+
 def test_what_others_own_is_asked_at_the_scrape(metrics: Metrics) -> None:
     assert value(metrics, "drum_predictions_in_progress") == 2
     assert value(metrics, "drum_executor_queue_depth") == 7

@@ -1,0 +1,26 @@
+"""The servers that are measured, in the order of the report."""
+
+from __future__ import annotations
+
+from benchmarks.contenders import bentoml, drum, fastapi, litserve, mlserver, ours
+from benchmarks.contenders.base import Contender
+from benchmarks.scenarios import UnknownNameError
+
+CONTENDERS: tuple[Contender, ...] = (
+    *drum.CONTENDERS,
+    *ours.CONTENDERS,
+    *fastapi.CONTENDERS,
+    *litserve.CONTENDERS,
+    *mlserver.CONTENDERS,
+    *bentoml.CONTENDERS,
+)
+QUICK = ("drum", "ours", "batched")
+
+
+def choose(names: list[str] | None, *, quick: bool) -> list[Contender]:
+    """By name; all (or those of ``--quick``) without names. Raises UnknownNameError."""
+    known = {contender.name: contender for contender in CONTENDERS}
+    wanted = set(names or (QUICK if quick else known))
+    for name in wanted - set(known):
+        raise UnknownNameError(name)
+    return [contender for contender in CONTENDERS if contender.name in wanted]

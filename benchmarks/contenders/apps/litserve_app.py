@@ -1,0 +1,43 @@
+"""``litserve_app.py PORT WORKERS BATCH``: rows as JSON, predictions as JSON."""
+
+import sys
+from itertools import chain
+
+import litserve as ls
+import pandas as pd
+from served_model import predictor
+
+COLUMNS = [f"feature_{number}" for number in range(10)]
+
+
+class Api(ls.LitAPI):
+    def setup(self, device):
+        self.model = predictor()
+
+    def decode_request(self, request):
+        return request["rows"]
+
+    def predict(self, rows):
+        return self.model(pd.DataFrame(rows, columns=COLUMNS))
+
+    def encode_response(self, predictions):
+        return {"predictions": predictions}
+
+
+class BatchedApi(Api):
+    def predict(self, batch):
+        flat = iter(super().predict(list(chain.from_iterable(batch))))
+        return [[next(flat) for _ in rows] for rows in batch]
+
+    def batch(self, inputs):
+        return inputs
+
+    def unbatch(self, output):
+        return output
+
+
+if __name__ == "__main__":
+    port, workers, batch = map(int, sys.argv[1:])
+    api = BatchedApi(max_batch_size=batch, batch_timeout=0.002) if batch > 1 else Api()
+    server = ls.LitServer(api, accelerator="cpu", workers_per_device=workers)
+    server.run(host="127.0.0.1", port=port, log_level="warning", generate_client_file=False)

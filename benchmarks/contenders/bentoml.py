@@ -1,0 +1,38 @@
+"""BentoML in its own idiom: a service with a typed method, its adaptive batching off and on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from benchmarks.contenders.base import APPS, Contender, Launch, rows_as_json
+from benchmarks.contenders.litserve import only_rows
+from benchmarks.question import Question
+from benchmarks.scenarios import Scenario
+
+
+def _question(scenario: Scenario) -> Question:
+    return Question("/predict", json.dumps({"rows": rows_as_json(scenario)}).encode(), "application/json")
+
+
+def _contender(name: str, title: str, batch: bool) -> Contender:
+    def launch(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launch:
+        env = {"MODEL_DIR": str(folder), "PYTHONPATH": str(APPS), "BENTOML_DO_NOT_TRACK": "True"}
+        env |= {"BENCH_WORKERS": str(scenario.workers), "BENCH_BATCH": "1" if batch else ""}
+        command = [str(bin_dir / "bentoml"), "serve", "bentoml_app:Rows", "--host", "127.0.0.1", "--port", str(port)]
+        return Launch(command, env, str(APPS))
+
+    return Contender(
+        name,
+        title,
+        launch,
+        requirements=(("bentoml", "pandas", "scikit-learn"),),
+        packages=("bentoml", "scikit-learn", "pandas"),
+        environment="bentoml",
+        absent=only_rows,
+        question=_question,
+        probe_path="/livez",
+    )
+
+
+CONTENDERS = (_contender("bentoml", "BentoML", False), _contender("bentoml-batched", "BentoML, batching", True))

@@ -1,0 +1,47 @@
+"""LitServe in its own idiom: JSON in, a ``LitAPI``, its batching off and on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from benchmarks.contenders.base import APPS, Contender, Launch, rows_as_json
+from benchmarks.question import Question
+from benchmarks.scenarios import Scenario
+
+# torch comes first: its CPU build, where an index offers one, instead of gigabytes for GPUs
+REQUIREMENTS = (("torch==2.13.0",), ("litserve", "pandas", "scikit-learn"))
+
+
+def only_rows(scenario: Scenario) -> str | None:
+    """Servers that take rows as JSON."""
+    if scenario.model in ("echo", "chat"):
+        return "serves predictions only"
+    if scenario.kind == "upload":
+        return "takes JSON, no CSV upload"
+    return None
+
+
+def _question(scenario: Scenario) -> Question:
+    return Question("/predict", json.dumps({"rows": rows_as_json(scenario)}).encode(), "application/json")
+
+
+def _contender(name: str, title: str, batch: int) -> Contender:
+    def launch(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launch:
+        command = [str(bin_dir / "python"), str(APPS / "litserve_app.py"), str(port), str(scenario.workers), str(batch)]
+        return Launch(command, {"MODEL_DIR": str(folder)})
+
+    return Contender(
+        name,
+        title,
+        launch,
+        requirements=REQUIREMENTS,
+        packages=("litserve", "scikit-learn", "pandas"),
+        environment="litserve",
+        absent=only_rows,
+        question=_question,
+        probe_path="/health",
+    )
+
+
+CONTENDERS = (_contender("litserve", "LitServe", 1), _contender("litserve-batched", "LitServe, batching", 64))

@@ -1,0 +1,105 @@
+"""Cost of metrics and of tracing for predictions of one row, 16 clients, in one interleaved run.
+
+    python -m benchmarks.observability_cost [--seconds 4] [--rounds 5]
+
+``off`` has neither; the others add one thing each: ``metrics`` has prometheus-client, ``API`` finds no OpenTelemetry
+SDK, ``SDK`` exports every span to a collector that takes and forgets them. What counts is the servers' own CPU time for
+each request, which other load on the machine hardly touches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import multiprocessing
+import statistics
+import sys
+import sysconfig
+import tempfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from benchmarks.load.closed import closed_loop
+from benchmarks.models import csv_body, model_folder
+from benchmarks.process import Running, free_port, running
+from benchmarks.question import Question
+
+CONNECTIONS = 16
+HIDE = """import os, sys
+
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith(tuple(filter(None, os.environ["HIDDEN_MODULES"].split(",")))):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+sys.meta_path.insert(0, Hidden())
+"""
+"""A ``sitecustomize`` for an environment in which some packages are not installed."""
+
+
+def variants(collector: str) -> dict[str, dict[str, str]]:
+    """Environment variables of each server."""
+    return {
+        "off": {"HIDDEN_MODULES": "prometheus_client", "OTEL_SDK_DISABLED": "true"},
+        "metrics": {"HIDDEN_MODULES": "", "OTEL_SDK_DISABLED": "true"},
+        "API": {"HIDDEN_MODULES": "prometheus_client,opentelemetry.sdk,opentelemetry.exporter"},
+        "SDK": {"HIDDEN_MODULES": "prometheus_client", "OTEL_EXPORTER_OTLP_ENDPOINT": collector},
+    }
+
+
+def collect(port: int) -> None:
+    """Take whatever exporters send."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one measurement (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    question = Question("/predict/", csv_body(1), "text/csv")
+    cpu: dict[str, list[float]] = {}
+    rate: dict[str, list[float]] = {}
+    with contextlib.ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (home / "sitecustomize.py").write_text(HIDE)
+        folder = model_folder("ridge", home, Path(sys.executable))
+        place = free_port()
+        collector = multiprocessing.Process(target=collect, args=(place,), daemon=True)
+        collector.start()
+        stack.callback(collector.terminate)
+        servers: dict[str, Running] = {}
+        for name, env in variants(f"http://127.0.0.1:{place}").items():
+            port = free_port()
+            command = [str(Path(sysconfig.get_path("scripts"), "drum-litestar")), "server", "--code-dir", str(folder)]
+            command += ["--target-type", "regression", "--address", f"127.0.0.1:{port}"]
+            own = {**env, "PYTHONPATH": str(home), "MLOPS_RUNTIME_PARAM_DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "1000"}
+            servers[name] = stack.enter_context(running(command, own, port, question.request(port)))
+            closed_loop(port, question, CONNECTIONS, 1)
+        for _ in range(args.rounds):
+            for name, server in servers.items():
+                before = server.cpu_seconds()
+                figures = closed_loop(server.port, question, CONNECTIONS, args.seconds)
+                cpu.setdefault(name, []).append((server.cpu_seconds() - before) / figures["requests"] * 1e6)
+                rate.setdefault(name, []).append(figures["rate"])
+    print("| | CPU us/request | x off | requests/s | x off |\n|---|---|---|---|---|")
+    for name in cpu:
+        used, speed = statistics.median(cpu[name]), statistics.median(rate[name])
+        ratios = used / statistics.median(cpu["off"]), speed / statistics.median(rate["off"])
+        print(f"| {name} | {used:.0f} | {ratios[0]:.2f} | {speed:.0f} | {ratios[1]:.2f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""The report's plots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.report.panels import Bar, Panel, bars, color, save, text_color
+from benchmarks.report.tables import NO_ANSWER, number, ratio
+from benchmarks.results import BASE, OURS, Result
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw(result: Result, folder: Path, suffix: str = "svg") -> list[str]:
+    """Write those plots that the result has figures for; their file names."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    plots: dict[str, Callable[[Result], Figure | None]] = {
+        "overview": overview,
+        "throughput": lambda result: bars(_throughput(result), "Closed loop, requests/s", columns=3),
+        "latency": latency,
+        "special": lambda result: bars(_special(result), "Streams, probes, uploads", columns=2),
+        "resources": lambda result: bars(_resources(result), "One worker, ridge model", columns=3),
+    }
+    names = []
+    for name, plot in plots.items():
+        figure = plot(result)
+        if figure is not None:
+            save(figure, folder / f"{name}.{suffix}")
+            names.append(f"{name}.{suffix}")
+    return names
+
+
+def overview(result: Result) -> Figure | None:
+    """A dot for each contender and scenario, at its gain over DRUM; ours and the best and worst others by name."""
+    import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
+
+    scenarios = [name for name in result.scenarios() if result.middle(name, BASE, result.headline(name).figure)]
+    if not scenarios or BASE not in result.contenders:
+        return None
+    figure, axes = plt.subplots(figsize=(10, 1.4 + 0.42 * len(scenarios)), layout="constrained")
+    for line, scenario in enumerate(scenarios):
+        sound = [name for name in result.contenders if name != BASE and result.sound(scenario, name)]
+        gains = {name: gain for name in sound if (gain := result.gain(scenario, name))}
+        for name, gain in gains.items():
+            own = name in OURS
+            axes.plot(gain, line, "o", color=color(name), ms=8 if own else 6, zorder=3 if own else 2, mec="white")
+        for name, side in _named(gains).items():
+            words = f"{gains[name]:.2f}" if name in OURS else f"{result.contenders[name]} {gains[name]:.2f}"
+            axes.annotate(
+                words,
+                (gains[name], line),
+                (0, 6 if name in OURS else -12),
+                textcoords="offset points",
+                fontsize=7,
+                ha=side,
+                color=text_color(name),
+                fontweight="bold" if name in OURS else "normal",
+            )
+    axes.axvline(1, color="black", lw=1)
+    axes.set_xscale("log")
+    ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+    low, high = axes.get_xlim()
+    axes.set_xlim(low / 1.8, high * 1.5)
+    shown = [tick for tick in ticks if low <= tick <= high] or [1]
+    axes.set_xticks(shown, [f"{tick:g}x" for tick in shown])
+    axes.minorticks_off()
+    axes.set_yticks(range(len(scenarios)), [f"{s}\n({result.headline(s).unit})" for s in scenarios], fontsize=8)
+    axes.set_ylim(len(scenarios) - 0.4, -0.7)
+    axes.grid(axis="x", alpha=0.3)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.set_xlabel("times as good as DRUM on gunicorn's sync worker, same run (log scale); left of 1 is worse")
+    handles = [
+        Line2D([], [], marker="o", ls="", color=color(name), label=result.contenders[name])
+        for name in result.contenders
+        if name != BASE
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize=7, frameon=False)
+    return figure
+
+
+def _named(gains: dict[str, float]) -> dict[str, str]:
+    """Whose dots carry their figure, and where it is anchored: ours as it comes, the best other server, and the worst
+    when it is below DRUM."""
+    others = sorted((gain, name) for name, gain in gains.items() if name not in OURS)
+    named = {name: "center" for name in OURS[:1] if name in gains}
+    if others:
+        named[others[-1][1]] = "left"
+        if len(others) > 1 and others[0][0] < 1:
+            named[others[0][1]] = "right"
+    return named
+
+
+def latency(result: Result) -> Figure | None:
+    """p50 to p99 of each contender, a panel for each rate."""
+    import matplotlib.pyplot as plt
+
+    scenarios = [name for name in result.scenarios() if result.described[name].kind == "open"]
+    if not scenarios:
+        return None
+    names = [n for n in result.contenders if any(result.middle(s, n, "p50") for s in scenarios)]
+    size = (4.2 * len(scenarios) + 1, 1.3 + 0.3 * len(names))
+    figure, grid = plt.subplots(1, len(scenarios), figsize=size, layout="constrained", squeeze=False, sharey=True)
+    for axes, scenario in zip(grid[0], scenarios, strict=True):
+        for line, name in enumerate(names):
+            low, high = result.middle(scenario, name, "p50"), result.middle(scenario, name, "p99")
+            if not low or not high:
+                axes.text(0.5, line, "no answer", transform=axes.get_yaxis_transform(), fontsize=7, va="center")
+                continue
+            axes.plot([low, high], [line, line], color=color(name), lw=3, solid_capstyle="butt")
+            axes.plot(low, line, "o", color=color(name), ms=6)
+            errors = result.middle(scenario, name, "errors") or 0
+            words = f" {number(high)}" + (f", {errors:.0f} errors" if errors else "")
+            axes.annotate(words, (high, line), fontsize=7, va="center", color=text_color(name))
+            axes.annotate(
+                f"{number(low)} ", (low, line), (-4, 0), textcoords="offset points", fontsize=7, va="center", ha="right"
+            )
+        asked = result.values(scenario, names[0], "asked")
+        axes.set_title(f"{scenario}\n({number(asked[0])} requests/s)" if asked else scenario, fontsize=9)
+        axes.set_xscale("log")
+        low, high = axes.get_xlim()
+        axes.set_xlim(low / 2.5, high * 3)
+        axes.set_xlabel("ms from the moment a request was due (log scale)", fontsize=8)
+        axes.set_yticks(range(len(names)), [result.contenders[name] for name in names], fontsize=8)
+        axes.grid(axis="x", alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[0][0].invert_yaxis()
+    return figure
+
+
+def _panel(result: Result, scenario: str, figure: str, title: str, *, more: bool) -> Panel:
+    found = []
+    for name, words in result.contenders.items():
+        values = result.values(scenario, name, figure)
+        if values:
+            share = result.ratio(scenario, name, figure)
+            note = f" ({ratio(share)}x)" if share is not None and name != BASE else ""
+            errors = result.middle(scenario, name, "errors") or 0
+            note += f", {errors:.0f} errors" if errors else ""
+            note = NO_ANSWER if figure == "rate" and not max(values) else note
+            found.append(Bar(name, words, values, note))
+    limit = result.limit(scenario) if figure == "rate" else None
+    return Panel(title, f"{'more' if more else 'less'} is better", found, limit)
+
+
+def _throughput(result: Result) -> list[Panel]:
+    return [
+        _panel(result, name, "rate", name, more=True)
+        for name in result.scenarios()
+        if result.described[name].kind == "closed"
+    ]
+
+
+def _special(result: Result) -> list[Panel]:
+    wanted = {
+        "chat": (("tokens", "tokens/s", True), ("p50", "first token, p50 ms", False)),
+        "probes": (("p50", "p50 ms", False), ("p99", "p99 ms", False)),
+        "upload": (("p50", "ms until answered", False), ("growth_http", "growth of the receiving process, MiB", False)),
+    }
+    return [
+        _panel(result, name, figure, f"{name}: {words}", more=more)
+        for name in result.scenarios()
+        for figure, words, more in wanted.get(result.described[name].kind, ())
+    ]
+
+
+def _resources(result: Result) -> list[Panel]:
+    starts = {name: result.starts_of(name) for name in result.contenders}
+    known = {name: found for name, found in starts.items() if found}
+    if not known:
+        return []
+    titles = result.contenders
+    cold = [Bar(n, titles[n], [s.seconds for s in found], "") for n, found in known.items()]
+    memory = [Bar(n, titles[n], [sum(s.pss) for s in found], "") for n, found in known.items()]
+    panels = [Panel("first prediction after, s", "less is better", cold, None)]
+    panels.append(Panel("memory (PSS) of all processes, MiB", "less is better", memory, None))
+    measured = [name for name in result.scenarios() if result.described[name].kind == "closed"]
+    for scenario in ["1 row, c=16"] if "1 row, c=16" in measured else measured[:1]:
+        panels += [_panel(result, scenario, "cpu", f"CPU seconds for 1,000 requests ({scenario})", more=False)]
+    return panels
