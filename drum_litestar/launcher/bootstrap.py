@@ -187,7 +187,8 @@ class Server:
         # more in which no probe is answered.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*GC_THRESHOLDS)
+        if self.plan.settings.model.executor == "pool":  # else the model's garbage is here too
+            gc.set_threshold(*GC_THRESHOLDS)
 
     def _gave_up(self, failure: ModelLoadError) -> None:
         """The executor cannot go on (crash loop, death policy): so that an orchestrator sees it, neither can we."""
