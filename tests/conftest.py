@@ -78,6 +78,18 @@ def environments(drum_oracle: DrumOracle, tmp_path_factory: pytest.TempPathFacto
     return environments
 
 
+@pytest.fixture(scope="session")
+def python_with_drum(request: pytest.FixtureRequest, drum_oracle: DrumOracle) -> Path:
+    """An interpreter that has both DRUM and what our server needs: the oracle's own, or one made for it."""
+    if drum_oracle.runs_ours():
+        return drum_oracle.python
+    environments: Environments = request.getfixturevalue("environments")
+    try:
+        return environments.make("2").python
+    except RuntimeError as error:
+        pytest.skip(str(error))
+
+
 @contextlib.contextmanager
 def running(server: ServerProcess) -> Iterator[ServerProcess]:
     """Wait until ready, hand out, then stop: SIGTERM must end the process with exit code 0."""

@@ -14,7 +14,7 @@ class Tally:
 
     def __init__(self, observer: ExecutorObserver) -> None:
         self.observer = observer
-        self.accepted = self.rejected = self.dispatched = self.completed = self.timed_out = 0
+        self.accepted = self.rejected = self.dispatched = self.completed = self.timed_out = self.lost_reports = 0
         self.peak_depth = 0
         self._wait_total = 0.0
 
@@ -41,6 +41,7 @@ class Tally:
             "executor_completed": self.completed,
             "executor_rejected": self.rejected,
             "executor_timed_out": self.timed_out,
+            "monitoring_reports_lost": self.lost_reports,
             "backpressure_accepted": self.accepted,
             "backpressure_rejected": self.rejected,
             "backpressure_peak_queue_depth": self.peak_depth,

@@ -106,6 +106,8 @@ class Reply(msgspec.Struct, kw_only=True, omit_defaults=True):
     headers: tuple[tuple[str, str], ...] = ()
     span: SpanReport | None = None
     """Set only when tracing is on."""
+    lost_reports: int = 0
+    """Monitoring reports that this process has lost since its previous answer (contract, section 8, Q-15)."""
 
 
 class StreamHead(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -116,6 +118,8 @@ class StreamHead(msgspec.Struct, kw_only=True, omit_defaults=True):
     headers: tuple[tuple[str, str], ...] = ()
     span: SpanReport | None = None
     """Set only when tracing is on."""
+    lost_reports: int = 0
+    """Monitoring reports that this process has lost since its previous answer (contract, section 8, Q-15)."""
 
 
 class StreamReply:

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from support.process import ServerProcess, clean_environment, free_port
-from support.servers import ROOT, DrumOracle, console_script
+from support.servers import OF_THE_CHECKOUT, console_script
 from support.upstream import Seen, Upstream, ok, upstream
 from support.wire import csv, get, post, post_json, upload
 
@@ -67,20 +67,12 @@ def find_distribution(name: str) -> bool:
 
 
 def _run(python: Path, code: str) -> bool:
-    env = {**clean_environment(), "PYTHONPATH": str(ROOT)}
+    env = {**clean_environment(), **OF_THE_CHECKOUT}
     return subprocess.run([python, "-c", code], env=env, capture_output=True, check=False).returncode == 0
 
 
-@pytest.fixture(scope="module")
-def python(drum_oracle: DrumOracle) -> Path:
-    """An interpreter that has both DRUM and what our server needs."""
-    if not _run(drum_oracle.python, "import datarobot_drum.drum.drum, drum_litestar.http.app, uvicorn, httpx"):
-        pytest.skip("the environment with datarobot-drum cannot run our server")
-    return drum_oracle.python
-
-
 @pytest.fixture
-def serve(python: Path, tmp_path: Path) -> Iterator[Serve]:
+def serve(python_with_drum: Path, tmp_path: Path) -> Iterator[Serve]:
     """``serve({"custom.py": ...}, "--target-type", ..., env={...})``; with SIGTERM every server must end with 0."""
     with contextlib.ExitStack() as stack:
 
@@ -90,9 +82,9 @@ def serve(python: Path, tmp_path: Path) -> Iterator[Serve]:
             for name, text in files.items():
                 (folder / name).write_text(text)
             port = free_port()
-            command = [str(python), "-m", "drum_litestar", "server", "-cd", str(folder)]
+            command = [str(python_with_drum), "-m", "drum_litestar", "server", "-cd", str(folder)]
             command += ["--address", f"127.0.0.1:{port}", "--logging-level", "info", *arguments]
-            settings = {"PYTHONPATH": str(ROOT), "DRUM_LITESTAR_HOOK": "0", **(env or {})}
+            settings = {**OF_THE_CHECKOUT, **(env or {})}
             server = ServerProcess(command, port=port, log=tmp_path / "log", env=settings)
             stack.callback(_end, server)
             if ready:
@@ -249,6 +241,56 @@ def test_dead_sidecar_restarts_the_worker(serve: Serve) -> None:
     assert server.process.poll() is None
 
 
+CHAT = """\
+from types import SimpleNamespace as N
+def load_model(code_dir): return 1
+def chat(params, model):
+    return N(object="chat.completion", choices=[N(message=N(content="hello"))])
+"""
+DEPLOYMENT_ID = "65a000000000000000000001"
+
+
+def deployment(collects: bool) -> Callable[[Seen, socket.socket], None]:
+    """The part of DataRobot's API that says how a deployment reports."""
+
+    def answer(seen: Seen, sock: socket.socket) -> None:
+        found: dict[str, Any] = {"id": DEPLOYMENT_ID, "model": {"prompt": "question"}}
+        if "version" in seen.target:
+            found = {"major": 2, "minor": 99, "versionString": "2.99.0"}
+        elif "settings" in seen.target:
+            found = {"featureDrift": {"enabled": False}, "targetDrift": {"enabled": False}}
+            found["predictionsDataCollection"] = {"enabled": collects}
+        ok(json.dumps(found).encode(), "Content-Type: application/json")(seen, sock)
+
+    return answer
+
+
+@pytest.mark.parametrize("predictor", ["native", pytest.param("drum", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("collects", [True, False])
+def test_chat_reports_are_as_the_deployment_has_it(
+    serve: Serve, tmp_path: Path, predictor: str, collects: bool
+) -> None:
+    """The prompt's name, and whether prompts and answers are reported at all (contract, 4.13)."""
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    with upstream() as up:
+        up.answer = deployment(collects)
+        words = ["--target-type", "textgeneration", "--predictor", predictor, "--monitor", "--allow-dr-api-access"]
+        words += ["--monitor-settings", f"spooler_type=filesystem;directory={spool}", "--model-id", "65b" + "0" * 21]
+        words += ["--deployment-id", DEPLOYMENT_ID, "--webserver", up.url, "--api-token", "t"]
+        server = serve({"custom.py": CHAT}, *words, env={"TARGET_NAME": "answer"})
+        answer = server.send(post_json("/chat/completions", {"messages": [{"role": "user", "content": "hi"}]}))
+        assert answer.status == 200, answer.body
+        assert server.send(get("/stats/")).json()["monitoring_reports_lost"] == 0
+        _end(server)  # sends what waits
+    records = [json.loads(line) for file in sorted(spool.glob("fs_spool*")) for line in file.read_bytes().splitlines()]
+    reported = {record["header"]["dataType"]: json.loads(record["data"]) for record in records}
+    assert reported["DEPLOYMENT_STATS"]["numPredictions"] == 1
+    assert set(reported) == {"DEPLOYMENT_STATS"} | ({"PREDICTIONS_DATA"} if collects else set())
+    if collects:
+        assert reported["PREDICTIONS_DATA"]["features"] == {"question": ["hi"]}
+
+
 @pytest.mark.skipif(shutil.which("javac") is None, reason="needs a JDK")
 def test_java_model(serve: Serve) -> None:
     server = serve({"LinearModel.java": POJO}, "--target-type", "regression")
@@ -262,9 +304,9 @@ def test_java_model(serve: Serve) -> None:
 
 
 @pytest.mark.skipif(shutil.which("Rscript") is None, reason="needs R")
-def test_r_model(serve: Serve, python: Path, tmp_path: Path) -> None:
+def test_r_model(serve: Serve, python_with_drum: Path, tmp_path: Path) -> None:
     packages = ";".join(f"r.r('library({name})')" for name in ("caret", "recipes", "devtools"))
-    if not _run(python, f"import rpy2.robjects as r;{packages}"):
+    if not _run(python_with_drum, f"import rpy2.robjects as r;{packages}"):
         pytest.skip("needs rpy2, and R with caret, recipes and devtools")
     (tmp_path / "model").mkdir()
     subprocess.run(["Rscript", "-e", R_MODEL % (tmp_path / "model" / "model.rds")], check=True, capture_output=True)

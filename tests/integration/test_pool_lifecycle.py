@@ -21,7 +21,7 @@ from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.pool.options import PoolOptions
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.predictors.protocol import Payload, Predictor, Reply
-from support.executors import begin, pool, quiet, reply, run, still_works, stream, until
+from support.executors import begin, inline, pool, quiet, reply, run, still_works, stream, until
 from support.scripted import ScriptedSpec, noted, order
 
 MiB = 1024 * 1024
@@ -55,6 +55,19 @@ class Recorder:
 
     def worker_restarted(self, cause: str) -> None:
         self.causes.append(cause)
+
+
+@pytest.mark.parametrize("make", [inline, pool])
+def test_lost_monitoring_reports_are_added_up(tmp_path: Path, make: Any) -> None:
+    async def main() -> None:
+        async with make(tmp_path) as executor:
+            assert executor.stats()["monitoring_reports_lost"] == 0
+            await reply(executor, order("lose", reports=2, streams=False), 10)
+            async for _ in await stream(executor, order("lose", reports=3, streams=True), 10):
+                pass
+            assert executor.stats()["monitoring_reports_lost"] == 5
+
+    asyncio.run(main())
 
 
 def test_start_is_told_in_steps(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from parity.compare import Tally, compare
+from parity.compare import Tally, ask_drum, compare_answers, marked
 from support.data import FEATURES
 from support.fleet import Fleet
 from support.wire import csv, upload
 from support.zoo import known_folders
 
-EXECUTOR = "pool"
+VARIANTS = ("pool", "inline", "adapter")
+"""Our pool, our inline executor, and our pool over DRUM's own predictors."""
 PLAN = settings(
     max_examples=60,
     deadline=None,
@@ -54,33 +55,41 @@ def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
         yield fleet
 
 
-def agree(fleet: Fleet, name: str, body: bytes, target: str = "/predict/") -> None:
-    fleet.begin_all(("drum", EXECUTOR), name)
+@pytest.fixture(params=["default", pytest.param("all", marks=pytest.mark.slow)])
+def variants(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return VARIANTS if request.param == "all" else VARIANTS[:1]
+
+
+def agree(fleet: Fleet, variants: tuple[str, ...], name: str, body: bytes, target: str = "/predict/") -> None:
+    """DRUM is asked once for all variants."""
+    fleet.begin_all(("drum", *variants), name)
     drum, _ = fleet.serving("drum", name)
-    ours, _ = fleet.serving(EXECUTOR, name)
     for request in (csv(body, target), upload(body, target=target)):
-        difference = compare(drum, ours, request, known_folders()[name].target_type, Tally())
-        assert difference is None, difference
+        theirs = ask_drum(drum, marked(request))
+        for variant in variants:
+            ours, _ = fleet.serving(variant, name)
+            difference = compare_answers(theirs, ours, request, known_folders()[name].target_type, Tally())
+            assert difference is None, f"{variant}: {difference}"
 
 
 @pytest.mark.timeout(600)
 @PLAN
 @given(frame=frames())
-def test_frames_are_read_alike(fleet: Fleet, frame: pd.DataFrame) -> None:
+def test_frames_are_read_alike(fleet: Fleet, variants: tuple[str, ...], frame: pd.DataFrame) -> None:
     """A hook shows what it received."""
-    agree(fleet, "text", frame.to_csv(index=False).encode("utf-8", "surrogatepass"))
+    agree(fleet, variants, "text", frame.to_csv(index=False).encode("utf-8", "surrogatepass"))
 
 
 @pytest.mark.timeout(600)
 @PLAN
 @given(rows=rows_of_ten)
-def test_numbers_are_predicted_alike(fleet: Fleet, rows: list[list[object]]) -> None:
-    agree(fleet, "regression", pd.DataFrame(rows, columns=list(FEATURES)).to_csv(index=False).encode())
+def test_numbers_are_predicted_alike(fleet: Fleet, variants: tuple[str, ...], rows: list[list[object]]) -> None:
+    agree(fleet, variants, "regression", pd.DataFrame(rows, columns=list(FEATURES)).to_csv(index=False).encode())
 
 
 @pytest.mark.timeout(600)
 @PLAN
 @given(frame=frames())
-def test_frames_are_transformed_alike(fleet: Fleet, frame: pd.DataFrame) -> None:
+def test_frames_are_transformed_alike(fleet: Fleet, variants: tuple[str, ...], frame: pd.DataFrame) -> None:
     """Through the transform route, where the frame comes back as CSV."""
-    agree(fleet, "transform", frame.to_csv(index=False).encode("utf-8", "surrogatepass"), "/transform/")
+    agree(fleet, variants, "transform", frame.to_csv(index=False).encode("utf-8", "surrogatepass"), "/transform/")

@@ -10,7 +10,7 @@ from types import TracebackType
 import pytest
 
 from support.process import ServerFailedError, ServerProcess
-from support.servers import DrumOracle, start_ours
+from support.servers import DrumOracle, start_adapter, start_ours
 from support.zoo import Zoo, installed, known_folders
 
 
@@ -61,10 +61,11 @@ class Fleet:
         self.stop(backend)
         folder, path = self.zoo[name]
         log = self.logs / f"{backend}-{name}.log"
-        if backend in ("drum", "adapter"):
+        if backend == "drum":
             oracle: DrumOracle = self.request.getfixturevalue("drum_oracle")
-            start = oracle.start if backend == "drum" else oracle.start_adapter
-            server: ServerProcess = start(folder, path, log)
+            server: ServerProcess = oracle.start(folder, path, log)
+        elif backend == "adapter":
+            server = start_adapter(self.request.getfixturevalue("python_with_drum"), folder, path, log)
         else:
             server = start_ours(folder, path, log, executor=backend)
         self.running[backend] = (name, server)

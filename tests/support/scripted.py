@@ -93,6 +93,12 @@ class ScriptedPredictor:
     def do_echo(self, call: ModelCall, **order: Any) -> Reply:
         return Reply(status=201, body=json.dumps(order).encode(), content_type="text/x", headers=(("A", "b"),))
 
+    def do_lose(self, call: ModelCall, reports: int, streams: bool) -> Reply | StreamReply:
+        """Monitoring reports."""
+        if streams:
+            return StreamReply(StreamHead(lost_reports=reports), iter((b"x",)))
+        return Reply(lost_reports=reports)
+
     def do_size(self, call: ModelCall) -> Reply:
         payload = call.x or call.body
         assert payload is not None

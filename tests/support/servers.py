@@ -12,7 +12,7 @@ import venv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from support.process import ServerProcess, free_port
+from support.process import ServerProcess, clean_environment, free_port
 from support.wire import get
 from support.zoo import ModelFolder
 
@@ -20,6 +20,8 @@ DRUM_VERSION = "1.18.1"
 ORACLE_PYTHON = "DRUM_ORACLE_PYTHON"
 ORACLE_CACHE = "DRUM_ORACLE_CACHE"
 ROOT = Path(__file__).resolve().parents[2]
+OF_THE_CHECKOUT = {"PYTHONPATH": str(ROOT), "DRUM_LITESTAR_HOOK": "0"}
+"""Makes an environment run our server without having it installed."""
 
 
 def console_script() -> str:
@@ -43,6 +45,15 @@ def start_ours(
         command += ["--executor", executor]
     settings = {**folder.env, **(env or {})}
     return _with_probe(ServerProcess(command, port=port, log=log, env=settings), settings)
+
+
+def start_adapter(python: Path, folder: ModelFolder, path: Path, log: Path) -> ServerProcess:
+    """Our server over DRUM's own predictors, in an environment that has both; not yet ready."""
+    port = free_port()
+    command = [str(python), "-m", "drum_litestar", "server", "--predictor", "drum"]
+    command += ["--address", f"127.0.0.1:{port}", *folder.command_line(path)]
+    env = {**OF_THE_CHECKOUT, **folder.env}
+    return _with_probe(ServerProcess(command, port=port, log=log, env=env), folder.env)
 
 
 def _with_probe(server: ServerProcess, env: Mapping[str, str]) -> ServerProcess:
@@ -101,13 +112,11 @@ class DrumOracle:
         """``drum server`` for ``folder``; not yet ready."""
         return start_drum(self, folder.command_line(path), log, folder.env)
 
-    def start_adapter(self, folder: ModelFolder, path: Path, log: Path) -> ServerProcess:
-        """Our server over DRUM's own predictors, in DRUM's environment; not yet ready."""
-        port = free_port()
-        command = [str(self.python), "-m", "drum_litestar", "server", "--predictor", "drum"]
-        command += ["--address", f"127.0.0.1:{port}", *folder.command_line(path)]
-        env = {"PYTHONPATH": str(ROOT), "DRUM_LITESTAR_HOOK": "0", **folder.env}
-        return _with_probe(ServerProcess(command, port=port, log=log, env=env), folder.env)
+    def runs_ours(self) -> bool:
+        """It has what our server needs, too."""
+        code = "import datarobot_drum.drum.drum, drum_litestar.http.app, uvicorn, httpx"
+        env = {**clean_environment(), **OF_THE_CHECKOUT}
+        return subprocess.run([self.python, "-c", code], env=env, capture_output=True, check=False).returncode == 0
 
 
 def start_drum(oracle: DrumOracle, words: Sequence[str], log: Path, env: Mapping[str, str]) -> DrumProcess:

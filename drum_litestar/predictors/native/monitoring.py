@@ -17,13 +17,13 @@ from typing import Any
 import pandas as pd
 
 from drum_litestar.errors import MissingExtraError, ModelLoadError
+from drum_litestar.predictors.native.deployment import DeploymentSettings, ReportSettings
 from drum_litestar.predictors.native.event_stream import Source
 from drum_litestar.predictors.native.marshal import Marshalled
 from drum_litestar.predictors.native.report_queue import ReportQueue
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 
-PROMPT_COLUMN = "promptText"
 _MODULES = ("datarobot_mlops.mlops", "datarobot.mlops.mlops")
 """Where the client class is in current versions, and in older ones."""
 _COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
@@ -34,9 +34,10 @@ logger = logging.getLogger("drum")
 class Monitor:
     """Reports of one model worker. Its methods never raise and never wait."""
 
-    def __init__(self, client: Any, queue: ReportQueue | None = None) -> None:
+    def __init__(self, client: Any, queue: ReportQueue | None = None, settings: ReportSettings | None = None) -> None:
         """``client``: an initialised ``MLOps`` object."""
         self.client = client
+        self.settings = settings or ReportSettings()
         self.queue = queue or ReportQueue()
 
     def keep(self, frame: Any) -> pd.DataFrame | None:
@@ -79,13 +80,16 @@ class ChatReport:
 
     def succeeded(self, answer: str | None) -> None:
         seconds = time.perf_counter() - self._began
-        client, frame = self._monitor.client, pd.DataFrame({PROMPT_COLUMN: [self._prompt]})
+        client, settings = self._monitor.client, self._monitor.settings
 
         def send() -> None:
             client.report_deployment_stats(1, seconds * 1000)
-            client.report_predictions_data(
-                features_df=frame, predictions=[answer or ""], association_ids=[self._association_id]
-            )
+            if settings.data_wanted():
+                client.report_predictions_data(
+                    features_df=pd.DataFrame({settings.prompt_column: [self._prompt]}),
+                    predictions=[answer or ""],
+                    association_ids=[self._association_id],
+                )
 
         self._once(send, 1)
 
@@ -184,7 +188,8 @@ def start_monitor(spec: PredictorSpec, target_type: TargetType) -> Monitor | Non
         client.init()
     except Exception as error:
         raise ModelLoadError(f"MLOps monitoring cannot start: {error}") from error
-    return Monitor(client)
+    settings = DeploymentSettings(spec.deployment_id) if spec.allow_dr_api_access else None
+    return Monitor(client, settings=settings)
 
 
 def _client_class() -> Any:

@@ -70,9 +70,13 @@ class NativePredictor:
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         """Answer one call. Never raises: whatever hooks and models raise, SystemExit too, is a reply."""
         try:
-            return self._handler(call.kind)(call)
+            answer = self._handler(call.kind)(call)
         except BaseException as error:
-            return error_reply(error, client_errors_4xx=self._spec.client_errors_4xx)
+            answer = error_reply(error, client_errors_4xx=self._spec.client_errors_4xx)
+        if self._loaded is not None and self._loaded.monitor is not None:
+            head = answer.head if isinstance(answer, StreamReply) else answer
+            head.lost_reports = self._loaded.monitor.queue.take_lost()
+        return answer
 
     @property
     def batching(self) -> bool:

@@ -30,6 +30,7 @@ class ReportQueue:
         """Reports lost because the queue was full."""
         self.failed = 0
         """Reports whose sending raised."""
+        self._told = 0
         self._max_reports, self._max_rows = max_reports, max_rows
         self._reports: deque[_Report] = deque()
         self._rows = 0
@@ -53,6 +54,12 @@ class ReportQueue:
                 self._thread.start()
             self._changed.notify_all()
             return True
+
+    def take_lost(self) -> int:
+        """Reports lost, for either reason, since the last time this was asked."""
+        with self._changed:
+            lost, self._told = self.dropped + self.failed - self._told, self.dropped + self.failed
+            return lost
 
     def close(self, timeout: float = 5.0) -> None:
         """Send what waits, for at most ``timeout`` seconds; what is left then is dropped."""

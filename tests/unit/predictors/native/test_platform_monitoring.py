@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.native.deployment import DeploymentSettings
 from drum_litestar.predictors.native.monitoring import prompt_text
 from drum_litestar.predictors.native.report_queue import ReportQueue
 from drum_litestar.predictors.protocol import ModelCall, Payload, StreamReply, TargetType
@@ -181,6 +182,59 @@ def test_queue_survives_failures() -> None:
     assert sent.wait(20)
     queue.close()
     assert queue.failed == 1
+
+
+def test_lost_reports_go_with_the_next_answer(serve_folder: Any, tmp_path: Path) -> None:
+    predictor = serve_folder({"custom.py": SCORE}, **spooling(tmp_path))
+    monitor = predictor._loaded.monitor
+    client, done = monitor.client, threading.Event()
+    monitor.client = None  # nothing can be sent
+    soon = predictor.handle(predict(b"a\n1\n")).lost_reports
+    monitor.queue.put(done.set)
+    assert done.wait(20)
+    monitor.client = client
+    assert soon + predictor.handle(predict(b"a\n1\n2\n3\n")).lost_reports == 1  # an answer of 500 tells, too
+    assert predictor.handle(predict(b"a\n1\n")).lost_reports == 0
+    predictor.close()
+
+
+class Deployment:
+    """What the client's ``Deployment`` offers of it."""
+
+    def __init__(self, *, drift: bool = False, collects: bool = False, **model: str) -> None:
+        self.model = model
+        self._drift, self._collects = drift, collects
+
+    def get_drift_tracking_settings(self) -> dict[str, Any]:
+        return {"feature_drift": {"enabled": self._drift}, "target_drift": {"enabled": True}}
+
+    def get_predictions_data_collection_settings(self) -> dict[str, Any]:
+        return {"enabled": self._collects}
+
+
+def test_deployment_settings_are_read_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    answers: list[Any] = [
+        OSError("down"),
+        Deployment(drift=True, prompt="question"),
+        Deployment(),
+        OSError("down again"),
+        Deployment(collects=True, prompt="ignored: a column keeps its name"),
+    ]
+    now, asked = [0.0], []
+
+    def find(deployment_id: str) -> Any:
+        asked.append(deployment_id)
+        if isinstance(answer := answers[len(asked) - 1], Exception):
+            raise answer
+        return answer
+
+    settings = DeploymentSettings("d1", find=find, clock=lambda: now[0])
+    seen = []
+    for now[0] in (0, 59, 60, 120, 180, 240):
+        seen.append((settings.data_wanted(), settings.prompt_column))
+    assert seen == [(True, "promptText")] * 2 + [(True, "question"), *[(False, "question")] * 2, (True, "question")]
+    assert asked == ["d1"] * 5
+    assert caplog.text.count("The settings of deployment d1 cannot be read") == 2
 
 
 def test_queue_that_is_stuck_does_not_hold_up_the_end() -> None:
