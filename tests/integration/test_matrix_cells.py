@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ class Matrix:
     def __init__(self, *arguments: str) -> None:
         self._command = [str(ROOT / "scripts" / "matrix"), "--json", *arguments]
         self._process: subprocess.Popen[str] | None = None
+        self._said: tuple[str, str] = ("", "")
+        self._reader = threading.Thread(target=self._read, name="matrix", daemon=True)
 
     def start(self) -> None:
         self._process = subprocess.Popen(
@@ -39,20 +42,27 @@ class Matrix:
             text=True,
             start_new_session=True,
         )
+        self._reader.start()
+
+    def _read(self) -> None:
+        """Take its output and its exit code as soon as it ends: other tests count the zombies of this process."""
+        assert self._process is not None
+        self._said = self._process.communicate()
 
     def result(self) -> tuple[int, list[dict[str, Any]], str]:
         """Wait for it: exit code, results, what it said."""
         if self._process is None:
             self.start()
         assert self._process is not None
-        output, errors = self._process.communicate()
+        self._reader.join()
+        output, errors = self._said
         return self._process.returncode, json.loads(output or "[]"), errors
 
     def stop(self) -> None:
         """Idempotent."""
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGTERM)
-            self._process.communicate()
+            self._reader.join()
 
 
 def matrix(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
