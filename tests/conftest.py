@@ -6,7 +6,6 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,28 +28,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="ours",
         help="which server the contract cases run against: 'drum' proves the cases themselves on the real DRUM",
     )
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What works in the background is asked for its result at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("background") is not None)
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    if not session.config.option.collectonly:
-        for work in _background(session):
-            work.start()
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    for work in _background(session):
-        work.stop()
-
-
-def _background(session: pytest.Session) -> list[Any]:
-    """The argument of the marker ``background`` of each selected test: it can ``start()`` and ``stop()``."""
-    markers = [item.get_closest_marker("background") for item in getattr(session, "items", ())]
-    return [marker.args[0] for marker in markers if marker is not None]
 
 
 @pytest.fixture(scope="session")

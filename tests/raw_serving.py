@@ -144,6 +144,7 @@ def serving(
             log_config=None,
             access_log=False,
             server_header=False,
+            interface="asgi3",
             lifespan="off",
             ws="none",
             **config,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -24,52 +22,16 @@ TELLING = {
 """Cells, and what DRUM alone says there."""
 
 
-class Matrix:
-    """One run of ``scripts/matrix``, in the background."""
-
-    def __init__(self, *arguments: str) -> None:
-        self._command = [str(ROOT / "scripts" / "matrix"), "--json", *arguments]
-        self._process: subprocess.Popen[str] | None = None
-        self._said: tuple[str, str] = ("", "")
-        self._reader = threading.Thread(target=self._read, name="matrix", daemon=True)
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(
-            self._command,
-            env={**os.environ, "PYTHON": sys.executable},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        self._reader.start()
-
-    def _read(self) -> None:
-        """Take its output and its exit code as soon as it ends: other tests count the zombies of this process."""
-        assert self._process is not None
-        self._said = self._process.communicate()
-
-    def result(self) -> tuple[int, list[dict[str, Any]], str]:
-        """Wait for it: exit code, results, what it said."""
-        if self._process is None:
-            self.start()
-        assert self._process is not None
-        self._reader.join()
-        output, errors = self._said
-        return self._process.returncode, json.loads(output or "[]"), errors
-
-    def stop(self) -> None:
-        """Idempotent."""
-        if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGTERM)
-            self._reader.join()
-
-
 def matrix(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-    return Matrix(*arguments).result()
-
-
-MOST_TELLING = Matrix("--cell", *TELLING)
+    """One run of ``scripts/matrix``: exit code, results, what it said."""
+    done = subprocess.run(
+        [str(ROOT / "scripts" / "matrix"), "--json", *arguments],
+        env={**os.environ, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, json.loads(done.stdout or "[]"), done.stderr
 
 
 def shown(results: list[dict[str, Any]]) -> str:
@@ -77,9 +39,8 @@ def shown(results: list[dict[str, Any]]) -> str:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.background(MOST_TELLING)
 def test_most_telling_cells() -> None:
-    code, results, errors = MOST_TELLING.result()
+    code, results, errors = matrix("--cell", *TELLING)
     if all(result["outcome"] == "not installable" for result in results):
         pytest.skip(f"the package index is out of reach: {errors[-500:]}")
     assert code == 0, f"{errors}\n{shown(results)}"

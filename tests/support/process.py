@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -23,11 +24,20 @@ CLEARED_NAMES = (
 )  # fmt: skip
 
 
+_ports = itertools.cycle(range(10_000, 32_000))
+for _ in range(os.getpid() * 1009 % 22_000):  # several processes test at the same time
+    next(_ports)
+
+
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago, and is not among those that the kernel gives to clients."""
+    for port in _ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
+    raise AssertionError("unreachable")
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -88,25 +89,32 @@ class DrumOracle:
         home = cache / f"drum-oracle-{key}"
         python = home / "bin" / "python"
         stamp = home / "ready.json"
-        if not stamp.exists():
-            print(f"making an environment with datarobot-drum {DRUM_VERSION} in {home}", file=sys.stderr, flush=True)
-            venv.EnvBuilder(with_pip=True, clear=True).create(home)
-            site = next(home.glob("lib/python3*/site-packages"))
-            (site / "shared-with-the-tests.pth").write_text(sysconfig.get_path("purelib") + "\n")
-            install = [
-                str(python),
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-compile",
-                f"datarobot-drum=={DRUM_VERSION}",
-            ]
-            done = subprocess.run(install, capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise RuntimeError(f"could not install datarobot-drum:\n{done.stderr[-2000:]}")
-            stamp.write_text(json.dumps({"drum": DRUM_VERSION}))
+        cache.mkdir(parents=True, exist_ok=True)
+        with (cache / f"{home.name}.lock").open("w") as lock:  # tests run in several processes
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not stamp.exists():
+                cls._install(home, python)
+                stamp.write_text(json.dumps({"drum": DRUM_VERSION}))
         return cls(python)
+
+    @staticmethod
+    def _install(home: Path, python: Path) -> None:
+        print(f"making an environment with datarobot-drum {DRUM_VERSION} in {home}", file=sys.stderr, flush=True)
+        venv.EnvBuilder(with_pip=True, clear=True).create(home)
+        site = next(home.glob("lib/python3*/site-packages"))
+        (site / "shared-with-the-tests.pth").write_text(sysconfig.get_path("purelib") + "\n")
+        install = [
+            str(python),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-compile",
+            f"datarobot-drum=={DRUM_VERSION}",
+        ]
+        done = subprocess.run(install, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"could not install datarobot-drum:\n{done.stderr[-2000:]}")
 
     def start(self, folder: ModelFolder, path: Path, log: Path) -> DrumProcess:
         """``drum server`` for ``folder``; not yet ready."""
