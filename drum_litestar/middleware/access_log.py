@@ -24,7 +24,6 @@ CLIENT_CLOSED: Final = 499
 OnRequestEnd = Callable[[str, str, "str | None", int, float], None]
 """``(method, path, route template or None, status, seconds)``."""
 
-_SAFE: Final = re.compile(r"[ !#-\[\]-~]*")
 _UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f-\x9f"\\\u2028\u2029]')
 _access: Final = logging.getLogger("drum_litestar.access")
 _drum: Final = logging.getLogger("drum.drum")
@@ -32,6 +31,8 @@ _drum: Final = logging.getLogger("drum.drum")
 
 def printable(text: str) -> str:
     """``text`` with control characters, quotes and backslashes as ``\\xNN``: it cannot end a field or a line."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return text
     return _UNSAFE.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
@@ -141,8 +142,7 @@ class AccessLogMiddleware:
                 referer = value.decode("latin-1") or "-"
             elif name == b"authorization":
                 user = _basic_user(value)
-        if _SAFE.fullmatch(target + referer + agent) is None:
-            target, referer, agent = printable(target), printable(referer), printable(agent)
+        target, referer, agent = printable(target), printable(referer), printable(agent)
         return (
             f"{client[0] if client else '-'} - {user} [{self._date(int(now))}] "
             f'"{scope["method"]} {target} HTTP/{scope["http_version"]}" {status} {sent} "{referer}" "{agent}"'

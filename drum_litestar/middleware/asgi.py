@@ -13,6 +13,8 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""A layer with nothing to do after the app may be a plain function that returns the app's own awaitable: a coroutine
+around a coroutine costs more than most layers do. (uvicorn takes such a function for ASGI 2 unless told: ``asgi3``.)"""
 Header = tuple[bytes, bytes]
 OnRejected = Callable[[str], None]
 """Told when a layer refuses a request, for metrics; the argument is one of a few fixed words."""

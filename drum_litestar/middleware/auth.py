@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Container
+from collections.abc import Awaitable, Container
 
 from drum_litestar.errors import UnauthorizedError
 from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, Send, send_error
@@ -26,17 +26,15 @@ class AuthMiddleware:
         self.on_rejected = on_rejected
         self._token = token.encode("utf-8")
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "lifespan" or scope["path"] in self.open_paths or self._allowed(scope):
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
         if self.on_rejected is not None:
             self.on_rejected("unauthorized")
         if scope["type"] == "http":
-            await send_error(send, UnauthorizedError())
-        else:
-            # ASGI: closing a WebSocket before accepting it makes the server answer 403.
-            await send({"type": "websocket.close", "code": 1008})
+            return send_error(send, UnauthorizedError())
+        # ASGI: closing a WebSocket before accepting it makes the server answer 403.
+        return send({"type": "websocket.close", "code": 1008})
 
     def _allowed(self, scope: Scope) -> bool:
         allowed = False

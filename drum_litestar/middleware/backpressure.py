@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Awaitable, Callable, Container
 from typing import Protocol
 
 from drum_litestar import scope as names
@@ -36,10 +36,12 @@ class BackpressureMiddleware:
         self.admit = admit
         self.model_paths = model_paths
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT") or scope["path"] not in self.model_paths:
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
+        return self._admitted(scope, receive, send)
+
+    async def _admitted(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             ticket = self.admit()
         except RequestError as error:

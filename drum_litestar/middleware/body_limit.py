@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from drum_litestar.errors import BodyTooLargeError
 from drum_litestar.middleware.asgi import START, ASGIApp, Message, OnRejected, Receive, Scope, Send, header, send_error
 
@@ -20,20 +22,17 @@ class BodyLimitMiddleware:
         self.limit = limit
         self.on_rejected = on_rejected
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
         announced = header(scope, b"content-length")
         if announced is not None and announced.isdigit():
             if int(announced) > self.limit:
-                await self._refuse(send)
-                return
+                return self._refuse(send)
             # The server's parser delivers exactly what was announced.
         elif announced is not None or header(scope, b"transfer-encoding") is not None or scope["http_version"] >= "2":
-            await self._count(scope, receive, send)
-            return
-        await self.app(scope, receive, send)  # in HTTP/1 neither header means no body
+            return self._count(scope, receive, send)
+        return self.app(scope, receive, send)  # in HTTP/1 neither header means no body
 
     async def _refuse(self, send: Send) -> None:
         if self.on_rejected is not None:

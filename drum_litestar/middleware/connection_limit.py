@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Awaitable, Container
 
 from drum_litestar import scope as names
 from drum_litestar.errors import QueueFullError
@@ -21,11 +21,10 @@ class ConnectionLimitMiddleware:
         self.open_paths = open_paths
         self.on_rejected = on_rejected
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         over = scope["type"] == "http" and state(scope).get(names.OVER_CONNECTION_LIMIT)
         if not over or scope["path"] in self.open_paths:
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
         if self.on_rejected is not None:
             self.on_rejected("connection_limit")
-        await send_error(send, QueueFullError(), close=True)
+        return send_error(send, QueueFullError(), close=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from drum_litestar.middleware.asgi import BODY, START, ASGIApp, Header, Receive, Scope, Send, header
@@ -31,19 +31,17 @@ class CORSMiddleware:
         self._any = "*" in allowed
         self._allowed = frozenset(origin.lower().encode("latin-1") for origin in allowed)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         origin = header(scope, b"origin") if scope["type"] == "http" else None
         if origin is None or not (self._any or origin.lower() in self._allowed):
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
         marks = self._marks(origin)
         if scope["method"] == "OPTIONS" and header(scope, b"access-control-request-method") is not None:
-            await self._preflight(scope, send, marks)
-            return
+            return self._preflight(scope, send, marks)
         marks.append((b"access-control-expose-headers", _EXPOSED))
         responder = Responder.of(send)
         responder.on_start(lambda headers: headers.extend(marks))
-        await self.app(scope, receive, responder)
+        return self.app(scope, receive, responder)
 
     def _marks(self, origin: bytes) -> list[Header]:
         if self._any:

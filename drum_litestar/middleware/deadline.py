@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Container
+from collections.abc import Awaitable, Container
 from typing import Any
 
 from drum_litestar import scope as names
@@ -36,10 +36,12 @@ class DeadlineMiddleware:
         self.slack = slack
         self._running_loop = RunningLoop()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or not self.timeout or scope["path"] in self.exempt_paths:
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
+        return self._limited(scope, receive, send)
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = self._running_loop()
         deadline = loop.time() + self.timeout
         shared = state(scope)

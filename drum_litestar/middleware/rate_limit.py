@@ -8,7 +8,7 @@ import logging
 import math
 import struct
 import time
-from collections.abc import Callable, Container
+from collections.abc import Awaitable, Callable, Container
 from typing import Final, Protocol
 
 from drum_litestar.errors import RateLimitedError
@@ -125,10 +125,12 @@ class RateLimitMiddleware:
         self._next_complaint = -math.inf
         self._store_returns = -math.inf
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or scope["path"] in self.exempt_paths:
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
+        return self._limited(scope, receive, send)
+
+    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         key = self._key(scope)
         now = self.clock()
         wait = self.buckets.take(key, now)

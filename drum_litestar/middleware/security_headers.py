@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send
@@ -56,10 +56,9 @@ class SecurityHeadersMiddleware:
         self._plain, self._plain_docs = _setter(plain), _setter((*plain, docs))
         self._tls, self._tls_docs = _setter((*plain, HSTS)), _setter((*plain, HSTS, docs))
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
         tls = scope.get("scheme") == "https"
         if self._docs_prefixes and scope["path"].startswith(self._docs_prefixes):
             hook = self._tls_docs if tls else self._plain_docs
@@ -67,7 +66,7 @@ class SecurityHeadersMiddleware:
             hook = self._tls if tls else self._plain
         responder = Responder.of(send)
         responder.on_start(hook)
-        await self.app(scope, receive, responder)
+        return self.app(scope, receive, responder)
 
 
 def _setter(ours: tuple[Header, ...]) -> HeaderHook:
