@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 
 class ComputeThreads:
@@ -17,6 +17,7 @@ class ComputeThreads:
 
     def __init__(self, count: int, name: str) -> None:
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._ends: SimpleQueue[None] = SimpleQueue()
         self._name = name
         self._threads: list[threading.Thread] = []
         self.grow(count)
@@ -37,13 +38,22 @@ class ComputeThreads:
             self._jobs.put(None)
 
     def join(self, timeout: float | None = None) -> None:
-        """Stop, and wait until the last job has ended, or ``timeout`` seconds are over."""
+        """Stop, and wait until the last job has ended, or ``timeout`` seconds are over.
+
+        A signal handler may raise out of it and call it again. (Not so out of ``Thread.join``: up to Python 3.12 that
+        takes the thread for ended from then on.)
+        """
         self.stop()
         end = None if timeout is None else time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(None if end is None else max(0.0, end - time.monotonic()))
+        while self._threads:
+            try:
+                self._ends.get(timeout=None if end is None else max(0.0, end - time.monotonic()))
+            except Empty:
+                return
+            self._threads.pop()
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             job()
             del job  # a waiting thread must not keep the last call's body alive
+        self._ends.put(None)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from typing import Any
 
 import pytest
@@ -99,6 +100,35 @@ def test_threads_run_jobs_in_order_and_end() -> None:
         threads.submit(lambda number=number: seen.append(number))  # type: ignore[misc]
     threads.join()
     assert seen == list(range(5))
+
+
+def test_a_wait_for_threads_that_a_signal_ends_can_be_taken_up_again() -> None:
+    class Stop(BaseException):
+        pass
+
+    def handler(*_: object) -> None:
+        raise Stop
+
+    go, seen = threading.Event(), []
+
+    def job() -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        go.wait(10)
+        seen.append("done")
+
+    former = signal.signal(signal.SIGUSR1, handler)
+    try:
+        threads = ComputeThreads(1, "t")
+        with pytest.raises(Stop):  # noqa: PT012
+            threads.submit(job)
+            threads.join(10)
+        threads.join(0.01)
+        assert seen == []
+        threading.Timer(0.1, go.set).start()
+        threads.join(10)
+        assert seen == ["done"]
+    finally:
+        signal.signal(signal.SIGUSR1, former)
 
 
 class Broken:
