@@ -1,9 +1,10 @@
 """Cost of the middleware stack and of the guarded protocol on ``/livez``, against the bare Litestar application.
 
-Three servers of one process each answer the same requests in turns, in one run:
+Four servers of one process each answer the same requests in turns, in one run:
 
-- ``bare``: the Litestar application under uvicorn as it comes
-- ``stack``: the same application inside the whole middleware stack, with access log and metrics
+- ``bare``: the Litestar application under uvicorn, which logs nothing
+- ``logged``: the same with uvicorn's own access log, as ``uvicorn app`` runs it
+- ``stack``: the application inside the whole middleware stack, with access log and metrics
 - ``server``: that, behind the protocol with the limits (what ``drum-litestar server`` runs)
 
 The figure is the server's own CPU time per request, which other load on the machine hardly touches; throughput is
@@ -13,6 +14,7 @@ shown beside it. ``python benchmarks/stack_cost.py`` prints a table and the rati
 from __future__ import annotations
 
 import argparse
+import logging
 import multiprocessing
 import multiprocessing.synchronize
 import os
@@ -24,7 +26,7 @@ from typing import Any
 
 import psutil
 
-VARIANTS = ("bare", "stack", "server")
+VARIANTS = ("bare", "logged", "stack", "server")
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nUser-Agent: stack-cost\r\nAccept: */*\r\n\r\n"
 ANSWER = b'{"message":"OK"}\n'
 
@@ -48,10 +50,12 @@ def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchron
     import asyncio
 
     import uvicorn
+    from uvicorn.logging import AccessFormatter
 
     from drum_litestar.execution.inline import InlineExecutor
     from drum_litestar.http.app import build_app
     from drum_litestar.http.options import AppOptions
+    from drum_litestar.launcher.bootstrap import settle_collector
     from drum_litestar.launcher.event_loop import run
     from drum_litestar.launcher.protocol import make_protocol
     from drum_litestar.launcher.telemetry import FrontEndTelemetry
@@ -63,14 +67,30 @@ def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchron
     executor = InlineExecutor(NoModel)
     app: Any = build_app(executor, AppOptions(drum_version="1.18.1", server_version="0"))
     options: dict[str, Any] = {"http": "httptools", "timeout_keep_alive": 3600}
-    if variant != "bare":
+    if variant in ("stack", "server"):
         telemetry = FrontEndTelemetry(show_perf=False, otel_disabled=True)
         stack = StackOptions(drum_version="1.18.1", server_version="0", max_body=100 << 20, timeout=600.0)
         app = build_stack(app, stack, admit=executor.admit, **telemetry.stack_callbacks())
         if variant == "server":
             options["http"] = make_protocol(events=telemetry.connections)
+            settle_collector(model_is_here=False)
+    elif variant == "logged":
+        log = logging.getLogger("uvicorn.access")
+        log.propagate = False
+        log.setLevel(logging.INFO)
+        log.addHandler(logging.StreamHandler(null))
+        log.handlers[0].setFormatter(
+            AccessFormatter('%(levelprefix)s %(client_addr)s - "%(request_line)s" %(status_code)s')
+        )
+        options["access_log"] = True
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, lifespan="on", ws="none", loop="uvloop", **options
+        app,
+        **{"access_log": False, **options},
+        log_config=None,
+        server_header=False,
+        lifespan="on",
+        ws="none",
+        loop="uvloop",
     )
     server = uvicorn.Server(config)
 

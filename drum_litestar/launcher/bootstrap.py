@@ -36,6 +36,18 @@ what a request leaves behind is freed by its reference counts."""
 _log = logging.getLogger("drum")
 
 
+def settle_collector(*, model_is_here: bool) -> None:
+    """Start-up is over: what exists now lives as long as the server.
+
+    A full collection would walk it again and again, for 50 ms and more in which no probe is answered. The garbage of a
+    model in this process (``model_is_here``) is collected as often as Python does by itself.
+    """
+    gc.collect()
+    gc.freeze()
+    if not model_is_here:
+        gc.set_threshold(*GC_THRESHOLDS)
+
+
 def drum_version() -> str:
     """Version of the installed datarobot-drum, read from its metadata without importing it (contract, 8)."""
     try:
@@ -183,12 +195,7 @@ class Server:
                 _log.info("%s", card.description)
             for text in card.warnings:
                 _log.warning("%s", text)
-        # What exists now lives as long as the server: a full collection would walk it again and again, for 50 ms and
-        # more in which no probe is answered.
-        gc.collect()
-        gc.freeze()
-        if self.plan.settings.model.executor == "pool":  # else the model's garbage is here too
-            gc.set_threshold(*GC_THRESHOLDS)
+        settle_collector(model_is_here=self.plan.settings.model.executor != "pool")
 
     def _gave_up(self, failure: ModelLoadError) -> None:
         """The executor cannot go on (crash loop, death policy): so that an orchestrator sees it, neither can we."""

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from drum_litestar import scope as names
 from drum_litestar.dialects import framework_json
@@ -34,6 +34,8 @@ class ClosingProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._phase = HEAD
         self._timer: asyncio.TimerHandle | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0
         self._owed_error: RequestError | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -46,6 +48,8 @@ class ClosingProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._phase = CLOSING
         self._set_timer(0)
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         self._write_watch.stop()
         super().connection_lost(exc)
         self.events.closed()
@@ -59,16 +63,42 @@ class ClosingProtocol(HttpToolsProtocol):
             self._timer = self.loop.call_later(seconds, callback)
 
     def on_response_complete(self) -> None:
-        if self._phase != CLOSING or self.pipeline:
-            super().on_response_complete()
-            if self._phase == HEAD:
-                self._unset_keepalive_if_required()  # not idle: the next head has begun
-            elif self._phase == BODY and self.cycle.response_complete and not self.transport.is_closing():
-                self._await_rest_of_body()
-            return
         self.server_state.total_requests += 1
-        if self._owed_error is not None:
-            self._send_and_close(self._owed_error)
+        if self._phase == CLOSING and not self.pipeline:
+            if self._owed_error is not None:
+                self._send_and_close(self._owed_error)
+            return
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._begin(self.pipeline.pop()[0])
+        elif self._phase == BODY and self.cycle.response_complete:
+            self._await_rest_of_body()
+        else:
+            self._now_idle()
+
+    def _begin(self, cycle: RequestResponseCycle) -> None:
+        """Let the application answer."""
+        task = self.loop.create_task(cycle.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _now_idle(self) -> None:
+        """Keep-alive begins. One timer that looks at the clock is cheaper than one for each request."""
+        self._idle_since = self.loop.time()
+        if self._idle_timer is None:
+            self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._on_idle_timer)
+
+    def _on_idle_timer(self) -> None:
+        self._idle_timer = None
+        if self._phase != WAIT or not self.cycle.response_complete:
+            return  # busy; the end of the answer will start it again
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._idle_timer = self.loop.call_later(left, self._on_idle_timer)
+        else:
+            self.timeout_keep_alive_handler()
 
     def _await_rest_of_body(self) -> None:
         """The response is out before the body is in."""

@@ -12,7 +12,7 @@ that does not read. Here each connection is in one of four phases, each with at 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httptools
 
@@ -20,7 +20,7 @@ from drum_litestar import scope as names
 from drum_litestar.errors import BadRequestError, BodyTimeoutError, RequestError
 from drum_litestar.launcher.closing import BODY, CLOSING, HEAD, WAIT, ClosingProtocol
 from drum_litestar.launcher.connection import ConnectionEvents
-from drum_litestar.launcher.request_head import HeadTooLargeError, check_head, head_without_upgrade
+from drum_litestar.launcher.request_head import HeadTooLargeError, check_head, complete_scope, head_without_upgrade
 from drum_litestar.launcher.response_cycle import SingleWriteCycle
 
 MAX_PIPELINED: Final = 100
@@ -56,12 +56,10 @@ class GuardedHttpProtocol(ClosingProtocol):
         self._set_timer(self.header_timeout, self._on_head_timeout)
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
         if self._phase == CLOSING:
             return
         if self._phase == WAIT:
             self._phase = HEAD
-        self._last_byte = self.loop.time()
         self._unfinished += len(data)
         try:
             self._feed(data)
@@ -73,6 +71,7 @@ class GuardedHttpProtocol(ClosingProtocol):
             self._phase = HEAD
         if self._phase == WAIT:
             return
+        self._last_byte = self.loop.time()
         if self._unfinished > self.max_head_size:
             self._fail(HeadTooLargeError())
         elif self._timer is None and self._phase == HEAD:
@@ -88,11 +87,7 @@ class GuardedHttpProtocol(ClosingProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            if self._offered_upgrade is None:
-                self._set_timer(0)
-                self.events.closed()
-                self.handle_websocket_upgrade()
-                return
+            assert self._offered_upgrade is not None
             # The parser takes an offer for a fact and skips the body. Parse the request again without the offer.
             method, version = self._offered_upgrade
             self._offered_upgrade = None
@@ -102,28 +97,43 @@ class GuardedHttpProtocol(ClosingProtocol):
             self._feed(head + data[upgrade.args[0] :])
 
     def on_headers_complete(self) -> None:
-        method = self.parser.get_method()
-        version = self.parser.get_http_version()
+        parser, scope = self.parser, self.scope
+        method, version = parser.get_method(), parser.get_http_version()
         check_head(method, version, self.url, self.headers, self.max_head_size)
         if len(self.pipeline) >= MAX_PIPELINED:
             raise BadRequestError("Too many pipelined requests")
-        if self.parser.should_upgrade() and not self._should_upgrade():
+        if parser.should_upgrade():
             self._offered_upgrade = (method, version)
             return
-        shared = self.scope["state"]
+        complete_scope(cast("dict[str, Any]", scope), method, version, self.url, self.root_path)
+        shared = scope["state"]
         shared[names.ON_DISCONNECT] = self._gone.register
         if 0 < self.max_connections < len(self.connections):
             shared[names.OVER_CONNECTION_LIMIT] = True
-        super().on_headers_complete()
         self.headers = _TRAILERS
         self._phase = BODY
         self._unfinished = 0
-        self._set_timer(0)
-        if self.cycle is not None and self.cycle.scope is self.scope:
-            self.cycle.__class__ = SingleWriteCycle
-            self.cycle.transport = self._response_transport
-            if not self.timeout_keep_alive or not self.parser.should_keep_alive():
-                self.cycle.keep_alive = False
+        if self._timer is not None:
+            self._set_timer(0)
+        former = self.cycle
+        self.cycle = cycle = SingleWriteCycle(
+            scope=scope,
+            transport=self._response_transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version == "1.1" and self.timeout_keep_alive > 0 and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if former is None or former.response_complete:
+            self._begin(cycle)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._unfinished = 0
@@ -132,19 +142,19 @@ class GuardedHttpProtocol(ClosingProtocol):
     def on_message_complete(self) -> None:
         if self._offered_upgrade is not None:
             return
-        super().on_message_complete()
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
         self.scope["state"][names.BODY_RECEIVED] = True
-        if not self.pipeline:
+        if self.flow.read_paused and not self.pipeline:
             self.flow.resume_reading()  # the body may have paused it at its end, and a client that leaves must be seen
         self._phase = WAIT
         self._unfinished = 0
-        self._set_timer(0)
-        if self.cycle is not None and self.cycle.response_complete:
-            # The last of a body that was answered early; uvicorn's timer went with its first byte.
-            self._unset_keepalive_if_required()
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+        if self._timer is not None:
+            self._set_timer(0)
+        if cycle.response_complete:
+            self._now_idle()  # the last of a body that was answered early
 
     def _on_head_timeout(self) -> None:
         self._timer = None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
+from urllib.parse import unquote
+
+import httptools
 
 from drum_litestar.errors import BadRequestError, RequestError
 
@@ -55,6 +58,17 @@ def check_head(method: bytes, version: str, url: bytes, headers: Sequence[tuple[
         raise HeadTooLargeError
     if b"content-length" in seen and b"transfer-encoding" in seen:
         raise BadRequestError("Both content-length and transfer-encoding")
+
+
+def complete_scope(scope: dict[str, Any], method: bytes, version: str, url: bytes, root_path: str) -> None:
+    """Add to an ASGI HTTP scope what the request line says. Raises httptools' error for a target that is no URL."""
+    target = httptools.parse_url(url)
+    path = target.path.decode("ascii")
+    scope["method"] = method.decode("ascii")
+    scope["http_version"] = version
+    scope["path"] = root_path + (unquote(path) if "%" in path else path)
+    scope["raw_path"] = root_path.encode("ascii") + target.path
+    scope["query_string"] = target.query or b""
 
 
 def head_without_upgrade(method: bytes, version: str, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:

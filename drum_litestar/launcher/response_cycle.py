@@ -16,7 +16,7 @@ _NAME: Final = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
 _FORBIDDEN: Final = bytes([*range(9), 11, 12, *range(14, 32), 127])
 _UNUSUAL: Final = frozenset({b"connection", b"transfer-encoding"})
 _LENGTH: Final = b"content-length"
-_CHANGING: Final = frozenset({_LENGTH, b"date", b"x-request-id", b"x_request_id", b"x-response-time-ms"})
+_CHANGING: Final = frozenset({b"date", b"x-request-id", b"x_request_id", b"x-response-time-ms"})
 _MAX_LINES: Final = 256
 _MAX_JOINED: Final = 64 * 1024
 """Bytes of a body; above it a copy would cost more than a write."""
@@ -33,14 +33,17 @@ class SingleWriteCycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         """ASGI's ``send``."""
-        if self._head is not None:
-            head, self._head = self._head, None
+        head = self._head
+        if head is not None:
+            self._head = None
             if self._is_rest(message):
                 self._finish(head, message.get("body", b""))
                 return
             if not self.disconnected:
                 self.transport.write(head)
-        elif not self.response_started and message["type"] == "http.response.start" and self._can_wait():
+        elif not (
+            self.response_started or self.disconnected or self.flow.write_paused or self.scope["method"] == "HEAD"
+        ):
             try:
                 self._head = self._render(message)
             except TypeError:  # pairs that are lists, or worse
@@ -51,11 +54,10 @@ class SingleWriteCycle(RequestResponseCycle):
                 return
         await super().send(message)
 
-    def _can_wait(self) -> bool:
-        return not (self.disconnected or self.flow.write_paused or self.scope["method"] == "HEAD")
-
     def _render(self, message: Any) -> bytes | None:
         """Status line and headers as bytes; None for a head that is uvicorn's affair, or has no length."""
+        if message["type"] != "http.response.start":
+            return None
         lines = [STATUS_LINE[message["status"]]]
         fresh = []
         length = None
@@ -63,17 +65,20 @@ class SingleWriteCycle(RequestResponseCycle):
             line = _lines.get(pair)
             if line is None:
                 name, value = pair
-                if name == _LENGTH and length is None and value.isdigit():
-                    length = int(value)
-                elif name == _LENGTH or name in _UNUSUAL or _NAME.fullmatch(name) is None:
-                    return None
                 line = b"%b: %b\r\n" % pair
-                fresh.append((pair, line))
+                fresh.append(line)
+                if name == _LENGTH:
+                    if length is not None or not value.isdigit():
+                        return None
+                    length = int(value)
+                elif name not in _CHANGING:
+                    if name in _UNUSUAL or _NAME.fullmatch(name) is None:
+                        return None
+                    if len(_lines) < _MAX_LINES and len(line) < 256 and _harmless(line, 1):
+                        _lines[pair] = line
             lines.append(line)
-        if length is None or not _harmless(b"".join([line for _, line in fresh]), len(fresh)):
+        if length is None or not _harmless(b"".join(fresh), len(fresh)):
             return None
-        if len(_lines) < _MAX_LINES:
-            _lines.update({pair: line for pair, line in fresh if pair[0] not in _CHANGING and len(line) < 256})
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         self.expected_content_length = length

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 
 from drum_litestar.errors import BodyTooLargeError
-from drum_litestar.middleware.asgi import START, ASGIApp, Message, OnRejected, Receive, Scope, Send, header, send_error
+from drum_litestar.middleware.asgi import START, ASGIApp, Message, OnRejected, Receive, Scope, Send, send_error
 
 
 class BodyLimitMiddleware:
@@ -25,12 +25,17 @@ class BodyLimitMiddleware:
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
             return self.app(scope, receive, send)
-        announced = header(scope, b"content-length")
+        announced = encoding = None
+        for name, value in scope["headers"]:
+            if name == b"content-length" and announced is None:
+                announced = value
+            elif name == b"transfer-encoding":
+                encoding = value
         if announced is not None and announced.isdigit():
             if int(announced) > self.limit:
                 return self._refuse(send)
             # The server's parser delivers exactly what was announced.
-        elif announced is not None or header(scope, b"transfer-encoding") is not None or scope["http_version"] >= "2":
+        elif announced is not None or encoding is not None or scope["http_version"] >= "2":
             return self._count(scope, receive, send)
         return self.app(scope, receive, send)  # in HTTP/1 neither header means no body
 

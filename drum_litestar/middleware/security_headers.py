@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Set
 from typing import Final
 
 from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send
@@ -72,12 +72,11 @@ class SecurityHeadersMiddleware:
 def _setter(ours: tuple[Header, ...]) -> HeaderHook:
     watched = frozenset((b"server", *(name for name, _ in ours)))
 
-    def set_headers(headers: list[Header]) -> None:
-        present = [name for name, _ in headers if name in watched]
-        if not present:
+    def set_headers(headers: list[Header], names: Set[bytes]) -> None:
+        if watched.isdisjoint(names):
             headers += ours
             return
         headers[:] = [pair for pair in headers if pair[0] != b"server"]
-        headers += [pair for pair in ours if pair[0] not in present]
+        headers += [pair for pair in ours if pair[0] not in names]
 
     return set_headers
