@@ -3,8 +3,9 @@
     python -m benchmarks.observability_cost [--seconds 4] [--rounds 5]
 
 ``off`` has neither; the others add one thing each: ``metrics`` has prometheus-client, ``API`` finds no OpenTelemetry
-SDK, ``SDK`` exports every span to a collector that takes and forgets them. What counts is the servers' own CPU time for
-each request, which other load on the machine hardly touches.
+SDK, ``SDK`` exports every span to a collector that takes and forgets them, ``SDK 1/10`` those of every tenth request
+(``OTEL_TRACES_SAMPLER``). Model workers are not replaced meanwhile: loading the model would drown the rest. What
+counts is the servers' own CPU time for each request, which other load on the machine hardly touches.
 """
 
 from __future__ import annotations
@@ -41,11 +42,13 @@ sys.meta_path.insert(0, Hidden())
 
 def variants(collector: str) -> dict[str, dict[str, str]]:
     """Environment variables of each server."""
+    sdk = {"HIDDEN_MODULES": "prometheus_client", "OTEL_EXPORTER_OTLP_ENDPOINT": collector}
     return {
         "off": {"HIDDEN_MODULES": "prometheus_client", "OTEL_SDK_DISABLED": "true"},
         "metrics": {"HIDDEN_MODULES": "", "OTEL_SDK_DISABLED": "true"},
         "API": {"HIDDEN_MODULES": "prometheus_client,opentelemetry.sdk,opentelemetry.exporter"},
-        "SDK": {"HIDDEN_MODULES": "prometheus_client", "OTEL_EXPORTER_OTLP_ENDPOINT": collector},
+        "SDK": sdk,
+        "SDK 1/10": {**sdk, "OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"},
     }
 
 
@@ -85,7 +88,12 @@ def main() -> None:
             port = free_port()
             command = [str(Path(sysconfig.get_path("scripts"), "drum-litestar")), "server", "--code-dir", str(folder)]
             command += ["--target-type", "regression", "--address", f"127.0.0.1:{port}"]
-            own = {**env, "PYTHONPATH": str(home), "MLOPS_RUNTIME_PARAM_DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "1000"}
+            own = {
+                **env,
+                "PYTHONPATH": str(home),
+                "MLOPS_RUNTIME_PARAM_DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "1000",
+                "MLOPS_RUNTIME_PARAM_DRUM_UVICORN_MAX_REQUESTS": "0",
+            }
             servers[name] = stack.enter_context(running(command, own, port, question.request(port)))
             closed_loop(port, question, CONNECTIONS, 1)
         for _ in range(args.rounds):

@@ -219,8 +219,10 @@ class Tracing:
     def queue_waited(self, seconds: float, carrier: Mapping[str, str]) -> None:
         """Add the span ``queue`` that ends now, to the trace of a call (``ModelCall.trace``)."""
         if self.enabled and carrier:
-            now = time.time_ns()
             parent = carrier.context if isinstance(carrier, Carrier) else self.extract(carrier)
+            if not trace.get_current_span(parent).get_span_context().trace_flags.sampled:
+                return
+            now = time.time_ns()
             self.tracer.start_span("queue", context=parent, start_time=now - int(seconds * 1e9)).end(now)
 
     def extract(self, carrier: Mapping[str, str]) -> Context:

@@ -57,6 +57,36 @@ def test_only_metrics_that_exist(dashboard: dict[str, Any], rules: list[dict[str
         assert set(NAME.findall(variable.get("definition", ""))) <= exposed
 
 
+OF_THE_IMPORT = {"__requires", "id", "definition"}
+"""Keys that Grafana's importer and its variable editor read, which its dashboard schema does not have."""
+
+
+def lost(given: Any, kept: Any, where: str = "") -> Iterator[str]:
+    """Where ``kept`` lacks or changes something of ``given``."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        for key in given.keys() - OF_THE_IMPORT:
+            yield from lost(given[key], kept.get(key), f"{where}.{key}")
+    elif isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
+        for index, pair in enumerate(zip(given, kept, strict=True)):
+            yield from lost(*pair, f"{where}[{index}]")
+    elif given != kept:
+        yield f"{where}: {given!r} became {kept!r}"
+
+
+def test_grafanas_own_schema_knows_all_of_it(dashboard: dict[str, Any]) -> None:
+    """Grafana's Go and TypeScript types, from which its SDK is generated, take the file without losing a field."""
+    models = pytest.importorskip("grafana_foundation_sdk.models.dashboard")
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    from grafana_foundation_sdk.cog.plugins import register_default_plugins
+
+    register_default_plugins()
+    model = models.Dashboard.from_json(dashboard)
+    assert list(lost(dashboard, json.loads(JSONEncoder().encode(model)))) == []
+    targets = [target for panel in model.panels for target in getattr(panel, "targets", None) or ()]
+    assert targets
+    assert {type(target).__module__ for target in targets} == {"grafana_foundation_sdk.models.prometheus"}
+
+
 def test_dashboard_can_be_imported(dashboard: dict[str, Any]) -> None:
     assert dashboard["id"] is None
     assert dashboard["uid"]
