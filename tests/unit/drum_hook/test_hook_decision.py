@@ -27,7 +27,7 @@ def server(model: Path, *options: str, env: dict[str, str] | None = None) -> boo
     return decide(["server", "-cd", str(model), *options], env or {}).ours
 
 
-@pytest.mark.parametrize("name", [*OUR_SERVER_TYPES, "LiteStar", " uvicorn "])
+@pytest.mark.parametrize("name", [*sorted(OUR_SERVER_TYPES), "LiteStar", " uvicorn "])
 def test_our_names_in_both_forms(model: Path, name: str) -> None:
     assert server(model, env=platform(name))
     assert server(model, env={VARIABLE: name})
