@@ -107,12 +107,16 @@ def test_a_wait_for_threads_that_a_signal_ends_can_be_taken_up_again() -> None:
         pass
 
     def handler(*_: object) -> None:
-        raise Stop
+        if not raised.is_set():
+            raised.set()
+            raise Stop
 
-    go, seen = threading.Event(), []
+    go, raised, seen = threading.Event(), threading.Event(), []
 
     def job() -> None:
-        os.kill(os.getpid(), signal.SIGUSR1)
+        # One that comes while the main thread is about to block does not end its wait: again, until it is seen.
+        while not raised.wait(0.01):
+            os.kill(os.getpid(), signal.SIGUSR1)
         go.wait(10)
         seen.append("done")
 
