@@ -31,9 +31,14 @@ BODY_RECEIVED: Final = "body_received"
 """``bool``: the whole body was here when the request's task began, so reading it will not wait. Set by our uvicorn
 protocol; absent otherwise."""
 
-PROTOCOL_STATUS: Final = "protocol_status"
-"""``int``: status that the HTTP protocol itself has sent for this request (a body that stopped or broke), so that
-the access log and metrics record what the client saw. Set by our uvicorn protocol; absent otherwise."""
+PROTOCOL_ANSWER: Final = "protocol_answer"
+"""``tuple[int, int]``: status and body bytes that the HTTP protocol itself has sent for this request (whose body
+stopped or broke), so that the access log and metrics record what the client saw. Set by our uvicorn protocol; absent
+otherwise."""
+
+WITHDRAW: Final = "drum.response.withdraw"
+"""Type of an ASGI message that takes back a response of which nothing has been sent yet; ``send`` raises RuntimeError
+when it is too late. An extension (``scope["extensions"]``) of our uvicorn protocol."""
 
 OVER_CONNECTION_LIMIT: Final = "over_connection_limit"
 """``bool``: the request came while more connections were open than allowed. Set by our uvicorn protocol; absent

@@ -7,6 +7,7 @@ upload sends the answer, says that nothing will follow, discards input for a whi
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -37,9 +38,11 @@ class ClosingProtocol(HttpToolsProtocol):
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
         self._owed_error: RequestError | None = None
+        self._running: RequestResponseCycle | None = None  # uvicorn's ``cycle`` is the last one, which may have to wait
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._context = contextvars.copy_context()
         self._response_transport: Any = ResponseTransport(transport, self._close_after_response)
         self._gone = DisconnectCallbacks(self.loop, transport)
         self._write_watch = WriteWatch(self.loop, transport, self.write_timeout, self._on_write_stall)
@@ -52,6 +55,10 @@ class ClosingProtocol(HttpToolsProtocol):
             self._idle_timer.cancel()
         self._write_watch.stop()
         super().connection_lost(exc)
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
+        self.pipeline.clear()
         self.events.closed()
         self._gone.tell()
 
@@ -79,8 +86,10 @@ class ClosingProtocol(HttpToolsProtocol):
             self._now_idle()
 
     def _begin(self, cycle: RequestResponseCycle) -> None:
-        """Let the application answer."""
-        task = self.loop.create_task(cycle.run_asgi(self.app))
+        """Let the application answer, in a context of its own: what an earlier request of this connection has set
+        would else be its too (python/cpython#140947)."""
+        self._running = cycle
+        task = self._context.run(self.loop.create_task, cycle.run_asgi(self.app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
@@ -145,8 +154,9 @@ class ClosingProtocol(HttpToolsProtocol):
         elif in_body and cycle.response_started:
             self.transport.close()
         elif in_body:
-            cycle.scope["state"][names.PROTOCOL_STATUS] = error.status
+            cycle.scope["state"][names.PROTOCOL_ANSWER] = (error.status, len(framework_json(error.body())))
             cycle.disconnected = True
+            cycle.waiting_for_100_continue = False
             cycle.message_event.set()
             self._send_and_close(error)
             self._gone.tell()

@@ -35,6 +35,7 @@ class _Discarded(list[Any]):
 
 
 _TRAILERS: Final = _Discarded()
+_EXTENSIONS: Final[dict[str, Any]] = {names.WITHDRAW: {}}
 
 
 class GuardedHttpProtocol(ClosingProtocol):
@@ -84,17 +85,19 @@ class GuardedHttpProtocol(ClosingProtocol):
         return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
 
     def _feed(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            assert self._offered_upgrade is not None
+        while True:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = data[upgrade.args[0] :]
             # The parser takes an offer for a fact and skips the body. Parse the request again without the offer.
+            assert self._offered_upgrade is not None
             method, version = self._offered_upgrade
             self._offered_upgrade = None
-            head = head_without_upgrade(method, version, self.url, self.headers)
+            data = head_without_upgrade(method, version, self.url, self.headers) + rest
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it: pipelining
-            self._feed(head + data[upgrade.args[0] :])
 
     def on_headers_complete(self) -> None:
         parser, scope = self.parser, self.scope
@@ -106,6 +109,7 @@ class GuardedHttpProtocol(ClosingProtocol):
             self._offered_upgrade = (method, version)
             return
         complete_scope(cast("dict[str, Any]", scope), method, version, self.url, self.root_path)
+        scope["extensions"] = _EXTENSIONS
         shared = scope["state"]
         shared[names.ON_DISCONNECT] = self._gone.register
         if 0 < self.max_connections < len(self.connections):
@@ -125,7 +129,7 @@ class GuardedHttpProtocol(ClosingProtocol):
             access_log=self.access_log,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
+            expect_100_continue=self.expect_100_continue and version == "1.1",
             keep_alive=version == "1.1" and self.timeout_keep_alive > 0 and parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )

@@ -2,7 +2,9 @@
 
 uvicorn writes head and body of an answer apart, which costs a second system call and wakes the client twice, and looks
 at each header with two regular expressions. Here the head of an answer of known length waits for the body, and what
-must not be in a head is looked for once, in all of it. Everything unusual is left to uvicorn.
+must not be in a head is looked for once, in all of it. Until then it can be taken back (``scope.WITHDRAW``). Everything
+unusual is left to uvicorn, but for what would go wrong there: heads that it finds bad when it is too late for another
+answer, and bodies of unknown length for HTTP/1.0, which knows no chunks.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ import re
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from drum_litestar.scope import WITHDRAW
 
 _NAME: Final = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
 _FORBIDDEN: Final = bytes([*range(9), 11, 12, *range(14, 32), 127])
@@ -26,13 +30,18 @@ _lines: Final[dict[tuple[bytes, bytes], bytes]] = {}
 
 
 class SingleWriteCycle(RequestResponseCycle):
-    """See the module's docstring. A cycle of uvicorn's becomes one by its ``__class__``, before it has begun."""
+    """See the module's docstring."""
 
     _head: bytes | None = None
     """Waits for the body."""
+    _ends_by_close = False
+    """The body's length is told by the end of the connection."""
 
     async def send(self, message: Any) -> None:
-        """ASGI's ``send``."""
+        """ASGI's ``send``. Raises RuntimeError for a message that cannot be sent."""
+        if message["type"] == WITHDRAW:
+            self._withdraw()
+            return
         head = self._head
         if head is not None:
             self._head = None
@@ -52,11 +61,43 @@ class SingleWriteCycle(RequestResponseCycle):
                 self.response_started = True
                 self.waiting_for_100_continue = False
                 return
+        if message["type"] == "http.response.start" and not self.response_started:
+            self._check(message)
+        if self._ends_by_close:
+            self.expected_content_length = len(message.get("body", b""))
         await super().send(message)
+        if message["type"] == "http.response.start" and message["status"] in (204, 304):
+            self.expected_content_length = 0  # a length that they announce is that of another answer
+
+    def _withdraw(self) -> None:
+        if self.response_started and self._head is None:
+            raise RuntimeError("Part of the response has been sent")
+        self._head = None
+        self.response_started = False
+        self.chunked_encoding = None
+        self.expected_content_length = 0
+
+    def _check(self, message: Any) -> None:
+        """Raise RuntimeError for a head that must not be sent, while another one still can."""
+        if message["status"] not in STATUS_LINE:
+            raise RuntimeError(f"Invalid HTTP status {message['status']!r}")
+        framed = False
+        for name, value in message.get("headers", ()):
+            lower = name.lower()
+            if _NAME.fullmatch(lower) is None or not _harmless(value, 0):
+                raise RuntimeError(f"Invalid HTTP header {name!r}")
+            if lower == _LENGTH and not value.isdigit():
+                raise RuntimeError(f"Invalid Content-Length {value!r}")
+            framed = framed or lower in (_LENGTH, b"transfer-encoding")
+        if not framed and self.scope["http_version"] == "1.0":
+            self.chunked_encoding = False
+            self._ends_by_close = True
 
     def _render(self, message: Any) -> bytes | None:
         """Status line and headers as bytes; None for a head that is uvicorn's affair, or has no length."""
         if message["type"] != "http.response.start":
+            return None
+        if message["status"] not in STATUS_LINE:
             return None
         lines = [STATUS_LINE[message["status"]]]
         fresh = []
@@ -81,7 +122,7 @@ class SingleWriteCycle(RequestResponseCycle):
             return None
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
-        self.expected_content_length = length
+        self.expected_content_length = length if message["status"] not in (204, 304) else 0
         self.chunked_encoding = False
         lines.append(b"\r\n")
         return b"".join(lines)

@@ -127,7 +127,11 @@ class DrainingServer(uvicorn.Server):
         tasks, connections = self.server_state.tasks, self.server_state.connections
         if tasks:
             _logger.info("Waiting up to %g s for %d running request(s)", self.grace, len(tasks))
+        told = set(connections)
         while (tasks or connections) and not aborted.done() and (left := deadline - loop.time()) > 0:
+            for connection in set(connections) - told:  # accepted just before the port was closed
+                told.add(connection)
+                connection.shutdown()
             timeout = left if tasks else min(left, _FLUSH_POLL)
             await asyncio.wait({*tasks, aborted}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 

@@ -26,6 +26,7 @@ OnRequestEnd = Callable[[str, str, "str | None", int, float], None]
 
 _UNSAFE: Final = re.compile(r'[\x00-\x1f\x7f-\x9f"\\\u2028\u2029\u202a-\u202e\u2066-\u2069]')
 _access: Final = logging.getLogger("drum_litestar.access")
+_logger: Final = logging.getLogger(__name__)
 _drum: Final = logging.getLogger("drum.drum")
 
 
@@ -60,8 +61,6 @@ class AccessLogMiddleware:
         self.clock = clock
         self._stamp = (0, "")
         self._ended: list[tuple[Scope, int, int, float, float]] = []
-        template = _access.makeRecord(_access.name, logging.INFO, __file__, 0, "", (), None)
-        self._record_fields = dict(template.__dict__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -88,8 +87,10 @@ class AccessLogMiddleware:
             raise
         finally:
             # What the protocol sent in the app's stead counts; it discards what the app says after that.
-            status = state(scope).get(names.PROTOCOL_STATUS) or responder.status or failed or CLIENT_CLOSED
-            self._finish(scope, status, 0 if scope["method"] == "HEAD" else responder.sent, clock() - started)
+            status = responder.status or failed or CLIENT_CLOSED
+            sent = 0 if scope["method"] == "HEAD" else responder.sent
+            status, sent = state(scope).get(names.PROTOCOL_ANSWER) or (status, sent)
+            self._finish(scope, status, sent, clock() - started)
 
     def _finish(self, scope: Scope, status: int, sent: int, seconds: float) -> None:
         if _access.isEnabledFor(logging.INFO):
@@ -114,27 +115,29 @@ class AccessLogMiddleware:
         """Log the requests that have ended since the last time."""
         ended, self._ended = self._ended, []
         handler = access_lines()
-        if handler is not None:
-            handler.emit_lines([self._line(scope, status, sent, now) for scope, status, sent, _, now in ended])
-            return
         for scope, status, sent, seconds, now in ended:
+            try:
+                line = self._line(scope, status, sent, now)
+            except Exception:  # something inside has made the scope odd: no reason to lose the others' lines
+                _logger.exception("A request is missing in the access log")
+                continue
+            if handler is not None:
+                handler.emit_line(line)
+                continue
+            record = _access.makeRecord(_access.name, logging.INFO, __file__, 0, line, (), None)
             request_id = state(scope).get(names.REQUEST_ID, "")
-            record = logging.makeLogRecord(
-                {
-                    **self._record_fields,
-                    "msg": self._line(scope, status, sent, now),
-                    "created": now,
-                    "msecs": now % 1 * 1000,
-                    "status": status,
-                    "duration": seconds,
-                    "request_id": request_id,
-                    "context_data": {"request_id": request_id},
-                }
+            record.__dict__.update(
+                created=now,
+                msecs=now % 1 * 1000,
+                status=status,
+                duration=seconds,
+                request_id=request_id,
+                context_data={"request_id": request_id},
             )
             _access.handle(record)
 
     def _line(self, scope: Scope, status: int, sent: int, now: float) -> str:
-        client = scope.get("client")
+        client = (scope.get("client") or ("",))[0] or "-"
         target = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1")
         if scope["query_string"]:
             target += "?" + scope["query_string"].decode("latin-1")
@@ -146,10 +149,11 @@ class AccessLogMiddleware:
                 referer = value.decode("latin-1") or "-"
             elif name == b"authorization":
                 user = _basic_user(value)
-        if not _plain(target + referer + agent):
+        if not _plain(target + referer + agent + client) or " " in client:
             target, referer, agent = printable(target), printable(referer), printable(agent)
+            client = _field(client)  # a trusted proxy may pass on whatever the client calls itself
         return (
-            f"{client[0] if client else '-'} - {user} [{self._date(int(now))}] "
+            f"{client} - {user} [{self._date(int(now))}] "
             f'"{scope["method"]} {target} HTTP/{scope["http_version"]}" {status} {sent} "{referer}" "{agent}"'
         )
 
@@ -167,4 +171,9 @@ def _basic_user(authorization: bytes) -> str:
         user = b64decode(credentials.strip(), validate=True).partition(b":")[0].decode("utf-8")
     except ValueError:
         return "-"
-    return printable(user).replace(" ", "\\x20") or "-"
+    return _field(user)
+
+
+def _field(text: str) -> str:
+    """``text`` for a place between blanks."""
+    return printable(text).replace(" ", "\\x20") or "-"

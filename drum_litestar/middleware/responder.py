@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Set
 
-from drum_litestar.middleware.asgi import START, Header, Message, Send
+from drum_litestar.middleware.asgi import START, Header, Message, Scope, Send
+from drum_litestar.scope import WITHDRAW
 
 HeaderHook = Callable[[list[Header], Set[bytes]], None]
 """Changes the response's headers in place, just before they are sent. The second argument are the names that the app
@@ -39,12 +40,26 @@ class Responder:
         """Call ``hook`` when the response begins; inner layers' hooks run before outer ones'."""
         self._hooks.append(hook)
 
+    async def withdrawn(self, scope: Scope) -> bool:
+        """Take back a response of which the client has seen nothing; False when it is too late for another one."""
+        if WITHDRAW not in scope.get("extensions", ()):
+            return False
+        try:
+            await self._send({"type": WITHDRAW})
+        except RuntimeError:
+            return False
+        self.started, self.status, self.sent = False, 0, 0
+        return True
+
     def __call__(self, message: Message) -> Awaitable[None]:
         if message["type"] == START:
             self.started = True
             self.status = message["status"]
             headers = list(message.get("headers", ()))
             names = {name for name, _ in headers}
+            if not b"".join(names).islower():  # else hooks would not find what they replace
+                headers = [(name.lower(), value) for name, value in headers]
+                names = {name for name, _ in headers}
             for hook in reversed(self._hooks):
                 hook(headers, names)
             message = {**message, "headers": headers}  # a copy: the app may send the same object again

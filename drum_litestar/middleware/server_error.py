@@ -19,8 +19,9 @@ class ServerErrorMiddleware:
     """Answers exceptions that nothing inside has answered.
 
     A ``RequestError`` gets its own status and body; anything else is logged with its traceback and answered with
-    500 ``{"message": "Internal server error", "request_id": ...}``. After the response has begun the exception is
-    passed on, so that the server cuts the connection and the client can tell a torn answer from a whole one.
+    500 ``{"message": "Internal server error", "request_id": ...}``. When part of the response has been sent, the
+    exception is passed on, so that the server cuts the connection and the client can tell a torn answer from a
+    whole one.
 
     Args:
         app: the wrapped ASGI application.
@@ -38,20 +39,18 @@ class ServerErrorMiddleware:
         responder = Responder.of(send)
         try:
             await self.app(scope, receive, responder)
-        except RequestError as error:
-            if responder.started:
-                raise
-            await send_error(responder, error)
         except asyncio.CancelledError:
             # The server cancels what still runs when the grace period is over.
             if not responder.started:
                 await send_error(responder, ModelNotReadyError("Server is shutting down"), close=True)
             raise
         except Exception as error:
-            if responder.started:
+            if responder.started and not await responder.withdrawn(scope):
                 raise
-            _logger.exception("Unhandled exception while answering %s %s", scope["method"], scope.get("raw_path"))
-            await send_error(responder, self._answer(error, scope))
+            if not isinstance(error, RequestError):
+                _logger.exception("Unhandled exception while answering %s %s", scope["method"], scope.get("raw_path"))
+                error = self._answer(error, scope)
+            await send_error(responder, error)
 
     def _answer(self, error: Exception, scope: Scope) -> RequestError:
         fields: dict[str, Any] = {"request_id": state(scope).get(names.REQUEST_ID)}

@@ -96,7 +96,10 @@ def access_lines() -> SinkHandler | None:
     if logger.propagate or logger.filters or len(logger.handlers) != 1:
         return None
     (handler,) = logger.handlers
-    return handler if isinstance(handler, SinkHandler) and isinstance(handler.formatter, TextFormatter) else None
+    if type(handler) is not SinkHandler or type(handler.formatter) is not TextFormatter:
+        return None
+    ours = handler.level <= logging.INFO and [type(one) for one in handler.filters] == [ContextFilter]
+    return handler if ours else None
 
 
 def configure_worker_logging(level: str = "warning", *, worker: int, json_lines: bool = False) -> None:

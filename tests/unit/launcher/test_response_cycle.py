@@ -10,6 +10,7 @@ import pytest
 
 from drum_litestar.launcher.response_cycle import SingleWriteCycle
 from drum_litestar.middleware.asgi import Receive, Scope, Send
+from drum_litestar.middleware.server_error import ServerErrorMiddleware
 from raw_serving import RawClient, reply, serving
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -112,10 +113,10 @@ def test_head_has_no_body() -> None:
 )
 def test_no_header_forges_another(pair: tuple[bytes, bytes]) -> None:
     with serving(sends(start(length(3), pair), body(b"abc"))) as server:
-        for _ in range(2):  # nor the second time, from memory
+        for request in (GET, GET, HEAD):  # nor the second time, from memory
             with server.connect() as client:
-                client.send(GET)
-                assert b"evil" not in wire(client)
+                client.send(request)
+                assert wire(client).startswith(b"HTTP/1.1 500")
 
 
 @pytest.mark.parametrize("pair", [(b"X-Upper", b"v"), [b"x-upper", b"v"], (b"x-upper", b"v")])
@@ -160,6 +161,50 @@ def test_an_app_that_fails_between_head_and_body_cuts_the_connection() -> None:
     with serving(app) as server, server.connect() as client:
         client.send(GET)
         assert b"Internal" not in wire(client)
+
+
+BROKEN = {
+    "head only": [start(length(5))],
+    "header value": [start(length(5), (b"x-a", b"b\r\nc"))],
+    "header name": [start(length(5), (b"x a", b"b"))],
+    "length": [start((b"content-length", b"-5"))],
+    "status": [start(length(5), status=600)],
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_nobody_has_seen_is_taken_back(name: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for message in BROKEN[name]:
+            await send(message)
+        raise RuntimeError("now")
+
+    with serving(ServerErrorMiddleware(app)) as server, server.connect() as client:
+        for _ in range(2):  # the connection goes on
+            client.send(GET)
+            answer = client.response()
+            assert (answer.status, b"Internal server error" in answer.body) == (500, True)
+            assert "x-a" not in answer.headers
+
+
+@pytest.mark.parametrize("messages", [[start()], [start(length(5)), body(b"par", more=True)]])
+def test_what_has_been_sent_is_not_taken_back(messages: list[dict[str, Any]]) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        for message in messages:
+            await send(message)
+        raise RuntimeError("now")
+
+    with serving(ServerErrorMiddleware(app)) as server, server.connect() as client:
+        client.send(GET)
+        assert b"Internal" not in wire(client)
+
+
+def test_not_modified_may_name_the_length_that_it_does_not_send() -> None:
+    app = sends(start(length(5), status=304), body(b""))
+    with serving(app) as server, server.connect() as client:
+        for _ in range(2):
+            client.send(GET)
+            assert client.response(head=True).headers["content-length"] == "5"
 
 
 def test_pipelined_answers_stay_in_order_and_apart() -> None:

@@ -70,6 +70,58 @@ def test_no_field_can_forge_a_line(log: pytest.LogCaptureFixture) -> None:
     assert printable("é ü") == "é ü"
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ('9.9.9.9 - me [now] "GET /forged HTTP/1.1" 200 1', "9.9.9.9\\x20-\\x20me\\x20"),
+        ("9.9.9.9 -", "9.9.9.9\\x20- - - ["),
+        ("9.9.9.9\x85\x9b31m", "9.9.9.9\\x85\\x9b31m - - ["),
+        ("2001:db8::1", "2001:db8::1 - - ["),
+        ("", "- - - ["),
+    ],
+)
+def test_a_client_cannot_forge_with_the_name_that_a_proxy_passes_on(
+    name: str, shown: str, log: pytest.LogCaptureFixture
+) -> None:
+    ask_logged(replying(), http_scope(client=(name, 0)))
+    (line,) = lines(log, "drum_litestar.access")
+    assert line.startswith(shown)
+    assert line.count(' "') == 3
+    assert line.isprintable()
+
+
+def test_a_line_that_cannot_be_made_costs_no_other(log: pytest.LogCaptureFixture) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["raw_path"] = "text"
+        await replying()(scope, receive, send)
+
+    middleware = AccessLogMiddleware(app)
+    ask(middleware, http_scope())
+    middleware.app = replying()
+    ask(middleware, http_scope())
+    middleware.flush()
+    assert len(lines(log, "drum_litestar.access")) == 1
+    assert "missing in the access log" in log.text
+
+
+def test_records_are_the_factorys(log: pytest.LogCaptureFixture) -> None:
+    former, numbers = logging.getLogRecordFactory(), iter(range(100))
+
+    def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = former(*args, **kwargs)
+        record.number = next(numbers)
+        return record
+
+    logging.setLogRecordFactory(factory)
+    try:
+        for _ in range(2):
+            ask_logged(replying(), http_scope())
+    finally:
+        logging.setLogRecordFactory(former)
+    found = [vars(record)["number"] for record in log.records if record.name == "drum_litestar.access"]
+    assert len(set(found)) == 2
+
+
 @pytest.mark.parametrize(("query", "shown"), [(b"a=b", "/predict/?a=b"), (b"", "/predict/?")])
 def test_drums_line_for_failures(log: pytest.LogCaptureFixture, query: bytes, shown: str) -> None:
     scope = http_scope(query_string=query, state={"request_id": "RID1"})
@@ -110,8 +162,8 @@ def test_every_way_to_end_has_a_status() -> None:
         return None
 
     assert outcome(silent) == 499
-    assert outcome(silent, protocol_status=408) == 408
-    assert outcome(replying(), protocol_status=400) == 400
+    assert outcome(silent, protocol_answer=(408, 3)) == 408
+    assert outcome(replying(), protocol_answer=(400, 3)) == 400
     assert outcome(raising(RuntimeError())) == 500
     assert outcome(raising(RuntimeError(), after_start=True)) == 200
     assert outcome(raising(asyncio.CancelledError())) == 499

@@ -38,3 +38,6 @@ def test_the_apps_own_values_stand_and_server_is_removed() -> None:
     assert found.header(b"x-frame-options") == b"SAMEORIGIN"
     assert found.header(b"server") is None
     assert found.header(b"referrer-policy") is not None
+    found = answer(headers=[(b"X-Frame-Options", b"SAMEORIGIN"), (b"Server", b"proxied")])  # as raw ASGI apps may
+    assert found.header(b"x-frame-options") == b"SAMEORIGIN"
+    assert found.header(b"server") is None
