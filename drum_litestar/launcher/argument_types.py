@@ -28,16 +28,23 @@ def one_of(*words: str) -> Callable[[str], str]:
     return check
 
 
+def _is(kind: Callable[[Path], bool], text: str) -> bool:
+    try:
+        return kind(Path(text))
+    except OSError as error:  # a directory above it may not be entered
+        raise argparse.ArgumentTypeError(f"The path {text} cannot be reached: {error.strerror}") from error
+
+
 def directory(text: str) -> str:
     """A directory, as its real path."""
-    if not Path(text).is_dir():
+    if not _is(Path.is_dir, text):
         raise argparse.ArgumentTypeError(f"The path {text} is not a directory!")
     return str(Path(text).resolve())
 
 
 def existing_file(text: str) -> str:
     """A file, as it was written."""
-    if not Path(text).is_file():
+    if not _is(Path.is_file, text):
         raise argparse.ArgumentTypeError(f"The file {text} does not exist!")
     return text
 

@@ -19,6 +19,11 @@ from drum_litestar.launcher.argument_types import (
 )
 from drum_litestar.predictors.protocol import TargetType
 
+VARIABLES = """\
+TARGET_NAME  target of a text generation, vector database or agentic model
+URL_PREFIX   path in front of every route: /model makes it /model/predict/
+MLOPS_RUNTIME_PARAM_LLM_ID
+             LLM_ID, the name that /models shows for a text generation model"""
 LOGGING_LEVELS = ("all", "debug", "info", "warn", "warning", "error", "critical", "fatal")
 
 
@@ -51,7 +56,8 @@ def add_setting_arguments(parser: argparse.ArgumentParser, *, required: bool) ->
         "--max-workers",
         metavar="N",
         type=positive_number,
-        help="model worker processes, 1 to 199; the runtime parameter CUSTOM_MODEL_WORKERS beats it (env: MAX_WORKERS)",
+        help="model worker processes, 1 to 199; more is 1 with a warning, as in DRUM; 0 or less is an error; the "
+        "runtime parameter CUSTOM_MODEL_WORKERS beats it (env: MAX_WORKERS)",
     )
     server.add_argument(
         "--executor",
@@ -76,6 +82,7 @@ def add_server_arguments(parser: argparse.ArgumentParser, *, required: bool = Tr
     _add_platform_arguments(parser)
     _add_gpu_arguments(parser)
     _add_other_arguments(parser)
+    parser.add_argument_group("variables without an option", VARIABLES)
 
 
 def _add_target_arguments(parser: argparse.ArgumentParser) -> None:

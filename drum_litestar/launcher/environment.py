@@ -80,6 +80,9 @@ def environment_tokens(
         if option in options and option not in given and environ.get(name):
             flag = boolean_word(environ[name])
             if flag is None:
-                raise UsageError(f"environment variable {name}: value can't be converted to Bool: '{environ[name]}'")
+                raise UsageError(
+                    f"environment variable {name}: value can't be converted to Bool: '{environ[name]}' "
+                    "(allowed: true, false)"
+                )
             tokens += [option] if flag else []
     return tokens

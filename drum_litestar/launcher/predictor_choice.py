@@ -70,7 +70,7 @@ def choose_predictor(spec: PredictorSpec, asked: Literal["auto", "native", "drum
     """
     language = _language(spec)
     if asked == "drum":
-        return _drum(spec, "asked for", language)
+        return _drum(spec, "asked for", language, subject="--predictor drum (DRUM_PREDICTOR)")
     foreign = language not in (PYTHON, None)
     what = f"{spec.gpu_predictor} GPU predictor" if spec.gpu_predictor else f"{language} model"
     if asked == "native":
@@ -99,11 +99,12 @@ def choose_predictor(spec: PredictorSpec, asked: Literal["auto", "native", "drum
     )
 
 
-def _drum(spec: PredictorSpec, why: str, language: str | None) -> Choice:
+def _drum(spec: PredictorSpec, why: str, language: str | None, subject: str = "") -> Choice:
+    """DRUM's predictor. ``subject`` is what needs it, when ``why`` does not say that."""
     if drum_installed():
         return Choice("drum", why)
     raise ModelLoadError(
-        f"{why}: this needs DRUM's predictors, and the package 'datarobot-drum' is not installed. "
+        f"{subject or why}: this needs DRUM's predictors, and the package 'datarobot-drum' is not installed. "
         f"Install it with: {find_backend(spec, language or PYTHON).install}"
     )
 

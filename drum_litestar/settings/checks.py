@@ -10,15 +10,17 @@ from drum_litestar.errors import SettingsError
 from drum_litestar.settings.notices import Notice, info, warning
 from drum_litestar.settings.server import ServerSettings
 from drum_litestar.settings.tls import build_context, check_tls
+from drum_litestar.settings.urls import check_origins, check_url_prefix
+from drum_litestar.settings.worker_user import check_worker_user
 
 STORE_SCHEMES = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
 
 
 def refuse(settings: ServerSettings) -> None:
     """Raise SettingsError, one line, for what cannot work on this machine."""
-    prefix = settings.listen.url_prefix
-    if prefix is not None and not prefix.startswith("/"):
-        raise SettingsError(f"URL_PREFIX='{prefix}' must start with a slash")
+    if settings.listen.url_prefix is not None:
+        check_url_prefix(settings.listen.url_prefix)
+    check_origins(settings.cors.origins)
     check_tls(settings.tls)
     if settings.tls.certfile:
         build_context(settings.tls)
@@ -26,22 +28,9 @@ def refuse(settings: ServerSettings) -> None:
     if spool is not None and not (Path(spool).is_dir() and os.access(spool, os.W_OK | os.X_OK)):
         raise SettingsError(f"DRUM_SPOOL_DIR='{spool}' is not a writable directory")
     if settings.workers.user is not None:
-        _refuse_user(settings.workers.user)
+        check_worker_user(settings.workers.user)
     if settings.rate_limit.store is not None and not settings.rate_limit.store.lower().startswith(STORE_SCHEMES):
         raise SettingsError(f"DRUM_RATE_LIMIT_STORE must begin with one of {', '.join(STORE_SCHEMES)}")
-
-
-def _refuse_user(user: str) -> None:
-    try:
-        from pwd import getpwnam
-    except ImportError:
-        raise SettingsError(f"DRUM_WORKER_USER='{user}': this platform cannot change the user of a process") from None
-    try:
-        account = getpwnam(user)
-    except KeyError:
-        raise SettingsError(f"DRUM_WORKER_USER='{user}': there is no such user") from None
-    if os.geteuid() not in (0, account.pw_uid):
-        raise SettingsError(f"DRUM_WORKER_USER='{user}': only root can run workers as another user")
 
 
 def advise(settings: ServerSettings, given: Collection[str]) -> Iterator[Notice]:

@@ -42,6 +42,9 @@ class Option(msgspec.Struct, frozen=True):
     secret: bool = False
     file: bool = False
     """The value names a file that must exist."""
+    directory: bool = False
+    never_empty: str = ""
+    """What the value holds ("token"), where a name that is set without one is an error: silence would mean "off"."""
     synonyms: tuple[tuple[str, str], ...] = ()
     """Other spellings of a choice."""
     runtime_first: bool = False
@@ -90,6 +93,10 @@ class Declared(msgspec.Struct, frozen=True):
             bounds.append(f"at most {option.high:.12g}")
         if bounds:
             return ", ".join(bounds) + unit
+        if option.file or option.directory:
+            return "a file" if option.file else "a directory"
+        if option.never_empty:
+            return "text that is not empty"
         words = {int: "a whole number", float: "a number", tuple: "a comma-separated list", Address: "host[:port]"}
         return words.get(self.kind, "text")
 

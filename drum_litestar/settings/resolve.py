@@ -20,9 +20,9 @@ from drum_litestar.settings import runtime_params
 from drum_litestar.settings.checks import advise, refuse
 from drum_litestar.settings.loop import choose_loop
 from drum_litestar.settings.notices import Notice, info, warning
-from drum_litestar.settings.options import Declared, declared
+from drum_litestar.settings.options import Declared, Option, declared
 from drum_litestar.settings.server import ServerSettings
-from drum_litestar.settings.values import BadValueError, boolean_word, read_value
+from drum_litestar.settings.values import BadValueError, boolean_word, is_blank, read_value
 
 STRICT = "DRUM_SETTINGS_STRICT"
 MEANINGLESS = ("DRUM_WORKER_CONNECTIONS", "DRUM_GUNICORN_WORKER_CLASS")
@@ -114,6 +114,8 @@ class _Resolver:
         """The setting's value from the first place that has one."""
         candidates = list(self.candidates(setting))
         self.review_old(setting, candidates)
+        if setting.option.never_empty:
+            self.refuse_empty(setting.option, candidates)
         if not candidates:
             return Resolved(setting, setting.default, "default")
         first = candidates[0]
@@ -133,8 +135,19 @@ class _Resolver:
             self.notices.append(warning(f"{_shown(setting, first)} is cut off to {value}"))
         return Resolved(setting, value, first.source)
 
+    def refuse_empty(self, option: Option, candidates: list[Candidate]) -> None:
+        """Raise SettingsError when what decides is set without saying anything."""
+        if candidates:
+            source = candidates[0].source if is_blank(candidates[0].raw) else None
+        else:
+            shown = {runtime_params.variable(name): f"runtime parameter {name}" for name in option.names()}
+            shown |= {name: f"environment variable {name}" for name in option.names()}
+            source = next((text for variable, text in shown.items() if variable in self.environ), None)
+        if source is not None:
+            raise SettingsError(f"{source} is set, but holds no {option.never_empty}{_remedy(option)}")
+
     def bad(self, setting: Declared, candidate: Candidate, error: BadValueError) -> Resolved:
-        text = f"{_shown(setting, candidate)} {error} (allowed: {setting.allowed()})"
+        text = f"{_shown(setting, candidate)} {error} (allowed: {setting.allowed()}){_remedy(setting.option)}"
         if self.strict or not setting.option.tolerant(candidate.name):
             raise SettingsError(text)
         self.notices.append(warning(f"{text}; using {shown_value(setting, setting.default)} instead"))
@@ -212,6 +225,10 @@ def shown_value(setting: Declared, value: Any) -> str:
 
 def _shown(setting: Declared, candidate: Candidate) -> str:
     return f"{candidate.source}: value '{'*****' if setting.option.secret else candidate.raw}'"
+
+
+def _remedy(option: Option) -> str:
+    return f": set a {option.never_empty} or remove the variable" if option.never_empty else ""
 
 
 def _payload(text: str | None) -> Any:

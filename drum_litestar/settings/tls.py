@@ -46,10 +46,8 @@ def build_context(tls: TlsSettings) -> ssl.SSLContext:
     try:
         # Without a password function OpenSSL would ask on the terminal.
         context.load_cert_chain(tls.certfile, tls.keyfile, lambda: tls.keyfile_password or "")
-    except ssl.SSLError as error:
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         raise SettingsError(_pair_problem(tls, error)) from error
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"cannot read DRUM_SSL_CERTFILE or DRUM_SSL_KEYFILE: {error}") from error
     context.verify_mode = {
         "none": ssl.CERT_NONE,
         "optional": ssl.CERT_OPTIONAL,
@@ -91,12 +89,33 @@ def uvicorn_arguments(tls: TlsSettings) -> dict[str, Any]:
     }
 
 
-def _pair_problem(tls: TlsSettings, error: ssl.SSLError) -> str:
-    reason = (error.reason or "").upper()
-    pair = f"certificate '{tls.certfile}' and key '{tls.keyfile}'"
-    if reason == "KEY_VALUES_MISMATCH":
-        return f"{pair} do not belong together"
-    # OpenSSL's reason for a wrong password is a mere "PEM lib".
-    if b"ENCRYPTED" in Path(tls.keyfile or "").read_bytes():
-        return f"the key '{tls.keyfile}' is encrypted, and DRUM_SSL_KEYFILE_PASSWORD does not open it"
-    return f"{pair} cannot be used: {error.reason or error}"
+def _pair_problem(tls: TlsSettings, error: OSError | ValueError) -> str:
+    """What is wrong with the certificate or the key; OpenSSL's own reason is often a mere "PEM lib".
+
+    Raises SettingsError for a file that cannot be read.
+    """
+    import ssl
+
+    certificate, key = f"DRUM_SSL_CERTFILE='{tls.certfile}'", f"DRUM_SSL_KEYFILE='{tls.keyfile}'"
+    _content(certificate, tls.certfile)
+    key_content = _content(key, tls.keyfile)
+    reason = getattr(error, "reason", None) or str(error)
+    if reason.upper() == "KEY_VALUES_MISMATCH":
+        return f"{certificate} and {key} do not belong together"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(tls.certfile)
+    except ssl.SSLError:
+        return f"{certificate} holds no usable certificate in PEM format"
+    if b"ENCRYPTED" in key_content:
+        fault = "does not open it" if tls.keyfile_password else "is not set"
+        return f"{key} is encrypted, and DRUM_SSL_KEYFILE_PASSWORD {fault}"
+    if b"PRIVATE KEY-----" not in key_content or "PEM LIB" in reason.upper().replace("_", " "):
+        return f"{key} holds no usable private key in PEM format"
+    return f"{certificate} and {key} cannot be used: {reason}"
+
+
+def _content(name: str, path: str | None) -> bytes:
+    try:
+        return Path(path or "").read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{name} cannot be read: {error.strerror}") from error

@@ -46,6 +46,12 @@ def read_value(setting: Declared, raw: Any) -> Any:
     return text
 
 
+def is_blank(raw: Any) -> bool:
+    """Whether a secret, as text or as a credential, has nothing in it."""
+    secret = _secret(raw)
+    return secret is None or (isinstance(secret, str) and not secret.strip())
+
+
 def _boolean(raw: Any) -> bool:
     if isinstance(raw, bool):
         return raw
@@ -70,10 +76,14 @@ def _number(setting: Declared, raw: Any) -> int | float:
     return value
 
 
+def _secret(raw: Any) -> Any:
+    """What a credential, the platform's way to hand over a secret, has in it; anything else as it is."""
+    return raw.get("apiToken") or raw.get("password") if isinstance(raw, dict) else raw
+
+
 def _text(setting: Declared, raw: Any) -> str:
-    if isinstance(raw, dict) and setting.option.secret:
-        # A credential: the platform's way to hand over a secret.
-        raw = raw.get("apiToken") or raw.get("password")
+    if setting.option.secret:
+        raw = _secret(raw)
     if isinstance(raw, bool) or not isinstance(raw, (str, int, float)):
         raise BadValueError("is not text")
     return str(raw).strip() if not setting.option.secret else str(raw)

@@ -189,6 +189,8 @@ def _identity(user: str) -> dict[str, Any]:
     entry = pwd.getpwnam(user)
     groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
     environ = {**os.environ, "HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
+    if entry.pw_uid == os.geteuid():  # even that change would need root's rights
+        return {"env": environ}
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups, "env": environ}
 
 

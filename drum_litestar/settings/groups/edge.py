@@ -83,7 +83,12 @@ class AccessSettings(msgspec.Struct, frozen=True):
 
     api_token: Annotated[
         str | None,
-        Option("DRUM_API_TOKEN", "required as bearer token or X-API-Key; probes exempt", secret=True),
+        Option(
+            "DRUM_API_TOKEN",
+            "required as bearer token or X-API-Key; probes exempt",
+            secret=True,
+            never_empty="token",
+        ),
     ] = None
 
 

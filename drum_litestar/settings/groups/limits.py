@@ -112,7 +112,12 @@ class UploadSettings(msgspec.Struct, frozen=True):
     ] = 10 * MEBIBYTE
     spool_dir: Annotated[
         str | None,
-        Option("DRUM_SPOOL_DIR", "directory of the spool files", default="the system's temporary directory"),
+        Option(
+            "DRUM_SPOOL_DIR",
+            "directory of the spool files",
+            directory=True,
+            default="the system's temporary directory",
+        ),
     ] = None
     form_max_parts: Annotated[
         int, Option("DRUM_FORM_MAX_PARTS", "most parts of a multipart form", low=1, high=100_000)

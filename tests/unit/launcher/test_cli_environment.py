@@ -97,7 +97,9 @@ def test_false_words(folder: str, word: str) -> None:
 def test_other_words_are_one_line(folder: str) -> None:
     with pytest.raises(UsageError) as caught:
         launch("-cd", folder, WITH_ERROR_SERVER="maybe")
-    assert str(caught.value) == "environment variable WITH_ERROR_SERVER: value can't be converted to Bool: 'maybe'"
+    assert str(caught.value) == (
+        "environment variable WITH_ERROR_SERVER: value can't be converted to Bool: 'maybe' (allowed: true, false)"
+    )
     assert caught.value.exit_code == 2
     assert launch("-cd", folder, "--with-error-server", WITH_ERROR_SERVER="maybe").with_error_server
 

@@ -35,6 +35,15 @@ def test_server_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         assert part in out
 
 
+def test_server_help_has_what_no_option_stands_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["server", "--help"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    for name in ("TARGET_NAME", "URL_PREFIX", "LLM_ID"):
+        (line,) = (line for line in lines if line.startswith(name))
+        assert len(line) > 30
+    assert "1 to 199; more is 1 with a warning" in " ".join(lines)
+
+
 def test_settings_errors_are_one_line_and_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

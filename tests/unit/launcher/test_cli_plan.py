@@ -91,6 +91,18 @@ def test_max_workers_is_honoured(tmp_path: Path) -> None:
     assert plan(tmp_path, "--max-w", "3", MLOPS_RUNTIME_PARAM_CUSTOM_MODEL_WORKERS="2").settings.workers.count == 2
 
 
+def test_max_workers_out_of_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What ``--help`` says of it."""
+    launch = plan(tmp_path, "--max-workers", "1000")
+    assert launch.settings.workers.count == 1
+    assert "value '1000' is out of range (allowed: 1 to 199); using 1 instead" in launch.notices[-1].text
+    for number in ("0", "-1"):
+        with pytest.raises(SystemExit) as caught:
+            plan(tmp_path, f"--max-workers={number}")
+        assert caught.value.code == 2
+        assert "must be > 0" in capsys.readouterr().err
+
+
 def test_environment_and_argv_stay_the_users(tmp_path: Path) -> None:
     environ = {"MAX_WORKERS": "3", "MLOPS_RUNTIME_PARAM_CUSTOM_MODEL_WORKERS": "2", "TARGET_TYPE": "regression"}
     before = dict(environ)

@@ -51,6 +51,23 @@ def test_one_notice_for_what_surprises(environ: dict[str, str], level: int, text
 
 
 @pytest.mark.parametrize(
+    ("name", "allowed"),
+    [("DRUM_SSL_CERTFILE", "a file"), ("DRUM_SSL_CA_CERTS", "a file"), ("DRUM_SPOOL_DIR", "a directory")],
+)
+def test_paths_are_no_mere_text(name: str, allowed: str) -> None:
+    setting = next(item.setting for item in resolve({}, {}).values if item.setting.option.name == name)
+    assert setting.allowed() == allowed
+
+
+def test_a_file_that_is_missing() -> None:
+    with pytest.raises(SettingsError) as caught:
+        resolve({}, {"DRUM_SSL_CERTFILE": "/no"})
+    assert str(caught.value) == (
+        "environment variable DRUM_SSL_CERTFILE: value '/no' is not a file that exists (allowed: a file)"
+    )
+
+
+@pytest.mark.parametrize(
     ("environ", "text"),
     [
         ({"URL_PREFIX": "pfx"}, "URL_PREFIX='pfx' must start with a slash"),

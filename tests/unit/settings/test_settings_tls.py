@@ -103,18 +103,39 @@ def test_client_certificates(pair: Pair, other: Pair) -> None:
 def test_encrypted_key(tmp_path: Path) -> None:
     locked = make_pair(tmp_path, "locked", password="open sesame")
     handshake(build_context(settings(locked, keyfile_password="open sesame")), client_context(locked.cert))
-    for password in ({}, {"keyfile_password": "wrong"}):
-        with pytest.raises(SettingsError, match="DRUM_SSL_KEYFILE_PASSWORD does not open it"):
+    key = f"DRUM_SSL_KEYFILE='{locked.key}' is encrypted, and DRUM_SSL_KEYFILE_PASSWORD"
+    for password, fault in (({}, "is not set"), ({"keyfile_password": "wrong"}, "does not open it")):
+        with pytest.raises(SettingsError) as caught:
             build_context(settings(locked, **password))
+        assert str(caught.value) == f"{key} {fault}"
 
 
 def test_unusable_files_are_one_line(pair: Pair, other: Pair, tmp_path: Path) -> None:
     junk = tmp_path / "junk.pem"
     junk.write_text("junk")
+    torn = tmp_path / "torn.key"
+    torn.write_text("".join(Path(pair.key).read_text().splitlines(keepends=True)[::2]))
+    torn.write_text(f"-----BEGIN PRIVATE KEY-----\n{torn.read_text()}-----END PRIVATE KEY-----\n")
+    locked = make_pair(tmp_path, "locked", password="open sesame")
+    no_certificate = f"DRUM_SSL_CERTFILE='{junk}' holds no usable certificate"
     cases = [
-        (TlsSettings(certfile=pair.cert, keyfile=other.key), "do not belong together"),
-        (TlsSettings(certfile=str(junk), keyfile=pair.key), "cannot be used"),
-        (TlsSettings(certfile=pair.cert, keyfile=str(tmp_path / "none")), "cannot read"),
+        (
+            TlsSettings(certfile=pair.cert, keyfile=other.key),
+            f"DRUM_SSL_CERTFILE='{pair.cert}' and DRUM_SSL_KEYFILE='{other.key}' do not belong together",
+        ),
+        (TlsSettings(certfile=str(junk), keyfile=pair.key), no_certificate),
+        (TlsSettings(certfile=str(junk), keyfile=locked.key), no_certificate),
+        (TlsSettings(certfile=pair.key, keyfile=pair.cert), f"DRUM_SSL_CERTFILE='{pair.key}' holds no usable"),
+        (TlsSettings(certfile=pair.cert, keyfile=str(junk)), f"DRUM_SSL_KEYFILE='{junk}' holds no usable private key"),
+        (TlsSettings(certfile=pair.cert, keyfile=str(torn)), f"DRUM_SSL_KEYFILE='{torn}' holds no usable private key"),
+        (
+            TlsSettings(certfile=pair.cert, keyfile=str(tmp_path / "none")),
+            f"DRUM_SSL_KEYFILE='{tmp_path}/none' cannot be read: No such file or directory",
+        ),
+        (
+            TlsSettings(certfile=str(tmp_path), keyfile=pair.key),
+            f"DRUM_SSL_CERTFILE='{tmp_path}' cannot be read: Is a directory",
+        ),
         (settings(pair, ca_certs=str(junk), cert_reqs="required"), "holds no usable certificate"),
         (settings(pair, ciphers="NONSENSE"), "selects no cipher"),
     ]

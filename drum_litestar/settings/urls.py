@@ -1,0 +1,36 @@
+"""What ``URL_PREFIX`` and ``DRUM_CORS_ORIGINS`` may hold: only what a request can have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+from drum_litestar.errors import SettingsError
+
+_NOT_IN_A_PATH = frozenset("?#%{}")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._~-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/?", re.IGNORECASE | re.ASCII)
+"""With a final slash, which the CORS middleware takes off."""
+
+
+def check_url_prefix(prefix: str) -> None:
+    """Raise SettingsError, one line, for a ``URL_PREFIX`` below which no route could be reached."""
+    if not prefix.startswith("/"):
+        raise SettingsError(f"URL_PREFIX={prefix!r} must start with a slash")
+    for character in prefix:
+        if character in _NOT_IN_A_PATH or character.isspace() or not character.isprintable():
+            raise SettingsError(
+                f"URL_PREFIX={prefix!r} must not contain {character!r}: it is a plain path, without query, fragment, "
+                "%-escapes, braces, blanks and control characters"
+            )
+
+
+def check_origins(origins: Collection[str]) -> None:
+    """Raise SettingsError, one line, for an entry of ``DRUM_CORS_ORIGINS`` that no ``Origin`` header can equal."""
+    if not origins:
+        raise SettingsError("DRUM_CORS_ORIGINS names no origin")
+    for origin in origins:
+        if origin.lower() not in ("*", "null") and not _ORIGIN.fullmatch(origin):
+            raise SettingsError(
+                f"DRUM_CORS_ORIGINS: {origin!r} is no origin that a browser sends "
+                "(allowed: scheme://host[:port] without path or wildcard; null; * for all)"
+            )

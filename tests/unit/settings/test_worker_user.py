@@ -1,0 +1,99 @@
+"""Real child processes of another user: what the operator hears before a worker is ever started."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from drum_litestar.errors import SettingsError
+from drum_litestar.settings.resolve import resolve
+
+USER = "nobody"
+pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everyone may enter and write to; pytest's own are private."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
+
+
+@pytest.fixture
+def python(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where to put another interpreter."""
+    home = open_folder / "home"
+    home.mkdir()
+    monkeypatch.setattr(sys, "executable", str(home / "python3"))
+    return home / "python3"
+
+
+def script(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def refusal() -> str:
+    with pytest.raises(SettingsError) as caught:
+        resolve({}, {"DRUM_WORKER_USER": USER})
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_an_interpreter_in_a_private_home(python: Path) -> None:
+    script(python, "exit 0")
+    python.parent.chmod(0o700)
+    text = refusal()
+    assert text.startswith(f"DRUM_WORKER_USER='{USER}': this user cannot run the Python interpreter '{python}'")
+    assert "(Permission denied)" in text
+    assert "chmod o+rX" in text
+    python.parent.chmod(0o711)
+    assert resolve({}, {"DRUM_WORKER_USER": USER}).settings.workers.user == USER
+
+
+def test_packages_in_a_private_home(python: Path) -> None:
+    script(python, "echo 'Traceback (most recent call last):' >&2\necho 'ModuleNotFoundError: msgspec' >&2\nexit 1")
+    assert f"'{python}' (ModuleNotFoundError: msgspec)" in refusal()
+    script(python, "exit 3")
+    assert f"'{python}' (exit code 3)" in refusal()
+
+
+def test_the_trial_runs_as_that_user(python: Path, open_folder: Path) -> None:
+    script(python, f'echo "$(id -u) $(id -g) $USER $HOME" > {open_folder}/seen')
+    resolve({}, {"DRUM_WORKER_USER": USER})
+    account = pwd.getpwnam(USER)
+    assert (open_folder / "seen").read_text().split() == [
+        str(account.pw_uid),
+        str(account.pw_gid),
+        USER,
+        account.pw_dir,
+    ]
+
+
+def test_this_interpreter_finds_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trial is a program that this Python can run: asked as root in the name of another user."""
+    monkeypatch.setattr(pwd, "getpwnam", lambda name: pwd.struct_passwd((name, "x", 0, 0, "", "/", "/bin/sh")))
+    monkeypatch.setattr(os, "geteuid", iter((1, 0)).__next__)
+    assert resolve({}, {"DRUM_WORKER_USER": USER}).settings.workers.user == USER
+
+
+def test_root_without_the_right_to_change_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*command: object, **options: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(subprocess, "run", refuse)
+    assert refusal().startswith(f"DRUM_WORKER_USER='{USER}': this process may not change its user")
+
+
+def test_the_servers_own_user_is_not_tried(python: Path) -> None:
+    assert not python.exists()
+    assert resolve({}, {"DRUM_WORKER_USER": "root"}).settings.workers.user == "root"
