@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from litestar.types import HTTPScope, Receive
 
@@ -20,6 +21,18 @@ URLENCODED: Final = "application/x-www-form-urlencoded"
 TRACE_HEADERS: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
 
 NO_DATA: Final = "Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data"
+
+_AS_SENT: Final = "drum_litestar.as_sent"
+"""Handler of ``decode`` errors: bytes of a query that are no UTF-8 stay escaped, as with DRUM."""
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return quote(error.object[error.start : error.end], safe=""), error.end
+
+
+codecs.register_error(_AS_SENT, _escaped)
 
 
 class Inbound:
@@ -69,7 +82,7 @@ class Inbound:
             y=y,
             colnames=colnames,
             headers=headers,
-            query=tuple(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else (),
+            query=tuple(parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors=_AS_SENT)) if query else (),
             trace=self._trace(),
         )
 
@@ -93,12 +106,14 @@ def split_content_type(value: str) -> tuple[str | None, str]:
 
 
 def parameter(parameters: str, name: str) -> str | None:
-    """One parameter of a Content-Type; broken quoting is tolerated (contract, 3.5). None when absent or empty."""
+    """One parameter of a Content-Type; broken quoting is tolerated (contract, 3.5), and the last one
+    that is not empty counts, as with DRUM. None when absent or empty."""
+    found = None
     for item in parameters.split(";"):
         key, _, value = item.partition("=")
         if key.strip().lower() == name:
-            return value.strip().strip('"') or None
-    return None
+            found = value.strip().strip('"') or found
+    return found
 
 
 async def collect_nothing(inbound: Inbound, kind: CallKind) -> ModelCall:

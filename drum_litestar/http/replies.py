@@ -137,7 +137,7 @@ def to_response(reply: Reply | ReplyStream, *, extra: Headers = ()) -> BytesResp
 
 
 def _check(status: int, content_type: str | None, headers: Headers) -> None:
-    if not 200 <= status <= 599:
+    if not 200 <= status <= 999:
         raise UnusableReplyError(f"unusable response status: {status}")
     if content_type is not None and content_type != JSON and not _VALUE.fullmatch(content_type):
         raise UnusableReplyError(f"unusable response content type: {content_type!r}")

@@ -99,6 +99,12 @@ class GuardedHttpProtocol(ClosingProtocol):
             self.parser = httptools.HttpRequestParser(self)
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it: pipelining
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name, value = name.lower(), value.rstrip(b" \t")  # the parser leaves those (RFC 9110, 5.5)
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
     def on_headers_complete(self) -> None:
         parser, scope = self.parser, self.scope
         method, version = parser.get_method(), parser.get_http_version()

@@ -10,6 +10,7 @@ answer, and bodies of unknown length for HTTP/1.0, which knows no chunks.
 from __future__ import annotations
 
 import re
+from http import HTTPStatus
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
@@ -24,6 +25,11 @@ _CHANGING: Final = frozenset({b"date", b"x-request-id", b"x_request_id", b"x-res
 _MAX_LINES: Final = 256
 _MAX_JOINED: Final = 64 * 1024
 """Bytes of a body; above it a copy would cost more than a write."""
+
+# A hook may answer with any status (contract, 3.4); uvicorn knows 100 to 599, and no phrase where there is no name.
+STATUS_LINE.update(
+    {status: b"HTTP/1.1 %d UNKNOWN\r\n" % status for status in set(range(100, 1000)).difference(map(int, HTTPStatus))}
+)
 
 _lines: Final[dict[tuple[bytes, bytes], bytes]] = {}
 """Headers that are the same in most answers, as they are sent."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-import uuid
 from collections.abc import Set
 from typing import Final
 
@@ -16,20 +15,13 @@ from drum_litestar.observability.context import request_id_var
 _HARMLESS: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _RESPONSE_NAMES: Final = frozenset((b"x-request-id", b"x_request_id"))
 _random_bits: Final = random.Random().getrandbits  # seeded by the system; ids must be unique, not secret
-_BATCH: Final = 64
-_ready: Final[list[str]] = []
+_VARIANTS: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
 
 
 def new_request_id() -> str:
-    """A UUID4 as text. Made many at a time, with the first half in common, which costs each a twentieth of what
-    ``uuid.uuid4`` takes."""
-    try:
-        return _ready.pop()
-    except IndexError:
-        high = str(uuid.UUID(int=_random_bits(128), version=4))[:-12]
-        low = _random_bits(48) & -_BATCH
-        _ready.extend([f"{high}{number:012x}" for number in range(low + 1, low + _BATCH)])
-        return f"{high}{low:012x}"
+    """A UUID4 as text, a third of what ``uuid.uuid4`` costs."""
+    digits = f"{_random_bits(128):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANTS[digits[16]]}{digits[17:20]}-{digits[20:]}"
 
 
 class RequestIdMiddleware:

@@ -27,70 +27,6 @@ class UnreadableBodyError(RequestValueError):
     """The body is not the JSON that it says it is."""
 
 
-class QueryParameters:
-    """A read-only mapping with several values per name; plain indexing gives the first (contract, 3.9)."""
-
-    def __init__(self, pairs: Pairs = ()) -> None:
-        self._values: dict[str, list[str]] = {}
-        for name, value in pairs:
-            self._values.setdefault(name, []).append(value)
-
-    def __getitem__(self, name: str) -> str:
-        try:
-            return self._values[name][0]
-        except KeyError:
-            raise MissingKeyError(name) from None
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __eq__(self, other: object) -> bool:
-        return self._values == other._values if isinstance(other, QueryParameters) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.items(multi=True)))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({list(self.items(multi=True))!r})"
-
-    def get(self, name: str, default: Any = None, type: Converter | None = None) -> Any:
-        """The first value, converted by ``type``; ``default`` when it is absent or cannot be converted."""
-        return next(_converted(self._values.get(name, ())[:1], type), default)
-
-    def getlist(self, name: str, type: Converter | None = None) -> list[Any]:
-        """All values of ``name`` that ``type`` can convert; empty when it is absent."""
-        return list(_converted(self._values.get(name, ()), type))
-
-    def keys(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def values(self) -> Iterator[str]:
-        return (values[0] for values in self._values.values())
-
-    def items(self, multi: bool = False) -> Iterator[tuple[str, str]]:
-        """Names with their first value, or with ``multi`` one pair for each value."""
-        for name, values in self._values.items():
-            for value in values if multi else values[:1]:
-                yield name, value
-
-    def lists(self) -> Iterator[tuple[str, list[str]]]:
-        """Names with all their values."""
-        return ((name, list(values)) for name, values in self._values.items())
-
-    def listvalues(self) -> Iterator[list[str]]:
-        return (list(values) for values in self._values.values())
-
-    def to_dict(self, flat: bool = True) -> dict[str, Any]:
-        """A plain dict of first values, or of lists."""
-        return dict(self.items()) if flat else dict(self.lists())
-
-
 class RequestHeaders:
     """A case-insensitive, read-only header mapping that iterates over ``(name, value)`` pairs (contract, 3.10)."""
 
@@ -124,7 +60,7 @@ class RequestHeaders:
 
     def get(self, name: str, default: Any = None, type: Converter | None = None) -> Any:
         """The value, converted by ``type``; ``default`` when it is absent or cannot be converted."""
-        return next(_converted(self.getlist(name), type), default)
+        return next(converted(self.getlist(name), type), default)
 
     def getlist(self, name: str) -> list[str]:
         return [self[name]] if name in self else []
@@ -141,7 +77,7 @@ class RequestHeaders:
         return ((name.lower() if lower else name, value) for name, value in self._headers.items())
 
 
-def _converted(values: Sequence[str], convert: Converter | None) -> Iterator[Any]:
+def converted(values: Sequence[str], convert: Converter | None) -> Iterator[Any]:
     """``values`` through ``convert``, without those it cannot convert."""
     for value in values:
         with suppress(ValueError, TypeError):

@@ -7,7 +7,8 @@ from typing import Any
 from drum_litestar.errors import UnprocessableError
 from drum_litestar.observability.tracing import span
 from drum_litestar.predictors.native.model import LoadedModel
-from drum_litestar.predictors.native.request_values import QueryParameters, header_dict
+from drum_litestar.predictors.native.multi_dict import ImmutableMultiDict
+from drum_litestar.predictors.native.request_values import header_dict
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
 
 _HOOK = "score_unstructured"
@@ -40,7 +41,7 @@ class UnstructuredPredictor:
                 "use either /predict/ or /predictions/ endpoint."
             )
         data, kwargs = _hook_input(call.body if call.body is not None else call.x)
-        kwargs["query"] = QueryParameters(call.query)
+        kwargs["query"] = ImmutableMultiDict(call.query)
         kwargs["headers"] = header_dict(call.headers)
         if self._loaded.monitor is not None:
             kwargs["mlops"] = self._loaded.monitor.client

@@ -115,6 +115,15 @@ def test_what_follows_an_upgrade_offer_has_its_own_error(offers: int, broken: by
         assert (answer.status, words in answer.body) == (status, True), answer
 
 
+def test_blanks_around_a_value_are_not_part_of_it() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await reply(send, dict(scope["headers"])[b"x-a"] + b"|")
+
+    with serving(app) as server:  # RFC 9110, 5.5
+        assert server.ask(get("", "X-A: \t a b \t ")).body == b"a b|"
+        assert server.ask(get("", "X-A:   ")).body == b"|"
+
+
 def test_http_1_0_gets_neither_chunks_nor_100_continue() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         assert await read_body(receive) == b"abc"

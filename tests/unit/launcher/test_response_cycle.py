@@ -168,7 +168,7 @@ BROKEN = {
     "header value": [start(length(5), (b"x-a", b"b\r\nc"))],
     "header name": [start(length(5), (b"x a", b"b"))],
     "length": [start((b"content-length", b"-5"))],
-    "status": [start(length(5), status=600)],
+    "status": [start(length(5), status=1000)],
 }
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
+import json
+import pickle
+
 import pytest
 
 from drum_litestar.predictors.native.errors import error_reply
+from drum_litestar.predictors.native.multi_dict import ImmutableMultiDict, MultiDict
 from drum_litestar.predictors.native.request_values import (
     MissingKeyError,
-    QueryParameters,
     RequestHeaders,
     header_dict,
 )
 
-QUERY = QueryParameters([("a", "1"), ("b", "x"), ("a", "2")])
+QUERY = ImmutableMultiDict([("a", "1"), ("b", "x"), ("a", "2")])
 HEADERS = RequestHeaders([("content-type", "text/csv"), ("X-FOO", "bar"), ("x_under", "no"), ("x-foo", "baz")])
 
 
@@ -32,16 +36,59 @@ def test_query_parameters() -> None:
     assert "a" in QUERY
     assert len(QUERY) == 2
     assert list(QUERY) == ["a", "b"] == list(QUERY.keys())
-    same = QueryParameters([("a", "1"), ("a", "2"), ("b", "x")])
+    same = ImmutableMultiDict([("a", "1"), ("a", "2"), ("b", "x")])
     assert same == QUERY
     assert hash(same) == hash(QUERY)
     assert QUERY != {"a": "1"}
-    assert repr(QUERY) == "QueryParameters([('a', '1'), ('a', '2'), ('b', 'x')])"
-    assert not QueryParameters()
+    assert isinstance(QUERY, dict)
+    assert dict(QUERY) == {**QUERY}
+    assert json.dumps(QUERY) == '{"a": "1", "b": "x"}'
+    assert json.dumps(QUERY, indent=0).split() == ["{", '"a":', '"1",', '"b":', '"x"', "}"]
+    assert json.dumps(ImmutableMultiDict()) == "{}"
+    assert pickle.loads(pickle.dumps(QUERY)) == QUERY
+    assert repr(QUERY) == "ImmutableMultiDict([('a', '1'), ('a', '2'), ('b', 'x')])"
+    assert not ImmutableMultiDict()
+
+
+def test_a_query_cannot_be_changed_but_its_copy_can() -> None:
+    changes = [
+        lambda query: query.__setitem__("a", "3"),
+        lambda query: query.__delitem__("a"),
+        lambda query: query.pop("a"),
+        lambda query: query.popitem(),
+        lambda query: query.clear(),
+        lambda query: query.update(c="1"),
+        lambda query: query.setdefault("c", "1"),
+        lambda query: query.add("a", "3"),
+        lambda query: query.setlist("a", ["3"]),
+        lambda query: query.__ior__({"c": "1"}),
+    ]
+    for change in changes:
+        with pytest.raises(TypeError, match="'ImmutableMultiDict' objects are immutable"):
+            change(QUERY)
+    for mutable in (QUERY.copy(), copy.copy(QUERY), copy.deepcopy(QUERY)):
+        assert type(mutable) is MultiDict
+        assert mutable == QUERY
+        mutable["b"] = "y"
+        mutable.add("b", "z")
+        mutable.update({"c": "1"}, d="2")
+        mutable.update([("c", "3")])
+        mutable.update(QUERY)
+        assert mutable.to_dict(flat=False) == {
+            "a": ["1", "2", "1", "2"],
+            "b": ["y", "z", "x"],
+            "c": ["1", "3"],
+            "d": ["2"],
+        }
+        assert (mutable.pop("a"), mutable.pop("a", None), mutable.setdefault("e", "5")) == ("1", None, "5")
+        assert mutable.popitem() == ("e", "5")
+        with pytest.raises(KeyError):
+            mutable.pop("a")
+    assert QUERY["b"] == "x"
 
 
 @pytest.mark.parametrize("mapping", [QUERY, HEADERS])
-def test_a_missing_key_is_a_key_error_and_a_bad_request(mapping: QueryParameters | RequestHeaders) -> None:
+def test_a_missing_key_is_a_key_error_and_a_bad_request(mapping: ImmutableMultiDict | RequestHeaders) -> None:
     with pytest.raises(KeyError) as caught:
         mapping["nope"]
     assert isinstance(caught.value, MissingKeyError)
