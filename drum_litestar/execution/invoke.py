@@ -34,7 +34,7 @@ def load(build: Callable[[], Predictor]) -> tuple[Predictor, ModelCard]:
         if not isinstance(exc, (Exception, SystemExit)):
             raise
         if isinstance(exc, ModelLoadError):
-            if not exc.detail:
+            if not exc.detail and exc.__cause__ is not None:  # else its text says it all
                 exc.detail = traceback.format_exc()
             raise
         message = f"the model called sys.exit({exc.code!r}) while loading" if isinstance(exc, SystemExit) else str(exc)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from importlib import metadata
 from typing import Any
@@ -62,6 +63,7 @@ def serve(plan: LaunchPlan) -> int:
     uvicorn_kwargs = settings.to_uvicorn()
     sockets = bind_sockets(settings.listen.address.host, settings.listen.address.port)
     logs = configure_logging(plan.logging_level, json_lines=settings.log.json, server_level=settings.log.level)
+    server: Server | None = None
     try:
         for notice in plan.notices:
             notice.log()
@@ -90,6 +92,9 @@ def serve(plan: LaunchPlan) -> int:
         for sock in sockets:
             sock.close()
         logs.close()
+        if server is not None and server.failure is not None:
+            sys.stderr.write(f"ERROR: {server.failure}\n")  # the last word, after all that the log had to say
+            sys.stderr.flush()
 
 
 class Server:
@@ -114,6 +119,8 @@ class Server:
         limit = plan.settings.rate_limit
         self.rate_store = RedisRateLimitStore(limit.store) if limit.enabled and limit.store else None
         self.telemetry.attach(self.executor)
+        self.failure: ModelLoadError | None = None
+        """Why the model could not be loaded, when that ended the server."""
         self._handle: ServerHandle | None = None
         self._tasks: set[asyncio.Future[Any]] = set()
 
@@ -184,9 +191,9 @@ class Server:
         self._aside(self._watch(handle))
 
     async def _watch(self, handle: ServerHandle) -> None:
-        failure = await watch_load(self.executor, error_server=self.plan.with_error_server, stop=lambda: None)
-        if failure is not None:
-            handle.stop(failure.exit_code)
+        self.failure = await watch_load(self.executor, error_server=self.plan.with_error_server)
+        if self.failure is not None:
+            handle.stop(self.failure.exit_code)
             return
         card = self.executor.card
         if card is not None:

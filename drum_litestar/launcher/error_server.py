@@ -2,14 +2,12 @@
 
 There is no second application. The one that listens since the start answers 513 from the executor's ``failure``
 (see ``drum_litestar.http.app``), in a process that has never imported anything of the user's. This module only
-decides, and says so to the operator.
+decides, and tells the log why.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Callable
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor
@@ -17,21 +15,16 @@ from drum_litestar.execution.executor import Executor
 logger = logging.getLogger(__name__)
 
 
-async def watch_load(executor: Executor, *, error_server: bool, stop: Callable[[], None]) -> ModelLoadError | None:
-    """Wait for the first load to end. None when the model is ready, or the server goes on as error server.
-
-    Otherwise the message goes to stderr, ``stop`` is called to end the server, and the error is returned: its
-    ``exit_code`` is the process's.
-    """
+async def watch_load(executor: Executor, *, error_server: bool) -> ModelLoadError | None:
+    """Wait for the first load to end. None when the model is ready, or the server goes on as error server; otherwise
+    the error that must end it. A traceback, where there is one, is logged."""
     await executor.wait_started()
     failure = executor.failure
     if executor.state != "failed" or failure is None:
         return None
     if failure.detail:
-        logger.error("The model failed to load:\n%s", failure.detail)
+        logger.error("The model failed to load", extra={"traceback": failure.detail})
     if error_server:
         logger.error("The model failed to load; every route answers 513 now: %s", failure)
         return None
-    print(f"ERROR: {failure}", file=sys.stderr, flush=True)
-    stop()
     return failure

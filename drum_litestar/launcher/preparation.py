@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,17 +35,28 @@ def prepare(plan: LaunchPlan) -> Prepared:
     Raises ModelLoadError; with an error server that is instead the failure that its routes answer.
     """
     try:
-        choice = choose_predictor(plan.spec, plan.predictor)
-        extension = load_extension(Path(plan.spec.code_dir))
+        try:
+            choice = choose_predictor(plan.spec, plan.predictor)
+            extension = load_extension(Path(plan.spec.code_dir))
+        except OSError as error:
+            raise unreadable(plan.spec.code_dir, error) from None
     except ModelLoadError as error:
+        if plan.with_error_server:
+            return Prepared(plan, failure=error)
         if error.detail:
-            _log.error("%s", error.detail)
-        if not plan.with_error_server:
-            raise
-        return Prepared(plan, failure=error)
+            _log.error("The server cannot start", extra={"traceback": error.detail})
+        raise
     _log.info("Predictor: %s", choice)
     spec = msgspec.structs.replace(plan.spec, kind=choice.kind, kind_reason=choice.reason)
     return Prepared(msgspec.structs.replace(plan, spec=spec), extension)
+
+
+def unreadable(code_dir: str | os.PathLike[str], error: OSError) -> ModelLoadError:
+    """``error``, met while looking through the model folder, in words for who started the server."""
+    return ModelLoadError(
+        f"The model folder '{code_dir}' cannot be read: {error}. "
+        f"Give the user that the server runs as (uid {os.getuid()}) the right to read it and all that it holds."
+    )
 
 
 def merge_options(*parts: dict[str, Any]) -> dict[str, Any]:

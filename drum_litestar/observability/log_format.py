@@ -121,8 +121,15 @@ def timestamp(seconds: float) -> str:
 
 
 def exception_text(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    """The record's traceback and stack, as the standard formatter would append them."""
+    """The record's traceback and stack, as the standard formatter would append them.
+
+    ``traceback`` is an attribute of the record (``extra=``) for one that came as text, from another process.
+    """
     if record.exc_info and not record.exc_text:
         record.exc_text = formatter.formatException(record.exc_info)
-    parts = [record.exc_text, formatter.formatStack(record.stack_info) if record.stack_info else None]
+    parts = [
+        record.exc_text,
+        getattr(record, "traceback", "").rstrip(),
+        formatter.formatStack(record.stack_info) if record.stack_info else None,
+    ]
     return "\n".join(part for part in parts if part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -19,7 +20,10 @@ from drum_litestar.tools.findings import BLOCKING, Finding
 
 DESCRIPTION = """\
 Say what this environment will do: Python, the event loop, Pydantic, datarobot-drum, limits, known conflicts; and, with
-the options of `server`, which predictor will run that model folder. Exit code 1 when something prevents serving.
+the options of `server`, which predictor will run that model folder, and what `server` would refuse before it loads the
+model. Exit code 1 when something prevents serving.
+Not checked: what needs to import custom.py or custom_litestar.py, to load the artifact, to download files or to ask
+another service.
 """
 NO_FOLDER = "."
 STYLES = {"ok": "green", "info": "cyan", "warning": "yellow", BLOCKING: "bold red"}
@@ -48,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         _print_rich(findings)
     else:
         print(_plain(findings))
-    return 1 if any(finding.level == BLOCKING for finding in findings) else 0
+    return 1 if _blocked(findings) else 0
 
 
 def collect(args: argparse.Namespace) -> list[Finding]:
@@ -57,10 +61,11 @@ def collect(args: argparse.Namespace) -> list[Finding]:
     drum = environment_checks.drum_state()
     plan, faults = _plan(args)
     wish = plan.settings.loop.kind if plan is not None else "auto"
+    own = list(environment_checks.own_requirements())
     findings = [
         environment_checks.python(),
         environment_checks.event_loop(wish),
-        *environment_checks.own_requirements(),
+        *own,
         *environment_checks.pydantic(),
         environment_checks.drum(drum),
         environment_checks.hook(drum),
@@ -69,14 +74,40 @@ def collect(args: argparse.Namespace) -> list[Finding]:
         *environment_checks.conflicts(),
         *faults,
     ]
+    if plan is not None and not _blocked(own):  # else the server's modules cannot be imported
+        findings += _store(plan)
     if plan is not None and code_dir is not None:
-        findings += [
-            *folder_checks.predictor(plan.spec, plan.predictor, drum),
-            *folder_checks.extensions(code_dir, drum),
-        ]
+        findings += _folder(plan, code_dir, drum, args)
+    return findings
+
+
+def _folder(
+    plan: LaunchPlan, code_dir: str, drum: environment_checks.DrumState, args: argparse.Namespace
+) -> list[Finding]:
+    """About the model folder; what was found before it turned out that it cannot be read, and that."""
+    findings: list[Finding] = []
+    try:
+        findings.extend(folder_checks.predictor(plan.spec, plan.predictor, drum))
+        findings.extend(folder_checks.extensions(code_dir, drum))
         if drum.version is not None:  # else there is no such command
             findings.append(folder_checks.drum_server(args.argv[2:], args.environ))
+    except OSError as error:
+        findings.append(folder_checks.unreadable(code_dir, error))
     return findings
+
+
+def _store(plan: LaunchPlan) -> list[Finding]:
+    """What is wrong with the shared store of the rate limit. Nothing is connected to."""
+    limit = plan.settings.rate_limit
+    if not (limit.enabled and limit.store):
+        return []
+    from drum_litestar.launcher.shared_store import RedisRateLimitStore
+
+    try:
+        RedisRateLimitStore(limit.store)
+    except (StartupError, ImportError) as error:
+        return [Finding("settings", BLOCKING, str(error))]
+    return []
 
 
 def _plan(args: argparse.Namespace) -> tuple[LaunchPlan | None, list[Finding]]:
@@ -86,7 +117,8 @@ def _plan(args: argparse.Namespace) -> tuple[LaunchPlan | None, list[Finding]]:
     args.address = args.address or "127.0.0.1:8080"
     args.code_dir = args.code_dir or NO_FOLDER
     try:
-        plan = server_command.plan(args)
+        with contextlib.redirect_stdout(sys.stderr):  # where `server` prints help: it is not part of this report
+            plan = server_command.plan(args)
     except StartupError as error:
         return None, [Finding("settings", BLOCKING, str(error))]
     except SystemExit as stop:
@@ -116,12 +148,16 @@ def _parser_options() -> dict[str, Any]:
 
 def _as_dict(findings: Sequence[Finding]) -> dict[str, Any]:
     return {
-        "ok": all(finding.level != BLOCKING for finding in findings),
+        "ok": not _blocked(findings),
         "findings": [
             {"topic": finding.topic, "level": finding.level, "text": finding.text, **finding.facts}
             for finding in findings
         ],
     }
+
+
+def _blocked(findings: Sequence[Finding]) -> bool:
+    return any(finding.level == BLOCKING for finding in findings)
 
 
 def _plain(findings: Sequence[Finding]) -> str:

@@ -1,4 +1,8 @@
-"""Checks of one model folder: which predictor and which server will take it."""
+"""Checks of one model folder: which predictor and which server will take it, and whether they refuse it.
+
+What a predictor asks before it runs any code of the model's is asked here by the predictor's own functions. They raise
+OSError for a folder that cannot be read.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +14,85 @@ from drum_litestar import extensions as extension
 from drum_litestar.drum_hook.decision import decide, hook_enabled
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.launcher.predictor_choice import choose_predictor
+from drum_litestar.predictors.native.artifacts.base import installed
+from drum_litestar.predictors.native.folder import read_folder, require_model
 from drum_litestar.predictors.native.language import detect_language
+from drum_litestar.predictors.native.metadata import METADATA_FILE
+from drum_litestar.predictors.native.moderation import PACKAGE, start_moderation
+from drum_litestar.predictors.native.targets import NO_TARGET_NAME
+from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.tools.environment_checks import DrumState
 from drum_litestar.tools.findings import BLOCKING, Finding
 
 
 def predictor(spec: PredictorSpec, asked: Literal["auto", "native", "drum"], drum: DrumState) -> Iterator[Finding]:
-    """The folder's language, and the predictor that `server` will run it with."""
+    """The folder's language and target, and the predictor that `server` will run it with."""
+    unclear = ""
     try:
         language = detect_language(Path(spec.code_dir), spec)
         yield Finding("language", "ok", language, {"language": language})
     except ModelLoadError as error:
-        yield Finding("language", BLOCKING, str(error).partition("\n")[0])
+        unclear = str(error)
+        yield Finding("language", BLOCKING, unclear.partition("\n")[0])
+    target_type = None
+    try:
+        folder = read_folder(spec)
+        target_type = folder.target_type
+        labels = "" if folder.labels is None else f", labels {', '.join(folder.labels)}"
+        facts = {"target_type": target_type.value, "labels": folder.labels}
+        yield Finding("target", "ok", f"{target_type.value}{labels}", facts)
+    except ModelLoadError as error:
+        if str(error) != unclear:
+            yield Finding("target", BLOCKING, _refusal(error, Path(spec.code_dir)))
     try:
         choice = choose_predictor(spec, asked)
     except ModelLoadError as error:
-        yield Finding("predictor", BLOCKING, str(error))
+        yield Finding("predictor", BLOCKING, _line(error))
         return
     facts = {"predictor": choice.kind, "reason": choice.reason}
     if choice.kind == "drum" and not drum.works:
         yield Finding("predictor", BLOCKING, f"{choice}, but datarobot-drum cannot be imported: {drum.problem}", facts)
     else:
         yield Finding("predictor", "ok", str(choice), facts)
+    if choice.kind == "native" and target_type is not None:
+        yield from _native(spec, target_type)
+
+
+def _native(spec: PredictorSpec, target_type: TargetType) -> Iterator[Finding]:
+    """What our own predictor misses in the folder or in the environment."""
+    code_dir = Path(spec.code_dir)
+    try:
+        require_model(code_dir, target_type)
+        # Guards whose package is here are started with the model, not by a check.
+        warnings = [] if installed(PACKAGE) else start_moderation(spec, code_dir, target_type, "")[1]
+    except ModelLoadError as error:
+        yield Finding("model", BLOCKING, _line(error))
+    else:
+        yield from (Finding("model", "warning", text) for text in warnings)
+
+
+def _refusal(error: ModelLoadError, code_dir: Path) -> str:
+    """DRUM's text, with what it does not name."""
+    if str(error) == NO_TARGET_NAME:
+        return f"{error} Set the environment variable TARGET_NAME."
+    metadata = code_dir / METADATA_FILE
+    return f"{_line(error)} ({metadata})" if metadata.exists() else _line(error)
+
+
+def _line(error: ModelLoadError) -> str:
+    """The text as one line: some of DRUM's have several."""
+    return " ".join(str(error).split())
+
+
+def unreadable(code_dir: str, error: OSError) -> Finding:
+    """In the server's words, where its modules can be imported at all."""
+    try:
+        from drum_litestar.launcher.preparation import unreadable as in_words
+
+        return Finding("folder", BLOCKING, str(in_words(code_dir, error)))
+    except Exception:
+        return Finding("folder", BLOCKING, f"The model folder '{code_dir}' cannot be read: {error}")
 
 
 def extensions(code_dir: str, drum: DrumState) -> Iterator[Finding]:

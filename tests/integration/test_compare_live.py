@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.comparing import PREDICT, CompareProcess, SwitchedServer, compare, traffic
-from support.wire import send
+from support.wire import post, send
 
 CALM = ("--latency-slack", "150ms", "--max-p99-increase", "100%")
 """Two equal servers on a busy machine differ in p99 by more than 20 %; a misbehaving one sleeps 400 ms."""
@@ -89,6 +89,34 @@ def test_replay_finds_what_is_wrong(
     broken = [each["name"] for each in json.loads((tmp_path / "r.json").read_text())["checks"] if not each["ok"]]
     assert check in broken
     assert shown in done.stdout
+
+
+def test_corpus_that_does_not_fit_proves_nothing(urls: tuple, tmp_path: Path) -> None:
+    """Both servers answer each request with the same 500."""
+    (tmp_path / "corpus" / "predict").mkdir(parents=True)
+    (tmp_path / "corpus" / "predict" / "words.csv").write_text("a,b\nsome,words\nand,7\n")
+    reports = ("--json", "r.json", "--junit", "r.xml", "--html", "r.html")
+    done = compare(*urls, "--corpus", "corpus", "--repeat", "3", *CALM, *reports, cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    why = "no answer was a success: the corpus does not fit the model?"
+    assert f"  FAIL successful answers 0 of 6: {why} (limit >= 1)" in done.stdout
+    assert done.stdout.rstrip().endswith("FAIL")
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["passed"] is False
+    assert report["candidate"]["statuses"] == {"500": 3}
+    assert [check["name"] for check in report["checks"] if not check["ok"]] == ["successful answers"]
+    for file in ("r.xml", "r.html"):
+        assert why in (tmp_path / file).read_text()
+
+
+def test_shadow_without_a_success_says_so(urls: tuple, tmp_path: Path) -> None:
+    """Which requests come is the clients' doing: a note, not a failure."""
+    options = ("--shadow", "--max-requests", "3", "--json", "r.json", *CALM)
+    with CompareProcess(*urls, *options, cwd=tmp_path) as shadow:
+        assert {send(shadow.port, post("/predict/", "a\nword\n7\n", "text/csv")).status for _ in range(3)} == {500}
+        assert shadow.wait() == 0
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["notes"] == ["no answer was a success: this says little about the candidate"]
 
 
 def test_drift_within_the_tolerance_passes(

@@ -158,13 +158,13 @@ class Supervisor:
         """A worker died, or said that it cannot load the model, before it was ready."""
         if self._closed:
             return
+        if failure is not None and not self.loaded_once:
+            self._give_up(failure)
+            return
         _log.error("A model worker did not become ready: %s", failure or how)
         now = asyncio.get_running_loop().time()
         if replaces is not None:  # the old one goes on
             self._recycle_after = now + RECYCLE_PAUSE
-            return
-        if failure is not None and not self.loaded_once:
-            self._give_up(failure)
             return
         delay = self._crashes.died(now)
         if self._crashes.hopeless and not self.ready:
@@ -184,7 +184,7 @@ class Supervisor:
     def _give_up(self, failure: ModelLoadError) -> None:
         if not self._closed:
             self._close()
-            _log.error("No more model workers are started: %s", failure)
+            _log.error("No more model workers are started")
             for worker in self.workers:
                 if worker.state == "starting":
                     worker.kill()

@@ -18,16 +18,14 @@ from drum_litestar.predictors.drum.requests import (
     probe,
 )
 from drum_litestar.predictors.drum.watchdog import SidecarWatchdog
-from drum_litestar.predictors.native.deployment_config import read_deployment_config
 from drum_litestar.predictors.native.errors import error_reply
+from drum_litestar.predictors.native.folder import read_folder
 from drum_litestar.predictors.native.hooks import Hooks
-from drum_litestar.predictors.native.language import PYTHON, detect_language
+from drum_litestar.predictors.native.language import PYTHON
 from drum_litestar.predictors.native.lazy_loading import export_variables
-from drum_litestar.predictors.native.metadata import read_metadata
 from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.native.predictor import alive, concurrency, model_info
 from drum_litestar.predictors.native.startup import load_errors
-from drum_litestar.predictors.native.targets import require_target_name, resolve_labels, resolve_target_type
 from drum_litestar.predictors.native.unstructured import UnstructuredPredictor
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply
 from drum_litestar.predictors.spec import PredictorSpec
@@ -54,12 +52,7 @@ class DrumPredictor:
 
     def _load(self) -> ModelCard:
         spec, code_dir = self._spec, Path(self._spec.code_dir)
-        metadata = read_metadata(code_dir)
-        target_type = resolve_target_type(spec, metadata)
-        labels = resolve_labels(spec, target_type, metadata)
-        language = detect_language(code_dir, spec)
-        require_target_name(spec, target_type)
-        deployment_config = read_deployment_config(spec.deployment_config) if spec.deployment_config else None
+        metadata, target_type, labels, language, deployment_config = read_folder(spec)
         backend = backends.find_backend(spec, language)
         if spec.lazy_loading_file:
             export_variables(Path(spec.lazy_loading_file))

@@ -82,6 +82,20 @@ class Hooks:
             self.custom_task.close()
 
 
+def find_custom(code_dir: Path) -> Path | None:
+    """The ``custom.py`` anywhere below ``code_dir``. Raises ModelLoadError for several."""
+    found = sorted(path for path in code_dir.rglob(CUSTOM_FILE) if path.is_file())
+    if len(found) > 1:
+        raise ModelLoadError(f"Found too many custom hook files: {found}")
+    return found[0] if found else None
+
+
+def require_hooks(target_type: TargetType, hooks: Hooks) -> None:
+    """Raises ModelLoadError when a hook is missing that nothing stands in for."""
+    if target_type is TargetType.UNSTRUCTURED and hooks.get("score_unstructured") is None:
+        raise ModelLoadError("In 'unstructured' mode hook 'score_unstructured' must be provided.")
+
+
 def import_custom(code_dir: Path, target_type: TargetType) -> tuple[Hooks, ModuleType | None]:
     """Find and import ``custom.py`` and run its ``init``; its hooks, and the module (None without a file).
 
@@ -89,14 +103,11 @@ def import_custom(code_dir: Path, target_type: TargetType) -> tuple[Hooks, Modul
     ``CustomTask``) there are no hooks. Raises ModelLoadError for several files and for an ImportError; other
     exceptions of the user's code pass unchanged.
     """
-    found = sorted(path for path in code_dir.rglob(CUSTOM_FILE) if path.is_file())
-    if len(found) > 1:
-        raise ModelLoadError(f"Found too many custom hook files: {found}")
-    if not found:
+    path = find_custom(code_dir)
+    if path is None:
         sys.path.append(str(code_dir))
         logger.info("No %s file detected in %s", CUSTOM_FILE, code_dir)
         return Hooks(), None
-    path = found[0]
     logger.info("Detected %s .. trying to load hooks", path)
     sys.path.insert(0, str(path.parent))
     sys.path.append(str(code_dir))

@@ -15,17 +15,15 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.predictors.native.artifacts.base import Framework
 from drum_litestar.predictors.native.artifacts.loading import find_artifact, load_artifact, recognise
 from drum_litestar.predictors.native.custom_task import load_custom_task, require_interface
-from drum_litestar.predictors.native.deployment_config import read_deployment_config
-from drum_litestar.predictors.native.hooks import Hooks, import_custom
-from drum_litestar.predictors.native.language import PYTHON, detect_language
+from drum_litestar.predictors.native.folder import read_folder
+from drum_litestar.predictors.native.hooks import Hooks, import_custom, require_hooks
+from drum_litestar.predictors.native.language import PYTHON
 from drum_litestar.predictors.native.lazy_loading import download_files
-from drum_litestar.predictors.native.metadata import read_metadata
 from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.native.moderation import start_moderation
 from drum_litestar.predictors.native.monitoring import start_monitor
 from drum_litestar.predictors.native.platform import connect_api
 from drum_litestar.predictors.native.standin import install_standin
-from drum_litestar.predictors.native.targets import require_target_name, resolve_labels, resolve_target_type
 from drum_litestar.predictors.native.user_errors import is_user_error
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
@@ -61,17 +59,12 @@ def load_errors() -> Iterator[None]:
 
 def _load(spec: PredictorSpec) -> LoadedModel:
     code_dir = Path(spec.code_dir)
-    metadata = read_metadata(code_dir)
-    target_type = resolve_target_type(spec, metadata)
-    labels = resolve_labels(spec, target_type, metadata)
-    language = detect_language(code_dir, spec)
+    metadata, target_type, labels, language, deployment_config = read_folder(spec)
     if language != PYTHON:
         raise ModelLoadError(
             f"The native predictor serves Python models only; this folder's language is {language}. "
             "Use --predictor drum, which needs the package 'datarobot-drum'."
         )
-    require_target_name(spec, target_type)
-    deployment_config = read_deployment_config(spec.deployment_config) if spec.deployment_config else None
     download_files(spec.lazy_loading_file)
     target_name = spec.target_name or os.environ.get("TARGET_NAME", "")
     moderation, warnings = start_moderation(spec, code_dir, target_type, target_name)
@@ -117,8 +110,7 @@ def _load_model(
         with _artifact_errors():
             hooks.custom_task = load_custom_task(task_class, code_dir, spec, hooks.run)
         return hooks.custom_task.task, None
-    if target_type is TargetType.UNSTRUCTURED and hooks.get("score_unstructured") is None:
-        raise ModelLoadError("In 'unstructured' mode hook 'score_unstructured' must be provided.")
+    require_hooks(target_type, hooks)
     with _artifact_errors():
         return _load_by_hook_or_artifact(code_dir, target_type, hooks)
 

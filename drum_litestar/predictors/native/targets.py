@@ -15,6 +15,8 @@ from drum_litestar.predictors.spec import PredictorSpec
 TEXT_TARGETS = frozenset({TargetType.TEXT_GENERATION, TargetType.VECTOR_DATABASE, TargetType.AGENTIC_WORKFLOW})
 LIST_LABEL_TARGETS = frozenset({TargetType.MULTICLASS, TargetType.MULTILABEL})
 
+NO_TARGET_NAME = "Unexpected empty target name for text generation, vector database, or agentic workflow target."
+
 _TRUE_WORDS = frozenset({"t", "true", "y", "yes", "on", "1", "1.0"})
 _FALSE_WORDS = frozenset({"false", "n", "no", "off", "0", "none", "0.0"})
 
@@ -114,6 +116,8 @@ def _require_distinct(labels: Sequence[str]) -> None:
     seen: dict[float | str, str] = {}
     for label in labels:
         key = normalise_label(label)
+        if seen.get(key) == label:
+            raise ModelLoadError(f"Class label {label!r} is given twice. Remove one of them.")
         if key in seen:
             raise ModelLoadError(
                 f"Class labels {seen[key]!r} and {label!r} cannot be told apart: labels are compared as numbers, "
@@ -131,6 +135,4 @@ def read_labels_file(path: str | Path) -> list[str]:
 def require_target_name(spec: PredictorSpec, target_type: TargetType) -> None:
     """Text targets need the name of their target (contract, 4.8). Raises ModelLoadError."""
     if target_type in TEXT_TARGETS and not (spec.target_name or os.environ.get("TARGET_NAME")):
-        raise ModelLoadError(
-            "Unexpected empty target name for text generation, vector database, or agentic workflow target."
-        )
+        raise ModelLoadError(NO_TARGET_NAME)

@@ -11,12 +11,15 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from drum_litestar.settings.address import Address, parse_address
-from drum_litestar.tools.compare.messages import DEFAULT_SKIPPED, REQUEST_ID
+from drum_litestar.tools.compare.messages import DEFAULT_HEADERS, DEFAULT_SKIPPED, REQUEST_ID
 
 DESCRIPTION: Final = """\
 Is it safe to switch from one running server to another? Replays requests to both and compares status, headers, bodies
 and latencies; or stands in front of them as a proxy: recording, shadowing, or shifting traffic step by step.
 Exit codes: 0 pass, 1 fail, 2 the comparison could not be made."""
+
+STATE_FILE: Final = "drum-litestar-canary.json"
+TIME_FORMAT: Final = ", such as 90s, 10m or 1h"
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -37,16 +40,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_proxy(parser.add_argument_group("record, shadow and canary"))
     _add_canary(parser.add_argument_group("canary"))
     _add_reports(parser.add_argument_group("reports"))
-    parser.add_argument("--timeout", type=duration, default=60.0, help="longest wait for an answer (default 60s)")
-    parser.add_argument("--ca-file", type=Path, help="trusted certificates for https, PEM (default: the system's)")
+    parser.add_argument(
+        "--timeout", type=duration, default=60.0, metavar="TIME",
+        help=f"longest wait for an answer{TIME_FORMAT} (default 60s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ca-file", type=Path, metavar="FILE", help="trusted certificates for https, PEM (default: the system's)"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress, no log but warnings")
     parser.add_argument("--show-stacktrace", action="store_true", help="show the traceback of an error")
 
 
 def _add_comparison(group: Any) -> None:
-    group.add_argument("--rtol", type=number, help="relative tolerance for numbers (default: bodies byte for byte)")
-    group.add_argument("--atol", type=number, help="absolute tolerance for numbers")
-    group.add_argument("--compare-headers", type=names, help="headers that must agree, a comma list")
+    group.add_argument(
+        "--rtol", type=number, metavar="NUMBER",
+        help="relative tolerance for numbers, such as 1e-6 (default: bodies byte for byte)",
+    )  # fmt: skip
+    group.add_argument(
+        "--atol", type=number, metavar="NUMBER",
+        help="absolute tolerance for numbers, such as 1e-9 (default: bodies byte for byte)",
+    )  # fmt: skip
+    group.add_argument(
+        "--compare-headers", type=names, default=DEFAULT_HEADERS, metavar="NAMES",
+        help=f"headers that must agree, a comma list (default {','.join(DEFAULT_HEADERS)})",
+    )  # fmt: skip
     group.add_argument(
         "--ignore", action="append", default=[], metavar="PATH",
         help="part of a body that may differ, such as 'created' or '*.id'; may be repeated",
@@ -58,20 +75,35 @@ def _add_comparison(group: Any) -> None:
 
 
 def _add_thresholds(group: Any) -> None:
-    group.add_argument("--max-error-rate", type=fraction, default=0.001, help="less than this (default 0.1%%)")
-    group.add_argument("--max-p99-increase", type=fraction, default=0.2, help="at most this (default 20%%)")
-    group.add_argument("--latency-slack", type=duration, default=0.0, help="added to what p99 may be (default 0ms)")
-    group.add_argument("--max-mismatches", type=at_least(0), default=0, help="at most this many (default 0)")
     group.add_argument(
-        "--min-requests", type=at_least(1), default=None,
+        "--max-error-rate", type=fraction, default=0.001, metavar="SHARE",
+        help="new errors by requests: less than this, such as 0.1%% or 0.001 (default 0.1%%)",
+    )  # fmt: skip
+    group.add_argument(
+        "--max-p99-increase", type=fraction, default=0.2, metavar="SHARE",
+        help="how much higher the candidate's p99 may be than the baseline's (default 20%%)",
+    )  # fmt: skip
+    group.add_argument(
+        "--latency-slack", type=duration, default=0.0, metavar="TIME",
+        help="added to what p99 may be, such as 5ms for models that answer in a few (default 0ms)",
+    )  # fmt: skip
+    group.add_argument(
+        "--max-mismatches", type=at_least(0), default=0, metavar="N",
+        help="answers that differ: at most this many (default 0)",
+    )  # fmt: skip
+    group.add_argument(
+        "--min-requests", type=at_least(1), default=None, metavar="N",
         help="requests that the verdict, or a canary's step, must rest on (default 1; canary 100)",
     )  # fmt: skip
 
 
 def _add_replay(group: Any) -> None:
-    group.add_argument("--concurrency", type=at_least(1), default=1, help="requests at once (default 1)")
-    group.add_argument("--repeat", type=at_least(1), default=1, help="plays the corpus so many times (default 1)")
-    group.add_argument("--warmup", type=at_least(0), default=3, help="requests that are not counted (default 3)")
+    count = {"type": at_least(1), "metavar": "N"}
+    group.add_argument("--concurrency", **count, default=1, help="requests at once (default 1)")
+    group.add_argument("--repeat", **count, default=1, help="plays the corpus so many times (default 1)")
+    group.add_argument(
+        "--warmup", type=at_least(0), default=3, metavar="N", help="requests that are not counted (default 3)"
+    )
     group.add_argument(
         "--header", action="append", type=header, default=[], metavar="'NAME: VALUE'",
         help="sent with each request of the corpus, to both servers; may be repeated",
@@ -83,18 +115,30 @@ def _add_proxy(group: Any) -> None:
         "--listen", type=_named(parse_address), default=Address(port=8090), metavar="HOST:PORT",
         help="where clients connect (default 127.0.0.1:8090; port 0 takes a free one)",
     )  # fmt: skip
-    group.add_argument("--duration", type=duration, help="record, shadow: stop after this time")
-    group.add_argument("--max-requests", type=at_least(1), help="record, shadow: stop after so many requests")
-    group.add_argument("--queue-size", type=at_least(1), default=1000, help="copies that may wait (default 1000)")
-    group.add_argument("--copies", type=at_least(1), default=4, help="copies under way at once (default 4)")
+    group.add_argument(
+        "--duration", type=duration, metavar="TIME",
+        help=f"record, shadow: stop after this time{TIME_FORMAT} (default: never)",
+    )  # fmt: skip
+    count = {"type": at_least(1), "metavar": "N"}
+    group.add_argument("--max-requests", **count, help="record, shadow: stop after so many requests (default: never)")
+    group.add_argument("--queue-size", **count, default=1000, help="copies that may wait (default 1000)")
+    group.add_argument("--copies", **count, default=4, help="copies under way at once (default 4)")
     group.add_argument("--keep-secrets", action="store_true", help="record headers with credentials, too")
 
 
 def _add_canary(group: Any) -> None:
-    group.add_argument("--hold", type=duration, default=600.0, help="how long each step lasts (default 10m)")
-    group.add_argument("--state", type=Path, default=Path("drum-litestar-canary.json"), help="survives a restart")
+    group.add_argument(
+        "--hold", type=duration, default=600.0, metavar="TIME",
+        help=f"how long each step lasts{TIME_FORMAT} (default 10m)",
+    )  # fmt: skip
+    group.add_argument(
+        "--state", type=Path, default=Path(STATE_FILE), metavar="FILE",
+        help=f"where the rollout stands, so that it survives a restart (default {STATE_FILE})",
+    )  # fmt: skip
     group.add_argument("--restart", action="store_true", help="forget the state file, begin with the first step")
-    group.add_argument("--sticky-header", default=REQUEST_ID, help=f"names a request's id (default {REQUEST_ID})")
+    group.add_argument(
+        "--sticky-header", default=REQUEST_ID, metavar="NAME", help=f"names a request's id (default {REQUEST_ID})"
+    )
     group.add_argument("--exit-when-done", action="store_true", help="end with the rollout; else keep on serving")
 
 

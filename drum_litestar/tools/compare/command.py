@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from drum_litestar.errors import StartupError, UsageError
 from drum_litestar.extras import require
+from drum_litestar.launcher.help import HelpFormatter
 from drum_litestar.tools.compare.arguments import DESCRIPTION, add_arguments
 
 FEATURE: Final = "drum-litestar compare"
@@ -16,9 +17,7 @@ _WITHOUT_CANDIDATE: Final = "record"
 
 def add_parser(subparsers: Any) -> None:
     """Add ``compare`` to the sub-commands."""
-    parser = subparsers.add_parser(
-        "compare", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = subparsers.add_parser("compare", description=DESCRIPTION, formatter_class=HelpFormatter)
     add_arguments(parser)
 
 

@@ -15,7 +15,6 @@ from drum_litestar.tools.compare.canary import Canary
 from drum_litestar.tools.compare.console import LOGGER, log_lines, progress
 from drum_litestar.tools.compare.corpus import read_corpus
 from drum_litestar.tools.compare.diff import Comparison
-from drum_litestar.tools.compare.messages import DEFAULT_HEADERS
 from drum_litestar.tools.compare.proxy import Proxy
 from drum_litestar.tools.compare.recording import Recorder
 from drum_litestar.tools.compare.replay import Replay
@@ -26,7 +25,7 @@ from drum_litestar.tools.compare.serving import listen, serve
 from drum_litestar.tools.compare.shadow import Shadow
 from drum_litestar.tools.compare.tally import Tally
 from drum_litestar.tools.compare.upstream import Upstream
-from drum_litestar.tools.compare.verdict import Check, Thresholds, judge
+from drum_litestar.tools.compare.verdict import Check, Thresholds, judge, success
 
 CANARY_SAMPLES: Final = 100
 """Below this a p99 is hardly more than the slowest request."""
@@ -48,8 +47,7 @@ class Session:
         self.candidate = Upstream(
             "candidate", args.candidate or args.baseline, timeout=args.timeout, ca_file=args.ca_file
         )
-        headers = DEFAULT_HEADERS if args.compare_headers is None else args.compare_headers
-        self.comparison = Comparison(args.rtol, args.atol, headers, tuple(args.ignore), args.skip)
+        self.comparison = Comparison(args.rtol, args.atol, args.compare_headers, tuple(args.ignore), args.skip)
         self.limits = Thresholds(
             error_rate=args.max_error_rate,
             p99_increase=args.max_p99_increase,
@@ -89,7 +87,7 @@ class Session:
         with progress(total, "replaying", quiet=args.quiet) as advance:
             tally = await replay.run(corpus, advance)
         notes = [f"stopped after {tally.pairs} of {total} requests: {replay.stopped}"] if replay.stopped else []
-        return self._report("replay", tally, judge(tally, self.limits), notes=notes)
+        return self._report("replay", tally, [*judge(tally, self.limits), success(tally)], notes=notes)
 
     async def _record(self) -> int:
         args = self.args
@@ -114,7 +112,8 @@ class Session:
             queue_size=args.queue_size, workers=args.copies, max_requests=args.max_requests, duration=args.duration,
         )  # fmt: skip
         await self._serve(shadow)
-        return self._report("shadow", shadow.tally, judge(shadow.tally, self.limits))
+        checks = judge(shadow.tally, self.limits)
+        return self._report("shadow", shadow.tally, checks, notes=_live_notes(shadow.tally))
 
     async def _canary(self) -> int:
         args = self.args
@@ -133,7 +132,8 @@ class Session:
         outcome = Check("rollout", state.status == "complete", state.status, "complete")
         if state.status == "running":
             LOGGER.warning("the rollout is not finished: the same command resumes it (state in %s)", args.state)
-        return self._report("canary", canary.tally, [outcome], events=state.events, notes=state.reasons)
+        notes = [*state.reasons, *_live_notes(canary.tally)]
+        return self._report("canary", canary.tally, [outcome], events=state.events, notes=notes)
 
     async def _serve(self, mode: Recorder | Shadow | Canary) -> None:
         bound = listen(self.args.listen)
@@ -185,3 +185,8 @@ class Session:
             path.write_bytes(content)
         except OSError as error:
             raise UsageError(f"--{option} {path}: cannot be written: {error.strerror or error}.") from error
+
+
+def _live_notes(tally: Tally) -> list[str]:
+    """What fails a replay, but is the clients' doing where they choose the requests."""
+    return [] if success(tally).ok else ["no answer was a success: this says little about the candidate"]

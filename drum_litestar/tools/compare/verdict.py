@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from drum_litestar.tools.compare.tally import Tally, percentile
+from drum_litestar.tools.compare.tally import Side, Tally, percentile
 
 
 class Thresholds(msgspec.Struct, frozen=True):
@@ -53,6 +53,18 @@ def judge(tally: Tally, limits: Thresholds) -> list[Check]:
         _p99(tally, limits),
         _mismatches(tally, limits),
     ]
+
+
+def success(tally: Tally) -> Check:
+    """Whether anything was answered with 2xx: two servers that refuse every request agree, and prove nothing."""
+    good = sum(_good(side) for side in (tally.baseline, tally.candidate))
+    nothing = bool(tally.pairs) and not good
+    why = ": no answer was a success: the corpus does not fit the model?" if nothing else ""
+    return Check("successful answers", not nothing, f"{good} of {2 * tally.pairs}{why}", ">= 1")
+
+
+def _good(side: Side) -> int:
+    return sum(count for status, count in side.statuses.items() if status.startswith("2"))
 
 
 def broken(tally: Tally, limits: Thresholds) -> list[Check]:

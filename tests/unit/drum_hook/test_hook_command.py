@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
 
+from drum_litestar import __version__
 from drum_litestar.drum_hook import command
 from drum_litestar.drum_hook.command import COMMENT, hook_status, switch
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher.cli import main
 
 LINE = "import sys\n"
+ROOT = Path(command.__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -74,3 +81,91 @@ def test_status_of_a_line_that_python_has_not_read(path: Path, monkeypatch: pyte
 def test_status_with_the_variable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRUM_LITESTAR_HOOK", "0")
     assert hook_status(path) == (False, "disabled by DRUM_LITESTAR_HOOK=0")
+
+
+CODE = "from drum_litestar.launcher.cli import main; raise SystemExit(main(['hook', 'status']))"
+REINSTALL = "Bring it back with: pip install"
+
+
+class Installation:
+    """An environment of its own, with this package installed as its installers leave it: metadata, and the line."""
+
+    def __init__(self, home: Path) -> None:
+        venv.EnvBuilder(with_pip=False).create(home)
+        self.python = home / "bin" / "python"
+        (self.folder,) = home.glob("lib/python*/site-packages")
+        self.line = self.folder / command.PTH_NAME
+        self.info = self.folder / f"drum_litestar-{__version__}.dist-info"
+        self.info.mkdir()
+        (self.info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: drum-litestar\nVersion: {__version__}\n")
+        (self.folder / "code.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n")
+
+    def came_from(self, origin: dict[str, object]) -> None:
+        (self.info / "direct_url.json").write_text(json.dumps(origin))
+
+    def status(self) -> tuple[int, str]:
+        """Exit code and text of `hook status`."""
+        done = subprocess.run(
+            [self.python, "-c", CODE], capture_output=True, text=True, check=False,
+            env={"PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        return done.returncode, done.stdout.strip() or done.stderr
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    return Installation(tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    ("origin", "remedy"),
+    [
+        (None, "--force-reinstall --no-deps drum-litestar"),
+        ({"url": "file:///a/my%20checkout", "dir_info": {"editable": True}}, "-e --no-deps '/a/my checkout'"),
+        ({"url": "file:///a/checkout", "dir_info": {}}, "--force-reinstall --no-deps /a/checkout"),
+        ({"url": "file:///a/drum.whl", "archive_info": {}}, "--force-reinstall --no-deps /a/drum.whl"),
+        ({"url": "https://host/repository", "vcs_info": {}}, "--force-reinstall --no-deps drum-litestar"),
+    ],
+    ids=["index", "editable", "folder", "wheel", "repository"],
+)
+def test_remedy_fits_the_installation(
+    installation: Installation, origin: dict[str, object] | None, remedy: str
+) -> None:
+    if origin is not None:
+        installation.came_from(origin)
+    missing = f"not installed ({installation.line} is missing)"
+    assert installation.status() == (1, f"{missing}. {REINSTALL} {remedy}")
+
+
+def test_outdated_line(installation: Installation) -> None:
+    """Its folder is a site directory: what is wrong is the line."""
+    installation.line.write_text("import sys; sys.older_hook = True\n")
+    code, text = installation.status()
+    assert code == 1
+    assert text.startswith(f"not in force: {installation.line} is outdated")
+    assert REINSTALL in text
+
+
+def test_line_in_force(installation: Installation) -> None:
+    installation.line.write_text(own_line())
+    code, text = installation.status()
+    assert (code, text.split()[0]) == (0, "enabled")
+
+
+def test_line_that_has_no_effect(installation: Installation) -> None:
+    """The line is the right one, but something has taken the finder away."""
+    installation.line.write_text(own_line())
+    (installation.folder / "zz.pth").write_text("import sys; del sys.meta_path[0]\n")
+    code, text = installation.status()
+    assert code == 1
+    assert text.startswith(f"not in force: {installation.line} is there, but")
+
+
+def test_line_outside_the_site_directories(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after `pip install --target`."""
+    monkeypatch.setattr(sys, "meta_path", [])
+    assert hook_status(path).text.endswith("which is in no site directory of its own")
+
+
+def own_line() -> str:
+    return Path(command.__file__).with_name(command.PTH_NAME).read_text()

@@ -9,42 +9,40 @@ import pytest
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.launcher.error_server import watch_load
+from drum_litestar.observability.log_format import TextFormatter
 from http_serving import Broken, Mirror, card, options, serving
 
 
-def watch(predictor: type[Broken] | None, *, error_server: bool) -> tuple[ModelLoadError | None, list[str]]:
-    stopped: list[str] = []
-
+def watch(predictor: type[Broken] | None, *, error_server: bool) -> ModelLoadError | None:
     async def run() -> ModelLoadError | None:
         executor = InlineExecutor(predictor or (lambda: Mirror(card())))
         await executor.start()
         try:
-            return await watch_load(executor, error_server=error_server, stop=lambda: stopped.append("stop"))
+            return await watch_load(executor, error_server=error_server)
         finally:
             await executor.shutdown(1)
 
-    return asyncio.run(run()), stopped
+    return asyncio.run(run())
 
 
-def test_a_loaded_model_is_nothing_to_watch(capsys: pytest.CaptureFixture[str]) -> None:
-    assert watch(None, error_server=False) == (None, [])
-    assert capsys.readouterr().err == ""
+def test_a_loaded_model_is_nothing_to_watch(caplog: pytest.LogCaptureFixture) -> None:
+    assert watch(None, error_server=False) is None
+    assert not caplog.records
 
 
-def test_without_error_server_the_message_goes_to_stderr(
-    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    failure, stopped = watch(Broken, error_server=False)
-    assert stopped == ["stop"]
+def test_without_error_server_the_failure_ends_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    failure = watch(Broken, error_server=False)
     assert failure is not None
-    assert failure.exit_code == 1
-    assert capsys.readouterr().err == "ERROR: no such artifact\n"
-    assert "Traceback: here" in caplog.text
+    assert (str(failure), failure.exit_code) == ("no such artifact", 1)
+    (record,) = caplog.records
+    line, *rest = TextFormatter().format(record).split("\n")
+    assert line.endswith("The model failed to load ")
+    assert [part[:4] for part in rest] == ["    "] * len(rest)
+    assert "Traceback: here" in rest[0]
 
 
-def test_the_error_server_goes_on(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
-    assert watch(Broken, error_server=True) == (None, [])
-    assert capsys.readouterr().err == ""
+def test_the_error_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    assert watch(Broken, error_server=True) is None
     assert "every route answers 513" in caplog.text
 
 

@@ -80,6 +80,7 @@ def test_folder_from_the_environment(
     model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CODE_DIR", str(model))
+    monkeypatch.setenv("TARGET_TYPE", "regression")
     assert check(capsys)[1]["drum server"][0]["backend"] == "drum"
     monkeypatch.setenv("MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE", "litestar")
     before = dict(os.environ)
@@ -149,7 +150,7 @@ def test_settings_are_checked_too(
     assert "DRUM_BATCH_MAX_ROWS" in topics["settings"][0]["text"]
     monkeypatch.delenv("DRUM_BATCH_MAX_ROWS")
     monkeypatch.setenv("DRUM_BATCH_MAX_ROWZ", "1")
-    code, topics = check(capsys, "-cd", str(model))
+    code, topics = check(capsys, "-cd", str(model), "--target-type", "regression")
     assert code == 0
     assert topics["settings"][0]["level"] == "warning"
 

@@ -14,7 +14,16 @@ import msgspec
 import pytest
 
 from drum_litestar.launcher.cli import main
-from drum_litestar.tools.compare.arguments import duration, fraction, header, names, patterns, shares, url
+from drum_litestar.tools.compare.arguments import (
+    add_arguments,
+    duration,
+    fraction,
+    header,
+    names,
+    patterns,
+    shares,
+    url,
+)
 from drum_litestar.tools.compare.diff import Comparison, Difference
 from drum_litestar.tools.compare.messages import Answer, Request
 from drum_litestar.tools.compare.reports import junit, page, text
@@ -160,3 +169,29 @@ def test_help_and_refusals_need_no_extra() -> None:
         "assert not {'httpx', 'rich', 'matplotlib', 'uvicorn'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_help_says_what_is_expected() -> None:
+    """No option's value is called like the option; what has a default shows it, and durations their form."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    for action in parser._actions:
+        if action.nargs == 0:
+            continue
+        assert str(action.metavar).replace("_", "-").lower() != action.option_strings[-1].lstrip("-"), action
+        assert action.metavar is not None, action
+        if action.default not in (None, []):
+            assert "default" in str(action.help), action
+    shown = {action.dest: str(action.help) for action in parser._actions}
+    assert "content-type,x-drum-user-http-error" in shown["compare_headers"]
+    assert "drum-litestar-canary.json" in shown["state"]
+    for option in ("hold", "duration", "timeout"):
+        assert "10m or 1h" in shown[option]
+
+
+def test_default_headers_and_none() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    given = ("--baseline", A, "--shadow")
+    assert parser.parse_args(given).compare_headers == ("content-type", "x-drum-user-http-error")
+    assert parser.parse_args([*given, "--compare-headers", ""]).compare_headers == ()

@@ -9,7 +9,7 @@ import pytest
 from drum_litestar.tools.compare.diff import Difference
 from drum_litestar.tools.compare.messages import Answer, Request
 from drum_litestar.tools.compare.tally import FINDINGS_KEPT, Tally, paired, percentile, percentiles
-from drum_litestar.tools.compare.verdict import Thresholds, broken, judge
+from drum_litestar.tools.compare.verdict import Thresholds, broken, judge, success
 
 REQUEST = Request("1", "POST", "/predict/")
 DIFFERENT = (Difference("body", "1", "2"),)
@@ -66,6 +66,19 @@ def test_an_error_of_both_is_none_of_the_candidates() -> None:
     count(tally, ok(status=500), ok(status=500), 5)
     assert tally.errors == 0
     assert not failed(tally)
+
+
+@pytest.mark.parametrize("status", [500, 422, 404, 302])
+def test_servers_that_agree_in_refusing_everything_prove_nothing(status: int) -> None:
+    tally = Tally()
+    assert success(tally).ok  # that nothing was compared is another check's matter
+    count(tally, ok(status=status), ok(status=status), 3)
+    assert str(success(tally)) == (
+        "successful answers 0 of 6: no answer was a success: the corpus does not fit the model? (limit >= 1)"
+    )
+    assert not success(tally).ok
+    count(tally, ok(status=201), ok(status=status))
+    assert success(tally).ok
 
 
 def test_candidate_without_an_answer_is_an_error_but_no_mismatch() -> None:

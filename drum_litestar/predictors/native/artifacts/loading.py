@@ -46,17 +46,23 @@ def find_artifact(code_dir: Path) -> Path:
     return code_dir / found[0]
 
 
-def load_artifact(path: Path) -> Any:
-    """The model in ``path``, by the first installed framework that loads its suffix.
+def find_framework(path: Path) -> Framework:
+    """The first installed framework that loads ``path``'s suffix; it is not imported.
 
-    Raises ModelLoadError; for a missing framework it names DRUM's requirements and our pip command.
+    Raises ModelLoadError that names DRUM's requirements and our pip command.
     """
     candidates = [framework for framework in FRAMEWORKS if path.suffix.lower() in framework.suffixes]
     able = next((framework for framework in candidates if framework.can_load()), None)
     if able is None:
         raise ModelLoadError(_missing(candidates))
+    return able
+
+
+def load_artifact(path: Path) -> Any:
+    """The model in ``path``. Raises ModelLoadError, also as :func:`find_framework` does."""
+    framework = find_framework(path)
     try:
-        return able.load(path)
+        return framework.load(path)
     except Exception as error:
         text = f"Could not load model from the artifact file. Exception: {error!r}"
         raise ModelLoadError(text + _hint(error)) from error

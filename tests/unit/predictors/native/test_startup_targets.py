@@ -45,9 +45,15 @@ def test_labels_normalise(labels: list[str], normal: float | str) -> None:
     assert {normalise_label(label) for label in labels} == {normal}
 
 
-@pytest.mark.parametrize("labels", [("1", "yes"), ("a", "A"), ("x", "x"), ("0", "b", "no")])
+@pytest.mark.parametrize("labels", [("1", "yes"), ("a", "A"), ("x", "X"), ("0", "b", "no")])
 def test_indistinguishable_labels_are_refused(labels: tuple[str, ...]) -> None:
     with pytest.raises(ModelLoadError, match="cannot be told apart"):
+        resolve_labels(spec(class_labels=labels), TargetType.MULTICLASS, None)
+
+
+@pytest.mark.parametrize("labels", [("x", "x"), ("a", "b", "c", "b"), ("yes", "no", "yes")])
+def test_a_label_given_twice(labels: tuple[str, ...]) -> None:
+    with pytest.raises(ModelLoadError, match=r"^Class label '(x|b|yes)' is given twice\. Remove one of them\.$"):
         resolve_labels(spec(class_labels=labels), TargetType.MULTICLASS, None)
 
 
