@@ -259,7 +259,7 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path, script: str, message: str
             assert executor.state == "failed"
             assert executor.failure is not None
             assert (str(executor.failure), executor.failure.exit_code) == (message, exit_code)
-            assert ("Traceback" in executor.failure.detail) is (script != "die")
+            assert ("Traceback" in executor.failure.detail) is (script in ("raise", "exit"))
             with pytest.raises(RequestError):
                 executor.admit()
             await until(lambda: not executor.pids())

@@ -135,6 +135,11 @@ def test_a_wait_for_threads_that_a_signal_ends_can_be_taken_up_again() -> None:
         signal.signal(signal.SIGUSR1, former)
 
 
+def caused_by(error: BaseException, cause: BaseException) -> BaseException:
+    error.__cause__ = cause
+    return error
+
+
 class Broken:
     """A predictor whose methods raise ``error``."""
 
@@ -157,6 +162,7 @@ class Broken:
     ("error", "words"),
     [
         (ModelLoadError("own words", exit_code=3), "own words"),
+        (caused_by(ModelLoadError("own words"), KeyError("k")), "own words"),
         (KeyError("k"), "'k'"),
         (MemoryError(), "MemoryError"),
         (SystemExit(2), "the model called sys.exit(2) while loading"),
@@ -167,7 +173,8 @@ def test_whatever_load_raises_is_a_load_error(error: BaseException, words: str) 
     with pytest.raises(ModelLoadError) as caught:
         invoke.load(lambda: predictor)
     assert str(caught.value) == words
-    assert "Traceback" in caught.value.detail
+    explained = isinstance(error, ModelLoadError) and error.__cause__ is None
+    assert ("Traceback" in caught.value.detail) is not explained
     assert caught.value.exit_code == getattr(error, "exit_code", 1)
     assert predictor.closed == 1
 
