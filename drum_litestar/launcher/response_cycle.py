@@ -45,15 +45,16 @@ class SingleWriteCycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         """ASGI's ``send``. Raises RuntimeError for a message that cannot be sent."""
-        if message["type"] == WITHDRAW:
-            self._withdraw()
-            return
         head = self._head
         if head is not None:
-            self._head = None
             if self._is_rest(message):
+                self._head = None
                 self._finish(head, message.get("body", b""))
                 return
+            if message["type"] == WITHDRAW:
+                self._withdraw()
+                return
+            self._head = None
             if not self.disconnected:
                 self.transport.write(head)
         elif not (
@@ -67,6 +68,9 @@ class SingleWriteCycle(RequestResponseCycle):
                 self.response_started = True
                 self.waiting_for_100_continue = False
                 return
+        if message["type"] == WITHDRAW:
+            self._withdraw()
+            return
         if message["type"] == "http.response.start" and not self.response_started:
             self._check(message)
         if self._ends_by_close:

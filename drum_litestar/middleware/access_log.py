@@ -115,6 +115,7 @@ class AccessLogMiddleware:
         """Log the requests that have ended since the last time."""
         ended, self._ended = self._ended, []
         handler = access_lines()
+        lines: list[str] = []
         for scope, status, sent, seconds, now in ended:
             try:
                 line = self._line(scope, status, sent, now)
@@ -122,7 +123,7 @@ class AccessLogMiddleware:
                 _logger.exception("A request is missing in the access log")
                 continue
             if handler is not None:
-                handler.emit_line(line)
+                lines.append(line)
                 continue
             record = _access.makeRecord(_access.name, logging.INFO, __file__, 0, line, (), None)
             request_id = state(scope).get(names.REQUEST_ID, "")
@@ -135,6 +136,8 @@ class AccessLogMiddleware:
                 context_data={"request_id": request_id},
             )
             _access.handle(record)
+        if handler is not None:
+            handler.emit_lines(lines)
 
     def _line(self, scope: Scope, status: int, sent: int, now: float) -> str:
         client = (scope.get("client") or ("",))[0] or "-"

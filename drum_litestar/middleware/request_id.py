@@ -14,14 +14,14 @@ from drum_litestar.observability.context import request_id_var
 
 _HARMLESS: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _RESPONSE_NAMES: Final = frozenset((b"x-request-id", b"x_request_id"))
-_random_bits: Final = random.Random().getrandbits  # seeded by the system; ids must be unique, not secret
-_VARIANTS: Final = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+_random_bytes: Final = random.Random().randbytes  # seeded by the system; ids must be unique, not secret
 
 
 def new_request_id() -> str:
-    """A UUID4 as text, a third of what ``uuid.uuid4`` costs."""
-    digits = f"{_random_bits(128):032x}"
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANTS[digits[16]]}{digits[17:20]}-{digits[20:]}"
+    """A UUID4 as text (RFC 9562, 5.4), at a quarter of what ``uuid.uuid4`` costs. Its variant is always written
+    ``a``, of the four possible digits."""
+    digits = _random_bytes(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 class RequestIdMiddleware:

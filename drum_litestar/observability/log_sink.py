@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from collections.abc import Iterable
 from queue import Empty, SimpleQueue
 from typing import Final, TextIO
 
@@ -103,13 +104,14 @@ class SinkHandler(logging.Handler):
         except Exception:
             self.handleError(record)
             return
-        self.emit_line(line)
+        self.emit_lines((line,))
 
-    def emit_line(self, line: str) -> None:
+    def emit_lines(self, lines: Iterable[str]) -> None:
         """Write what is formatted already."""
         if self._sink.dropped != self._reported and self._sink.roomy:
             self._report()
-        self._sink.put(self._stream, line)
+        for line in lines:
+            self._sink.put(self._stream, line)
 
     def _report(self) -> None:
         news, self._reported = self._sink.dropped - self._reported, self._sink.dropped
