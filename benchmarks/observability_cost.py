@@ -56,6 +56,7 @@ def collect(port: int) -> None:
     """Take whatever exporters send."""
 
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # a collector keeps its connections
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(200)

@@ -106,12 +106,14 @@ def _wanted(environ: Mapping[str, str], signal: str) -> bool:
 def _tracer_provider(resource: Any) -> Any:
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+    from drum_litestar.observability.bare import encoder
+    from drum_litestar.observability.bare.tracer import SpanProvider
+
     # shutdown_on_exit is off for all three: their own exit handlers have no time limit, Telemetry.shutdown has.
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider = SpanProvider(BatchSpanProcessor(OTLPSpanExporter()), resource)
+    encoder.install(provider)
     trace.set_tracer_provider(provider)
     return provider
 

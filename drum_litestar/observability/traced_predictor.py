@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -14,7 +16,8 @@ from opentelemetry.trace import Link, Span, StatusCode, Tracer
 from drum_litestar.observability import chat_attributes
 from drum_litestar.observability.attributes import sendable, settable
 from drum_litestar.observability.chat_attributes import StreamAssembler
-from drum_litestar.observability.tracing import Tracing, is_error, noting
+from drum_litestar.observability.steps import Step, mark_failed, noting
+from drum_litestar.observability.tracing import Tracing, is_error
 from drum_litestar.predictors.protocol import (
     BatchPredictor,
     ModelCall,
@@ -52,16 +55,25 @@ class _TracedPredictor:
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         tracing = self._tracing
-        parent = tracing.extract(call.trace)
-        flags = trace.get_current_span(parent).get_span_context().trace_flags
-        if not flags.sampled:  # the children would be dropped, and nobody reads a report
-            return self._within(parent, call)
-        notes = _CallNotes(tracing.tracer)
+        steps = tracing.steps(call.trace)
+        if steps is not None:
+            parent = trace.set_span_in_context(steps, otel_context.Context())
+            notes = _CallNotes(steps.step)
+        else:
+            parent = tracing.extract(call.trace)
+            flags = trace.get_current_span(parent).get_span_context().trace_flags
+            if not flags.sampled:  # the children would be dropped, and nobody reads a report
+                return self._within(parent, call)
+            notes = _CallNotes(partial(Step, tracing.tracer))
         chat = call.kind == "chat"
         if chat and call.body is not None:
             notes.add(chat_attributes.request_attributes, call.body.read())
-        with noting(notes):
-            reply = self._within(parent, call)
+        try:
+            with noting(notes):
+                reply = self._within(parent, call)
+        finally:
+            if steps is not None:
+                steps.end()
         if isinstance(reply, StreamReply):
             reply.head.span = notes.report(reply.head.status, b"")
             name = "drum.chat.completions.stream" if chat else "stream"
@@ -104,7 +116,7 @@ class _TracedBatchPredictor(_TracedPredictor):
                 links=[Link(span) for _, span in sampled[1:]],
                 attributes={"drum.batch.calls": len(calls)},
             ),
-            noting(_CallNotes(tracing.tracer)),
+            noting(_CallNotes(partial(Step, tracing.tracer))),
         ):
             return predictor.handle_batch(calls)
 
@@ -112,8 +124,8 @@ class _TracedBatchPredictor(_TracedPredictor):
 class _CallNotes:
     """Gathers the report on one call."""
 
-    def __init__(self, tracer: Tracer) -> None:
-        self.tracer = tracer
+    def __init__(self, step: Callable[[str], AbstractContextManager[Any]]) -> None:
+        self.step = step
         self._attributes: dict[str, Any] = {}
         self._error: str | None = None
         self._exception: tuple[str, str, str] | None = None
@@ -130,11 +142,13 @@ class _CallNotes:
         lines = traceback.format_exception(type(error), error, error.__traceback__)
         self._exception = (_qualified_name(error), sendable(str(error)), sendable("".join(lines)))
 
-    def report(self, status: int, body: bytes) -> SpanReport:
-        """An error answer that nobody reported is told from its status and text."""
+    def report(self, status: int, body: bytes) -> SpanReport | None:
+        """An error answer that nobody reported is told from its status and text. None when there is nothing to say."""
         error = self._error
         if error is None and is_error(status):
             error = body[:1000].decode("utf-8", "replace").strip() or f"status {status}"
+        if error is None and not self._attributes:
+            return None
         return SpanReport(attributes=self._attributes, error=sendable(error), exception=self._exception)
 
 
@@ -142,12 +156,11 @@ class _StreamNotes:
     """Reports on a stream go straight to its span, which lives in this process."""
 
     def __init__(self, tracer: Tracer, span: Span) -> None:
-        self.tracer = tracer
+        self.step = partial(Step, tracer)
         self._span = span
 
     def exception(self, error: BaseException) -> None:
-        self._span.record_exception(error)
-        self._span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
+        mark_failed(self._span, error)
 
 
 class _TracedChunks:

@@ -1,22 +1,20 @@
 """Spans of a request, in the two processes that serve it (contract, 5.6).
 
 The HTTP process owns the request's span (``drum.invocations`` etc.) from start to end, so that a request that a dead
-worker took with it still has one. The worker opens child spans under it (:func:`span`), and a chat's
+worker took with it still has one. The worker opens child spans under it (``steps.py``), and a chat's
 ``drum.chat.completions.stream``. What only the worker can know of the request's own span, the ``gen_ai.*`` attributes
 and the exception, comes back with the answer as a :class:`~drum_litestar.predictors.protocol.SpanReport`.
 
 Only the OpenTelemetry API is imported here. When tracing is off, a request costs one look through its headers for a
-trace context to pass on to the hooks, and a span in the worker one context variable read.
+trace context to pass on to the hooks.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -31,6 +29,8 @@ from drum_litestar.predictors.protocol import Reply, StreamHead
 TRACER: Final = "datarobot_drum.drum.root_predictors.prediction_server"
 """DRUM's tracer name: dashboards select on it."""
 
+_W3C_FIELDS: Final = frozenset({"traceparent", "tracestate", "baggage"})
+
 _CONSUMER: Final = {
     b"x-datarobot-consumer-id": "gen_ai.request.consumer_id",
     b"x-datarobot-consumer-type": "gen_ai.request.consumer_type",
@@ -40,73 +40,9 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 """An ASGI scope's headers: names in lower case."""
 
 
-class Notes(Protocol):
-    """Takes what the model's code reports of the request that it answers."""
-
-    tracer: Tracer
-
-    def exception(self, error: BaseException) -> None: ...
-
-
 def is_error(status: int) -> bool:
     """Whether DRUM raised to answer ``status``: its 404 and 422 are plain answers, as a model's own statuses may be."""
     return status == 400 or status >= 500
-
-
-_notes: ContextVar[Notes | None] = ContextVar("drum_litestar_span_notes", default=None)
-"""Set while a predictor answers a traced call."""
-
-_NOTHING: Final = contextlib.nullcontext()
-
-
-def span(name: str) -> contextlib.AbstractContextManager[Any]:
-    """A child span around one step of a call (``parse``, ``model``, ``serialize``), for predictors.
-
-    Hooks called inside see it as the current span. Does nothing when the call is not traced.
-    """
-    notes = _notes.get()
-    return _NOTHING if notes is None else _Step(notes.tracer, name)
-
-
-class _Step:
-    """``tracer.start_as_current_span(name)`` without its generators, which cost as much as the span."""
-
-    def __init__(self, tracer: Tracer, name: str) -> None:
-        self._span = tracer.start_span(name)
-
-    def __enter__(self) -> Span:
-        self._token = otel_context.attach(trace.set_span_in_context(self._span))
-        return self._span
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        otel_context.detach(self._token)
-        if isinstance(error, Exception):
-            self._span.record_exception(error)
-            self._span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
-        self._span.end()
-
-
-def record_exception(error: BaseException) -> None:
-    """Report an exception that the predictor turns into an answer, where it catches it.
-
-    The request's span then has status ERROR and the ``exception`` event. Not for answers that DRUM does not count as
-    errors (404 and 422 of the contract's checks).
-    """
-    notes = _notes.get()
-    if notes is not None:
-        notes.exception(error)
-
-
-@contextlib.contextmanager
-def noting(notes: Notes) -> Iterator[None]:
-    """Make ``notes`` the receiver of :func:`span` and :func:`record_exception` in this thread or task."""
-    token = _notes.set(notes)
-    try:
-        yield
-    finally:
-        _notes.reset(token)
 
 
 class Carrier(dict[str, str]):
@@ -197,20 +133,24 @@ class Tracing:
         self.enabled = provider is not None
         self.tracer: Tracer = provider.get_tracer(TRACER) if provider is not None else trace.NoOpTracer()
         self._propagator = propagator
+        self._steps = getattr(self.tracer, "steps", None)
+        self._w3c = set(propagator.fields) == _W3C_FIELDS
         self._fields = {name.lower().encode("ascii"): name.lower() for name in propagator.fields}
+        self._read = frozenset([*self._fields, *_CONSUMER])
         self._off = _no_span({})
 
     def request_span(self, name: str, headers: RawHeaders) -> RequestSpan:
         """The span ``name`` of a request, child of the trace context in its headers. Use it with ``with``."""
-        incoming = {self._fields[key]: value.decode("latin-1") for key, value in headers if key in self._fields}
+        read = [(key, value) for key, value in headers if key in self._read]
+        incoming = {self._fields[key]: value.decode("latin-1") for key, value in read if key in self._fields}
         if not (self.enabled or incoming):
             return self._off
-        parent = self.extract(incoming)
+        parent = self.extract(incoming) if incoming else Context()
         if not self.enabled:
             return _no_span(self.carrier(parent))
-        span = self.tracer.start_span(name, context=parent)
-        if span.is_recording():
-            for key, value in headers:
+        span = self.tracer.start_span(name, parent)
+        if read and span.is_recording():
+            for key, value in read:
                 if key in _CONSUMER and value:
                     span.set_attribute(_CONSUMER[key], value.decode("latin-1"))
         context = trace.set_span_in_context(span, parent)
@@ -218,21 +158,37 @@ class Tracing:
 
     def queue_waited(self, seconds: float, carrier: Mapping[str, str]) -> None:
         """Add the span ``queue`` that ends now, to the trace of a call (``ModelCall.trace``)."""
-        if self.enabled and carrier:
-            parent = carrier.context if isinstance(carrier, Carrier) else self.extract(carrier)
-            if not trace.get_current_span(parent).get_span_context().trace_flags.sampled:
-                return
-            now = time.time_ns()
-            self.tracer.start_span("queue", context=parent, start_time=now - int(seconds * 1e9)).end(now)
+        if not (self.enabled and carrier):
+            return
+        context = carrier.context if isinstance(carrier, Carrier) else self.extract(carrier)
+        parent = trace.get_current_span(context)
+        now = time.time_ns()
+        start = now - int(seconds * 1e9)
+        if (add := getattr(parent, "child", None)) is not None:  # a bare span's
+            add("queue", start, now)
+        elif parent.get_span_context().trace_flags.sampled:
+            self.tracer.start_span("queue", context, start_time=start).end(now)
 
     def extract(self, carrier: Mapping[str, str]) -> Context:
         """The trace context in ``carrier``; no parent from what happens to be current here."""
         return self._propagator.extract(carrier, context=Context())
 
+    def steps(self, carrier: Mapping[str, str]) -> Any:
+        """A ``BareSteps`` for the call with this ``ModelCall.trace``; None when the SDK's spans are to be used."""
+        if self._steps is None or not self._w3c or len(carrier) != 1:
+            return None
+        traceparent = carrier.get("traceparent")
+        return self._steps(traceparent) if traceparent is not None else None
+
     def carrier(self, context: Context) -> Carrier:
         """``context`` as headers."""
         carrier = Carrier()
         carrier.context = context
+        if self._w3c and len(context) == 1:  # no baggage
+            traceparent = getattr(trace.get_current_span(context), "traceparent", None)
+            if traceparent is not None:  # a bare span: what the propagators would write
+                carrier["traceparent"] = traceparent
+                return carrier
         self._propagator.inject(carrier, context=context)
         return carrier
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import UnsupportedMediaTypeError, UnsupportedRouteError
-from drum_litestar.observability.tracing import span
+from drum_litestar.observability.steps import span
 from drum_litestar.predictors.native.event_stream import CHUNK_OBJECT, EventStream, as_dict, set_association_id
 from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.native.monitoring import ChatReport

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from drum_litestar.observability.tracing import record_exception
+from drum_litestar.observability.steps import record_exception
 from drum_litestar.predictors.native.errors import describe, http_status
 from drum_litestar.predictors.native.user_errors import is_user_error
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from drum_litestar.errors import UnprocessableError
-from drum_litestar.observability.tracing import span
+from drum_litestar.observability.steps import span
 from drum_litestar.predictors.native import outputs
 from drum_litestar.predictors.native.artifacts.sklearn_direct import direct_estimator
 from drum_litestar.predictors.native.errors import ClientDataError, StageError, run_stage

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from drum_litestar.errors import MissingExtraError, MissingExtraRequestError, UnprocessableError
-from drum_litestar.observability.tracing import span
+from drum_litestar.observability.steps import span
 from drum_litestar.predictors.native.errors import ClientDataError, run_stage
 from drum_litestar.predictors.native.inputs import (
     file_format,

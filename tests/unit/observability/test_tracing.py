@@ -12,14 +12,18 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.propagators.b3 import B3MultiFormat
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from drum_litestar.errors import BadRequestError, QueueTimeoutError, UnprocessableError
+from drum_litestar.observability.bare import encoder
+from drum_litestar.observability.bare.tracer import SpanProvider
 from drum_litestar.observability.observer import ExecutorTelemetry
+from drum_litestar.observability.steps import record_exception, span
 from drum_litestar.observability.traced_predictor import traced
-from drum_litestar.observability.tracing import TRACER, RawHeaders, Tracing, record_exception, span
+from drum_litestar.observability.tracing import TRACER, RawHeaders, Tracing
 from drum_litestar.predictors.protocol import (
     BatchPredictor,
     CallKind,
@@ -65,15 +69,20 @@ class ScriptedBatchPredictor(ScriptedPredictor):
 class Processes:
     """The HTTP process and the worker, each with its own provider, in one."""
 
-    def __init__(self, collector: Collector) -> None:
+    def __init__(self, collector: Collector, bare: bool) -> None:
         self.collector = collector
+        self._bare = bare
         self._providers: list[TracerProvider] = []
         self.front, self.back = self.tracing(), self.tracing()
 
     def tracing(self, **options: Any) -> Tracing:
-        provider = TracerProvider(shutdown_on_exit=False)
-        endpoint = f"{self.collector.endpoint}/v1/traces"
-        provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+        processor = SimpleSpanProcessor(OTLPSpanExporter(endpoint=f"{self.collector.endpoint}/v1/traces"))
+        if self._bare:
+            provider = SpanProvider(processor, Resource.create())
+            encoder.install(provider)
+        else:
+            provider = TracerProvider(shutdown_on_exit=False)
+            provider.add_span_processor(processor)
         self._providers.append(provider)
         return Tracing(provider, **options)
 
@@ -98,10 +107,10 @@ class Processes:
             provider.shutdown()
 
 
-@pytest.fixture
-def processes() -> Iterator[Processes]:
+@pytest.fixture(params=["sdk", "bare"])
+def processes(request: pytest.FixtureRequest) -> Iterator[Processes]:
     with Collector() as collector:
-        made = Processes(collector)
+        made = Processes(collector, request.param == "bare")
         yield made
         made.close()
 

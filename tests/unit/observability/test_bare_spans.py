@@ -1,0 +1,341 @@
+"""Bare spans against the SDK's: the same bytes, ids, decisions and growth."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http import trace_exporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
+
+from drum_litestar.observability.bare import encoder
+from drum_litestar.observability.bare.spans import BareSpan, Ended
+from drum_litestar.observability.bare.tracer import ChosenIds, SpanProvider
+from drum_litestar.observability.tracing import TRACER, Tracing
+
+RESOURCE = Resource.create({"service.name": "bare", "k": 7})
+TRACE, SPAN = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
+SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+
+
+class Items(SpanExporter):  # type: ignore[misc]
+    """Keeps what a processor hands on."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    def export(self, spans: Sequence[Any]) -> SpanExportResult:
+        self.items += spans
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def exporter_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``install`` replaces it; undone after each test."""
+    encode = trace_exporter.encode_spans
+    monkeypatch.setattr(trace_exporter, "encode_spans", getattr(encode, "_encode", encode))
+
+
+@pytest.fixture
+def items() -> Items:
+    return Items()
+
+
+@pytest.fixture
+def provider(items: Items) -> Iterator[SpanProvider]:
+    made = SpanProvider(SimpleSpanProcessor(items), RESOURCE)
+    encoder.install(made)
+    assert made.own.bare
+    yield made
+    made.shutdown()
+
+
+def within(parent: SpanContext) -> Context:
+    return trace.set_span_in_context(NonRecordingSpan(parent), Context())
+
+
+def decoded(message: Any) -> list[Any]:
+    """The message's spans, each with its resource and scope."""
+    read = type(message).FromString(message.SerializePartialToString())
+    return [
+        (resource.resource, resource.schema_url, scope.scope, scope.schema_url, span)
+        for resource in read.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
+
+
+def sdk_encoded(spans: Sequence[Any]) -> Any:
+    """The message that the SDK makes."""
+    return trace_exporter.encode_spans._encode(spans)
+
+
+def twin_of(span: trace.Span, name: str, above: Context, start: int) -> Any:
+    """A span of the SDK with the same ids."""
+    ids = ChosenIds()
+    sdk = TracerProvider(resource=RESOURCE, id_generator=ids, shutdown_on_exit=False).get_tracer(TRACER)
+    with ids.chosen(span.get_span_context()):
+        return sdk.start_span(name, above, start_time=start)
+
+
+def flags_of_the_sdk() -> list[TraceFlags]:
+    return [SAMPLED, TraceFlags(SAMPLED | getattr(TraceFlags, "RANDOM_TRACE_ID", 0))]
+
+
+PARENTS = [None, *[SpanContext(TRACE, SPAN, remote, flags) for remote in (False, True) for flags in flags_of_the_sdk()]]
+
+
+@pytest.mark.parametrize("parent", PARENTS)
+@pytest.mark.parametrize("name", ["model", "drum.invocations", "n" * 200, "\u00e4\u4e2d", "%b %s"])
+def test_bytes_are_the_sdks(provider: SpanProvider, items: Items, parent: SpanContext | None, name: str) -> None:
+    above = Context() if parent is None else within(parent)
+    for start, end in ((1, 2**63), (1_700_000_000_000_000_000, 1_700_000_000_000_000_001)):
+        span = provider.own.start_span(name, above, start_time=start)
+        assert type(span) is BareSpan
+        span.end(end)
+        twin = twin_of(span, name, above, start)
+        twin.end(end)
+        assert twin.get_span_context() == span.get_span_context()
+        assert decoded(trace_exporter.encode_spans(items.items[-1:])) == decoded(sdk_encoded([twin]))
+
+
+def test_a_batch_may_hold_spans_of_both_kinds_and_of_two_providers(provider: SpanProvider, items: Items) -> None:
+    other = SpanProvider(SimpleSpanProcessor(items), Resource.create({"service.name": "other"}))
+    encoder.install(other)
+    for maker in (provider, other):
+        with maker.get_tracer("hook").start_as_current_span("hook's"):
+            span = maker.own.start_span("model")
+        assert isinstance(span, BareSpan)
+        span.child("queue", 5, 6)
+        span.end()
+    spans = {span[4].name: span for span in decoded(trace_exporter.encode_spans(items.items))}
+    assert len(items.items) == 4
+    found = decoded(trace_exporter.encode_spans(items.items))
+    assert sorted(span[4].name for span in found) == ["hook's"] * 2 + ["model"] * 2 + ["queue"] * 2
+    assert spans["queue"][4].parent_span_id == spans["model"][4].span_id
+    assert len({span[4].span_id for span in found}) == 6
+    services = [span[0].attributes for span in found if span[4].name == "queue"]
+    assert services[0] != services[1]
+    assert decoded(trace_exporter.encode_spans([])) == []
+
+
+# Growth
+
+
+def grow_everything(span: trace.Span) -> None:
+    span.set_attribute("a", 1)
+    span.set_attributes({"b": "two", "c": [1.5]})
+    span.add_event("event", {"d": True}, 7)
+    if hasattr(trace.Span, "add_link"):  # older SDKs have none
+        span.add_link(SpanContext(5, 6, True, SAMPLED), {"e": 1})
+    span.record_exception(ValueError("boom"), timestamp=8)
+    span.set_status(trace.StatusCode.ERROR, "why")
+    span.update_name("renamed")
+
+
+@pytest.mark.parametrize("parent", PARENTS)
+def test_a_span_of_the_sdk_takes_its_place(provider: SpanProvider, items: Items, parent: SpanContext | None) -> None:
+    above = Context() if parent is None else within(parent)
+    span = provider.own.start_span("model", above, start_time=3)
+    span.set_attributes({})
+    assert span._full is None
+    grow_everything(span)
+    assert span.attributes == {"a": 1, "b": "two", "c": (1.5,)}  # what a hook may read of the SDK's
+    assert span.is_recording()
+    span.end(9)
+    span.end(10)
+    assert not span.is_recording()
+    span.set_attribute("late", 1)
+    twin = twin_of(span, "model", above, 3)
+    grow_everything(twin)
+    twin.end(9)
+    (ended,) = items.items
+    assert (ended.name, ended.start_time, ended.end_time) == ("renamed", 3, 9)
+    assert decoded(sdk_encoded([ended])) == decoded(sdk_encoded([twin]))
+
+
+def test_children_leave_with_a_grown_span_and_after_the_end(provider: SpanProvider, items: Items) -> None:
+    span = provider.own.start_span("request", Context())
+    span.child("queue", 1, 2)
+    span.set_attribute("a", 1)
+    span.end()
+    span.child("queue", 3, 4)
+    full, first, second = items.items
+    assert full.name == "request"
+    assert [bare[0] for bare in first.spans + second.spans] == ["queue", "queue"]
+    assert {bare[2] for bare in first.spans + second.spans} == {span.get_span_context().span_id}
+
+
+def test_more_than_a_bare_span_is_the_sdks_from_the_start(provider: SpanProvider, items: Items) -> None:
+    tracer = provider.own
+    with tracer.start_as_current_span("batch", attributes={"n": 3}):
+        tracer.start_span("linked", links=[trace.Link(SpanContext(5, 6, True, SAMPLED))]).end()
+        tracer.start_span("client", kind=trace.SpanKind.CLIENT).end()
+    state = SpanContext(TRACE, SPAN, True, SAMPLED, trace.TraceState([("k", "v")]))
+    tracer.start_span("stateful", within(state)).end()
+    assert [type(item) is Ended for item in items.items] == [False] * 4
+    assert items.items[-1].context.trace_state == state.trace_state
+
+
+def test_ids_are_chosen_in_one_thread_only(provider: SpanProvider) -> None:
+    ids = provider.id_generator
+    others: list[int] = []
+    with ids.chosen(SpanContext(TRACE, SPAN, False, SAMPLED)):
+        thread = threading.Thread(target=lambda: others.append(ids.generate_span_id()))
+        thread.start()
+        thread.join()
+        assert (ids.generate_trace_id(), ids.generate_span_id()) == (TRACE, SPAN)
+    assert others != [SPAN]
+    assert ids.generate_trace_id() != TRACE
+
+
+# The steps of a call
+
+
+def test_steps_nest_and_hooks_nest_under_them(provider: SpanProvider, items: Items) -> None:
+    steps = provider.own.steps(f"00-{TRACE:032x}-{SPAN:016x}-01")
+    assert steps is not None
+    hook = provider.get_tracer("hook")
+    with trace.use_span(steps):
+        assert steps.get_span_context() == SpanContext(TRACE, SPAN, True, SAMPLED)
+        assert not steps.is_recording()
+        steps.set_attribute("between", 1)  # as on the request's span, which is not here
+        with steps.step("model"):
+            hook.start_span("hook's").end()
+            model = trace.get_current_span().get_span_context()
+            with steps.step("inner"):
+                steps.set_attribute("inner", True)
+            assert steps.name == "model"  # an attribute of the SDK's spans
+        with pytest.raises(ValueError, match="boom"), steps.step("serialize"):
+            raise ValueError("boom")
+    steps.end()
+    hooks, inner, full_model, serialize = items.items
+    assert (hooks.parent.span_id, hooks.context.trace_id) == (model.span_id, TRACE)
+    assert (inner.parent.span_id, inner.parent.is_remote, inner.attributes) == (model.span_id, False, {"inner": True})
+    assert (full_model.context.span_id, full_model.parent.span_id) == (model.span_id, SPAN)
+    assert full_model.parent.is_remote
+    assert (serialize.status.description, serialize.events[0].name) == ("ValueError: boom", "exception")
+
+
+def test_bare_steps_leave_as_one_item(provider: SpanProvider, items: Items) -> None:
+    steps = provider.own.steps(f"00-{TRACE:032x}-{SPAN:016x}-01")
+    assert steps is not None
+    with steps.step("model"), steps.step("inner"):
+        pass
+    with steps.step("serialize"):
+        pass
+    steps.end()
+    (ended,) = items.items
+    spans = {span[4].name: span[4] for span in decoded(trace_exporter.encode_spans([ended]))}
+    assert spans["inner"].parent_span_id == spans["model"].span_id
+    assert {spans[name].parent_span_id for name in ("model", "serialize")} == {SPAN.to_bytes(8, "big")}
+    assert spans["model"].start_time_unix_nano <= spans["inner"].start_time_unix_nano
+    assert spans["inner"].end_time_unix_nano <= spans["model"].end_time_unix_nano
+    assert provider.own.steps(f"00-{TRACE:032x}-{SPAN:016x}-00") is None
+
+
+# Sampling, and when bare spans are not for
+
+
+@pytest.mark.parametrize(
+    ("sampler", "argument"),
+    [
+        ("always_on", ""),
+        ("always_off", ""),
+        ("traceidratio", "0.5"),
+        ("parentbased_always_on", ""),
+        ("parentbased_always_off", ""),
+        ("parentbased_traceidratio", "0.5"),
+    ],
+)
+def test_the_sdks_samplers_decide_alike(
+    monkeypatch: pytest.MonkeyPatch, items: Items, sampler: str, argument: str
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", argument)
+    ours = Tracing(SpanProvider(SimpleSpanProcessor(items), RESOURCE))
+    sdk = Tracing(TracerProvider(resource=RESOURCE, shutdown_on_exit=False))
+    sampled = 0
+    for number in range(64):
+        for flags in (0, 1):
+            header = (b"traceparent", f"00-{number * 2**58 + 1:032x}-{SPAN:016x}-{flags:02x}".encode())
+            contexts = []
+            for tracing in (ours, sdk):
+                with tracing.request_span("drum.invocations", [header]) as request:
+                    own = request.span.get_span_context()
+                    contexts.append((own.trace_id, own.trace_flags, request.span.is_recording()))
+                    assert (
+                        request.carrier["traceparent"]
+                        == f"00-{own.trace_id:032x}-{own.span_id:016x}-{own.trace_flags:02x}"
+                    )
+            assert contexts[0] == contexts[1]
+            sampled += contexts[0][2]
+    roots = [ours.request_span("drum.invocations", ()) for _ in range(400)]
+    recording = sum(root.span.is_recording() for root in roots)
+    share = {"off": 0.0, "on": 1.0, "ratio": 0.5}[next(end for end in ("off", "on", "ratio") if sampler.endswith(end))]
+    assert recording == pytest.approx(400 * share, abs=80 if share == 0.5 else 0)
+    assert len({root.span.get_span_context().trace_id for root in roots}) == 400
+    assert sampled == {"always_on": 128, "always_off": 0}.get(sampler, sampled)
+
+
+def test_another_processor_sees_spans_of_the_sdk(provider: SpanProvider, items: Items) -> None:
+    memory = InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    tracing = Tracing(provider)
+    with tracing.request_span("drum.invocations", ()) as request:
+        assert tracing.steps(request.carrier) is None
+        tracing.queue_waited(0.1, request.carrier)
+    assert [span.name for span in memory.get_finished_spans()] == ["queue", "drum.invocations"]
+    assert [span.name for span in items.items] == ["queue", "drum.invocations"]
+
+
+class HalfSampler(Sampler):  # type: ignore[misc]
+    """A user's own, which adds an attribute."""
+
+    def should_sample(self, *args: Any, **options: Any) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, {"rule": "mine"})
+
+    def get_description(self) -> str:
+        return "mine"
+
+
+def test_a_users_own_sampler_is_asked_for_every_span(monkeypatch: pytest.MonkeyPatch, items: Items) -> None:
+    monkeypatch.setattr("opentelemetry.sdk.trace.sampling._get_from_env_or_default", HalfSampler)
+    tracing = Tracing(SpanProvider(SimpleSpanProcessor(items), RESOURCE))
+    with tracing.request_span("drum.invocations", ()) as request:
+        tracing.queue_waited(0.1, request.carrier)
+    assert [dict(span.attributes) for span in items.items] == [{"rule": "mine"}] * 2
+
+
+@pytest.mark.parametrize("broken", ["gone", "unlike"])
+def test_an_exporter_unlike_all_known_ones_gets_spans_of_the_sdk(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, items: Items, broken: str
+) -> None:
+    if broken == "gone":
+        monkeypatch.delattr(trace_exporter, "encode_spans")
+    else:
+        encode = trace_exporter.encode_spans
+
+        def unlike(spans: Sequence[Any]) -> Any:
+            message = encode(spans)
+            for resource in message.resource_spans:
+                resource.scope_spans[0].spans[0].trace_id = b"?" * 16
+            return message
+
+        monkeypatch.setattr(trace_exporter, "encode_spans", unlike)
+    made = SpanProvider(SimpleSpanProcessor(items), RESOURCE)
+    encoder.install(made)
+    assert "OpenTelemetry's SDK alone" in caplog.text
+    made.own.start_span("model").end()
+    assert items.items[0].name == "model"
