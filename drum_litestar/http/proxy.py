@@ -24,6 +24,7 @@ from drum_litestar.http.interrupts import Interrupt, watch_disconnect
 from drum_litestar.http.options import AnyRequest, AnyResponse, normalize_prefix
 from drum_litestar.http.replies import SilentResponse
 from drum_litestar.http.service import EXCHANGE
+from drum_litestar.observability.tracing import Tracing, upstream_answered
 
 logger = logging.getLogger(__name__)
 
@@ -52,11 +53,12 @@ Headers = list[tuple[bytes, bytes]]
 class DirectAccessProxy:
     """Forwards requests through one pooled client, which is made on the first use and belongs to one event loop."""
 
-    def __init__(self, *, timeout: float, max_body: int, url_prefix: str = "") -> None:
+    def __init__(self, *, timeout: float, max_body: int, url_prefix: str = "", tracing: Tracing | None = None) -> None:
         """``timeout``: seconds of silence that the upstream is granted (``NIM_DIRECT_ACCESS_REQUEST_TIMEOUT``), and
         at most 10 of them to connect. ``max_body``: bytes of a request."""
         self._timeout = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
         self._max_body = max_body
+        self._tracing = tracing or Tracing()
         self._prefix = [part.encode() for part in normalize_prefix(url_prefix).split("/") if part]
         self._client: httpx.AsyncClient | None = None
 
@@ -134,8 +136,12 @@ class DirectAccessProxy:
 
     async def _send(self, outbound: httpx.Request) -> Upstream:
         try:
-            with _upstream_errors():
+            with (
+                self._tracing.upstream_call(outbound.method, str(outbound.url), outbound.headers) as span,
+                _upstream_errors(),
+            ):
                 response = await self._pool().send(outbound, stream=True, follow_redirects=False)
+                upstream_answered(span, response.status_code)
         except RequestError as error:
             logger.warning("%s %s: %s", outbound.method, outbound.url.copy_with(query=None), error)
             raise

@@ -135,7 +135,7 @@ class Server:
         )
         further = merge_options(
             self.telemetry.app_options(),
-            make_proxy(self.plan),
+            make_proxy(self.plan, self.telemetry.otel.tracing),
             {"on_startup": (self.rate_store.open,), "on_shutdown": (self.rate_store.close,)} if self.rate_store else {},
             self.extension.app_options() if self.extension is not None else {},
         )

@@ -17,6 +17,7 @@ from drum_litestar.http.app import build_app
 from drum_litestar.http.options import AppOptions
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import choose_predictor
+from drum_litestar.observability.tracing import Tracing
 
 _log = logging.getLogger("drum")
 
@@ -83,7 +84,7 @@ def extended_app(executor: Executor, options: AppOptions, extension: Extension |
         raise extension.failure(error) from error
 
 
-def make_proxy(plan: LaunchPlan) -> dict[str, Any]:
+def make_proxy(plan: LaunchPlan, tracing: Tracing) -> dict[str, Any]:
     """Fields of ``AppOptions`` for ``/directAccess/``; none where httpx is not installed: the route answers 501."""
     if find_spec("httpx") is None:
         return {}
@@ -94,5 +95,6 @@ def make_proxy(plan: LaunchPlan) -> dict[str, Any]:
         timeout=plan.direct_access_timeout,
         max_body=settings.uploads.max_bytes,
         url_prefix=settings.listen.url_prefix or "",
+        tracing=tracing,
     )
     return {"direct_access": proxy, "on_shutdown": (proxy.aclose,)}

@@ -16,9 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
+from support.llm import llm, sidecar_options
 from support.process import ServerProcess, clean_environment, free_port
 from support.servers import OF_THE_CHECKOUT, console_script
-from support.upstream import Seen, Upstream, ok, upstream
+from support.upstream import Seen, ok, upstream
 from support.wire import csv, get, post, post_json, upload
 
 ROWS = "a,b\n1,2\n3,4\n"
@@ -157,34 +158,6 @@ def test_model_that_does_not_load(serve: Serve) -> None:
     )  # fmt: skip
     assert server.wait_exit() == 1
     assert "'load_model' hook failed to load the model. Exception: ValueError('no')" in server.output()
-
-
-def llm(seen: Seen, sock: socket.socket) -> None:
-    """A small OpenAI-compatible server."""
-    if seen.method == "GET":
-        models = {"object": "list", "data": [{"id": "llm-1", "object": "model", "created": 1, "owned_by": "me"}]}
-        body = json.dumps(models) if "models" in seen.target else "ready"
-        ok(body.encode(), "Content-Type: application/json")(seen, sock)
-        return
-    asked = json.loads(seen.body)
-    base = {"id": "c1", "created": 1, "model": asked["model"]}
-    text = "echo " + asked["messages"][-1]["content"]
-    if asked.get("stream"):
-        events = b""
-        for part in text.split(" "):
-            choice = {"index": 0, "delta": {"role": "assistant", "content": part}, "finish_reason": None}
-            event = {**base, "object": "chat.completion.chunk", "choices": [choice]}
-            events += b"data: " + json.dumps(event).encode() + b"\n\n"
-        ok(events + b"data: [DONE]\n\n", "Content-Type: text/event-stream")(seen, sock)
-        return
-    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-    answer = {**base, "object": "chat.completion", "choices": [choice]}
-    ok(json.dumps(answer).encode(), "Content-Type: application/json")(seen, sock)
-
-
-def sidecar_options(up: Upstream, **parameters: str) -> dict[str, str]:
-    runtime = {f"MLOPS_RUNTIME_PARAM_{name}": value for name, value in parameters.items()}
-    return {"OPENAI_HOST": "127.0.0.1", "OPENAI_PORT": str(up.port), "TARGET_NAME": "answer", **runtime}
 
 
 @pytest.mark.parametrize("kind", ["nim", "vllm"])

@@ -48,13 +48,15 @@ def start_ours(
     return _with_probe(ServerProcess(command, port=port, log=log, env=settings), settings)
 
 
-def start_adapter(python: Path, folder: ModelFolder, path: Path, log: Path) -> ServerProcess:
+def start_adapter(
+    python: Path, folder: ModelFolder, path: Path, log: Path, env: Mapping[str, str] | None = None
+) -> ServerProcess:
     """Our server over DRUM's own predictors, in an environment that has both; not yet ready."""
     port = free_port()
     command = [str(python), "-m", "drum_litestar", "server", "--predictor", "drum"]
     command += ["--address", f"127.0.0.1:{port}", *folder.command_line(path)]
-    env = {**OF_THE_CHECKOUT, **folder.env}
-    return _with_probe(ServerProcess(command, port=port, log=log, env=env), folder.env)
+    settings = {**folder.env, **(env or {})}
+    return _with_probe(ServerProcess(command, port=port, log=log, env={**OF_THE_CHECKOUT, **settings}), settings)
 
 
 def _with_probe(server: ServerProcess, env: Mapping[str, str]) -> ServerProcess:

@@ -17,13 +17,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from drum_litestar.errors import BadRequestError, QueueTimeoutError, UnprocessableError
+from drum_litestar.errors import BadRequestError, QueueTimeoutError, UnprocessableError, UpstreamError
 from drum_litestar.observability.bare import encoder
 from drum_litestar.observability.bare.tracer import SpanProvider
 from drum_litestar.observability.observer import ExecutorTelemetry
 from drum_litestar.observability.steps import record_exception, span
 from drum_litestar.observability.traced_predictor import traced
-from drum_litestar.observability.tracing import TRACER, RawHeaders, Tracing
+from drum_litestar.observability.tracing import TRACER, RawHeaders, Tracing, upstream_answered
 from drum_litestar.predictors.protocol import (
     BatchPredictor,
     CallKind,
@@ -221,6 +221,26 @@ def test_a_held_span_ends_with_its_stream(processes: Processes) -> None:
     assert processes.collector.names() == ["drum.directAccess"]
 
 
+def test_an_upstream_gets_the_context_of_its_own_span(processes: Processes) -> None:
+    sent = [{"traceparent": "the client's", "x": "1"} for _ in range(3)]
+    with processes.front.request_span("drum.directAccess", [TRACEPARENT]):
+        for status, headers in zip((200, 502), sent, strict=False):
+            with processes.front.upstream_call("POST", "http://llm/v1", headers) as client:
+                upstream_answered(client, status)
+        with pytest.raises(UpstreamError), processes.front.upstream_call("GET", "http://llm/v1", sent[2]):
+            raise UpstreamError("The LLM server cannot be reached")
+    answered, failed, unreachable, request = processes.collector.spans
+    assert request["name"] == "drum.directAccess"
+    assert {span["parent"] for span in (answered, failed, unreachable)} == {request["span_id"]}
+    assert [headers["traceparent"].split("-")[2] for headers in sent] == [
+        span["span_id"] for span in (answered, failed, unreachable)
+    ]
+    assert (answered["name"], answered["kind"], answered["status"][0]) == ("POST", "client", "unset")
+    assert answered["attributes"] == {"http.method": "POST", "http.url": "http://llm/v1", "http.status_code": 200}
+    assert failed["status"][0] == unreachable["status"][0] == "error"
+    assert unreachable["events"][0][0] == "exception"
+
+
 # Chat
 
 REQUEST = Payload(data=b'{"model":"gpt","messages":[{"role":"user","content":"hi"}]}')
@@ -390,6 +410,10 @@ def test_off_costs_nothing_but_passes_the_context_on() -> None:
         request_span.hold()
     request_span.end()
     tracing.queue_waited(1.0, request_span.carrier)
+    headers = {"traceparent": "the client's"}
+    with tracing.upstream_call("GET", "http://llm/v1", headers) as client:
+        upstream_answered(client, 500)
+    assert headers == {"traceparent": "the client's"}
     with span("model"):
         record_exception(ValueError())
     with pytest.raises(ValueError, match="through"), tracing.request_span("drum.invocations", ()):
