@@ -73,7 +73,7 @@ class _TracedPredictor:
                 reply = self._within(parent, call)
         finally:
             if steps is not None:
-                steps.end()
+                steps.answered()
         if isinstance(reply, StreamReply):
             reply.head.span = notes.report(reply.head.status, b"")
             name = "drum.chat.completions.stream" if chat else "stream"

@@ -175,7 +175,10 @@ class BareSteps(_Open):
         return self.current is not None
 
     def end(self, end_time: int | None = None) -> None:
-        """The call has been answered."""
+        """Nothing: a hook that ends what it has not begun must not end the call's spans."""
+
+    def answered(self) -> None:
+        """The call has been answered, or has failed."""
         if self.ended:
             self.tracer.on_end(Ended(self.tracer, self.trace_id, self.flags, self.ended))
 

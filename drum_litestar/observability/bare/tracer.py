@@ -60,7 +60,7 @@ class SpanProvider(TracerProvider):  # type: ignore[misc]
         super().add_span_processor(processor)
         self.own = BareTracer(super().get_tracer(TRACER), self, processor.on_end)
         """The tracer of the server's own spans."""
-        self.own.bare = type(self.sampler).__module__.startswith("opentelemetry.sdk.")
+        self.own.bare = type(self.sampler).__module__ == "opentelemetry.sdk.trace.sampling"
 
     def get_tracer(self, instrumenting_module_name: str, *args: Any, **options: Any) -> Tracer:
         if instrumenting_module_name == TRACER:

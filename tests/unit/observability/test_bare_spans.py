@@ -219,7 +219,7 @@ def test_steps_nest_and_hooks_nest_under_them(provider: SpanProvider, items: Ite
             assert steps.name == "model"  # an attribute of the SDK's spans
         with pytest.raises(ValueError, match="boom"), steps.step("serialize"):
             raise ValueError("boom")
-    steps.end()
+    steps.answered()
     hooks, inner, full_model, serialize = items.items
     assert (hooks.parent.span_id, hooks.context.trace_id) == (model.span_id, TRACE)
     assert (inner.parent.span_id, inner.parent.is_remote, inner.attributes) == (model.span_id, False, {"inner": True})
@@ -234,8 +234,8 @@ def test_bare_steps_leave_as_one_item(provider: SpanProvider, items: Items) -> N
     with steps.step("model"), steps.step("inner"):
         pass
     with steps.step("serialize"):
-        pass
-    steps.end()
+        steps.end()  # as a hook may
+    steps.answered()
     (ended,) = items.items
     spans = {span[4].name: span[4] for span in decoded(trace_exporter.encode_spans([ended]))}
     assert spans["inner"].parent_span_id == spans["model"].span_id
