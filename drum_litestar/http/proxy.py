@@ -24,6 +24,7 @@ from drum_litestar.http.interrupts import Interrupt, watch_disconnect
 from drum_litestar.http.options import AnyRequest, AnyResponse, normalize_prefix
 from drum_litestar.http.replies import SilentResponse
 from drum_litestar.http.service import EXCHANGE
+from drum_litestar.observability.steps import mark_failed
 from drum_litestar.observability.tracing import Tracing, upstream_answered
 
 logger = logging.getLogger(__name__)
@@ -135,16 +136,17 @@ class DirectAccessProxy:
         return b"/" + rest.lstrip(b"/")  # two slashes at the front would name another host
 
     async def _send(self, outbound: httpx.Request) -> Upstream:
-        try:
-            with (
-                self._tracing.upstream_call(outbound.method, str(outbound.url), outbound.headers) as span,
-                _upstream_errors(),
-            ):
-                response = await self._pool().send(outbound, stream=True, follow_redirects=False)
-                upstream_answered(span, response.status_code)
-        except RequestError as error:
-            logger.warning("%s %s: %s", outbound.method, outbound.url.copy_with(query=None), error)
-            raise
+        url = outbound.url.copy_with(query=None, userinfo=b"")  # without secrets
+        with self._tracing.upstream_call(outbound.method, str(url), outbound.headers) as span:
+            try:
+                with _upstream_errors():
+                    response = await self._pool().send(outbound, stream=True, follow_redirects=False)
+            except RequestError as error:
+                logger.warning("%s %s: %s", outbound.method, url, error)
+                if isinstance(error, (UpstreamError, UpstreamTimeoutError)):
+                    mark_failed(span, error)
+                raise
+            upstream_answered(span, response.status_code)
         return Upstream(response)
 
     def _pool(self) -> httpx.AsyncClient:

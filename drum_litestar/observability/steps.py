@@ -6,19 +6,22 @@ Without tracing each costs one context variable read. Only the OpenTelemetry API
 from __future__ import annotations
 
 import contextlib
+import traceback
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, Protocol
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import Span, StatusCode, Tracer
+from opentelemetry.trace import Span, StatusCode
+
+from drum_litestar.observability.attributes import sendable
 
 
 class Notes(Protocol):
     """Takes what the model's code reports of the request that it answers."""
 
-    def step(self, name: str) -> contextlib.AbstractContextManager[Any]: ...
+    def step(self, name: str, hooks: bool) -> contextlib.AbstractContextManager[Any]: ...
 
     def exception(self, error: BaseException) -> None: ...
 
@@ -29,38 +32,57 @@ _notes: ContextVar[Notes | None] = ContextVar("drum_litestar_span_notes", defaul
 _NOTHING: Final = contextlib.nullcontext()
 
 
-def span(name: str) -> contextlib.AbstractContextManager[Any]:
+def span(name: str, *, hooks: bool = True) -> contextlib.AbstractContextManager[Any]:
     """A child span around one step of a call (``parse``, ``model``, ``serialize``), for predictors.
 
-    Hooks called inside see it as the current span. Does nothing when the call is not traced.
+    Hooks called inside see it as the current span; ``hooks`` False says that none are called, and saves making it
+    current. Does nothing when the call is not traced.
     """
     notes = _notes.get()
-    return _NOTHING if notes is None else notes.step(name)
+    return _NOTHING if notes is None else notes.step(name, hooks)
 
 
 class Step:
-    """``tracer.start_as_current_span(name)`` without its generators, which cost as much as the span."""
+    """``trace.use_span`` without its generators, which cost as much as a span."""
 
-    def __init__(self, tracer: Tracer, name: str) -> None:
-        self._span = tracer.start_span(name)
+    def __init__(self, span: Span) -> None:
+        self._span = span
 
     def __enter__(self) -> Span:
         self._token = otel_context.attach(trace.set_span_in_context(self._span))
         return self._span
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         otel_context.detach(self._token)
         if isinstance(error, Exception):
             mark_failed(self._span, error)
         self._span.end()
 
 
+def described(error: BaseException) -> tuple[str, str, str]:
+    """Type, message and traceback of ``error``, as the SDK words them and protobuf can carry them."""
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except Exception:
+        message = "(its text cannot be had)"
+    lines = traceback.format_exception(kind, error, error.__traceback__)
+    return name, sendable(message), sendable("".join(lines))
+
+
+def add_exception(span: Span, description: tuple[str, str, str]) -> None:
+    """The ``exception`` event of ``span``, from :func:`described`."""
+    kind, message, stacktrace = description
+    event = {"exception.type": kind, "exception.message": message, "exception.stacktrace": stacktrace}
+    span.add_event("exception", {**event, "exception.escaped": "False"})
+
+
 def mark_failed(span: Span, error: BaseException) -> None:
     """Status ERROR and the ``exception`` event."""
-    span.record_exception(error)
-    span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {error}")
+    description = described(error)
+    add_exception(span, description)
+    span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {description[1]}")
 
 
 def record_exception(error: BaseException) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -16,7 +15,7 @@ from opentelemetry.trace import Link, Span, StatusCode, Tracer
 from drum_litestar.observability import chat_attributes
 from drum_litestar.observability.attributes import sendable, settable
 from drum_litestar.observability.chat_attributes import StreamAssembler
-from drum_litestar.observability.steps import Step, mark_failed, noting
+from drum_litestar.observability.steps import Step, described, mark_failed, noting
 from drum_litestar.observability.tracing import Tracing, is_error
 from drum_litestar.predictors.protocol import (
     BatchPredictor,
@@ -40,6 +39,10 @@ def traced(predictor: Predictor, tracing: Tracing) -> Predictor:
     return _TracedPredictor(predictor, tracing)
 
 
+def _step(tracer: Tracer, name: str, _: bool) -> Step:
+    return Step(tracer.start_span(name))
+
+
 class _TracedPredictor:
     """Keeps :class:`~drum_litestar.predictors.protocol.Predictor`."""
 
@@ -55,16 +58,16 @@ class _TracedPredictor:
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         tracing = self._tracing
-        steps = tracing.steps(call.trace)
-        if steps is not None:
-            parent = trace.set_span_in_context(steps, otel_context.Context())
-            notes = _CallNotes(steps.step)
+        bare = tracing.bare_call(call.trace)
+        if bare is not None:
+            parent = bare.context()
+            notes = _CallNotes(bare.step)
         else:
             parent = tracing.extract(call.trace)
             flags = trace.get_current_span(parent).get_span_context().trace_flags
             if not flags.sampled:  # the children would be dropped, and nobody reads a report
                 return self._within(parent, call)
-            notes = _CallNotes(partial(Step, tracing.tracer))
+            notes = _CallNotes(partial(_step, tracing.tracer))
         chat = call.kind == "chat"
         if chat and call.body is not None:
             notes.add(chat_attributes.request_attributes, call.body.read())
@@ -72,8 +75,8 @@ class _TracedPredictor:
             with noting(notes):
                 reply = self._within(parent, call)
         finally:
-            if steps is not None:
-                steps.answered()
+            if bare is not None:
+                bare.answered()
         if isinstance(reply, StreamReply):
             reply.head.span = notes.report(reply.head.status, b"")
             name = "drum.chat.completions.stream" if chat else "stream"
@@ -116,7 +119,7 @@ class _TracedBatchPredictor(_TracedPredictor):
                 links=[Link(span) for _, span in sampled[1:]],
                 attributes={"drum.batch.calls": len(calls)},
             ),
-            noting(_CallNotes(partial(Step, tracing.tracer))),
+            noting(_CallNotes(partial(_step, tracing.tracer))),
         ):
             return predictor.handle_batch(calls)
 
@@ -124,7 +127,7 @@ class _TracedBatchPredictor(_TracedPredictor):
 class _CallNotes:
     """Gathers the report on one call."""
 
-    def __init__(self, step: Callable[[str], AbstractContextManager[Any]]) -> None:
+    def __init__(self, step: Callable[[str, bool], AbstractContextManager[Any]]) -> None:
         self.step = step
         self._attributes: dict[str, Any] = {}
         self._error: str | None = None
@@ -138,9 +141,8 @@ class _CallNotes:
             _log.exception("Attributes of a chat could not be read")
 
     def exception(self, error: BaseException) -> None:
-        self._error = f"{type(error).__name__}: {error}"
-        lines = traceback.format_exception(type(error), error, error.__traceback__)
-        self._exception = (_qualified_name(error), sendable(str(error)), sendable("".join(lines)))
+        self._exception = described(error)
+        self._error = f"{type(error).__name__}: {self._exception[1]}"
 
     def report(self, status: int, body: bytes) -> SpanReport | None:
         """An error answer that nobody reported is told from its status and text. None when there is nothing to say."""
@@ -156,7 +158,7 @@ class _StreamNotes:
     """Reports on a stream go straight to its span, which lives in this process."""
 
     def __init__(self, tracer: Tracer, span: Span) -> None:
-        self.step = partial(Step, tracer)
+        self.step = partial(_step, tracer)
         self._span = span
 
     def exception(self, error: BaseException) -> None:
@@ -214,9 +216,3 @@ class _TracedChunks:
             if self._answer.error is not None:
                 self._span.set_status(StatusCode.ERROR, self._answer.error)
         self._span.end()
-
-
-def _qualified_name(error: BaseException) -> str:
-    """As the SDK writes ``exception.type``."""
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

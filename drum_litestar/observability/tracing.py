@@ -25,6 +25,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, TracerProvid
 
 from drum_litestar.errors import RequestError
 from drum_litestar.observability.attributes import settable
+from drum_litestar.observability.steps import add_exception, mark_failed
 from drum_litestar.predictors.protocol import Reply, StreamHead
 
 TRACER: Final = "datarobot_drum.drum.root_predictors.prediction_server"
@@ -76,16 +77,7 @@ class RequestSpan:
             return
         self.span.set_attributes(settable(report.attributes))
         if report.exception is not None:
-            kind, message, stacktrace = report.exception
-            self.span.add_event(
-                "exception",
-                {
-                    "exception.type": kind,
-                    "exception.message": message,
-                    "exception.stacktrace": stacktrace,
-                    "exception.escaped": "False",
-                },
-            )
+            add_exception(self.span, report.exception)
         if report.error is not None:
             self.fail(report.error)
 
@@ -115,8 +107,8 @@ class RequestSpan:
         if isinstance(error, Exception):
             self._held = False
             if not self._failed and (not isinstance(error, RequestError) or is_error(error.status)):
-                self.span.record_exception(error)
-                self.fail(f"{type(error).__name__}: {error}")
+                self._failed = True
+                mark_failed(self.span, error)
         if not self._held:
             self.span.end()
 
@@ -139,9 +131,11 @@ class Tracing:
 
             propagator = propagate.get_global_textmap()
         self.enabled = provider is not None
-        self.tracer: Tracer = provider.get_tracer(TRACER) if provider is not None else trace.NoOpTracer()
+        self.tracer: Tracer = trace.NoOpTracer()
+        if provider is not None:  # one of ours has a quicker tracer for the server
+            self.tracer = getattr(provider, "own", None) or provider.get_tracer(TRACER)
         self._propagator = propagator
-        self._steps = getattr(self.tracer, "steps", None)
+        self._bare_call = getattr(self.tracer, "call", None)
         self._w3c = set(propagator.fields) == _W3C_FIELDS
         self._fields = {name.lower().encode("ascii"): name.lower() for name in propagator.fields}
         self._read = frozenset([*self._fields, *_CONSUMER])
@@ -181,13 +175,18 @@ class Tracing:
     def upstream_call(self, method: str, url: str, headers: MutableMapping[str, str]) -> Iterator[Span]:
         """A client span around the request with which the current one is passed on, and its context in ``headers``.
 
-        As DRUM's instrumented ``requests`` leaves it. Use :func:`upstream_answered` on it.
+        As DRUM's instrumented ``requests`` leaves it. The caller notes the outcome: :func:`upstream_answered`, or
+        :func:`~drum_litestar.observability.steps.mark_failed` for what was the upstream's fault.
         """
         if not self.enabled:
             yield trace.INVALID_SPAN
             return
         attributes = {"http.method": method, "http.url": url}
-        with self.tracer.start_as_current_span(method, kind=SpanKind.CLIENT, attributes=attributes) as span:
+        with self.tracer.start_as_current_span(
+            method, kind=SpanKind.CLIENT, attributes=attributes, record_exception=False, set_status_on_exception=False
+        ) as span:
+            for field in self._propagator.fields:  # what the client sent belongs to its own span
+                headers.pop(field, None)
             self._propagator.inject(headers)
             yield span
 
@@ -195,12 +194,11 @@ class Tracing:
         """The trace context in ``carrier``; no parent from what happens to be current here."""
         return self._propagator.extract(carrier, context=Context())
 
-    def steps(self, carrier: Mapping[str, str]) -> Any:
-        """A ``BareSteps`` for the call with this ``ModelCall.trace``; None when the SDK's spans are to be used."""
-        if self._steps is None or not self._w3c or len(carrier) != 1:
+    def bare_call(self, carrier: Mapping[str, str]) -> Any:
+        """A ``BareCall`` for the call with this ``ModelCall.trace``; None when the SDK's spans are to be used."""
+        if self._bare_call is None or not self._w3c or len(carrier) != 1:
             return None
-        traceparent = carrier.get("traceparent")
-        return self._steps(traceparent) if traceparent is not None else None
+        return self._bare_call(carrier.get("traceparent", ""))
 
     def carrier(self, context: Context) -> Carrier:
         """``context`` as headers."""

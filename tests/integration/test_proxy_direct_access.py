@@ -11,8 +11,13 @@ from typing import Any
 
 import httpx
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from drum_litestar.http.proxy import DirectAccessProxy
+from drum_litestar.observability.tracing import Tracing
 from drum_litestar.predictors.protocol import TargetType
 from http_serving import Serving, card, mirror, options, read_all, read_until
 from support.process import free_port
@@ -20,8 +25,10 @@ from support.upstream import Seen, Upstream, ok, upstream
 
 
 @contextlib.contextmanager
-def proxied(url: str, *, timeout: float = 10.0, max_body: int = 1 << 20, prefix: str = "") -> Iterator[Serving]:
-    proxy = DirectAccessProxy(timeout=timeout, max_body=max_body, url_prefix=prefix)
+def proxied(
+    url: str, *, timeout: float = 10.0, max_body: int = 1 << 20, prefix: str = "", tracing: Tracing | None = None
+) -> Iterator[Serving]:
+    proxy = DirectAccessProxy(timeout=timeout, max_body=max_body, url_prefix=prefix, tracing=tracing)
     settings = options(direct_access=proxy, on_shutdown=(proxy.aclose,), url_prefix=prefix)
     with mirror(card(TargetType.TEXT_GENERATION, direct_access=url), settings) as (server, _):
         yield server
@@ -259,3 +266,21 @@ def test_headers_of_an_extension_are_added(both: tuple[Serving, Upstream]) -> No
     settings = options(direct_access=proxy, on_shutdown=(proxy.aclose,), on_app_init=(configure,))
     with mirror(card(TargetType.TEXT_GENERATION, direct_access=up.url), settings) as (server, _):
         assert server.client.get("/nim/x").headers["x-added"] == "yes"
+
+
+def test_client_spans_tell_whose_fault_it_was_and_no_secrets() -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    with upstream() as up, proxied(up.url, max_body=10, tracing=Tracing(provider)) as server:
+        assert server.client.get("/directAccess/x?api-key=secret").status_code == 200
+        assert server.client.post("/directAccess/x", content=iter([b"x" * 20])).status_code == 413
+    gone = f"http://127.0.0.1:{free_port()}"
+    with proxied(gone, tracing=Tracing(provider)) as server:
+        assert server.client.get("/directAccess/x").status_code == 502
+    found, too_large, unreachable = exporter.get_finished_spans()
+    assert found.attributes == {"http.method": "GET", "http.url": f"{up.url}/x", "http.status_code": 200}
+    (traceparent,) = up.seen[0].header("traceparent")
+    assert traceparent.split("-")[1:3] == [f"{found.context.trace_id:032x}", f"{found.context.span_id:016x}"]
+    assert (too_large.status.status_code, too_large.events) == (StatusCode.UNSET, ())
+    assert (unreachable.status.status_code, unreachable.events[0].name) == (StatusCode.ERROR, "exception")

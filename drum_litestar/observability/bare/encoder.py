@@ -14,8 +14,8 @@ from typing import Any, Final
 from opentelemetry.exporter.otlp.proto.http import trace_exporter
 from opentelemetry.trace import SpanContext, TraceFlags
 
-from drum_litestar.observability.bare.spans import Ended
-from drum_litestar.observability.bare.tracer import BareTracer, SpanProvider
+from drum_litestar.observability.bare.spans import Bare, Ended
+from drum_litestar.observability.bare.tracer import RANDOM, BareTracer, SpanProvider
 
 _log = logging.getLogger("drum.otel")
 
@@ -36,7 +36,9 @@ def install(provider: SpanProvider) -> None:
         encode = trace_exporter.encode_spans
         if not isinstance(encode, BareEncoder):
             encode = BareEncoder(encode)
-        encode([Ended(provider.own, 1, TraceFlags(TraceFlags.SAMPLED), [("model", 0, 1, True, 1, 1)])])
+        for flags in (TraceFlags.SAMPLED, TraceFlags.SAMPLED | RANDOM):
+            spans: list[Bare] = [("model", 0, *parent, 1, 1) for parent in ((0, False), (1, False), (1, True))]
+            encode([Ended(provider.own, 1, TraceFlags(flags), spans)])
         trace_exporter.encode_spans = encode
     except Exception as error:
         provider.own.bare = False

@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from random import Random
 from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, Decision
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, Tracer
 from opentelemetry.util.types import Attributes
 
-from drum_litestar.observability.bare.spans import BareSpan, BareSteps
+from drum_litestar.observability.bare.spans import BareCall, BareSpan
 from drum_litestar.observability.tracing import TRACER
 
-_RANDOM: Final = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
+RANDOM: Final = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 """Older SDKs do not know the flag."""
+_TRACEPARENT: Final = len(f"00-{0:032x}-{0:016x}-00")
 
 
-class ChosenIds(RandomIdGenerator):  # type: ignore[misc]
-    """Random ids, except inside :meth:`chosen` (in its thread)."""
+class Ids(IdGenerator):  # type: ignore[misc]
+    """Random ids, from a generator of their own: a hook that seeds ``random`` neither repeats nor loses numbers.
+
+    Inside :meth:`chosen` the next span of this thread, and its trace if it starts one, has the ids told.
+    """
 
     def __init__(self) -> None:
         self._local = threading.local()
+        random = Random()
+        self._bits = random.getrandbits
+        os.register_at_fork(after_in_child=random.seed)
 
     @contextmanager
     def chosen(self, context: SpanContext) -> Iterator[None]:
-        """The next span, and its trace if it starts one, has the ids of ``context``."""
         self._local.context = context
         try:
             yield
@@ -40,11 +48,20 @@ class ChosenIds(RandomIdGenerator):  # type: ignore[misc]
 
     def generate_trace_id(self) -> int:
         context: SpanContext | None = getattr(self._local, "context", None)
-        return int(super().generate_trace_id()) if context is None else context.trace_id
+        return self._bits(128) or 1 if context is None else context.trace_id
 
     def generate_span_id(self) -> int:
         context: SpanContext | None = getattr(self._local, "context", None)
-        return int(super().generate_span_id()) if context is None else context.span_id
+        self._local.context = None
+        return self.random_id() if context is None else context.span_id
+
+    def random_id(self) -> int:
+        """Of a span."""
+        return self._bits(64) or 1
+
+    def is_trace_id_random(self) -> bool:
+        """Whether W3C's flag for that may be set."""
+        return True
 
 
 class SpanProvider(TracerProvider):  # type: ignore[misc]
@@ -55,18 +72,11 @@ class SpanProvider(TracerProvider):  # type: ignore[misc]
     """
 
     def __init__(self, processor: SpanProcessor, resource: Resource) -> None:
-        ids = ChosenIds()
-        super().__init__(resource=resource, id_generator=ids, shutdown_on_exit=False)
+        super().__init__(resource=resource, id_generator=Ids(), shutdown_on_exit=False)
         super().add_span_processor(processor)
         self.own = BareTracer(super().get_tracer(TRACER), self, processor.on_end)
         """The tracer of the server's own spans."""
         self.own.bare = type(self.sampler).__module__ == "opentelemetry.sdk.trace.sampling"
-
-    def get_tracer(self, instrumenting_module_name: str, *args: Any, **options: Any) -> Tracer:
-        if instrumenting_module_name == TRACER:
-            return self.own
-        tracer: Tracer = super().get_tracer(instrumenting_module_name, *args, **options)
-        return tracer
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         self.own.bare = False
@@ -81,15 +91,15 @@ class BareTracer(Tracer):
         """False leaves all spans to the SDK."""
         self.on_end = on_end
         self._tracer = tracer
-        self._ids: ChosenIds = provider.id_generator
+        self.growing = threading.RLock()
+        """Held while a span becomes the SDK's, or ends."""
+        self._ids: Ids = provider.id_generator
         self._sampler = provider.sampler
         self._samples = TracerProvider(
             sampler=ALWAYS_ON, resource=provider.resource, shutdown_on_exit=False, id_generator=self._ids
         ).get_tracer(TRACER)
         self._root_flags = self._samples.start_span("", Context()).get_span_context().trace_flags
-        random = RandomIdGenerator()
-        self.random_id: Callable[[], int] = random.generate_span_id
-        self._random_trace_id: Callable[[], int] = random.generate_trace_id
+        self.random_id = self._ids.random_id
 
     def start_span(
         self,
@@ -105,7 +115,7 @@ class BareTracer(Tracer):
         if self.bare and kind is SpanKind.INTERNAL and not (attributes or links):
             above = trace.get_current_span(context)
             parent = above.get_span_context()
-            if type(above) is BareSpan or type(above) is BareSteps:  # the decision to sample has been taken
+            if type(above) is BareSpan:  # the decision to sample has been taken
                 return BareSpan(self, name, parent.trace_id, parent.trace_flags, parent, start_time)
             if not parent.trace_state:
                 return self._entry(name, context, parent, start_time)
@@ -116,11 +126,11 @@ class BareTracer(Tracer):
     def _entry(self, name: str, context: Context | None, parent: SpanContext, start_time: int | None) -> Span:
         """A span for which the sampler is asked."""
         if parent.is_valid:
-            trace_id, flags = parent.trace_id, TraceFlags(TraceFlags.SAMPLED | parent.trace_flags & _RANDOM)
+            trace_id, flags = parent.trace_id, TraceFlags(TraceFlags.SAMPLED | parent.trace_flags & RANDOM)
         elif self._sampler is DEFAULT_ON:  # samples what has no parent
-            return BareSpan(self, name, self._random_trace_id(), self._root_flags, None, start_time)
+            return BareSpan(self, name, self._ids.generate_trace_id(), self._root_flags, None, start_time)
         else:
-            trace_id, flags = self._random_trace_id(), self._root_flags
+            trace_id, flags = self._ids.generate_trace_id(), self._root_flags
         asked = self._sampler.should_sample(context, trace_id, name, SpanKind.INTERNAL, None, ())
         above = parent if parent.is_valid else None
         if asked.decision is Decision.RECORD_AND_SAMPLE and not (asked.attributes or asked.trace_state):
@@ -131,12 +141,14 @@ class BareTracer(Tracer):
             return NonRecordingSpan(SpanContext(trace_id, own.span_id, False, flags, asked.trace_state))
         return self.full(name, own, above, start_time)
 
-    def steps(self, traceparent: str) -> BareSteps | None:
-        """For the call of a request whose span is ``traceparent`` (W3C): None if that is not sampled."""
-        flags = TraceFlags(int(traceparent[53:55], 16))
-        if not (self.bare and flags & TraceFlags.SAMPLED):
+    def call(self, traceparent: str) -> BareCall | None:
+        """For the call of a request whose span is ``traceparent`` (W3C): None if it has no bare spans."""
+        if not self.bare or len(traceparent) != _TRACEPARENT:
             return None
-        return BareSteps(self, int(traceparent[3:35], 16), int(traceparent[36:52], 16), flags)
+        flags = TraceFlags(int(traceparent[53:], 16))
+        if not flags & TraceFlags.SAMPLED:
+            return None
+        return BareCall(self, SpanContext(int(traceparent[3:35], 16), int(traceparent[36:52], 16), True, flags))
 
     def full(self, name: str, own: SpanContext, parent: SpanContext | None, start_time: int | None) -> Span:
         """A span of the SDK with the ids of ``own``."""

@@ -64,7 +64,7 @@ class StructuredPredictor:
     def handle(self, call: ModelCall) -> Reply:
         """Answer one predict call. Raises what :func:`error_reply` puts into words."""
         data = self.parse(call)
-        with span("parse"):
+        with span("parse", hooks=self._any_format):
             frame = read_input(data, self._hooks)
         monitor = self._loaded.monitor
         features = None if monitor is None else monitor.keep(frame)
@@ -72,7 +72,7 @@ class StructuredPredictor:
         with span("model"):
             predictions = self.predict(frame, data)
         seconds = time.perf_counter() - began
-        with span("serialize"):
+        with span("serialize", hooks=False):
             reply = Reply(body=self.encode(predictions))
         if monitor is not None:
             monitor.predicted(features, predictions.marshalled, self._proba, seconds)

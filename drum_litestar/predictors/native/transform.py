@@ -45,7 +45,7 @@ class Transformer:
         if self._loaded.target_type is not TargetType.TRANSFORM:
             raise UnprocessableError(other_endpoint(self._loaded.target_type))
         data = structured_input(call, any_format=self._any_format)
-        with span("parse"):
+        with span("parse", hooks=self._any_format):
             features = read_input(data, self._hooks)
             target = None if call.y is None or is_empty(call.y) else _read_target(call.y)
         with span("model"):
@@ -53,7 +53,7 @@ class Transformer:
         self._schema.check(result, is_sparse=is_sparse(result))
         if target is not None and len(target) != len(result):  # contract, section 8, Q-18
             raise ClientDataError("Target data has a different number of rows than transformed data")
-        with span("serialize"):
+        with span("serialize", hooks=False):
             return transform_reply(result, target)
 
     def _transform(self, features: Any, target: pd.DataFrame | None) -> pd.DataFrame:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import random
+import sys
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http import trace_exporter
@@ -18,8 +23,8 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from drum_litestar.observability.bare import encoder
-from drum_litestar.observability.bare.spans import BareSpan, Ended
-from drum_litestar.observability.bare.tracer import ChosenIds, SpanProvider
+from drum_litestar.observability.bare.spans import BareCall, BareSpan, Ended
+from drum_litestar.observability.bare.tracer import Ids, SpanProvider
 from drum_litestar.observability.tracing import TRACER, Tracing
 
 RESOURCE = Resource.create({"service.name": "bare", "k": 7})
@@ -83,7 +88,7 @@ def sdk_encoded(spans: Sequence[Any]) -> Any:
 
 def twin_of(span: trace.Span, name: str, above: Context, start: int) -> Any:
     """A span of the SDK with the same ids."""
-    ids = ChosenIds()
+    ids = Ids()
     sdk = TracerProvider(resource=RESOURCE, id_generator=ids, shutdown_on_exit=False).get_tracer(TRACER)
     with ids.chosen(span.get_span_context()):
         return sdk.start_span(name, above, start_time=start)
@@ -157,12 +162,35 @@ def test_a_span_of_the_sdk_takes_its_place(provider: SpanProvider, items: Items,
     span.end(10)
     assert not span.is_recording()
     span.set_attribute("late", 1)
+    assert (span.name, span.end_time) == ("renamed", 9)
     twin = twin_of(span, "model", above, 3)
     grow_everything(twin)
     twin.end(9)
     (ended,) = items.items
     assert (ended.name, ended.start_time, ended.end_time) == ("renamed", 3, 9)
     assert decoded(sdk_encoded([ended])) == decoded(sdk_encoded([twin]))
+
+
+def test_a_bare_span_can_be_read_after_its_end(provider: SpanProvider, items: Items) -> None:
+    span = provider.own.start_span("model", Context(), start_time=3)
+    span.end(9)
+    assert (dict(span.attributes), span.end_time, span.status.is_ok) == ({}, 9, True)
+    assert len(items.items) == 1
+
+
+def test_a_processor_that_makes_spans_while_one_grows(provider: SpanProvider, items: Items) -> None:
+    hook = provider.get_tracer("hook")
+    inner: list[Any] = []
+
+    class Nosy(SimpleSpanProcessor):  # type: ignore[misc]
+        def on_start(self, span: Any, parent_context: Any = None) -> None:
+            if span.name == "model":
+                inner.append(hook.start_span("inner", Context()))
+
+    span = provider.own.start_span("model", Context())
+    provider.add_span_processor(Nosy(Items()))
+    span.set_attribute("a", 1)
+    assert inner[0].get_span_context().span_id != span.get_span_context().span_id
 
 
 def test_children_leave_with_a_grown_span_and_after_the_end(provider: SpanProvider, items: Items) -> None:
@@ -200,49 +228,126 @@ def test_ids_are_chosen_in_one_thread_only(provider: SpanProvider) -> None:
     assert ids.generate_trace_id() != TRACE
 
 
+def test_hooks_that_seed_get_their_own_numbers_and_ids_differ(provider: SpanProvider) -> None:
+    ids = []
+    for _ in range(2):
+        random.seed(1)
+        expected = [random.random() for _ in range(3)]
+        random.seed(1)
+        for number in expected:
+            ids += [provider.own.start_span("a", Context()).get_span_context().span_id, provider.own.random_id()]
+            ids.append(provider.get_tracer("hook").start_span("b").get_span_context().trace_id)
+            assert random.random() == number
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_has_ids_of_its_own(provider: SpanProvider) -> None:
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writer, b"%020d" % provider.own.random_id())
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert int(os.read(reader, 20)) != provider.own.random_id()
+    os.close(reader)
+    os.close(writer)
+
+
+def test_threads_that_want_more_at_the_same_time_get_one_span(provider: SpanProvider, items: Items) -> None:
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(50):
+            span = provider.own.start_span("model", Context())
+            threads = [threading.Thread(target=span.set_attribute, args=(str(n), n)) for n in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            span.end()
+            assert len(items.items.pop().attributes) == 4
+            assert items.items == []
+    finally:
+        sys.setswitchinterval(switch)
+
+
 # The steps of a call
+
+TRACEPARENT = f"00-{TRACE:032x}-{SPAN:016x}-01"
+
+
+@contextmanager
+def call_of(provider: SpanProvider) -> Iterator[BareCall]:
+    """As the traced predictor makes one."""
+    call = provider.own.call(TRACEPARENT)
+    assert call is not None
+    token = otel_context.attach(call.context())
+    try:
+        yield call
+    finally:
+        otel_context.detach(token)
+        call.answered()
 
 
 def test_steps_nest_and_hooks_nest_under_them(provider: SpanProvider, items: Items) -> None:
-    steps = provider.own.steps(f"00-{TRACE:032x}-{SPAN:016x}-01")
-    assert steps is not None
     hook = provider.get_tracer("hook")
-    with trace.use_span(steps):
-        assert steps.get_span_context() == SpanContext(TRACE, SPAN, True, SAMPLED)
-        assert not steps.is_recording()
-        steps.set_attribute("between", 1)  # as on the request's span, which is not here
-        with steps.step("model"):
+    with call_of(provider) as call:
+        between = trace.get_current_span()
+        assert between.get_span_context() == SpanContext(TRACE, SPAN, True, SAMPLED)
+        assert not between.is_recording()
+        with call.step("model", True):
             hook.start_span("hook's").end()
-            model = trace.get_current_span().get_span_context()
-            with steps.step("inner"):
-                steps.set_attribute("inner", True)
-            assert steps.name == "model"  # an attribute of the SDK's spans
-        with pytest.raises(ValueError, match="boom"), steps.step("serialize"):
-            raise ValueError("boom")
-    steps.answered()
-    hooks, inner, full_model, serialize = items.items
-    assert (hooks.parent.span_id, hooks.context.trace_id) == (model.span_id, TRACE)
-    assert (inner.parent.span_id, inner.parent.is_remote, inner.attributes) == (model.span_id, False, {"inner": True})
-    assert (full_model.context.span_id, full_model.parent.span_id) == (model.span_id, SPAN)
+            model = trace.get_current_span()
+            with call.step("inner", True):
+                trace.get_current_span().set_attribute("inner", True)
+            assert model.name == "model"
+            model.set_attribute("a", 1)
+        model.set_attribute("late", 1)
+        hook.start_span("late", trace.set_span_in_context(model)).end()
+        with pytest.raises(ValueError, match="boom"), call.step("serialize", False):
+            raise ValueError("boom \udcff")
+    hooks, inner, full_model, late, serialize = items.items
+    own = model.get_span_context()
+    assert (hooks.parent, late.parent, hooks.context.trace_id) == (own, own, TRACE)
+    assert (inner.parent, dict(inner.attributes)) == (own, {"inner": True})
+    assert (full_model.context, full_model.parent.span_id, dict(full_model.attributes)) == (own, SPAN, {"a": 1})
     assert full_model.parent.is_remote
-    assert (serialize.status.description, serialize.events[0].name) == ("ValueError: boom", "exception")
+    assert (serialize.status.description, serialize.events[0].name) == ("ValueError: boom ?", "exception")
+    assert decoded(trace_exporter.encode_spans(items.items))
 
 
 def test_bare_steps_leave_as_one_item(provider: SpanProvider, items: Items) -> None:
-    steps = provider.own.steps(f"00-{TRACE:032x}-{SPAN:016x}-01")
-    assert steps is not None
-    with steps.step("model"), steps.step("inner"):
-        pass
-    with steps.step("serialize"):
-        steps.end()  # as a hook may
-    steps.answered()
+    with call_of(provider) as call:
+        with call.step("parse", False):
+            pass
+        with call.step("model", True), call.step("inner", True):
+            trace.get_current_span().end()  # as a hook may
+            assert items.items == []
+        with call.step("serialize", False):
+            pass
     (ended,) = items.items
     spans = {span[4].name: span[4] for span in decoded(trace_exporter.encode_spans([ended]))}
+    assert len(ended.spans) == len(spans) == 4
     assert spans["inner"].parent_span_id == spans["model"].span_id
-    assert {spans[name].parent_span_id for name in ("model", "serialize")} == {SPAN.to_bytes(8, "big")}
+    assert {spans[name].parent_span_id for name in ("parse", "model", "serialize")} == {SPAN.to_bytes(8, "big")}
     assert spans["model"].start_time_unix_nano <= spans["inner"].start_time_unix_nano
     assert spans["inner"].end_time_unix_nano <= spans["model"].end_time_unix_nano
-    assert provider.own.steps(f"00-{TRACE:032x}-{SPAN:016x}-00") is None
+
+
+@pytest.mark.parametrize("traceparent", [f"00-{TRACE:032x}-{SPAN:016x}-00", "", TRACEPARENT + "0"])
+def test_no_bare_call(provider: SpanProvider, traceparent: str) -> None:
+    assert provider.own.call(traceparent) is None
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_an_error_without_a_text_stays_the_error(provider: SpanProvider, items: Items) -> None:
+    with pytest.raises(MuteError), call_of(provider) as call, call.step("model", True):
+        raise MuteError
+    assert items.items[0].status.description == "MuteError: (its text cannot be had)"
 
 
 # Sampling, and when bare spans are not for
@@ -294,7 +399,7 @@ def test_another_processor_sees_spans_of_the_sdk(provider: SpanProvider, items: 
     provider.add_span_processor(SimpleSpanProcessor(memory))
     tracing = Tracing(provider)
     with tracing.request_span("drum.invocations", ()) as request:
-        assert tracing.steps(request.carrier) is None
+        assert tracing.bare_call(request.carrier) is None
         tracing.queue_waited(0.1, request.carrier)
     assert [span.name for span in memory.get_finished_spans()] == ["queue", "drum.invocations"]
     assert [span.name for span in items.items] == ["queue", "drum.invocations"]
