@@ -13,12 +13,13 @@ from drum_litestar.errors import UnprocessableError, UnsupportedMediaTypeError
 from drum_litestar.http.bodies import BodyStream, Spool, read_raw
 from drum_litestar.http.forms import read_form
 from drum_litestar.http.options import BodyLimits
+from drum_litestar.observability.tracing import W3C_FIELDS
 from drum_litestar.predictors.protocol import CallKind, ModelCall, ModelCard, Payload
 from drum_litestar.scope import REQUEST_ID, SPAN
 
 FORM: Final = "multipart/form-data"
 URLENCODED: Final = "application/x-www-form-urlencoded"
-TRACE_HEADERS: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
+TRACE_HEADERS: Final = frozenset(name.encode() for name in W3C_FIELDS)
 
 NO_DATA: Final = "Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data"
 

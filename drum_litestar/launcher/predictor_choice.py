@@ -99,6 +99,14 @@ def choose_predictor(spec: PredictorSpec, asked: Literal["auto", "native", "drum
     )
 
 
+def unreadable(code_dir: str, error: OSError) -> ModelLoadError:
+    """``error``, met while looking through the model folder, in words for who started the server."""
+    return ModelLoadError(
+        f"The model folder '{code_dir}' cannot be read: {error}. "
+        f"Give the user that the server runs as (uid {os.getuid()}) the right to read it and all that it holds."
+    )
+
+
 def _drum(spec: PredictorSpec, why: str, language: str | None, subject: str = "") -> Choice:
     """DRUM's predictor. ``subject`` is what needs it, when ``why`` does not say that."""
     if drum_installed():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +15,7 @@ from drum_litestar.extensions import ASGIApp, Extension, load_extension
 from drum_litestar.http.app import build_app
 from drum_litestar.http.options import AppOptions
 from drum_litestar.launcher.plan import LaunchPlan
-from drum_litestar.launcher.predictor_choice import choose_predictor
+from drum_litestar.launcher.predictor_choice import choose_predictor, unreadable
 from drum_litestar.observability.tracing import Tracing
 
 _log = logging.getLogger("drum")
@@ -50,14 +49,6 @@ def prepare(plan: LaunchPlan) -> Prepared:
     _log.info("Predictor: %s", choice)
     spec = msgspec.structs.replace(plan.spec, kind=choice.kind, kind_reason=choice.reason)
     return Prepared(msgspec.structs.replace(plan, spec=spec), extension)
-
-
-def unreadable(code_dir: str | os.PathLike[str], error: OSError) -> ModelLoadError:
-    """``error``, met while looking through the model folder, in words for who started the server."""
-    return ModelLoadError(
-        f"The model folder '{code_dir}' cannot be read: {error}. "
-        f"Give the user that the server runs as (uid {os.getuid()}) the right to read it and all that it holds."
-    )
 
 
 def merge_options(*parts: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,8 @@ from drum_litestar.predictors.protocol import Reply, StreamHead
 TRACER: Final = "datarobot_drum.drum.root_predictors.prediction_server"
 """DRUM's tracer name: dashboards select on it."""
 
-_W3C_FIELDS: Final = frozenset({"traceparent", "tracestate", "baggage"})
+W3C_FIELDS: Final = frozenset({"traceparent", "tracestate", "baggage"})
+"""Headers of W3C trace context and baggage."""
 
 _CONSUMER: Final = {
     b"x-datarobot-consumer-id": "gen_ai.request.consumer_id",
@@ -107,7 +108,6 @@ class RequestSpan:
         if isinstance(error, Exception):
             self._held = False
             if not self._failed and (not isinstance(error, RequestError) or is_error(error.status)):
-                self._failed = True
                 mark_failed(self.span, error)
         if not self._held:
             self.span.end()
@@ -136,7 +136,7 @@ class Tracing:
             self.tracer = getattr(provider, "own", None) or provider.get_tracer(TRACER)
         self._propagator = propagator
         self._bare_call = getattr(self.tracer, "call", None)
-        self._w3c = set(propagator.fields) == _W3C_FIELDS
+        self._w3c = set(propagator.fields) == W3C_FIELDS
         self._fields = {name.lower().encode("ascii"): name.lower() for name in propagator.fields}
         self._read = frozenset([*self._fields, *_CONSUMER])
         self._off = _no_span({})

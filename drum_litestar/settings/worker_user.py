@@ -6,15 +6,24 @@ import errno
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from drum_litestar.errors import SettingsError
 
-if TYPE_CHECKING:
-    from pwd import struct_passwd
-
 _PACKAGE_ROOT = str(Path(__file__).parents[2])
 _TRIAL = "import sys; sys.path[0] = {root!r}; import drum_litestar, msgspec"
+
+
+def run_as(user: str) -> dict[str, Any]:
+    """Popen's arguments for running as ``user``, with that user's home. Raises KeyError for an unknown one."""
+    from pwd import getpwnam
+
+    account = getpwnam(user)
+    environ = {**os.environ, "HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
+    if account.pw_uid == os.geteuid():  # even that change would need root's rights
+        return {"env": environ}
+    groups = os.getgrouplist(account.pw_name, account.pw_gid)
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups, "env": environ}
 
 
 def check_worker_user(user: str) -> None:
@@ -33,7 +42,7 @@ def check_worker_user(user: str) -> None:
         return
     if os.geteuid() != 0:
         raise SettingsError(f"{subject}: only root can run workers as another user")
-    reason = _why_python_fails(account)
+    reason = _why_python_fails(user)
     if reason is not None:
         raise SettingsError(
             f"{subject}: this user cannot run the Python interpreter '{sys.executable}' ({reason}). Let it read the "
@@ -41,14 +50,13 @@ def check_worker_user(user: str) -> None:
         )
 
 
-def _why_python_fails(account: struct_passwd) -> str | None:
-    """Why this interpreter does not run, or does not find this package, as ``account``; None when it does.
+def _why_python_fails(user: str) -> str | None:
+    """Why this interpreter does not run, or does not find this package, as ``user``; None when it does.
 
     Raises SettingsError when the user cannot be changed.
     """
     import subprocess
 
-    name = account.pw_name
     try:
         done = subprocess.run(
             [sys.executable, "-c", _TRIAL.format(root=_PACKAGE_ROOT)],
@@ -56,15 +64,12 @@ def _why_python_fails(account: struct_passwd) -> str | None:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             check=False,
-            user=account.pw_uid,
-            group=account.pw_gid,
-            extra_groups=os.getgrouplist(name, account.pw_gid),
-            env={**os.environ, "HOME": account.pw_dir, "USER": name, "LOGNAME": name},
+            **run_as(user),
         )
     except OSError as error:
         if error.errno == errno.EPERM:
             raise SettingsError(
-                f"DRUM_WORKER_USER='{name}': this process may not change its user (it lacks the capabilities SETUID "
+                f"DRUM_WORKER_USER='{user}': this process may not change its user (it lacks the capabilities SETUID "
                 "and SETGID)"
             ) from error
         return error.strerror

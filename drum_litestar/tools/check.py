@@ -15,6 +15,7 @@ from drum_litestar.launcher import server_command
 from drum_litestar.launcher.arguments import add_server_arguments
 from drum_litestar.launcher.help import HelpFormatter
 from drum_litestar.launcher.plan import LaunchPlan
+from drum_litestar.launcher.predictor_choice import unreadable
 from drum_litestar.tools import environment_checks, folder_checks
 from drum_litestar.tools.findings import BLOCKING, Finding
 
@@ -92,7 +93,7 @@ def _folder(
         if drum.version is not None:  # else there is no such command
             findings.append(folder_checks.drum_server(args.argv[2:], args.environ))
     except OSError as error:
-        findings.append(folder_checks.unreadable(code_dir, error))
+        findings.append(Finding("folder", BLOCKING, str(unreadable(code_dir, error))))
     return findings
 
 

@@ -85,16 +85,6 @@ def _line(error: ModelLoadError) -> str:
     return " ".join(str(error).split())
 
 
-def unreadable(code_dir: str, error: OSError) -> Finding:
-    """In the server's words, where its modules can be imported at all."""
-    try:
-        from drum_litestar.launcher.preparation import unreadable as in_words
-
-        return Finding("folder", BLOCKING, str(in_words(code_dir, error)))
-    except Exception:
-        return Finding("folder", BLOCKING, f"The model folder '{code_dir}' cannot be read: {error}")
-
-
 def extensions(code_dir: str, drum: DrumState) -> Iterator[Finding]:
     """Files in the folder that extend the web application."""
     ours, flask, fastapi = (

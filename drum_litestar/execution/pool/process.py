@@ -7,7 +7,6 @@ import contextlib
 import functools
 import logging
 import os
-import pwd
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import drum_litestar
+from drum_litestar.settings.worker_user import run_as
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class ChildProcess:
         self.socket, child = socket.socketpair()
         try:
             # The environment as Python sees it: C libraries (readline) may have added to the process's own.
-            identity: dict[str, Any] = {"env": {**os.environ}} if user is None else _identity(user)
+            identity: dict[str, Any] = {"env": {**os.environ}} if user is None else run_as(user)
             self._popen: subprocess.Popen[bytes] = subprocess.Popen(
                 [
                     sys.executable,
@@ -182,16 +182,6 @@ def _interpreter_flags() -> list[str]:
     options += [f"-W{option}" for option in sys.warnoptions]
     options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
     return options
-
-
-def _identity(user: str) -> dict[str, Any]:
-    """Popen's arguments for running as ``user``, with that user's home. Raises KeyError for an unknown one."""
-    entry = pwd.getpwnam(user)
-    groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
-    environ = {**os.environ, "HOME": entry.pw_dir, "USER": entry.pw_name, "LOGNAME": entry.pw_name}
-    if entry.pw_uid == os.geteuid():  # even that change would need root's rights
-        return {"env": environ}
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": groups, "env": environ}
 
 
 def describe_exit(code: int) -> str:

@@ -164,9 +164,9 @@ class BareCall:
 
     def step(self, name: str, hooks: bool) -> AbstractContextManager[Any]:
         """Around a step, in which hooks may run."""
-        return Step(self.span(name, time.time_ns())) if hooks else _StepWithoutHooks(self, name)
+        return Step(self.span(name)) if hooks else _StepWithoutHooks(self, name)
 
-    def span(self, name: str, start_time: int) -> BareSpan:
+    def span(self, name: str, start_time: int | None = None) -> BareSpan:
         """A child of the current span."""
         parent, request = trace.get_current_span().get_span_context(), self.request
         return BareSpan(self.tracer, name, request.trace_id, request.trace_flags, parent, start_time, self.ended)

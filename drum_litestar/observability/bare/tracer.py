@@ -76,7 +76,6 @@ class SpanProvider(TracerProvider):  # type: ignore[misc]
         super().add_span_processor(processor)
         self.own = BareTracer(super().get_tracer(TRACER), self, processor.on_end)
         """The tracer of the server's own spans."""
-        self.own.bare = type(self.sampler).__module__ == "opentelemetry.sdk.trace.sampling"
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         self.own.bare = False
@@ -87,7 +86,7 @@ class BareTracer(Tracer):
     """Makes bare spans, and leaves to ``tracer``, the SDK's, what cannot be bare."""
 
     def __init__(self, tracer: Tracer, provider: TracerProvider, on_end: Callable[[Any], None]) -> None:
-        self.bare = True
+        self.bare = type(provider.sampler).__module__ == "opentelemetry.sdk.trace.sampling"
         """False leaves all spans to the SDK."""
         self.on_end = on_end
         self._tracer = tracer
@@ -135,11 +134,11 @@ class BareTracer(Tracer):
         above = parent if parent.is_valid else None
         if asked.decision is Decision.RECORD_AND_SAMPLE and not (asked.attributes or asked.trace_state):
             return BareSpan(self, name, trace_id, flags, above, start_time)
-        own = SpanContext(trace_id, self.random_id(), False, flags, asked.trace_state)
-        if asked.decision is Decision.DROP:
+        dropped = asked.decision is Decision.DROP
+        if dropped:
             flags = TraceFlags(flags & ~TraceFlags.SAMPLED)
-            return NonRecordingSpan(SpanContext(trace_id, own.span_id, False, flags, asked.trace_state))
-        return self.full(name, own, above, start_time)
+        own = SpanContext(trace_id, self.random_id(), False, flags, asked.trace_state)
+        return NonRecordingSpan(own) if dropped else self.full(name, own, above, start_time)
 
     def call(self, traceparent: str) -> BareCall | None:
         """For the call of a request whose span is ``traceparent`` (W3C): None if it has no bare spans."""

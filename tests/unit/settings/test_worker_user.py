@@ -82,7 +82,7 @@ def test_the_trial_runs_as_that_user(python: Path, open_folder: Path) -> None:
 def test_this_interpreter_finds_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """The trial is a program that this Python can run: asked as root in the name of another user."""
     monkeypatch.setattr(pwd, "getpwnam", lambda name: pwd.struct_passwd((name, "x", 0, 0, "", "/", "/bin/sh")))
-    monkeypatch.setattr(os, "geteuid", iter((1, 0)).__next__)
+    monkeypatch.setattr(os, "geteuid", iter((1, 0, 1)).__next__)
     assert resolve({}, {"DRUM_WORKER_USER": USER}).settings.workers.user == USER
 
 
