@@ -195,18 +195,21 @@ def test_recycling_is_make_before_break(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with pool(tmp_path, max_requests=20, observer=recorder) as executor:
-            first = executor.pids()
-            longest = 0.0
-            for _ in range(3000):
-                began = asyncio.get_running_loop().time()
-                await reply(executor, order("echo"), 10)
-                longest = max(longest, asyncio.get_running_loop().time() - began)
+            first = set(executor.pids())
+
+            def replaced() -> bool:
                 assert executor.state == "ready"
-                if "max_requests" in recorder.causes and not set(first) & set(executor.pids()):
-                    break
-            assert recorder.causes
+                return bool(recorder.causes) and not first & set(executor.pids())
+
+            async def calls() -> None:
+                while True:
+                    await reply(executor, order("echo"), 10)
+
+            client = asyncio.create_task(calls())
+            await until(lambda: client.done() or replaced(), 60)
+            assert not client.done()
+            client.cancel()
             assert set(recorder.causes) == {"max_requests"}
-            assert not set(first) & set(executor.pids())
             await still_works(executor)
 
     asyncio.run(main())
