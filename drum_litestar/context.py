@@ -243,6 +243,8 @@ class StdoutFlusher:
                 if self._closing.wait(idle_in):
                     return
             self._armed.clear()  # before the flush: a call that ends meanwhile arms it anew
+            if self._closing.is_set():  # it may have been the end that armed it
+                return
             _flush_stdout()
 
 

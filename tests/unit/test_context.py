@@ -258,6 +258,32 @@ def test_close_does_not_wait_for_the_delay(monkeypatch: pytest.MonkeyPatch) -> N
     assert stdout.flushes == 1
 
 
+def test_close_in_the_moment_of_a_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread has seen that a flush is due, then ``close`` calls, and only then the thread goes on."""
+    stdout = replace_stdout(monkeypatch)
+
+    class Armed(threading.Event):
+        closed = threading.Event()
+
+        def set(self) -> None:
+            super().set()
+            if flusher._closing.is_set():
+                self.closed.set()
+
+        def clear(self) -> None:
+            assert self.closed.wait(20)
+            super().clear()
+
+    flusher = StdoutFlusher(delay=0)
+    flusher._armed = Armed()
+    flusher.touch()
+    closing = threading.Thread(target=flusher.close, daemon=True)
+    closing.start()
+    closing.join(20)
+    assert not closing.is_alive()
+    assert stdout.flushes == 1
+
+
 @pytest.mark.parametrize("broken", [None, "closed"])
 def test_a_broken_stdout_is_survived(monkeypatch: pytest.MonkeyPatch, broken: Any) -> None:
     stream: Any = broken and io.TextIOWrapper(io.BytesIO())
