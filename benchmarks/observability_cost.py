@@ -1,11 +1,13 @@
 """Cost of metrics and of tracing for predictions of one row, 16 clients, in one interleaved run.
 
-    python -m benchmarks.observability_cost [--seconds 4] [--rounds 5]
+    python -m benchmarks.observability_cost [--seconds 4] [--rounds 3] [--servers 4]
 
 ``off`` has neither; the others add one thing each: ``metrics`` has prometheus-client, ``API`` finds no OpenTelemetry
 SDK, ``SDK`` exports every span to a collector that takes and forgets them, ``SDK 1/10`` those of every tenth request
 (``OTEL_TRACES_SAMPLER``). Model workers are not replaced meanwhile: loading the model would drown the rest. What
-counts is the servers' own CPU time for each request, which other load on the machine hardly touches.
+counts is the servers' own CPU time for each request, which other load on the machine hardly touches, as a ratio to
+``off`` in the same round. Two servers started alike differ by up to a twentieth, so they are started several times;
+the figure is the median of all ratios, and "half of them" says between which figures the middle half of them is.
 """
 
 from __future__ import annotations
@@ -57,6 +59,7 @@ def collect(port: int) -> None:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"  # a collector keeps its connections
+
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             self.send_response(200)
@@ -71,7 +74,8 @@ def collect(port: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=4.0, help="of one measurement (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3, help="of each start of the servers (default: %(default)s)")
+    parser.add_argument("--servers", type=int, default=4, help="times that they are started (default: %(default)s)")
     args = parser.parse_args()
     question = Question("/predict/", csv_body(1), "text/csv")
     cpu: dict[str, list[float]] = {}
@@ -84,30 +88,46 @@ def main() -> None:
         collector = multiprocessing.Process(target=collect, args=(place,), daemon=True)
         collector.start()
         stack.callback(collector.terminate)
-        servers: dict[str, Running] = {}
-        for name, env in variants(f"http://127.0.0.1:{place}").items():
-            port = free_port()
-            command = [str(Path(sysconfig.get_path("scripts"), "drum-litestar")), "server", "--code-dir", str(folder)]
-            command += ["--target-type", "regression", "--address", f"127.0.0.1:{port}"]
-            own = {
-                **env,
-                "PYTHONPATH": str(home),
-                "MLOPS_RUNTIME_PARAM_DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "1000",
-                "MLOPS_RUNTIME_PARAM_DRUM_UVICORN_MAX_REQUESTS": "0",
-            }
-            servers[name] = stack.enter_context(running(command, own, port, question.request(port)))
-            closed_loop(port, question, CONNECTIONS, 1)
-        for _ in range(args.rounds):
-            for name, server in servers.items():
-                before = server.cpu_seconds()
-                figures = closed_loop(server.port, question, CONNECTIONS, args.seconds)
-                cpu.setdefault(name, []).append((server.cpu_seconds() - before) / figures["requests"] * 1e6)
-                rate.setdefault(name, []).append(figures["rate"])
-    print("| | CPU us/request | x off | requests/s | x off |\n|---|---|---|---|---|")
+        for number in range(args.servers):
+            print(f"servers {number + 1} of {args.servers}", file=sys.stderr)
+            with contextlib.ExitStack() as these:
+                servers: dict[str, Running] = {}
+                for name, env in variants(f"http://127.0.0.1:{place}").items():
+                    servers[name] = these.enter_context(serving(folder, {**env, "PYTHONPATH": str(home)}, question))
+                    closed_loop(servers[name].port, question, CONNECTIONS, 1)
+                for _ in range(args.rounds):
+                    for name, server in servers.items():
+                        before = server.cpu_seconds()
+                        figures = closed_loop(server.port, question, CONNECTIONS, args.seconds)
+                        used = server.cpu_seconds() - before
+                        cpu.setdefault(name, []).append(used / figures["requests"] * 1e6)
+                        rate.setdefault(name, []).append(figures["rate"])
+    print("| | CPU us/request | x off | half of them | requests/s | x off |\n|---|---|---|---|---|---|")
     for name in cpu:
-        used, speed = statistics.median(cpu[name]), statistics.median(rate[name])
-        ratios = used / statistics.median(cpu["off"]), speed / statistics.median(rate["off"])
-        print(f"| {name} | {used:.0f} | {ratios[0]:.2f} | {speed:.0f} | {ratios[1]:.2f} |")
+        ratios, speeds = to_off(cpu, name), to_off(rate, name)
+        low, _, high = statistics.quantiles(ratios, n=4)
+        print(
+            f"| {name} | {statistics.median(cpu[name]):.0f} | {statistics.median(ratios):.2f} | {low:.2f}-{high:.2f} "
+            f"| {statistics.median(rate[name]):.0f} | {statistics.median(speeds):.2f} |"
+        )
+
+
+def serving(folder: Path, env: dict[str, str], question: Question) -> contextlib.AbstractContextManager[Running]:
+    """Our server, with ``env``."""
+    port = free_port()
+    command = [str(Path(sysconfig.get_path("scripts"), "drum-litestar")), "server", "--code-dir", str(folder)]
+    command += ["--target-type", "regression", "--address", f"127.0.0.1:{port}"]
+    own = {
+        **env,
+        "MLOPS_RUNTIME_PARAM_DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "1000",
+        "MLOPS_RUNTIME_PARAM_DRUM_UVICORN_MAX_REQUESTS": "0",
+    }
+    return running(command, own, port, question.request(port))
+
+
+def to_off(figures: dict[str, list[float]], name: str) -> list[float]:
+    """Each of ``name``'s by that of ``off`` in the same round, with servers started together."""
+    return [mine / off for mine, off in zip(figures[name], figures["off"], strict=True)]
 
 
 if __name__ == "__main__":

@@ -21,6 +21,12 @@ class ExecutorObserver(Protocol):
     def model_seconds(self, seconds: float) -> None:
         """The model has ended one call; ``seconds`` is its own time, without queue and transport."""
 
+    def steps_ended(self, steps: bytes, trace: Mapping[str, str]) -> None:
+        """What the model's process did for the call with the trace context ``trace``, when it has answered.
+
+        ``steps`` is :attr:`drum_litestar.predictors.protocol.SpanReport.steps`.
+        """
+
     def batch_rows(self, rows: int) -> None:
         """One call of the model was made of merged calls with ``rows`` rows in all."""
 
@@ -37,6 +43,8 @@ class NullObserver:
     def queue_wait(self, seconds: float, trace: Mapping[str, str]) -> None: ...
 
     def model_seconds(self, seconds: float) -> None: ...
+
+    def steps_ended(self, steps: bytes, trace: Mapping[str, str]) -> None: ...
 
     def batch_rows(self, rows: int) -> None: ...
 

@@ -116,7 +116,7 @@ class PendingCall:
     def begin_stream(self, stream: ChunkStream) -> None:
         """The answer has begun as a stream: from now on its own idle limit counts, not the deadline."""
         self._cancel_timer()
-        self._admission.tally.lost_reports += stream.head.lost_reports
+        self._admission.tally.answered(self.call, stream.head)
         self.stream = stream
         if self.future.done():
             stream.cancel()
@@ -124,8 +124,7 @@ class PendingCall:
             self.future.set_result(stream)
 
     def answer(self, reply: Reply) -> None:
-        if reply.lost_reports:
-            self._admission.tally.lost_reports += reply.lost_reports
+        self._admission.tally.answered(self.call, reply)
         if not self.future.done():
             self.future.set_result(reply)
             self._leave_line()

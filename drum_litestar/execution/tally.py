@@ -6,7 +6,7 @@ from typing import Any
 
 from drum_litestar.execution.invoke import Part
 from drum_litestar.execution.observer import ExecutorObserver, RejectReason
-from drum_litestar.predictors.protocol import ModelCall
+from drum_litestar.predictors.protocol import ModelCall, Reply, StreamHead
 
 
 class Tally:
@@ -28,6 +28,12 @@ class Tally:
         self.dispatched += 1
         self._wait_total += wait
         self.observer.queue_wait(wait, call.trace)
+
+    def answered(self, call: ModelCall, answer: Reply | StreamHead) -> None:
+        """The model has answered ``call``, whose caller may be gone by now."""
+        self.lost_reports += answer.lost_reports
+        if answer.span is not None and answer.span.steps:
+            self.observer.steps_ended(answer.span.steps, call.trace)
 
     def merged_answer(self, part: Part, rows: int) -> None:
         """The model has answered ``part`` of a merged call with about ``rows`` rows."""

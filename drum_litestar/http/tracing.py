@@ -34,12 +34,9 @@ class RequestTracing:
         self._names = {path: name for name, paths in SPANS.items() for path in path_set(paths, prefix)}
         self._proxied = tuple(prefix + path for path in PROXY_PATHS)
 
-    def span_name(self, path: str) -> str | None:
-        """DRUM's span for ``path``; None when the route is not traced."""
-        return self._names.get(path) or (PROXY_SPAN if path.startswith(self._proxied) else None)
-
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name = self.span_name(scope["path"]) if scope["type"] == "http" else None
+        path: str = scope["path"] if scope["type"] == "http" else ""
+        name = self._names.get(path) or (PROXY_SPAN if path.startswith(self._proxied) else None)
         if name is None:
             await self.app(scope, receive, send)
             return

@@ -39,6 +39,10 @@ class ExecutorTelemetry:
         if self._metrics is not None:
             self._metrics.model_seconds(seconds)
 
+    def steps_ended(self, steps: bytes, trace: Mapping[str, str]) -> None:
+        if self._tracing is not None:
+            self._tracing.steps_ended(steps, trace)
+
     def batch_rows(self, rows: int) -> None:
         if self._metrics is not None:
             self._metrics.batch_rows(rows)

@@ -11,11 +11,11 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, Protocol
 
-from opentelemetry import context as otel_context
-from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.trace import Span, StatusCode
 
 from drum_litestar.observability.attributes import sendable
+from drum_litestar.observability.current import CURRENT, SPAN_KEY
 
 
 class Notes(Protocol):
@@ -45,15 +45,17 @@ def span(name: str, *, hooks: bool = True) -> contextlib.AbstractContextManager[
 class Step:
     """``trace.use_span`` without its generators, which cost as much as a span."""
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, context: Context) -> None:
+        """``context``: the current one."""
         self._span = span
+        self._context = context
 
     def __enter__(self) -> Span:
-        self._token = otel_context.attach(trace.set_span_in_context(self._span))
+        self._token = CURRENT.set(Context({**self._context, SPAN_KEY: self._span}))
         return self._span
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        otel_context.detach(self._token)
+        CURRENT.reset(self._token)
         if isinstance(error, Exception):
             mark_failed(self._span, error)
         self._span.end()
@@ -97,13 +99,17 @@ def record_exception(error: BaseException) -> None:
 
 
 class noting:  # noqa: N801 (reads as a function, and a generator would cost more)
-    """Make ``notes`` the receiver of :func:`span` and :func:`record_exception` in this thread or task."""
+    """Make ``notes`` the receiver of :func:`span` and :func:`record_exception` in this thread or task, and
+    ``context`` OpenTelemetry's current one."""
 
-    def __init__(self, notes: Notes) -> None:
+    def __init__(self, notes: Notes | None, context: Context) -> None:
         self._notes = notes
+        self._context = context
 
     def __enter__(self) -> None:
-        self._token = _notes.set(self._notes)
+        self._attached = CURRENT.set(self._context)
+        self._noted = _notes.set(self._notes)
 
     def __exit__(self, *error: object) -> None:
-        _notes.reset(self._token)
+        _notes.reset(self._noted)
+        CURRENT.reset(self._attached)

@@ -87,7 +87,7 @@ def _set_up(worker: int | None, environ: Mapping[str, str]) -> Telemetry:
     tracer_provider = None
     providers: list[Any] = []
     if _wanted(environ, "TRACES"):
-        tracer_provider = _tracer_provider(resource)
+        tracer_provider = _tracer_provider(resource, environ)
         providers.append(tracer_provider)
     if _wanted(environ, "METRICS"):
         providers.append(_meter_provider(resource, environ))
@@ -103,16 +103,16 @@ def _wanted(environ: Mapping[str, str], signal: str) -> bool:
     return environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() != "none"
 
 
-def _tracer_provider(resource: Any) -> Any:
+def _tracer_provider(resource: Any, environ: Mapping[str, str]) -> Any:
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     from drum_litestar.observability.bare import encoder
+    from drum_litestar.observability.bare.exporter import batching
     from drum_litestar.observability.bare.tracer import SpanProvider
 
     # shutdown_on_exit is off for all three: their own exit handlers have no time limit, Telemetry.shutdown has.
-    provider = SpanProvider(BatchSpanProcessor(OTLPSpanExporter()), resource)
+    provider = SpanProvider(batching(OTLPSpanExporter(), environ), resource)
     encoder.install(provider)
     trace.set_tracer_provider(provider)
     return provider

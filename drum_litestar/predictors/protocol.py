@@ -90,6 +90,8 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
 class SpanReport(msgspec.Struct, frozen=True, array_like=True):
     """What the model's process adds to the span that the HTTP process holds open for the request (contract, 5.6)."""
 
+    steps: bytes = b""
+    """The steps of the call, packed (``observability/bare``)."""
     attributes: dict[str, Any] = {}
     error: str | None = None
     """The span's error description; None leaves its status unset."""

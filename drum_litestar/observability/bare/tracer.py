@@ -15,15 +15,29 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, Decision
-from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, Tracer
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    TraceFlags,
+    Tracer,
+)
 from opentelemetry.util.types import Attributes
 
+from drum_litestar.observability.bare.ended import Ended, EndedStep
 from drum_litestar.observability.bare.spans import BareCall, BareSpan
+from drum_litestar.observability.current import SPAN_KEY
+from drum_litestar.observability.request_span import Carrier, RequestSpan
 from drum_litestar.observability.tracing import TRACER
 
 RANDOM: Final = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 """Older SDKs do not know the flag."""
 _TRACEPARENT: Final = len(f"00-{0:032x}-{0:016x}-00")
+_ODD: Final = "13579bdf"
+"""Last digits of the flags of a sampled span."""
 
 
 class Ids(IdGenerator):  # type: ignore[misc]
@@ -35,7 +49,7 @@ class Ids(IdGenerator):  # type: ignore[misc]
     def __init__(self) -> None:
         self._local = threading.local()
         random = Random()
-        self._bits = random.getrandbits
+        self.bits = random.getrandbits
         os.register_at_fork(after_in_child=random.seed)
 
     @contextmanager
@@ -48,7 +62,7 @@ class Ids(IdGenerator):  # type: ignore[misc]
 
     def generate_trace_id(self) -> int:
         context: SpanContext | None = getattr(self._local, "context", None)
-        return self._bits(128) or 1 if context is None else context.trace_id
+        return self.bits(128) or 1 if context is None else context.trace_id
 
     def generate_span_id(self) -> int:
         context: SpanContext | None = getattr(self._local, "context", None)
@@ -57,7 +71,7 @@ class Ids(IdGenerator):  # type: ignore[misc]
 
     def random_id(self) -> int:
         """Of a span."""
-        return self._bits(64) or 1
+        return self.bits(64) or 1
 
     def is_trace_id_random(self) -> bool:
         """Whether W3C's flag for that may be set."""
@@ -99,6 +113,9 @@ class BareTracer(Tracer):
         ).get_tracer(TRACER)
         self._root_flags = self._samples.start_span("", Context()).get_span_context().trace_flags
         self.random_id = self._ids.random_id
+        self.bits = self._ids.bits
+        self.tells_process = "process.pid" in provider.resource.attributes
+        """Spans should leave from the process in which they were made."""
 
     def start_span(
         self,
@@ -114,7 +131,7 @@ class BareTracer(Tracer):
         if self.bare and kind is SpanKind.INTERNAL and not (attributes or links):
             above = trace.get_current_span(context)
             parent = above.get_span_context()
-            if type(above) is BareSpan:  # the decision to sample has been taken
+            if isinstance(above, BareSpan):  # the decision to sample has been taken
                 return BareSpan(self, name, parent.trace_id, parent.trace_flags, parent, start_time)
             if not parent.trace_state:
                 return self._entry(name, context, parent, start_time)
@@ -122,15 +139,26 @@ class BareTracer(Tracer):
             name, context, kind, attributes, links or (), start_time, record_exception, set_status_on_exception
         )
 
+    def request_span(self, name: str) -> RequestSpan | None:
+        """The span of a request that brings no trace; None where :meth:`start_span` must be asked."""
+        if not self.bare:
+            return None
+        if self._sampler is not DEFAULT_ON:  # which samples what has no parent
+            asked = self._entry(name, None, INVALID_SPAN_CONTEXT, None)
+            context = Context({SPAN_KEY: asked})
+            return RequestSpan(asked, Carrier.of(asked, context), context)
+        span = BareSpan(self, name, self.bits(128) or 1, self._root_flags, None)
+        carrier = Carrier(traceparent=span.traceparent)
+        carrier.bare = span
+        return RequestSpan(span, carrier, Context({SPAN_KEY: span}))
+
     def _entry(self, name: str, context: Context | None, parent: SpanContext, start_time: int | None) -> Span:
         """A span for which the sampler is asked."""
         if parent.is_valid:
             trace_id, flags = parent.trace_id, TraceFlags(TraceFlags.SAMPLED | parent.trace_flags & RANDOM)
-        elif self._sampler is DEFAULT_ON:  # samples what has no parent
-            return BareSpan(self, name, self._ids.generate_trace_id(), self._root_flags, None, start_time)
         else:
             trace_id, flags = self._ids.generate_trace_id(), self._root_flags
-        asked = self._sampler.should_sample(context, trace_id, name, SpanKind.INTERNAL, None, ())
+        asked = self._sampler.should_sample(context or Context(), trace_id, name, SpanKind.INTERNAL, None, ())
         above = parent if parent.is_valid else None
         if asked.decision is Decision.RECORD_AND_SAMPLE and not (asked.attributes or asked.trace_state):
             return BareSpan(self, name, trace_id, flags, above, start_time)
@@ -144,10 +172,11 @@ class BareTracer(Tracer):
         """For the call of a request whose span is ``traceparent`` (W3C): None if it has no bare spans."""
         if not self.bare or len(traceparent) != _TRACEPARENT:
             return None
-        flags = TraceFlags(int(traceparent[53:], 16))
-        if not flags & TraceFlags.SAMPLED:
-            return None
-        return BareCall(self, SpanContext(int(traceparent[3:35], 16), int(traceparent[36:52], 16), True, flags))
+        return BareCall(self, traceparent, traceparent[-1] in _ODD)
+
+    def steps_ended(self, above: SpanContext, steps: EndedStep | bytes) -> None:
+        """Hand on what has ended under ``above``."""
+        self.on_end(Ended(self, above.trace_id, above.trace_flags, above.span_id, [steps]))
 
     def full(self, name: str, own: SpanContext, parent: SpanContext | None, start_time: int | None) -> Span:
         """A span of the SDK with the ids of ``own``."""

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import RequestError
+from drum_litestar.observability.request_span import is_error
 from drum_litestar.observability.steps import record_exception
-from drum_litestar.observability.tracing import is_error
 from drum_litestar.predictors.native.request_values import RequestValueError
 from drum_litestar.predictors.native.user_errors import is_user_error
 from drum_litestar.predictors.protocol import Reply

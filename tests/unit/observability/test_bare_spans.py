@@ -17,32 +17,21 @@ from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http import trace_exporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from drum_litestar.observability.bare import encoder
-from drum_litestar.observability.bare.spans import BareCall, BareSpan, Ended
+from drum_litestar.observability.bare.ended import Ended, pack, unpack
+from drum_litestar.observability.bare.spans import BareCall, BareSpan
 from drum_litestar.observability.bare.tracer import Ids, SpanProvider
 from drum_litestar.observability.tracing import TRACER, Tracing
+from support.otlp import Items
 
 RESOURCE = Resource.create({"service.name": "bare", "k": 7})
 TRACE, SPAN = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
-
-
-class Items(SpanExporter):  # type: ignore[misc]
-    """Keeps what a processor hands on."""
-
-    def __init__(self) -> None:
-        self.items: list[Any] = []
-
-    def export(self, spans: Sequence[Any]) -> SpanExportResult:
-        self.items += spans
-        return SpanExportResult.SUCCESS
-
-    def shutdown(self) -> None: ...
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +104,26 @@ def test_bytes_are_the_sdks(provider: SpanProvider, items: Items, parent: SpanCo
         assert decoded(trace_exporter.encode_spans(items.items[-1:])) == decoded(sdk_encoded([twin]))
 
 
+def test_many_spans_at_once_are_the_sdks_too(provider: SpanProvider, items: Items) -> None:
+    """They are written by columns."""
+    numbers = random.Random(7)
+    twins = []
+    for _ in range(300):
+        parent = numbers.choice(PARENTS)
+        above = Context() if parent is None else within(parent)
+        name, start = numbers.choice(["a", "bb"]), numbers.getrandbits(63)
+        span = provider.own.start_span(name, above, start_time=start)
+        twin = twin_of(span, name, above, start)
+        for each in (span, twin):
+            each.end(start + 5)
+        twins.append(twin)
+
+    def sortable(spans: list[Any]) -> list[Any]:
+        return sorted(spans, key=lambda span: span[4].span_id)
+
+    assert sortable(decoded(trace_exporter.encode_spans(items.items))) == sortable(decoded(sdk_encoded(twins)))
+
+
 def test_a_batch_may_hold_spans_of_both_kinds_and_of_two_providers(provider: SpanProvider, items: Items) -> None:
     other = SpanProvider(SimpleSpanProcessor(items), Resource.create({"service.name": "other"}))
     encoder.install(other)
@@ -122,7 +131,7 @@ def test_a_batch_may_hold_spans_of_both_kinds_and_of_two_providers(provider: Spa
         with maker.get_tracer("hook").start_as_current_span("hook's"):
             span = maker.own.start_span("model")
         assert isinstance(span, BareSpan)
-        span.child("queue", 5, 6)
+        span.adopt(("queue", 0, 0, False, 5, 6))
         span.end()
     spans = {span[4].name: span for span in decoded(trace_exporter.encode_spans(items.items))}
     assert len(items.items) == 4
@@ -195,14 +204,15 @@ def test_a_processor_that_makes_spans_while_one_grows(provider: SpanProvider, it
 
 def test_children_leave_with_a_grown_span_and_after_the_end(provider: SpanProvider, items: Items) -> None:
     span = provider.own.start_span("request", Context())
-    span.child("queue", 1, 2)
+    span.adopt(("queue", 0, 0, False, 1, 2))
     span.set_attribute("a", 1)
     span.end()
-    span.child("queue", 3, 4)
+    span.adopt(("queue", 0, 0, False, 3, 4))
     full, first, second = items.items
     assert full.name == "request"
     assert [bare[0] for bare in first.spans + second.spans] == ["queue", "queue"]
-    assert {bare[2] for bare in first.spans + second.spans} == {span.get_span_context().span_id}
+    above = {sent[4].parent_span_id for sent in decoded(trace_exporter.encode_spans([first, second]))}
+    assert above == {span.get_span_context().span_id.to_bytes(8, "big")}
 
 
 def test_more_than_a_bare_span_is_the_sdks_from_the_start(provider: SpanProvider, items: Items) -> None:
@@ -281,12 +291,12 @@ def call_of(provider: SpanProvider) -> Iterator[BareCall]:
     """As the traced predictor makes one."""
     call = provider.own.call(TRACEPARENT)
     assert call is not None
-    token = otel_context.attach(call.context())
+    token = otel_context.attach(call.context)
     try:
         yield call
     finally:
         otel_context.detach(token)
-        call.answered()
+        call.leave()
 
 
 def test_steps_nest_and_hooks_nest_under_them(provider: SpanProvider, items: Items) -> None:
@@ -327,16 +337,74 @@ def test_bare_steps_leave_as_one_item(provider: SpanProvider, items: Items) -> N
             pass
     (ended,) = items.items
     spans = {span[4].name: span[4] for span in decoded(trace_exporter.encode_spans([ended]))}
-    assert len(ended.spans) == len(spans) == 4
+    assert [step[0] for step in unpack(ended.spans[0])] == ["parse", "inner", "model", "serialize"]
+    assert len(spans) == 4
     assert spans["inner"].parent_span_id == spans["model"].span_id
     assert {spans[name].parent_span_id for name in ("parse", "model", "serialize")} == {SPAN.to_bytes(8, "big")}
     assert spans["model"].start_time_unix_nano <= spans["inner"].start_time_unix_nano
     assert spans["inner"].end_time_unix_nano <= spans["model"].end_time_unix_nano
 
 
-@pytest.mark.parametrize("traceparent", [f"00-{TRACE:032x}-{SPAN:016x}-00", "", TRACEPARENT + "0"])
+@pytest.mark.parametrize("traceparent", ["", TRACEPARENT + "0"])
 def test_no_bare_call(provider: SpanProvider, traceparent: str) -> None:
     assert provider.own.call(traceparent) is None
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "context"),
+    [
+        (f"00-{TRACE:032x}-{SPAN:016x}-00", SpanContext(TRACE, SPAN, True, TraceFlags(0))),
+        ("00-" + "x" * 32 + "-" + "y" * 16 + "-00", None),
+        ("x" * 55, None),
+    ],
+)
+def test_a_call_that_is_not_sampled_or_has_a_clients_own_header(
+    provider: SpanProvider, traceparent: str, context: SpanContext | None
+) -> None:
+    call = provider.own.call(traceparent)
+    assert call is not None
+    assert not call.sampled
+    assert trace.get_current_span(call.context).get_span_context() == (context or trace.INVALID_SPAN_CONTEXT)
+    repr(trace.get_current_span(call.context))
+
+
+def test_without_an_answer_the_steps_leave_alone(provider: SpanProvider, items: Items) -> None:
+    call = provider.own.call(TRACEPARENT)
+    assert call is not None
+    with call.step("parse", False):
+        pass
+    call.leave()
+    call.leave()
+    assert [[step[0] for step in unpack(*ended.spans)] for ended in items.items] == [["parse"]]
+    assert call.take() == b""
+
+
+def test_steps_stay_in_a_process_that_says_which_it_is(items: Items) -> None:
+    made = SpanProvider(SimpleSpanProcessor(items), Resource({"process.pid": 7}))
+    encoder.install(made)
+    call = made.own.call(TRACEPARENT)
+    assert call is not None
+    with call.step("parse", False):
+        pass
+    assert call.take() == b""
+    ((*_, span),) = decoded(trace_exporter.encode_spans(items.items))
+    assert (span.name, span.trace_id, span.parent_span_id) == (
+        "parse",
+        TRACE.to_bytes(16, "big"),
+        SPAN.to_bytes(8, "big"),
+    )
+
+
+@pytest.mark.parametrize("odd", [2.5e18, 2**64, -1, 0, "now", float("nan"), object()])
+def test_an_odd_end_costs_neither_the_answer_nor_the_batch(provider: SpanProvider, items: Items, odd: Any) -> None:
+    with call_of(provider) as call, call.step("model", True):
+        trace.get_current_span().end(odd)
+    ((*_, span),) = decoded(trace_exporter.encode_spans(items.items))
+    assert span.name == "model"
+    if odd == 2.5e18:
+        assert span.end_time_unix_nano == 2_500_000_000_000_000_000
+    else:  # the present
+        assert 0 <= span.end_time_unix_nano - span.start_time_unix_nano < 10**11
 
 
 class MuteError(Exception):
@@ -401,6 +469,7 @@ def test_another_processor_sees_spans_of_the_sdk(provider: SpanProvider, items: 
     with tracing.request_span("drum.invocations", ()) as request:
         assert tracing.bare_call(request.carrier) is None
         tracing.queue_waited(0.1, request.carrier)
+        assert request.carrier.bare is None
     assert [span.name for span in memory.get_finished_spans()] == ["queue", "drum.invocations"]
     assert [span.name for span in items.items] == ["queue", "drum.invocations"]
 
@@ -421,6 +490,27 @@ def test_a_users_own_sampler_is_asked_for_every_span(monkeypatch: pytest.MonkeyP
     with tracing.request_span("drum.invocations", ()) as request:
         tracing.queue_waited(0.1, request.carrier)
     assert [dict(span.attributes) for span in items.items] == [{"rule": "mine"}] * 2
+
+
+def test_steps_reach_a_request_that_is_over_or_has_a_span_of_the_sdk(provider: SpanProvider, items: Items) -> None:
+    """A late answer; and a front end in which somebody has added a processor, which model workers cannot know."""
+    tracing = Tracing(provider)
+    steps = [("model", 5, 0, True, 1, 2), ("inner", 0, 5, False, 1, 2)]
+    for bare in (True, False):
+        items.items.clear()
+        if not bare:
+            provider.add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
+        with tracing.request_span("drum.invocations", ()) as request:
+            if not bare:
+                tracing.steps_ended(pack(steps), request.carrier)
+        if bare:
+            tracing.steps_ended(pack(steps), request.carrier)
+        own = request.span.get_span_context()
+        spans = {span.name: span for *_, span in decoded(trace_exporter.encode_spans(items.items))}
+        assert sorted(spans) == ["drum.invocations", "inner", "model"]
+        assert {span.trace_id for span in spans.values()} == {own.trace_id.to_bytes(16, "big")}
+        assert spans["model"].parent_span_id == own.span_id.to_bytes(8, "big")
+        assert spans["inner"].parent_span_id == spans["model"].span_id == (5).to_bytes(8, "big")
 
 
 @pytest.mark.parametrize("broken", ["gone", "unlike"])

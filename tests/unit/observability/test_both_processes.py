@@ -20,6 +20,7 @@ import asyncio, sys
 from drum_litestar.execution.pool.options import PoolOptions
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.observability.logging import configure_logging
+from drum_litestar.observability.observer import ExecutorTelemetry
 from drum_litestar.observability.telemetry import configure_telemetry
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply
 from support.chatty import ChattySpec
@@ -43,6 +44,7 @@ async def main():
         builder="drum_litestar.observability.worker:build_predictor",
         builder_kwargs=dict(log_level="info", json_lines=json_lines),
         on_output=pipeline.forward,
+        observer=ExecutorTelemetry(tracing=telemetry.tracing),
     ))
     await executor.start()
     await executor.wait_started()

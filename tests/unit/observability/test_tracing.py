@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from drum_litestar.errors import BadRequestError, QueueTimeoutError, UnprocessableError, UpstreamError
+from drum_litestar.execution.tally import Tally
 from drum_litestar.observability.bare import encoder
 from drum_litestar.observability.bare.tracer import SpanProvider
 from drum_litestar.observability.observer import ExecutorTelemetry
@@ -95,11 +96,15 @@ class Processes:
             sent = msgspec.msgpack.encode(ModelCall(kind=kind, trace=request_span.carrier, **call))
             predictor = traced(ScriptedPredictor(answer), self.back)
             reply = predictor.handle(msgspec.msgpack.decode(sent, type=ModelCall))
+            answer: Reply | StreamHead
             if isinstance(reply, StreamReply):
-                head = msgspec.msgpack.decode(msgspec.msgpack.encode(reply.head), type=StreamHead)
-                request_span.answered(head)
+                answer = msgspec.msgpack.decode(msgspec.msgpack.encode(reply.head), type=StreamHead)
             else:
-                request_span.answered(msgspec.msgpack.decode(msgspec.msgpack.encode(reply), type=Reply))
+                answer = msgspec.msgpack.decode(msgspec.msgpack.encode(reply), type=Reply)
+            Tally(ExecutorTelemetry(tracing=self.front)).answered(
+                ModelCall(kind=kind, trace=request_span.carrier), answer
+            )
+            request_span.answered(answer)
         return reply
 
     def close(self) -> None:
@@ -378,6 +383,44 @@ def test_what_is_not_sampled_is_not_read(processes: Processes) -> None:
     reply = processes.request(lambda call: completion(), "drum.chat.completions", body=REQUEST)
     assert isinstance(reply, Reply)
     assert reply.span is None
+    assert processes.collector.spans == []
+
+
+def test_hooks_of_a_request_that_is_not_sampled_see_its_context_everywhere(processes: Processes) -> None:
+    """Otherwise a hook's span would be a root, and sampled."""
+    unsampled = f"00-{TRACE}-{PARENT}-00"
+    seen = []
+
+    def look() -> None:
+        own = trace.get_current_span().get_span_context()
+        seen.append((f"{own.trace_id:032x}", own.trace_flags.sampled))
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            for _ in range(2):
+                look()
+                yield b"x"
+        finally:
+            look()
+
+    def stream(call: ModelCall) -> StreamReply:
+        look()
+        return StreamReply(StreamHead(), chunks())
+
+    class Merging(ScriptedBatchPredictor):
+        def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
+            look()
+            return [Reply() for _ in calls]
+
+    call = ModelCall(kind="predict", trace={"traceparent": unsampled})
+    predictor = traced(Merging(stream), processes.back)
+    reply = predictor.handle(call)
+    assert isinstance(reply, StreamReply)
+    assert next(iter(reply.chunks)) == b"x"
+    reply.close()
+    assert isinstance(predictor, BatchPredictor)
+    assert predictor.handle_batch([call] * 2) == [Reply()] * 2
+    assert seen == [(TRACE, False)] * 4
     assert processes.collector.spans == []
 
 

@@ -1,0 +1,65 @@
+"""What is noted while the model answers a call: its steps, and what its request's span should say."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+
+from drum_litestar.observability.attributes import sendable
+from drum_litestar.observability.request_span import is_error
+from drum_litestar.observability.steps import Step, described
+from drum_litestar.predictors.protocol import SpanReport
+
+_log = logging.getLogger(__name__)
+
+
+class CallNotes:
+    """Gathers the report on one call."""
+
+    _attributes: dict[str, Any] | None = None
+    _error: str | None = None
+    _exception: tuple[str, str, str] | None = None
+
+    def __init__(self, tracer: Any, context: Context) -> None:
+        """``context``: of the call, in which the request's span is current."""
+        self.tracer = tracer
+        self.context = context
+        self.sampled: bool = trace.get_current_span(context).get_span_context().trace_flags.sampled
+
+    def step(self, name: str, hooks: bool) -> AbstractContextManager[Any]:
+        """Around a step; ``hooks``: may be called in it."""
+        context = otel_context.get_current()
+        return Step(self.tracer.start_span(name, context), context)
+
+    def add(self, read: Callable[[bytes], dict[str, Any]], body: bytes) -> None:
+        """Add the attributes that ``read`` finds in ``body``. Telemetry must never cost a client its answer."""
+        try:
+            self._attributes = {**(self._attributes or {}), **read(body)}
+        except Exception:
+            _log.exception("Attributes of a chat could not be read")
+
+    def exception(self, error: BaseException) -> None:
+        self._exception = described(error)
+        self._error = f"{type(error).__name__}: {self._exception[1]}"
+
+    def take(self) -> bytes:
+        """Spans that have ended and are to leave with the answer. Here they leave on their own."""
+        return b""
+
+    def leave(self) -> None:
+        """There is no answer: what would have left with it leaves alone."""
+
+    def report(self, status: int, body: bytes) -> SpanReport | None:
+        """An error answer that nobody reported is told from its status and text. None when there is nothing to say."""
+        steps, error = self.take(), self._error
+        if error is None and is_error(status):
+            error = body[:1000].decode("utf-8", "replace").strip() or f"status {status}"
+        if error is None and self._attributes is None:
+            return SpanReport(steps) if steps else None
+        return SpanReport(steps, self._attributes or {}, sendable(error), self._exception)

@@ -1,0 +1,129 @@
+"""The span of one request, and how its context goes to the model's process."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, StatusCode
+
+from drum_litestar.errors import RequestError
+from drum_litestar.observability.attributes import settable
+from drum_litestar.observability.current import CURRENT
+from drum_litestar.observability.steps import add_exception, mark_failed
+from drum_litestar.predictors.protocol import Reply, StreamHead
+
+
+def is_error(status: int) -> bool:
+    """Whether DRUM raised to answer ``status``: its 404 and 422 are plain answers, as a model's own statuses may be."""
+    return status == 400 or status >= 500
+
+
+class Carrier(dict[str, str]):
+    """Trace context as headers, for ``ModelCall.trace``; in the process that made it, the context itself too."""
+
+    context: Context
+    """Not set with ``bare``."""
+    bare: Any = None
+    """The span of the context, if it is a bare one without baggage."""
+
+    @classmethod
+    def of(cls, span: Any, context: Context) -> Carrier:
+        """What the W3C propagators write of a span without trace state, in a context without baggage."""
+        header = getattr(span, "traceparent", None)
+        if header is not None:
+            carrier = cls(traceparent=header)
+            carrier.bare = span
+            return carrier
+        own = span.get_span_context()
+        carrier = cls(traceparent=f"00-{own.trace_id:032x}-{own.span_id:016x}-{own.trace_flags:02x}")
+        carrier.context = context
+        return carrier
+
+
+class RequestSpan:
+    """The span of one request in the HTTP process; a context manager that makes it current and ends it.
+
+    An exception that leaves the block is recorded with status ERROR and an ``exception`` event, unless it is one of
+    the answers that DRUM gives without raising.
+    """
+
+    def __init__(self, span: Span, carrier: dict[str, str], context: Context) -> None:
+        self.span = span
+        self.carrier = carrier
+        """Goes into ``ModelCall.trace``."""
+        self._context = context
+
+    _token: Any = None
+    _held = _failed = False
+
+    def answered(self, answer: Reply | StreamHead) -> None:
+        """Add what the worker sent back with its answer."""
+        report = answer.span
+        if report is None:  # the worker could not tell more (it does not trace, or its predictor broke)
+            if is_error(answer.status):
+                self.fail(f"status {answer.status}")
+            return
+        if report.attributes:
+            self.span.set_attributes(settable(report.attributes))
+        if report.exception is not None:
+            add_exception(self.span, report.exception)
+        if report.error is not None:
+            self.fail(report.error)
+
+    def fail(self, message: str) -> None:
+        """Status ERROR without an exception event, also for one that is raised next (``/directAccess`` without an
+        LLM, contract, 5.6)."""
+        self._failed = True
+        self.span.set_status(StatusCode.ERROR, message)
+
+    def hold(self) -> None:
+        """Leave the span open after the block, until :meth:`end`: for an answer that streams through this process."""
+        self._held = True
+
+    def end(self) -> None:
+        """End a held span. Idempotent."""
+        if self.span.is_recording():
+            self.span.end()
+
+    def __enter__(self) -> RequestSpan:
+        self._token = CURRENT.set(self._context)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:  # noqa: SIM105 (suppress would cost more)
+            CURRENT.reset(self._token)
+        except ValueError:  # closed from elsewhere, as at the end of the loop
+            pass
+        if isinstance(error, Exception):
+            self._held = False
+            if not self._failed and (not isinstance(error, RequestError) or is_error(error.status)):
+                mark_failed(self.span, error)
+        if not self._held:
+            self.span.end()
+
+
+class _NoSpan(RequestSpan):
+    """Tracing is off: carries the client's trace context, does nothing else. Shared, so it keeps no state."""
+
+    def answered(self, answer: Reply | StreamHead) -> None: ...
+
+    def fail(self, message: str) -> None: ...
+
+    def hold(self) -> None: ...
+
+    def __enter__(self) -> RequestSpan:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+def no_span(carrier: dict[str, str]) -> RequestSpan:
+    """For a request that is not traced."""
+    return _NoSpan(trace.INVALID_SPAN, carrier, Context())
