@@ -21,11 +21,14 @@ import sysconfig
 import tempfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.load.closed import closed_loop
 from benchmarks.models import csv_body, model_folder
 from benchmarks.process import Running, free_port, running
 from benchmarks.question import Question
+
+T = TypeVar("T")
 
 CONNECTIONS = 16
 HIDE = """import os, sys
@@ -92,11 +95,11 @@ def main() -> None:
             print(f"servers {number + 1} of {args.servers}", file=sys.stderr)
             with contextlib.ExitStack() as these:
                 servers: dict[str, Running] = {}
-                for name, env in variants(f"http://127.0.0.1:{place}").items():
+                for name, env in turned(list(variants(f"http://127.0.0.1:{place}").items()), number):
                     servers[name] = these.enter_context(serving(folder, {**env, "PYTHONPATH": str(home)}, question))
                     closed_loop(servers[name].port, question, CONNECTIONS, 1)
-                for _ in range(args.rounds):
-                    for name, server in servers.items():
+                for turn in range(args.rounds):
+                    for name, server in turned(list(servers.items()), 2 * turn):
                         before = server.cpu_seconds()
                         figures = closed_loop(server.port, question, CONNECTIONS, args.seconds)
                         used = server.cpu_seconds() - before
@@ -110,6 +113,12 @@ def main() -> None:
             f"| {name} | {statistics.median(cpu[name]):.0f} | {statistics.median(ratios):.2f} | {low:.2f}-{high:.2f} "
             f"| {statistics.median(rate[name]):.0f} | {statistics.median(speeds):.2f} |"
         )
+
+
+def turned(places: list[T], by: int) -> list[T]:
+    """Another one first, so that none gains by its place."""
+    by %= len(places)
+    return places[by:] + places[:by]
 
 
 def serving(folder: Path, env: dict[str, str], question: Question) -> contextlib.AbstractContextManager[Running]:
