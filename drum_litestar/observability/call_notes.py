@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 
 from drum_litestar.observability.attributes import sendable
+from drum_litestar.observability.current import CURRENT
 from drum_litestar.observability.request_span import is_error
 from drum_litestar.observability.steps import Step, described
 from drum_litestar.predictors.protocol import SpanReport
@@ -34,7 +34,7 @@ class CallNotes:
 
     def step(self, name: str, hooks: bool) -> AbstractContextManager[Any]:
         """Around a step; ``hooks``: may be called in it."""
-        context = otel_context.get_current()
+        context = CURRENT.get()
         return Step(self.tracer.start_span(name, context), context)
 
     def add(self, read: Callable[[bytes], dict[str, Any]], body: bytes) -> None:

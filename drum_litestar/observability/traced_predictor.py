@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, StatusCode
+from opentelemetry.trace import Link, StatusCode
 
 from drum_litestar.observability import chat_attributes
 from drum_litestar.observability.attributes import settable
 from drum_litestar.observability.call_notes import CallNotes
 from drum_litestar.observability.chat_attributes import StreamAssembler
+from drum_litestar.observability.current import CURRENT
 from drum_litestar.observability.steps import mark_failed, noting
 from drum_litestar.observability.tracing import Tracing
 from drum_litestar.predictors.protocol import (
@@ -54,7 +54,7 @@ class _TracedPredictor:
             with noting(None, notes.context):
                 reply = self._predictor.handle(call)
             if isinstance(reply, StreamReply):
-                return StreamReply(reply.head, _TracedChunks(reply, trace.INVALID_SPAN, notes.context, None))
+                return StreamReply(reply.head, _TracedChunks(reply, notes.context, None))
             return reply
         chat = call.kind == "chat"
         if chat and call.body is not None:
@@ -71,7 +71,7 @@ class _TracedPredictor:
             span = tracing.tracer.start_span(name, notes.context)
             context = trace.set_span_in_context(span, notes.context)
             assembler = StreamAssembler() if chat else None
-            chunks = _TracedChunks(reply, span, context, _StreamNotes(tracing.tracer, context), assembler)
+            chunks = _TracedChunks(reply, context, _StreamNotes(tracing.tracer, context), assembler)
             return StreamReply(reply.head, chunks)
         if chat and reply.status == 200:
             notes.add(chat_attributes.response_attributes, reply.body)
@@ -100,7 +100,7 @@ class _TracedBatchPredictor(_TracedPredictor):
         links = [Link(span) for _, span in sampled[1:]]
         attributes = {"drum.batch.calls": len(calls)}
         with tracing.tracer.start_as_current_span("batch", sampled[0][0], links=links, attributes=attributes):
-            context = otel_context.get_current()
+            context = CURRENT.get()
             with noting(CallNotes(tracing.tracer, context), context):
                 return predictor.handle_batch(calls)
 
@@ -118,15 +118,15 @@ class _TracedChunks:
     def __init__(
         self,
         reply: StreamReply,
-        span: Span,
         context: Context,
         notes: _StreamNotes | None,
         answer: StreamAssembler | None = None,
     ) -> None:
-        """``notes`` None: the request is not sampled. ``answer`` puts a chat's together."""
+        """``context`` has the stream's span; ``notes`` None: the request is not sampled. ``answer`` puts a chat's
+        together."""
         self._reply = reply
         self._chunks = iter(reply.chunks)
-        self._span = span
+        self._span = trace.get_current_span(context)
         self._context = context
         self._notes = notes
         self._answer = answer

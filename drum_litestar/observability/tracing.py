@@ -70,9 +70,10 @@ class Tracing:
     def request_span(self, name: str, headers: RawHeaders) -> RequestSpan:
         """The span ``name`` of a request, child of the trace context in its headers. Use it with ``with``."""
         read = [(key, value) for key, value in headers if key in self._read]
-        if not read and self._bare is not None and (bare := self._bare.request_span(name)) is not None:
-            own: RequestSpan = bare
-            return own
+        if not read and self._bare is not None:
+            bare: RequestSpan | None = self._bare.request_span(name)
+            if bare is not None:
+                return bare
         incoming = {self._fields[key]: value.decode("latin-1") for key, value in read if key in self._fields}
         if not (self.enabled or incoming):
             return self._off
@@ -104,9 +105,9 @@ class Tracing:
         """Add ``SpanReport.steps`` to the trace of a call (``ModelCall.trace``), whose request may be over."""
         if isinstance(carrier, Carrier) and carrier.bare is not None:
             carrier.bare.adopt(steps)
-        elif self.enabled and hasattr(self.tracer, "steps_ended"):  # the request's span is not bare
+        elif self._bare is not None:  # it could be bare, but is not
             parent = trace.get_current_span(self.extract(carrier))
-            self.tracer.steps_ended(parent.get_span_context(), steps)
+            self._bare.steps_ended(parent.get_span_context(), steps)
 
     @contextmanager
     def upstream_call(self, method: str, url: str, headers: MutableMapping[str, str]) -> Iterator[Span]:

@@ -143,14 +143,13 @@ class BareTracer(Tracer):
         """The span of a request that brings no trace; None where :meth:`start_span` must be asked."""
         if not self.bare:
             return None
-        if self._sampler is not DEFAULT_ON:  # which samples what has no parent
-            asked = self._entry(name, None, INVALID_SPAN_CONTEXT, None)
-            context = Context({SPAN_KEY: asked})
-            return RequestSpan(asked, Carrier.of(asked, context), context)
-        span = BareSpan(self, name, self.bits(128) or 1, self._root_flags, None)
-        carrier = Carrier(traceparent=span.traceparent)
-        carrier.bare = span
-        return RequestSpan(span, carrier, Context({SPAN_KEY: span}))
+        span: Span
+        if self._sampler is DEFAULT_ON:  # which samples what has no parent
+            span = BareSpan(self, name, self.bits(128) or 1, self._root_flags, None)
+        else:
+            span = self._entry(name, Context(), INVALID_SPAN_CONTEXT, None)
+        context = Context({SPAN_KEY: span})
+        return RequestSpan(span, Carrier.of(span, context), context)
 
     def _entry(self, name: str, context: Context | None, parent: SpanContext, start_time: int | None) -> Span:
         """A span for which the sampler is asked."""
@@ -158,7 +157,7 @@ class BareTracer(Tracer):
             trace_id, flags = parent.trace_id, TraceFlags(TraceFlags.SAMPLED | parent.trace_flags & RANDOM)
         else:
             trace_id, flags = self._ids.generate_trace_id(), self._root_flags
-        asked = self._sampler.should_sample(context or Context(), trace_id, name, SpanKind.INTERNAL, None, ())
+        asked = self._sampler.should_sample(context, trace_id, name, SpanKind.INTERNAL, None, ())
         above = parent if parent.is_valid else None
         if asked.decision is Decision.RECORD_AND_SAMPLE and not (asked.attributes or asked.trace_state):
             return BareSpan(self, name, trace_id, flags, above, start_time)

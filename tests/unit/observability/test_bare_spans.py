@@ -462,6 +462,15 @@ def test_the_sdks_samplers_decide_alike(
     assert sampled == {"always_on": 128, "always_off": 0}.get(sampler, sampled)
 
 
+def test_without_a_context_the_current_one_decides(provider: SpanProvider) -> None:
+    token = otel_context.attach(within(SpanContext(TRACE, SPAN, True, TraceFlags(0))))
+    try:
+        span = provider.own.start_span("model")
+    finally:
+        otel_context.detach(token)
+    assert (span.get_span_context().trace_id, span.is_recording()) == (TRACE, False)
+
+
 def test_another_processor_sees_spans_of_the_sdk(provider: SpanProvider, items: Items) -> None:
     memory = InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(memory))
