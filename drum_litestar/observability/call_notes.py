@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+import msgspec
 from opentelemetry import trace
 from opentelemetry.context import Context
 
@@ -19,18 +20,22 @@ from drum_litestar.predictors.protocol import SpanReport
 _log = logging.getLogger(__name__)
 
 
-class CallNotes:
+class CallNotes(msgspec.Struct, kw_only=True):
     """Gathers the report on one call."""
 
-    _attributes: dict[str, Any] | None = None
-    _error: str | None = None
-    _exception: tuple[str, str, str] | None = None
+    tracer: Any
+    context: Context
+    """Of the call, in which the request's span is current."""
+    sampled: bool
+    attributes: dict[str, Any] | None = None
+    error: str | None = None
+    raised: tuple[str, str, str] | None = None
+    """Type, message and traceback."""
 
-    def __init__(self, tracer: Any, context: Context) -> None:
-        """``context``: of the call, in which the request's span is current."""
-        self.tracer = tracer
-        self.context = context
-        self.sampled: bool = trace.get_current_span(context).get_span_context().trace_flags.sampled
+    @classmethod
+    def of(cls, tracer: Any, context: Context) -> CallNotes:
+        sampled = trace.get_current_span(context).get_span_context().trace_flags.sampled
+        return cls(tracer=tracer, context=context, sampled=sampled)
 
     def step(self, name: str, hooks: bool) -> AbstractContextManager[Any]:
         """Around a step; ``hooks``: may be called in it."""
@@ -40,13 +45,13 @@ class CallNotes:
     def add(self, read: Callable[[bytes], dict[str, Any]], body: bytes) -> None:
         """Add the attributes that ``read`` finds in ``body``. Telemetry must never cost a client its answer."""
         try:
-            self._attributes = {**(self._attributes or {}), **read(body)}
+            self.attributes = {**(self.attributes or {}), **read(body)}
         except Exception:
             _log.exception("Attributes of a chat could not be read")
 
     def exception(self, error: BaseException) -> None:
-        self._exception = described(error)
-        self._error = f"{type(error).__name__}: {self._exception[1]}"
+        self.raised = described(error)
+        self.error = f"{type(error).__name__}: {self.raised[1]}"
 
     def take(self) -> bytes:
         """Spans that have ended and are to leave with the answer. Here they leave on their own."""
@@ -57,9 +62,9 @@ class CallNotes:
 
     def report(self, status: int, body: bytes) -> SpanReport | None:
         """An error answer that nobody reported is told from its status and text. None when there is nothing to say."""
-        steps, error = self.take(), self._error
+        steps, error = self.take(), self.error
         if error is None and is_error(status):
             error = body[:1000].decode("utf-8", "replace").strip() or f"status {status}"
-        if error is None and self._attributes is None:
+        if error is None and self.attributes is None:
             return SpanReport(steps) if steps else None
-        return SpanReport(steps, self._attributes or {}, sendable(error), self._exception)
+        return SpanReport(steps, self.attributes or {}, sendable(error), self.raised)

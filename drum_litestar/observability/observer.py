@@ -13,6 +13,9 @@ from drum_litestar.predictors.protocol import CallKind
 _PREDICTIONS: Final = frozenset({"predict", "predict_stream", "transform", "unstructured", "chat"})
 
 
+def _ignore_steps(steps: bytes, trace: Mapping[str, str]) -> None: ...
+
+
 class ExecutorTelemetry:
     """Keeps the executor's observer protocol; each part is optional."""
 
@@ -25,6 +28,7 @@ class ExecutorTelemetry:
     ) -> None:
         self._metrics = metrics
         self._tracing = tracing if tracing is not None and tracing.enabled else None
+        self.steps_ended = _ignore_steps if self._tracing is None else self._tracing.steps_ended
         self.stats = stats
         """May be set later: the reporter itself asks the executor."""
 
@@ -38,10 +42,6 @@ class ExecutorTelemetry:
     def model_seconds(self, seconds: float) -> None:
         if self._metrics is not None:
             self._metrics.model_seconds(seconds)
-
-    def steps_ended(self, steps: bytes, trace: Mapping[str, str]) -> None:
-        if self._tracing is not None:
-            self._tracing.steps_ended(steps, trace)
 
     def batch_rows(self, rows: int) -> None:
         if self._metrics is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any
 
+import msgspec
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, StatusCode
@@ -21,13 +22,23 @@ def is_error(status: int) -> bool:
     return status == 400 or status >= 500
 
 
+_HEX = [f"{number:02x}" for number in range(256)]
+
+
+def traceparent(trace_id: int, span_id: int, flags: int) -> str:
+    """The header of W3C trace context."""
+    ids = (trace_id << 64 | span_id).to_bytes(24, "big").hex()  # formatting integers would take thrice the time
+    return f"00-{ids[:32]}-{ids[32:]}-{_HEX[flags]}"
+
+
 class Carrier(dict[str, str]):
     """Trace context as headers, for ``ModelCall.trace``; in the process that made it, the context itself too."""
 
+    __slots__ = ("bare", "context")
+    bare: Any
+    """The span of the context, if it is a bare one without baggage, else None."""
     context: Context
-    """Not set with ``bare``."""
-    bare: Any = None
-    """The span of the context, if it is a bare one without baggage."""
+    """Only set without ``bare``."""
 
     @classmethod
     def of(cls, span: Any, context: Context) -> Carrier:
@@ -38,26 +49,25 @@ class Carrier(dict[str, str]):
             carrier.bare = span
             return carrier
         own = span.get_span_context()
-        carrier = cls(traceparent=f"00-{own.trace_id:032x}-{own.span_id:016x}-{own.trace_flags:02x}")
-        carrier.context = context
+        carrier = cls(traceparent=traceparent(own.trace_id, own.span_id, own.trace_flags))
+        carrier.bare, carrier.context = None, context
         return carrier
 
 
-class RequestSpan:
+class RequestSpan(msgspec.Struct):
     """The span of one request in the HTTP process; a context manager that makes it current and ends it.
 
     An exception that leaves the block is recorded with status ERROR and an ``exception`` event, unless it is one of
     the answers that DRUM gives without raising.
     """
 
-    def __init__(self, span: Span, carrier: dict[str, str], context: Context) -> None:
-        self.span = span
-        self.carrier = carrier
-        """Goes into ``ModelCall.trace``."""
-        self._context = context
-
-    _token: Any = None
-    _held = _failed = False
+    span: Span
+    carrier: dict[str, str]
+    """Goes into ``ModelCall.trace``."""
+    context: Context
+    token: Any = None
+    held: bool = False
+    failed: bool = False
 
     def answered(self, answer: Reply | StreamHead) -> None:
         """Add what the worker sent back with its answer."""
@@ -76,12 +86,12 @@ class RequestSpan:
     def fail(self, message: str) -> None:
         """Status ERROR without an exception event, also for one that is raised next (``/directAccess`` without an
         LLM, contract, 5.6)."""
-        self._failed = True
+        self.failed = True
         self.span.set_status(StatusCode.ERROR, message)
 
     def hold(self) -> None:
         """Leave the span open after the block, until :meth:`end`: for an answer that streams through this process."""
-        self._held = True
+        self.held = True
 
     def end(self) -> None:
         """End a held span. Idempotent."""
@@ -89,21 +99,21 @@ class RequestSpan:
             self.span.end()
 
     def __enter__(self) -> RequestSpan:
-        self._token = CURRENT.set(self._context)
+        self.token = CURRENT.set(self.context)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         try:  # noqa: SIM105 (suppress would cost more)
-            CURRENT.reset(self._token)
+            CURRENT.reset(self.token)
         except ValueError:  # closed from elsewhere, as at the end of the loop
             pass
         if isinstance(error, Exception):
-            self._held = False
-            if not self._failed and (not isinstance(error, RequestError) or is_error(error.status)):
+            self.held = False
+            if not self.failed and (not isinstance(error, RequestError) or is_error(error.status)):
                 mark_failed(self.span, error)
-        if not self._held:
+        if not self.held:
             self.span.end()
 
 

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Final, Protocol
 
+import msgspec
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, StatusCode
 
@@ -42,23 +43,23 @@ def span(name: str, *, hooks: bool = True) -> contextlib.AbstractContextManager[
     return _NOTHING if notes is None else notes.step(name, hooks)
 
 
-class Step:
+class Step(msgspec.Struct):
     """``trace.use_span`` without its generators, which cost as much as a span."""
 
-    def __init__(self, span: Span, context: Context) -> None:
-        """``context``: the current one."""
-        self._span = span
-        self._context = context
+    span: Span
+    context: Context
+    """The current one."""
+    token: Any = None
 
     def __enter__(self) -> Span:
-        self._token = CURRENT.set(Context({**self._context, SPAN_KEY: self._span}))
-        return self._span
+        self.token = CURRENT.set(Context({**self.context, SPAN_KEY: self.span}))
+        return self.span
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        CURRENT.reset(self._token)
+        CURRENT.reset(self.token)
         if isinstance(error, Exception):
-            mark_failed(self._span, error)
-        self._span.end()
+            mark_failed(self.span, error)
+        self.span.end()
 
 
 def described(error: BaseException) -> tuple[str, str, str]:
@@ -98,18 +99,19 @@ def record_exception(error: BaseException) -> None:
         notes.exception(error)
 
 
-class noting:  # noqa: N801 (reads as a function, and a generator would cost more)
+class noting(msgspec.Struct):  # noqa: N801 (reads as a function, and a generator would cost more)
     """Make ``notes`` the receiver of :func:`span` and :func:`record_exception` in this thread or task, and
     ``context`` OpenTelemetry's current one."""
 
-    def __init__(self, notes: Notes | None, context: Context) -> None:
-        self._notes = notes
-        self._context = context
+    notes: Notes | None
+    context: Context
+    attached: Any = None
+    noted: Any = None
 
     def __enter__(self) -> None:
-        self._attached = CURRENT.set(self._context)
-        self._noted = _notes.set(self._notes)
+        self.attached = CURRENT.set(self.context)
+        self.noted = _notes.set(self.notes)
 
     def __exit__(self, *error: object) -> None:
-        _notes.reset(self._noted)
-        CURRENT.reset(self._attached)
+        _notes.reset(self.noted)
+        CURRENT.reset(self.attached)

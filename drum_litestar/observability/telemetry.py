@@ -112,7 +112,8 @@ def _tracer_provider(resource: Any, environ: Mapping[str, str]) -> Any:
     from drum_litestar.observability.bare.tracer import SpanProvider
 
     # shutdown_on_exit is off for all three: their own exit handlers have no time limit, Telemetry.shutdown has.
-    provider = SpanProvider(batching(OTLPSpanExporter(), environ), resource)
+    processor, together = batching(OTLPSpanExporter(), environ)
+    provider = SpanProvider(processor, resource, together)
     encoder.install(provider)
     trace.set_tracer_provider(provider)
     return provider

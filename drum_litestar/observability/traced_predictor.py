@@ -49,7 +49,7 @@ class _TracedPredictor:
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         tracing = self._tracing
-        notes: CallNotes = tracing.bare_call(call.trace) or CallNotes(tracing.tracer, tracing.extract(call.trace))
+        notes: CallNotes = tracing.bare_call(call.trace) or CallNotes.of(tracing.tracer, tracing.extract(call.trace))
         if not notes.sampled:  # the children would be dropped, and nobody reads a report
             with noting(None, notes.context):
                 reply = self._predictor.handle(call)
@@ -71,7 +71,9 @@ class _TracedPredictor:
             span = tracing.tracer.start_span(name, notes.context)
             context = trace.set_span_in_context(span, notes.context)
             assembler = StreamAssembler() if chat else None
-            chunks = _TracedChunks(reply, context, _StreamNotes(tracing.tracer, context), assembler)
+            chunks = _TracedChunks(
+                reply, context, _StreamNotes(tracer=tracing.tracer, context=context, sampled=True), assembler
+            )
             return StreamReply(reply.head, chunks)
         if chat and reply.status == 200:
             notes.add(chat_attributes.response_attributes, reply.body)
@@ -101,7 +103,7 @@ class _TracedBatchPredictor(_TracedPredictor):
         attributes = {"drum.batch.calls": len(calls)}
         with tracing.tracer.start_as_current_span("batch", sampled[0][0], links=links, attributes=attributes):
             context = CURRENT.get()
-            with noting(CallNotes(tracing.tracer, context), context):
+            with noting(CallNotes.of(tracing.tracer, context), context):
                 return predictor.handle_batch(calls)
 
 

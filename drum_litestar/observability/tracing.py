@@ -12,7 +12,7 @@ trace context to pass on to the hooks.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -36,6 +36,9 @@ _CONSUMER: Final = {
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 """An ASGI scope's headers: names in lower case."""
+
+
+def _no_call(carrier: Mapping[str, str]) -> None: ...
 
 
 def upstream_answered(span: Span, status: int) -> None:
@@ -63,6 +66,8 @@ class Tracing:
         w3c = set(propagator.fields) == W3C_FIELDS
         self._bare: Any = self.tracer if w3c and hasattr(self.tracer, "bare") else None
         """The tracer, if it makes bare spans and their context can be written without the propagators."""
+        self.bare_call: Callable[[Mapping[str, str]], Any] = getattr(self._bare, "call", _no_call)
+        """A ``BareCall`` for the call with this ``ModelCall.trace``; None when the SDK's spans are to be used."""
         self._fields = {name.lower().encode("ascii"): name.lower() for name in propagator.fields}
         self._read = frozenset([*self._fields, *_CONSUMER])
         self._off = no_span({})
@@ -95,7 +100,7 @@ class Tracing:
         now = time.time_ns()
         start = now - int(seconds * 1e9)
         if isinstance(carrier, Carrier) and carrier.bare is not None:
-            carrier.bare.adopt(("queue", 0, 0, False, start, now))
+            carrier.bare.ended.append(("queue", 0, 0, False, start, now))
             return
         context = carrier.context if isinstance(carrier, Carrier) else self.extract(carrier)
         if trace.get_current_span(context).get_span_context().trace_flags.sampled:
@@ -104,7 +109,7 @@ class Tracing:
     def steps_ended(self, steps: bytes, carrier: Mapping[str, str]) -> None:
         """Add ``SpanReport.steps`` to the trace of a call (``ModelCall.trace``), whose request may be over."""
         if isinstance(carrier, Carrier) and carrier.bare is not None:
-            carrier.bare.adopt(steps)
+            carrier.bare.ended.append(steps)
         elif self._bare is not None:  # it could be bare, but is not
             parent = trace.get_current_span(self.extract(carrier))
             self._bare.steps_ended(parent.get_span_context(), steps)
@@ -132,12 +137,6 @@ class Tracing:
         """The trace context in ``carrier``; no parent from what happens to be current here."""
         return self._propagator.extract(carrier, context=Context())
 
-    def bare_call(self, carrier: Mapping[str, str]) -> Any:
-        """A ``BareCall`` for the call with this ``ModelCall.trace``; None when the SDK's spans are to be used."""
-        if self._bare is None or len(carrier) != 1:
-            return None
-        return self._bare.call(carrier.get("traceparent", ""))
-
     def carrier(self, context: Context) -> Carrier:
         """``context`` as headers."""
         if self._bare is not None and len(context) == 1:  # no baggage
@@ -145,6 +144,6 @@ class Tracing:
             if hasattr(span, "traceparent"):
                 return Carrier.of(span, context)
         carrier = Carrier()
-        carrier.context = context
+        carrier.bare, carrier.context = None, context
         self._propagator.inject(carrier, context=context)
         return carrier

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
 
 import msgspec
 from opentelemetry.trace import TraceFlags
@@ -15,21 +15,24 @@ EndedStep: TypeAlias = tuple[str, int, int, bool | None, int, int]
 """A bare span that has ended: name, id (0: any), the parent's id (0: the request's span), whether the parent is in
 another process (None: there is no parent), start and end (ns since the epoch)."""
 
+FIELDS: Final = 6
+"""Of an ``EndedStep``."""
+
 pack = msgspec.msgpack.Encoder().encode
 """A list of them, which stays as it is until the exporter's thread reads it: a sixth of the memory."""
 unpack = msgspec.msgpack.Decoder(list[EndedStep]).decode
 
+EndedTrace: TypeAlias = tuple[int, TraceFlags, int, list[EndedStep | bytes]]
+"""Bare spans of one trace that leave together: its id and flags, the id of the span that they are under, or that is
+the topmost of them, and the spans. Bytes are packed ones."""
+
 
 class Ended(msgspec.Struct):
-    """Bare spans of one trace, as a processor takes them: in place of one span."""
+    """Bare spans of some requests, as a processor takes them: in place of one span."""
 
     tracer: BareTracer
-    trace_id: int
-    flags: TraceFlags
-    span_id: int
-    """Of the span that they are under, or that is the topmost of them."""
-    spans: list[EndedStep | bytes]
-    """Bytes are packed ones."""
+    traces: list[EndedTrace]
+    """It may grow until an exporter takes it (``BareTracer.taken``)."""
 
     context: ClassVar = SimpleNamespace(trace_flags=SimpleNamespace(sampled=True))
     """A processor looks whether it is sampled."""

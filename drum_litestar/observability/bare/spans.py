@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager
 from functools import cached_property
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
+import msgspec
+from opentelemetry.trace import Span, SpanContext, TraceFlags
 from opentelemetry.util.types import Attributes, AttributeValue
 
-from drum_litestar.observability.bare.ended import Ended, EndedStep, pack
-from drum_litestar.observability.call_notes import CallNotes
-from drum_litestar.observability.current import CURRENT, SPAN_KEY
-from drum_litestar.observability.steps import Step, mark_failed
+from drum_litestar.observability.bare.ended import EndedStep
+from drum_litestar.observability.request_span import traceparent
 
 if TYPE_CHECKING:
     from drum_litestar.observability.bare.tracer import BareTracer
@@ -45,23 +40,30 @@ class BareSpan(Span):
         flags: TraceFlags,
         parent: SpanContext | None,
         start_time: int | None = None,
+        span_id: int = 0,
     ) -> None:
         self._tracer = tracer
         self.name = name
         self._trace_id = trace_id
-        self._span_id = tracer.bits(64) or 1
+        self._span_id = span_id or tracer.random_id()
         self._flags = flags
-        self.parent = parent
+        if parent is not None:
+            self.parent = parent
+            self._above = parent.span_id, parent.is_remote
         self.start_time = start_time or time.time_ns()
-        self._children: list[EndedStep | bytes] = []
+        self.ended = []
 
+    parent: SpanContext | None = None
+    _above: tuple[int, bool | None] = 0, None
     _end_time = 0
     _full: Span | None = None
+    _leads = True
+    """Hands on what has ended under it."""
 
     @property
     def traceparent(self) -> str:
         """The header of W3C trace context, without making a span context."""
-        return f"00-{self._trace_id:032x}-{self._span_id:016x}-{self._flags:02x}"
+        return traceparent(self._trace_id, self._span_id, self._flags)
 
     def get_span_context(self) -> SpanContext:
         return SpanContext(self._trace_id, self._span_id, False, self._flags)
@@ -88,31 +90,26 @@ class BareSpan(Span):
     def is_recording(self) -> bool:
         return not self._end_time
 
-    def adopt(self, steps: EndedStep | bytes) -> None:
-        """Add what has ended under this one."""
-        if self._end_time:
-            self._tracer.steps_ended(self.get_span_context(), steps)
-        else:
-            self._children.append(steps)
-
     def end(self, end_time: int | None = None) -> None:
         with self._tracer.growing:
             if self._end_time:
                 return
             self._end_time = time.time_ns() if end_time is None else _nanoseconds(end_time)
             full = self._full
-        if full is not None:
+        if full is None:
+            self.ended.append((self.name, self._span_id, *self._above, self.start_time, self._end_time))
+        else:
             full.end(self._end_time)
-        self._leave(full is None)
+        if self._leads:
+            ended = self.ended
+            del self.ended
+            if ended:
+                self._tracer.hand_on((self._trace_id, self._flags, self._span_id, ended))
 
-    def _leave(self, bare: bool) -> None:
-        """``bare``: no span of the SDK has taken its place."""
-        spans, parent = self._children, self.parent
-        if bare:
-            above, remote = (0, None) if parent is None else (parent.span_id, parent.is_remote)
-            spans.append((self.name, self._span_id, above, remote, self.start_time, self._end_time))
-        if spans:
-            self._tracer.on_end(Ended(self._tracer, self._trace_id, self._flags, self._span_id, spans))
+    @cached_property
+    def ended(self) -> Any:
+        """Takes what ends under this span, with ``append``: an ``EndedStep`` or packed ones."""
+        return _Late(self._tracer, self._trace_id, self._flags, self._span_id)  # made by who comes after the end
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
         self.full.set_attribute(key, value)
@@ -144,96 +141,13 @@ class BareSpan(Span):
         self.full.record_exception(exception, attributes, timestamp, escaped)
 
 
-class RequestElsewhere(NonRecordingSpan):
-    """The request's span, for the model's process; its ids are read when somebody asks for them."""
+class _Late(msgspec.Struct):
+    """Hands on alone what ends under a span after it."""
 
-    def __init__(self, traceparent: str) -> None:
-        self._traceparent = traceparent
+    tracer: BareTracer
+    trace_id: int
+    flags: TraceFlags
+    span_id: int
 
-    @cached_property
-    def _context(self) -> SpanContext:  # type: ignore[override]
-        try:
-            _, trace_id, span_id, flags = self._traceparent.split("-")
-            return SpanContext(int(trace_id, 16), int(span_id, 16), True, TraceFlags(int(flags, 16)))
-        except ValueError:  # a client's, on a route that is not traced
-            return trace.INVALID_SPAN_CONTEXT
-
-
-class BareCall(CallNotes):
-    """A call of the model whose steps are bare spans, which go to the HTTP process with the answer."""
-
-    def __init__(self, tracer: BareTracer, traceparent: str, sampled: bool) -> None:
-        """``traceparent``: of the request's span (W3C)."""
-        self.tracer = tracer
-        self.sampled = sampled
-        self.request = RequestElsewhere(traceparent)
-        self.context = Context({SPAN_KEY: self.request})
-        self.ended: list[EndedStep] = []
-
-    def step(self, name: str, hooks: bool) -> AbstractContextManager[Any]:
-        if not hooks:
-            return _StepWithoutHooks(self, name)
-        context = CURRENT.get()
-        return Step(BareStep(self, name, context), context)
-
-    def take(self) -> bytes:
-        if self.tracer.tells_process:
-            self.leave()
-        return pack(self.ended) if self.ended else b""
-
-    def leave(self) -> None:
-        ended, self.ended = self.ended, []
-        if ended:
-            self.tracer.steps_ended(self.request.get_span_context(), pack(ended))
-
-
-class BareStep(BareSpan):
-    """A step in which hooks may run."""
-
-    def __init__(self, call: BareCall, name: str, context: Context, start_time: int | None = None) -> None:
-        """``context``: the current one."""
-        self._call = call
-        self._tracer = call.tracer
-        self.name = name
-        self._above: Span = context.get(SPAN_KEY, trace.INVALID_SPAN)  # type: ignore[assignment]
-        self._span_id = call.tracer.bits(64) or 1
-        self.start_time = start_time or time.time_ns()
-
-    @cached_property
-    def parent(self) -> SpanContext:  # type: ignore[override]
-        return self._above.get_span_context()
-
-    @cached_property
-    def _trace_id(self) -> int:  # type: ignore[override]
-        return self._call.request.get_span_context().trace_id
-
-    @cached_property
-    def _flags(self) -> TraceFlags:  # type: ignore[override]
-        return self._call.request.get_span_context().trace_flags
-
-    def _leave(self, bare: bool) -> None:
-        if not bare:
-            return
-        above, remote = (0, True) if self._above is self._call.request else (self.parent.span_id, self.parent.is_remote)
-        self._call.ended.append((self.name, self._span_id, above, remote, self.start_time, self._end_time))
-
-
-class _StepWithoutHooks:
-    """A step of the call itself, in which nobody asks for the current span."""
-
-    def __init__(self, call: BareCall, name: str) -> None:
-        self._call = call
-        self._name = name
-        self._start = time.time_ns()
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if isinstance(error, Exception):
-            span = BareStep(self._call, self._name, self._call.context, self._start)
-            mark_failed(span, error)
-            span.end()
-        else:
-            self._call.ended.append((self._name, 0, 0, True, self._start, time.time_ns()))
+    def append(self, steps: EndedStep | bytes) -> None:
+        self.tracer.hand_on((self.trace_id, self.flags, self.span_id, [steps]))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any, Final
@@ -27,10 +28,11 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import Attributes
 
-from drum_litestar.observability.bare.ended import Ended, EndedStep
-from drum_litestar.observability.bare.spans import BareCall, BareSpan
+from drum_litestar.observability.bare.call import BareCall, RequestElsewhere
+from drum_litestar.observability.bare.ended import Ended, EndedStep, EndedTrace
+from drum_litestar.observability.bare.spans import BareSpan
 from drum_litestar.observability.current import SPAN_KEY
-from drum_litestar.observability.request_span import Carrier, RequestSpan
+from drum_litestar.observability.request_span import Carrier, RequestSpan, traceparent
 from drum_litestar.observability.tracing import TRACER
 
 RANDOM: Final = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
@@ -73,6 +75,10 @@ class Ids(IdGenerator):  # type: ignore[misc]
         """Of a span."""
         return self.bits(64) or 1
 
+    def random_ids(self, count: int) -> tuple[int, ...]:
+        """Of ``count`` spans."""
+        return struct.unpack(f"{count}Q", self.bits(64 * count).to_bytes(8 * count, "big"))
+
     def is_trace_id_random(self) -> bool:
         """Whether W3C's flag for that may be set."""
         return True
@@ -85,10 +91,11 @@ class SpanProvider(TracerProvider):  # type: ignore[misc]
     the only one: a processor that a hook adds may read anything of a span.
     """
 
-    def __init__(self, processor: SpanProcessor, resource: Resource) -> None:
+    def __init__(self, processor: SpanProcessor, resource: Resource, together: int = 1) -> None:
+        """``together``: requests whose bare spans may leave as one item."""
         super().__init__(resource=resource, id_generator=Ids(), shutdown_on_exit=False)
         super().add_span_processor(processor)
-        self.own = BareTracer(super().get_tracer(TRACER), self, processor.on_end)
+        self.own = BareTracer(super().get_tracer(TRACER), self, processor.on_end, together)
         """The tracer of the server's own spans."""
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
@@ -99,13 +106,17 @@ class SpanProvider(TracerProvider):  # type: ignore[misc]
 class BareTracer(Tracer):
     """Makes bare spans, and leaves to ``tracer``, the SDK's, what cannot be bare."""
 
-    def __init__(self, tracer: Tracer, provider: TracerProvider, on_end: Callable[[Any], None]) -> None:
+    def __init__(self, tracer: Tracer, provider: TracerProvider, on_end: Callable[[Any], None], together: int) -> None:
         self.bare = type(provider.sampler).__module__ == "opentelemetry.sdk.trace.sampling"
         """False leaves all spans to the SDK."""
-        self.on_end = on_end
+        self._on_end = on_end
+        self._together = together
+        self._open: Ended | None = None
+        """An item that the processor has, and that may still grow."""
         self._tracer = tracer
         self.growing = threading.RLock()
-        """Held while a span becomes the SDK's, or ends."""
+        """Held while a span becomes the SDK's, or ends, and while an item grows."""
+        os.register_at_fork(after_in_child=self._after_fork)
         self._ids: Ids = provider.id_generator
         self._sampler = provider.sampler
         self._samples = TracerProvider(
@@ -113,6 +124,7 @@ class BareTracer(Tracer):
         ).get_tracer(TRACER)
         self._root_flags = self._samples.start_span("", Context()).get_span_context().trace_flags
         self.random_id = self._ids.random_id
+        self.random_ids = self._ids.random_ids
         self.bits = self._ids.bits
         self.tells_process = "process.pid" in provider.resource.attributes
         """Spans should leave from the process in which they were made."""
@@ -143,11 +155,13 @@ class BareTracer(Tracer):
         """The span of a request that brings no trace; None where :meth:`start_span` must be asked."""
         if not self.bare:
             return None
-        span: Span
         if self._sampler is DEFAULT_ON:  # which samples what has no parent
-            span = BareSpan(self, name, self.bits(128) or 1, self._root_flags, None)
-        else:
-            span = self._entry(name, Context(), INVALID_SPAN_CONTEXT, None)
+            trace_id, span_id = self.bits(128) or 1, self.bits(64) or 1
+            bare = BareSpan(self, name, trace_id, self._root_flags, None, None, span_id)
+            carrier = Carrier(traceparent=traceparent(trace_id, span_id, self._root_flags))
+            carrier.bare = bare
+            return RequestSpan(bare, carrier, Context({SPAN_KEY: bare}))
+        span = self._entry(name, Context(), INVALID_SPAN_CONTEXT, None)
         context = Context({SPAN_KEY: span})
         return RequestSpan(span, Carrier.of(span, context), context)
 
@@ -167,15 +181,46 @@ class BareTracer(Tracer):
         own = SpanContext(trace_id, self.random_id(), False, flags, asked.trace_state)
         return NonRecordingSpan(own) if dropped else self.full(name, own, above, start_time)
 
-    def call(self, traceparent: str) -> BareCall | None:
-        """For the call of a request whose span is ``traceparent`` (W3C): None if it has no bare spans."""
-        if not self.bare or len(traceparent) != _TRACEPARENT:
+    def call(self, carrier: Mapping[str, str]) -> BareCall | None:
+        """For the call of a request with this ``ModelCall.trace``; None if it has no bare spans."""
+        traceparent = carrier.get("traceparent", "")
+        if not self.bare or len(carrier) != 1 or len(traceparent) != _TRACEPARENT:
             return None
-        return BareCall(self, traceparent, traceparent[-1] in _ODD)
+        request = RequestElsewhere(traceparent)
+        return BareCall(
+            tracer=self,
+            context=Context({SPAN_KEY: request}),
+            sampled=traceparent[-1] in _ODD,
+            request=request,
+        )
 
     def steps_ended(self, above: SpanContext, steps: EndedStep | bytes) -> None:
         """Hand on what has ended under ``above``."""
-        self.on_end(Ended(self, above.trace_id, above.trace_flags, above.span_id, [steps]))
+        self.hand_on((above.trace_id, above.trace_flags, above.span_id, [steps]))
+
+    def hand_on(self, ended: EndedTrace) -> None:
+        """Give it to the processor, which has to see only the first of some."""
+        with self.growing:
+            item = self._open
+            if item is not None:
+                item.traces.append(ended)
+                if len(item.traces) == self._together:
+                    self._open = None
+                return
+            item = Ended(self, [ended])
+            if self._together > 1:
+                self._open = item
+        self._on_end(item)
+
+    def taken(self, item: Ended) -> None:
+        """An exporter is going to read ``item``, which must not grow any more."""
+        with self.growing:
+            if self._open is item:
+                self._open = None
+
+    def _after_fork(self) -> None:
+        """The child's processor has nothing of what the parent's has."""
+        self._open = None
 
     def full(self, name: str, own: SpanContext, parent: SpanContext | None, start_time: int | None) -> Span:
         """A span of the SDK with the ids of ``own``."""

@@ -69,7 +69,7 @@ class StructuredPredictor:
         monitor = self._loaded.monitor
         features = None if monitor is None else monitor.keep(frame)
         began = time.perf_counter()
-        with span("model"):
+        with span("model", hooks=self._direct is None):
             predictions = self.predict(frame, data)
         seconds = time.perf_counter() - began
         with span("serialize", hooks=False):

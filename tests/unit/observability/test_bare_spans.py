@@ -15,6 +15,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http import trace_exporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -23,8 +24,9 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from drum_litestar.observability.bare import encoder
+from drum_litestar.observability.bare.call import BareCall
 from drum_litestar.observability.bare.ended import Ended, pack, unpack
-from drum_litestar.observability.bare.spans import BareCall, BareSpan
+from drum_litestar.observability.bare.spans import BareSpan
 from drum_litestar.observability.bare.tracer import Ids, SpanProvider
 from drum_litestar.observability.tracing import TRACER, Tracing
 from support.otlp import Items
@@ -61,13 +63,19 @@ def within(parent: SpanContext) -> Context:
 
 def decoded(message: Any) -> list[Any]:
     """The message's spans, each with its resource and scope."""
-    read = type(message).FromString(message.SerializePartialToString())
+    read = ExportTraceServiceRequest.FromString(message.SerializePartialToString())
     return [
         (resource.resource, resource.schema_url, scope.scope, scope.schema_url, span)
         for resource in read.resource_spans
         for scope in resource.scope_spans
         for span in scope.spans
     ]
+
+
+def spans_of(item: Ended) -> list[Any]:
+    """Of the only request in it."""
+    ((*_, spans),) = item.traces
+    return spans
 
 
 def sdk_encoded(spans: Sequence[Any]) -> Any:
@@ -131,7 +139,7 @@ def test_a_batch_may_hold_spans_of_both_kinds_and_of_two_providers(provider: Spa
         with maker.get_tracer("hook").start_as_current_span("hook's"):
             span = maker.own.start_span("model")
         assert isinstance(span, BareSpan)
-        span.adopt(("queue", 0, 0, False, 5, 6))
+        span.ended.append(("queue", 0, 0, False, 5, 6))
         span.end()
     spans = {span[4].name: span for span in decoded(trace_exporter.encode_spans(items.items))}
     assert len(items.items) == 4
@@ -204,13 +212,13 @@ def test_a_processor_that_makes_spans_while_one_grows(provider: SpanProvider, it
 
 def test_children_leave_with_a_grown_span_and_after_the_end(provider: SpanProvider, items: Items) -> None:
     span = provider.own.start_span("request", Context())
-    span.adopt(("queue", 0, 0, False, 1, 2))
+    span.ended.append(("queue", 0, 0, False, 1, 2))
     span.set_attribute("a", 1)
     span.end()
-    span.adopt(("queue", 0, 0, False, 3, 4))
+    span.ended.append(("queue", 0, 0, False, 3, 4))
     full, first, second = items.items
     assert full.name == "request"
-    assert [bare[0] for bare in first.spans + second.spans] == ["queue", "queue"]
+    assert [bare[0] for item in (first, second) for bare in spans_of(item)] == ["queue", "queue"]
     above = {sent[4].parent_span_id for sent in decoded(trace_exporter.encode_spans([first, second]))}
     assert above == {span.get_span_context().span_id.to_bytes(8, "big")}
 
@@ -289,7 +297,7 @@ TRACEPARENT = f"00-{TRACE:032x}-{SPAN:016x}-01"
 @contextmanager
 def call_of(provider: SpanProvider) -> Iterator[BareCall]:
     """As the traced predictor makes one."""
-    call = provider.own.call(TRACEPARENT)
+    call = provider.own.call({"traceparent": TRACEPARENT})
     assert call is not None
     token = otel_context.attach(call.context)
     try:
@@ -337,7 +345,7 @@ def test_bare_steps_leave_as_one_item(provider: SpanProvider, items: Items) -> N
             pass
     (ended,) = items.items
     spans = {span[4].name: span[4] for span in decoded(trace_exporter.encode_spans([ended]))}
-    assert [step[0] for step in unpack(ended.spans[0])] == ["parse", "inner", "model", "serialize"]
+    assert [step[0] for step in unpack(*spans_of(ended))] == ["parse", "inner", "model", "serialize"]
     assert len(spans) == 4
     assert spans["inner"].parent_span_id == spans["model"].span_id
     assert {spans[name].parent_span_id for name in ("parse", "model", "serialize")} == {SPAN.to_bytes(8, "big")}
@@ -347,7 +355,7 @@ def test_bare_steps_leave_as_one_item(provider: SpanProvider, items: Items) -> N
 
 @pytest.mark.parametrize("traceparent", ["", TRACEPARENT + "0"])
 def test_no_bare_call(provider: SpanProvider, traceparent: str) -> None:
-    assert provider.own.call(traceparent) is None
+    assert provider.own.call({"traceparent": traceparent}) is None
 
 
 @pytest.mark.parametrize(
@@ -361,7 +369,7 @@ def test_no_bare_call(provider: SpanProvider, traceparent: str) -> None:
 def test_a_call_that_is_not_sampled_or_has_a_clients_own_header(
     provider: SpanProvider, traceparent: str, context: SpanContext | None
 ) -> None:
-    call = provider.own.call(traceparent)
+    call = provider.own.call({"traceparent": traceparent})
     assert call is not None
     assert not call.sampled
     assert trace.get_current_span(call.context).get_span_context() == (context or trace.INVALID_SPAN_CONTEXT)
@@ -369,20 +377,20 @@ def test_a_call_that_is_not_sampled_or_has_a_clients_own_header(
 
 
 def test_without_an_answer_the_steps_leave_alone(provider: SpanProvider, items: Items) -> None:
-    call = provider.own.call(TRACEPARENT)
+    call = provider.own.call({"traceparent": TRACEPARENT})
     assert call is not None
     with call.step("parse", False):
         pass
     call.leave()
     call.leave()
-    assert [[step[0] for step in unpack(*ended.spans)] for ended in items.items] == [["parse"]]
+    assert [[step[0] for step in unpack(*spans_of(ended))] for ended in items.items] == [["parse"]]
     assert call.take() == b""
 
 
 def test_steps_stay_in_a_process_that_says_which_it_is(items: Items) -> None:
     made = SpanProvider(SimpleSpanProcessor(items), Resource({"process.pid": 7}))
     encoder.install(made)
-    call = made.own.call(TRACEPARENT)
+    call = made.own.call({"traceparent": TRACEPARENT})
     assert call is not None
     with call.step("parse", False):
         pass

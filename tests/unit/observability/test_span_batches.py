@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http import trace_exporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from drum_litestar.observability.bare.exporter import ITEMS, SPANS, InMessages, batching
+from drum_litestar.observability.bare import encoder
+from drum_litestar.observability.bare.exporter import ITEMS, TOGETHER, batching
 from drum_litestar.observability.bare.tracer import SpanProvider
 from support.otlp import Items
 
 
 @pytest.mark.parametrize(
-    ("environ", "size"),
-    [({}, ITEMS), ({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "64"}, 64), ({"OTEL_BSP_MAX_QUEUE_SIZE": "1000"}, 512)],
+    ("environ", "size", "together"),
+    [
+        ({}, ITEMS, TOGETHER),
+        ({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "64"}, 64, 1),
+        ({"OTEL_BSP_MAX_QUEUE_SIZE": "1000"}, 512, 1),
+    ],
 )
 def test_a_batch_is_large_unless_the_operator_says(
-    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], size: int
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], size: int, together: int
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "3600000")
     for name, value in environ.items():
@@ -35,36 +44,119 @@ def test_a_batch_is_large_unless_the_operator_says(
             full.set()
             return super().export(spans)
 
-    made = SpanProvider(batching(Sizes(), environ), Resource.create())
-    for _ in range(size - 1):
+    items = Sizes()
+    made = SpanProvider(*exporting(items, environ))
+    for _ in range((size - 1) * together):
         made.own.start_span("model", Context()).end()
     assert sizes == []
     made.own.start_span("model", Context()).end()
     assert full.wait(20)
     made.shutdown()
     assert sizes == [size]
+    assert sum(len(item.traces) for item in items.items) == (size - 1) * together + 1
 
 
-def test_a_message_has_no_more_spans_of_the_sdk_than_the_sdks_own() -> None:
-    items = Items()
-    provider = SpanProvider(SimpleSpanProcessor(items), Resource.create())
-    messages: list[list[Any]] = []
+def exporting(exporter: SpanExporter, environ: Mapping[str, str]) -> tuple[Any, Resource, int]:
+    processor, together = batching(exporter, environ)
+    return processor, Resource.create(), together
 
-    class Failing(Items):
-        def export(self, spans: Sequence[Any]) -> SpanExportResult:
-            messages.append([*spans])
-            return SpanExportResult.FAILURE if len(messages) == 2 else SpanExportResult.SUCCESS
 
-    hook = provider.get_tracer("hook")
-    for number in range(2 * SPANS + 1):
-        provider.own.start_span("model", Context()).end()
-        hook.start_span(str(number)).end()
-    inner = Failing()
-    exporter = InMessages(inner)
-    assert exporter.export(items.items) is SpanExportResult.FAILURE
-    assert [len(message) for message in messages] == [2 * SPANS + 1, SPANS, SPANS, 1]
-    assert {id(span) for message in messages for span in message} == {id(span) for span in items.items}
-    assert exporter.export(messages[1] + messages[0]) is SpanExportResult.SUCCESS
-    assert len(messages) == 5
-    exporter.force_flush()
-    exporter.shutdown()
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[SpanProvider]:
+    """Exports when it is told to."""
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "3600000")
+    monkeypatch.setattr(trace_exporter, "encode_spans", trace_exporter.encode_spans)  # undoes ``install``
+    made = SpanProvider(*exporting(Encoding(), {}))
+    encoder.install(made)
+    yield made
+    made.shutdown()
+
+
+class Encoding(SpanExporter):  # type: ignore[misc]
+    """Keeps the spans' ids, and how many items brought them."""
+
+    def __init__(self) -> None:
+        self.items: list[int] = []
+        self.ids: list[bytes] = []
+
+    def export(self, spans: Sequence[Any]) -> SpanExportResult:
+        message = ExportTraceServiceRequest.FromString(trace_exporter.encode_spans(spans).SerializePartialToString())
+        self.items.append(len(spans))
+        for resource in message.resource_spans:
+            self.ids += [span.span_id for scope in resource.scope_spans for span in scope.spans]
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None: ...
+
+
+def exporter_of(provider: SpanProvider) -> Encoding:
+    processor = provider._active_span_processor._span_processors[0]
+    found = getattr(processor, "span_exporter", None) or processor._batch_processor._exporter
+    assert isinstance(found, Encoding)
+    return found
+
+
+def end_some(provider: SpanProvider, count: int) -> list[bytes]:
+    """Their ids."""
+    spans = [provider.own.start_span("model", Context()) for _ in range(count)]
+    for span in spans:
+        span.end()
+    return [span.get_span_context().span_id.to_bytes(8, "big") for span in spans]
+
+
+def test_an_item_grows_until_it_is_full_or_taken(provider: SpanProvider) -> None:
+    exporter = exporter_of(provider)
+    exported: list[int] = []
+    ids = end_some(provider, TOGETHER + 1)
+    provider.force_flush()
+    exported.append(sum(exporter.items))
+    ids += end_some(provider, 1)  # not into the item that has left, though it had room
+    provider.force_flush()
+    exported.append(sum(exporter.items))
+    assert exported == [2, 3]
+    assert sorted(exporter.ids) == sorted(ids)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_does_not_add_to_what_its_parent_sends(provider: SpanProvider) -> None:
+    ids = end_some(provider, 1)
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        mine = end_some(provider, 1)
+        provider.force_flush()
+        os.write(writer, b"1" if exporter_of(provider).ids == mine else b"0")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 1) == b"1"
+    os.close(reader)
+    os.close(writer)
+    provider.force_flush()
+    assert exporter_of(provider).ids == ids
+
+
+def test_nothing_is_lost_or_sent_twice_while_batches_leave(provider: SpanProvider) -> None:
+    exporter, ids, over = exporter_of(provider), list[bytes](), threading.Event()
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def flush() -> None:
+        while not over.is_set():
+            provider.force_flush()
+
+    def make() -> None:
+        while len(exporter.items) < 30:
+            ids.extend(end_some(provider, 3))
+
+    try:
+        makers = [threading.Thread(target=make) for _ in range(4)]
+        flusher = threading.Thread(target=flush)
+        for thread in (flusher, *makers):
+            thread.start()
+        for maker in makers:
+            maker.join()
+        over.set()
+        flusher.join()
+    finally:
+        sys.setswitchinterval(switch)
+    provider.force_flush()
+    assert sorted(exporter.ids) == sorted(ids)
