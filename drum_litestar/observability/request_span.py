@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from types import TracebackType
 from typing import Any
 
 import msgspec
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, StatusCode
+from opentelemetry.trace import Span, SpanContext, StatusCode, TraceFlags
 
 from drum_litestar.errors import RequestError
 from drum_litestar.observability.attributes import settable
@@ -29,6 +30,18 @@ def traceparent(trace_id: int, span_id: int, flags: int) -> str:
     """The header of W3C trace context."""
     ids = (trace_id << 64 | span_id).to_bytes(24, "big").hex()  # formatting integers would take thrice the time
     return f"00-{ids[:32]}-{ids[32:]}-{_HEX[flags]}"
+
+
+_TRACEPARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+def span_context(traceparent: str) -> SpanContext:
+    """The remote span of a plain header; INVALID_SPAN_CONTEXT of any other, which the propagator may understand."""
+    found = _TRACEPARENT.fullmatch(traceparent)
+    if found is None:
+        return trace.INVALID_SPAN_CONTEXT
+    trace_id, span_id, flags = (int(digits, 16) for digits in found.groups())
+    return SpanContext(trace_id, span_id, True, TraceFlags(flags))
 
 
 class Carrier(dict[str, str]):

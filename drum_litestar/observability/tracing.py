@@ -75,8 +75,8 @@ class Tracing:
     def request_span(self, name: str, headers: RawHeaders) -> RequestSpan:
         """The span ``name`` of a request, child of the trace context in its headers. Use it with ``with``."""
         read = [(key, value) for key, value in headers if key in self._read]
-        if not read and self._bare is not None:
-            bare: RequestSpan | None = self._bare.request_span(name)
+        if self._bare is not None and (not read or (len(read) == 1 and read[0][0] == b"traceparent")):
+            bare: RequestSpan | None = self._bare.request_span(name, read[0][1] if read else None)
             if bare is not None:
                 return bare
         incoming = {self._fields[key]: value.decode("latin-1") for key, value in read if key in self._fields}

@@ -17,6 +17,7 @@ from drum_litestar.observability.bare.ended import EndedStep, pack
 from drum_litestar.observability.bare.spans import BareSpan
 from drum_litestar.observability.call_notes import CallNotes
 from drum_litestar.observability.current import CURRENT, SPAN_KEY
+from drum_litestar.observability.request_span import span_context
 from drum_litestar.observability.steps import Step, mark_failed
 from drum_litestar.predictors.protocol import SpanReport
 
@@ -32,11 +33,7 @@ class RequestElsewhere(NonRecordingSpan):
 
     @cached_property
     def _context(self) -> SpanContext:  # type: ignore[override]
-        try:
-            _, trace_id, span_id, flags = self._traceparent.split("-")
-            return SpanContext(int(trace_id, 16), int(span_id, 16), True, TraceFlags(int(flags, 16)))
-        except ValueError:  # a client's, on a route that is not traced
-            return trace.INVALID_SPAN_CONTEXT
+        return span_context(self._traceparent)  # it may be a client's, of a route that is not traced
 
 
 class BareCall(CallNotes, kw_only=True):

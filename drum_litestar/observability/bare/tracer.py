@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import struct
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from random import Random
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, DEFAULT_ON, Decision
 from opentelemetry.trace import (
     INVALID_SPAN_CONTEXT,
@@ -30,9 +26,10 @@ from opentelemetry.util.types import Attributes
 
 from drum_litestar.observability.bare.call import BareCall, RequestElsewhere
 from drum_litestar.observability.bare.ended import Ended, EndedStep, EndedTrace
+from drum_litestar.observability.bare.ids import Ids
 from drum_litestar.observability.bare.spans import BareSpan
 from drum_litestar.observability.current import SPAN_KEY
-from drum_litestar.observability.request_span import Carrier, RequestSpan, traceparent
+from drum_litestar.observability.request_span import Carrier, RequestSpan, span_context, traceparent
 from drum_litestar.observability.tracing import TRACER
 
 RANDOM: Final = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
@@ -40,48 +37,6 @@ RANDOM: Final = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 _TRACEPARENT: Final = len(f"00-{0:032x}-{0:016x}-00")
 _ODD: Final = "13579bdf"
 """Last digits of the flags of a sampled span."""
-
-
-class Ids(IdGenerator):  # type: ignore[misc]
-    """Random ids, from a generator of their own: a hook that seeds ``random`` neither repeats nor loses numbers.
-
-    Inside :meth:`chosen` the next span of this thread, and its trace if it starts one, has the ids told.
-    """
-
-    def __init__(self) -> None:
-        self._local = threading.local()
-        random = Random()
-        self.bits = random.getrandbits
-        os.register_at_fork(after_in_child=random.seed)
-
-    @contextmanager
-    def chosen(self, context: SpanContext) -> Iterator[None]:
-        self._local.context = context
-        try:
-            yield
-        finally:
-            self._local.context = None
-
-    def generate_trace_id(self) -> int:
-        context: SpanContext | None = getattr(self._local, "context", None)
-        return self.bits(128) or 1 if context is None else context.trace_id
-
-    def generate_span_id(self) -> int:
-        context: SpanContext | None = getattr(self._local, "context", None)
-        self._local.context = None
-        return self.random_id() if context is None else context.span_id
-
-    def random_id(self) -> int:
-        """Of a span."""
-        return self.bits(64) or 1
-
-    def random_ids(self, count: int) -> tuple[int, ...]:
-        """Of ``count`` spans."""
-        return struct.unpack(f"{count}Q", self.bits(64 * count).to_bytes(8 * count, "big"))
-
-    def is_trace_id_random(self) -> bool:
-        """Whether W3C's flag for that may be set."""
-        return True
 
 
 class SpanProvider(TracerProvider):  # type: ignore[misc]
@@ -151,19 +106,32 @@ class BareTracer(Tracer):
             name, context, kind, attributes, links or (), start_time, record_exception, set_status_on_exception
         )
 
-    def request_span(self, name: str) -> RequestSpan | None:
-        """The span of a request that brings no trace; None where :meth:`start_span` must be asked."""
+    def request_span(self, name: str, header: bytes | None) -> RequestSpan | None:
+        """The span of a request whose only trace context is ``header``, its ``traceparent`` (None: it has none).
+
+        None where :meth:`start_span` must be asked.
+        """
         if not self.bare:
             return None
-        if self._sampler is DEFAULT_ON:  # which samples what has no parent
-            trace_id, span_id = self.bits(128) or 1, self.bits(64) or 1
-            bare = BareSpan(self, name, trace_id, self._root_flags, None, None, span_id)
-            carrier = Carrier(traceparent=traceparent(trace_id, span_id, self._root_flags))
-            carrier.bare = bare
-            return RequestSpan(bare, carrier, Context({SPAN_KEY: bare}))
-        span = self._entry(name, Context(), INVALID_SPAN_CONTEXT, None)
-        context = Context({SPAN_KEY: span})
-        return RequestSpan(span, Carrier.of(span, context), context)
+        parent, flags = None, self._root_flags
+        if self._sampler is not DEFAULT_ON:  # which samples what has no parent, or one that is sampled
+            if header is not None:
+                return None
+            span = self._entry(name, Context(), INVALID_SPAN_CONTEXT, None)
+            context = Context({SPAN_KEY: span})
+            return RequestSpan(span, Carrier.of(span, context), context)
+        if header is None:
+            trace_id = self.bits(128) or 1
+        else:
+            parent = span_context(header.decode("latin-1"))
+            if not (parent.is_valid and parent.trace_flags.sampled):
+                return None
+            trace_id, flags = parent.trace_id, TraceFlags(TraceFlags.SAMPLED | parent.trace_flags & RANDOM)
+        span_id = self.bits(64) or 1
+        bare = BareSpan(self, name, trace_id, flags, parent, None, span_id)
+        carrier = Carrier(traceparent=traceparent(trace_id, span_id, flags))
+        carrier.bare = bare
+        return RequestSpan(bare, carrier, Context({SPAN_KEY: bare}))
 
     def _entry(self, name: str, context: Context | None, parent: SpanContext, start_time: int | None) -> Span:
         """A span for which the sampler is asked."""

@@ -26,8 +26,9 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from drum_litestar.observability.bare import encoder
 from drum_litestar.observability.bare.call import BareCall
 from drum_litestar.observability.bare.ended import Ended, pack, unpack
+from drum_litestar.observability.bare.ids import Ids
 from drum_litestar.observability.bare.spans import BareSpan
-from drum_litestar.observability.bare.tracer import Ids, SpanProvider
+from drum_litestar.observability.bare.tracer import SpanProvider
 from drum_litestar.observability.tracing import TRACER, Tracing
 from support.otlp import Items
 
@@ -468,6 +469,51 @@ def test_the_sdks_samplers_decide_alike(
     assert recording == pytest.approx(400 * share, abs=80 if share == 0.5 else 0)
     assert len({root.span.get_span_context().trace_id for root in roots}) == 400
     assert sampled == {"always_on": 128, "always_off": 0}.get(sampler, sampled)
+
+
+IDS = f"{TRACE:032x}-{SPAN:016x}"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        f"00-{IDS}-01",
+        f"00-{IDS}-00",
+        f"00-{IDS}-02",
+        f"00-{IDS}-03",
+        f"00-{IDS}-ff",
+        f"00-{IDS}-01-more",
+        f"01-{IDS}-01",
+        f"cc-{IDS}-01-more",
+        f"ff-{IDS}-01",
+        f" 00-{IDS}-01\t",
+        f"00-{IDS.upper()}-01",
+        f"00-{IDS}-1",
+        f"00-{IDS}-0g",
+        f"00-{0:032x}-{SPAN:016x}-01",
+        f"00-{TRACE:032x}-{0:016x}-01",
+        f"00-{IDS}-01\n",
+        "00-\u0661" + IDS[1:] + "-01",
+        "",
+    ],
+)
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_clients_header_is_read_as_the_propagators_read_it(
+    provider: SpanProvider, items: Items, header: str, twice: bool
+) -> None:
+    sdk = Tracing(TracerProvider(resource=RESOURCE, shutdown_on_exit=False))
+    headers = [(b"traceparent", header.encode("latin-1", "replace"))] * (1 + twice)
+    with (
+        sdk.request_span("drum.invocations", headers) as theirs,
+        Tracing(provider).request_span("drum.invocations", headers) as ours,
+    ):
+        pass
+    theirs_own, own = theirs.span.get_span_context(), ours.span.get_span_context()
+    assert own.trace_flags == theirs_own.trace_flags
+    assert (own.trace_id == TRACE) == (theirs_own.trace_id == TRACE)
+    assert getattr(ours.span, "parent", None) == getattr(theirs.span, "parent", None)
+    assert len(ours.carrier) == len(theirs.carrier) == 1
+    assert bool(items.items) == own.trace_flags.sampled
 
 
 def test_without_a_context_the_current_one_decides(provider: SpanProvider) -> None:
