@@ -36,8 +36,8 @@ _NOTHING: Final = contextlib.nullcontext()
 def span(name: str, *, hooks: bool = True) -> contextlib.AbstractContextManager[Any]:
     """A child span around one step of a call (``parse``, ``model``, ``serialize``), for predictors.
 
-    Hooks called inside see it as the current span; ``hooks`` False says that none are called, and saves making it
-    current. Does nothing when the call is not traced.
+    Hooks called inside see it as the current span; ``hooks`` False says that no code of the user's runs, and saves
+    making it current. Does nothing when the call is not traced.
     """
     notes = _notes.get()
     return _NOTHING if notes is None else notes.step(name, hooks)
