@@ -1,8 +1,8 @@
 """Spans at a fraction of the SDK's cost, for the SDK's own processors and exporters.
 
 Nearly every span of a served request is bare: a name, a parent and two times. ``tracer.py`` has a provider that keeps
-those as tuples (``spans.py``). They leave together when the request has ended, as one item for its processor with those
-of a few others (``ended.py``); those of the model's process (``call.py``) come with its answer. ``encoder.py`` writes
-them, ``exporter.py`` says how many at once. Whoever asks for more (an attribute, an event, a status) gets a span of the SDK with the same ids, and everything
-else (samplers, limits, resource, hooks' own tracers) is the SDK's.
+those as tuples (``spans.py``). They leave together when the request has ended, as one item for its processor with
+those of a few others (``ended.py``); those of the model's process (``call.py``) come with its answer. ``encoder.py``
+writes them, ``exporter.py`` says how many at once. Whoever asks for more (an attribute, an event, a status) gets a
+span of the SDK with the same ids, and everything else (samplers, limits, resource, hooks' own tracers) is the SDK's.
 """

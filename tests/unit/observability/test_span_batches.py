@@ -135,28 +135,22 @@ def test_a_fork_does_not_add_to_what_its_parent_sends(provider: SpanProvider) ->
 
 
 def test_nothing_is_lost_or_sent_twice_while_batches_leave(provider: SpanProvider) -> None:
-    exporter, ids, over = exporter_of(provider), list[bytes](), threading.Event()
-    switch = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
+    ids: list[bytes] = []
 
-    def flush() -> None:
-        while not over.is_set():
+    def make_and_flush() -> None:
+        for _ in range(25):
+            ids.extend(end_some(provider, 3))
             provider.force_flush()
 
-    def make() -> None:
-        while len(exporter.items) < 30:
-            ids.extend(end_some(provider, 3))
-
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
     try:
-        makers = [threading.Thread(target=make) for _ in range(4)]
-        flusher = threading.Thread(target=flush)
-        for thread in (flusher, *makers):
+        threads = [threading.Thread(target=make_and_flush) for _ in range(4)]
+        for thread in threads:
             thread.start()
-        for maker in makers:
-            maker.join()
-        over.set()
-        flusher.join()
+        for thread in threads:
+            thread.join()
     finally:
         sys.setswitchinterval(switch)
-    provider.force_flush()
-    assert sorted(exporter.ids) == sorted(ids)
+    assert sorted(exporter_of(provider).ids) == sorted(ids)
+    assert len(ids) == 300
