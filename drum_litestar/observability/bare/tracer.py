@@ -34,7 +34,7 @@ from drum_litestar.observability.tracing import TRACER
 
 RANDOM: Final = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 """Older SDKs do not know the flag."""
-_TRACEPARENT: Final = len(f"00-{0:032x}-{0:016x}-00")
+_LENGTH: Final = len(f"00-{0:032x}-{0:016x}-00")
 _ODD: Final = "13579bdf"
 """Last digits of the flags of a sampled span."""
 
@@ -152,7 +152,7 @@ class BareTracer(Tracer):
     def call(self, carrier: Mapping[str, str]) -> BareCall | None:
         """For the call of a request with this ``ModelCall.trace``; None if it has no bare spans."""
         traceparent = carrier.get("traceparent", "")
-        if not self.bare or len(carrier) != 1 or len(traceparent) != _TRACEPARENT:
+        if not self.bare or len(carrier) != 1 or len(traceparent) != _LENGTH or not traceparent.startswith("00-"):
             return None
         request = RequestElsewhere(traceparent)
         return BareCall(
@@ -172,7 +172,7 @@ class BareTracer(Tracer):
             item = self._open
             if item is not None:
                 item.traces.append(ended)
-                if len(item.traces) == self._together:
+                if len(item.traces) >= self._together:
                     self._open = None
                 return
             item = Ended(self, [ended])
@@ -187,8 +187,9 @@ class BareTracer(Tracer):
                 self._open = None
 
     def _after_fork(self) -> None:
-        """The child's processor has nothing of what the parent's has."""
+        """The child's processor has nothing of what the parent's has, and a thread that held the lock is not there."""
         self._open = None
+        self.growing = threading.RLock()
 
     def full(self, name: str, own: SpanContext, parent: SpanContext | None, start_time: int | None) -> Span:
         """A span of the SDK with the ids of ``own``."""

@@ -14,7 +14,7 @@ import pandas as pd
 from drum_litestar.errors import UnprocessableError
 from drum_litestar.observability.steps import span
 from drum_litestar.predictors.native import outputs
-from drum_litestar.predictors.native.artifacts.sklearn_direct import direct_estimator
+from drum_litestar.predictors.native.artifacts.sklearn_direct import direct_estimator, only_sklearn
 from drum_litestar.predictors.native.errors import ClientDataError, StageError, run_stage
 from drum_litestar.predictors.native.inputs import MTX, StructuredInput, read_input, structured_input
 from drum_litestar.predictors.native.marshal import (
@@ -59,6 +59,7 @@ class StructuredPredictor:
         self._label_kwargs = self._make_label_kwargs()
         # A custom.py may have changed anything about the model or its library.
         self._direct = direct_estimator(loaded.model, loaded.target_type) if loaded.hooks.path is None else None
+        self._users_code = self._direct is None or not only_sklearn(loaded.model)
         self._count_warning = threading.Lock()
 
     def handle(self, call: ModelCall) -> Reply:
@@ -69,7 +70,7 @@ class StructuredPredictor:
         monitor = self._loaded.monitor
         features = None if monitor is None else monitor.keep(frame)
         began = time.perf_counter()
-        with span("model", hooks=self._direct is None):
+        with span("model", hooks=self._users_code):
             predictions = self.predict(frame, data)
         seconds = time.perf_counter() - began
         with span("serialize", hooks=False):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -272,6 +273,27 @@ def test_a_fork_has_ids_of_its_own(provider: SpanProvider) -> None:
     os.close(writer)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_while_another_thread_ends_a_span_does_not_hang(provider: SpanProvider) -> None:
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with provider.own.growing:
+            held.set()
+            over.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    if (child := os.fork()) == 0:
+        signal.alarm(10)
+        provider.own.start_span("model", Context()).end()
+        os._exit(7)
+    over.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
 def test_threads_that_want_more_at_the_same_time_get_one_span(provider: SpanProvider, items: Items) -> None:
     switch = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -354,7 +376,7 @@ def test_bare_steps_leave_as_one_item(provider: SpanProvider, items: Items) -> N
     assert spans["inner"].end_time_unix_nano <= spans["model"].end_time_unix_nano
 
 
-@pytest.mark.parametrize("traceparent", ["", TRACEPARENT + "0"])
+@pytest.mark.parametrize("traceparent", ["", TRACEPARENT + "0", "01" + TRACEPARENT[2:]])
 def test_no_bare_call(provider: SpanProvider, traceparent: str) -> None:
     assert provider.own.call({"traceparent": traceparent}) is None
 
@@ -364,7 +386,7 @@ def test_no_bare_call(provider: SpanProvider, traceparent: str) -> None:
     [
         (f"00-{TRACE:032x}-{SPAN:016x}-00", SpanContext(TRACE, SPAN, True, TraceFlags(0))),
         ("00-" + "x" * 32 + "-" + "y" * 16 + "-00", None),
-        ("x" * 55, None),
+        ("00-" + "x" * 52, None),
     ],
 )
 def test_a_call_that_is_not_sampled_or_has_a_clients_own_header(

@@ -22,6 +22,7 @@ from drum_litestar.predictors.protocol import TargetType
 _FAMILIES: Final = ("linear_model", "tree", "ensemble._forest", "ensemble._gb", "svm", "neighbors", "naive_bayes")
 """Modules of estimators that make one array of their input and nothing else of a frame."""
 _SCALERS: Final = frozenset({"StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler"})
+_OWN: Final = frozenset({"builtins", "numpy", "sklearn"})
 _DRUM_NAME: Final = "SKLearnPredictor"
 _NUMBERS: Final = (np.dtype(np.float64), np.dtype(np.int64))
 
@@ -58,6 +59,12 @@ def direct_estimator(model: Any, target_type: TargetType) -> DirectEstimator | N
     names = getattr(model, "feature_names_in_", None)
     direct = DirectEstimator(twin, None if names is None else pd.Index(names), width, target_type)
     return direct if _agrees(direct, model) else None
+
+
+def only_sklearn(model: Any) -> bool:
+    """Whether no parameter of ``model``, one of scikit-learn's, brings code from elsewhere, as a metric may."""
+    values = model.get_params().values()
+    return all(type(value).__module__.partition(".")[0] in _OWN and not callable(value) for value in values)
 
 
 def _without_names(model: Any) -> Any | None:

@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier, VotingRegressor
@@ -17,8 +20,13 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardSca
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeRegressor
 
-from drum_litestar.predictors.native.artifacts.sklearn_direct import direct_estimator
-from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.observability.bare.ended import unpack
+from drum_litestar.observability.bare.tracer import SpanProvider
+from drum_litestar.observability.traced_predictor import traced
+from drum_litestar.observability.tracing import Tracing
+from drum_litestar.predictors.native.artifacts.sklearn_direct import direct_estimator, only_sklearn
+from drum_litestar.predictors.protocol import ModelCall, Payload, TargetType
+from support.otlp import Items
 
 COLUMNS = ["a", "b", "c"]
 FRAME = pd.DataFrame(np.random.default_rng(5).normal(size=(60, 3)), columns=COLUMNS)
@@ -120,3 +128,48 @@ def test_the_model_itself_is_left_as_it_was() -> None:
     assert direct_estimator(model, TargetType.REGRESSION) is not None
     assert list(model.feature_names_in_) == COLUMNS
     assert list(model.steps[0][1].feature_names_in_) == COLUMNS
+
+
+CALLED_IN: list[str] = []
+
+
+def weights(distances: Any) -> Any:
+    """A user's function, which a model's parameter brings."""
+    CALLED_IN.append(getattr(trace.get_current_span(), "name", ""))
+    return np.ones_like(distances)
+
+
+class Forest:
+    """Not scikit-learn's."""
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (Ridge(random_state=np.random.RandomState(1)), True),
+        (make_pipeline(StandardScaler(), KNeighborsRegressor()), True),
+        (GradientBoostingRegressor(init=Ridge()), True),
+        (GradientBoostingRegressor(init=Mine()), False),
+        (GradientBoostingRegressor(init=Forest()), False),
+        (KNeighborsRegressor(weights=weights), False),
+        (make_pipeline(StandardScaler(), KNeighborsRegressor(weights=weights)), False),
+    ],
+)
+def test_code_from_elsewhere_is_seen(model: Any, expected: bool) -> None:
+    assert only_sklearn(model) is expected
+
+
+@pytest.mark.parametrize("model", [KNeighborsRegressor(weights=weights), KNeighborsRegressor()])
+def test_a_users_function_runs_within_the_step(serve_folder: Any, model: Any) -> None:
+    CALLED_IN.clear()
+    items = Items()
+    provider = SpanProvider(SimpleSpanProcessor(items), Resource.create())
+    with_spans = traced(serve_folder({"model.pkl": model.fit(FRAME, TARGET)}), Tracing(provider))
+    CALLED_IN.clear()
+    trace_context = {"traceparent": f"00-{7:032x}-{8:016x}-01"}
+    body = FRAME.head(1).to_csv(index=False).encode()
+    reply = with_spans.handle(ModelCall(kind="predict", x=Payload(data=body, size=len(body)), trace=trace_context))
+    assert reply.status == 200
+    assert [step[0] for step in unpack(reply.span.steps)] == ["parse", "model", "serialize"]
+    assert (["model"] if callable(model.weights) else []) == CALLED_IN
+    provider.shutdown()
