@@ -49,7 +49,7 @@ class Carrier(dict[str, str]):
 
     __slots__ = ("bare", "context")
     bare: Any
-    """The span of the context, if it is a bare one without baggage, else None."""
+    """The span of the context, if it has a ``traceparent`` of its own and no baggage is beside it, else None."""
     context: Context
     """Only set without ``bare``."""
 

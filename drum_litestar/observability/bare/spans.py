@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
-from opentelemetry.trace import Span, SpanContext, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
 from opentelemetry.util.types import Attributes, AttributeValue
 
 from drum_litestar.observability.bare.ended import EndedStep
@@ -139,6 +140,25 @@ class BareSpan(Span):
         escaped: bool = False,
     ) -> None:
         self.full.record_exception(exception, attributes, timestamp, escaped)
+
+
+class DroppedSpan(NonRecordingSpan):
+    """One that is not sampled. It has what carries its context on, and forgets what ends under it."""
+
+    def __init__(self, trace_id: int, span_id: int, flags: TraceFlags) -> None:
+        self._ids = trace_id, span_id, flags
+
+    ended: ClassVar = deque[Any](maxlen=0)
+
+    @property
+    def traceparent(self) -> str:
+        """As that of a bare span."""
+        return traceparent(*self._ids)
+
+    @cached_property
+    def _context(self) -> SpanContext:  # type: ignore[override]
+        trace_id, span_id, flags = self._ids
+        return SpanContext(trace_id, span_id, False, flags)
 
 
 class _Late(msgspec.Struct):

@@ -27,7 +27,7 @@ from opentelemetry.util.types import Attributes
 from drum_litestar.observability.bare.call import BareCall, RequestElsewhere
 from drum_litestar.observability.bare.ended import Ended, EndedStep, EndedTrace
 from drum_litestar.observability.bare.ids import Ids
-from drum_litestar.observability.bare.spans import BareSpan
+from drum_litestar.observability.bare.spans import BareSpan, DroppedSpan
 from drum_litestar.observability.current import SPAN_KEY
 from drum_litestar.observability.request_span import Carrier, RequestSpan, span_context, traceparent
 from drum_litestar.observability.tracing import TRACER
@@ -113,25 +113,26 @@ class BareTracer(Tracer):
         """
         if not self.bare:
             return None
-        parent, flags = None, self._root_flags
-        if self._sampler is not DEFAULT_ON:  # which samples what has no parent, or one that is sampled
-            if header is not None:
-                return None
-            span = self._entry(name, Context(), INVALID_SPAN_CONTEXT, None)
-            context = Context({SPAN_KEY: span})
-            return RequestSpan(span, Carrier.of(span, context), context)
-        if header is None:
-            trace_id = self.bits(128) or 1
-        else:
+        trace_id, flags, parent = 0, self._root_flags, None
+        if header is not None:
             parent = span_context(header.decode("latin-1"))
-            if not (parent.is_valid and parent.trace_flags.sampled):
+            if not parent.is_valid:
                 return None
-            trace_id, flags = parent.trace_id, TraceFlags(TraceFlags.SAMPLED | parent.trace_flags & RANDOM)
-        span_id = self.bits(64) or 1
-        bare = BareSpan(self, name, trace_id, flags, parent, None, span_id)
-        carrier = Carrier(traceparent=traceparent(trace_id, span_id, flags))
-        carrier.bare = bare
-        return RequestSpan(bare, carrier, Context({SPAN_KEY: bare}))
+            trace_id, flags = parent.trace_id, TraceFlags(parent.trace_flags & (TraceFlags.SAMPLED | RANDOM))
+        span: Span
+        if self._sampler is DEFAULT_ON:  # which samples what has no parent, or one that is sampled
+            trace_id, span_id = trace_id or self.bits(128) or 1, self.bits(64) or 1
+            if flags & TraceFlags.SAMPLED:
+                span = BareSpan(self, name, trace_id, flags, parent, None, span_id)
+            else:
+                span = DroppedSpan(trace_id, span_id, flags)
+            carrier = Carrier(traceparent=traceparent(trace_id, span_id, flags))
+            carrier.bare = span
+            return RequestSpan(span, carrier, Context({SPAN_KEY: span}))
+        above = Context() if parent is None else trace.set_span_in_context(NonRecordingSpan(parent), Context())
+        span = self._entry(name, above, parent or INVALID_SPAN_CONTEXT, None)
+        context = Context({SPAN_KEY: span})
+        return RequestSpan(span, Carrier.of(span, context), context)
 
     def _entry(self, name: str, context: Context | None, parent: SpanContext, start_time: int | None) -> Span:
         """A span for which the sampler is asked."""
@@ -143,10 +144,12 @@ class BareTracer(Tracer):
         above = parent if parent.is_valid else None
         if asked.decision is Decision.RECORD_AND_SAMPLE and not (asked.attributes or asked.trace_state):
             return BareSpan(self, name, trace_id, flags, above, start_time)
-        dropped = asked.decision is Decision.DROP
+        span_id, dropped = self.random_id(), asked.decision is Decision.DROP
         if dropped:
             flags = TraceFlags(flags & ~TraceFlags.SAMPLED)
-        own = SpanContext(trace_id, self.random_id(), False, flags, asked.trace_state)
+            if not asked.trace_state:
+                return DroppedSpan(trace_id, span_id, flags)
+        own = SpanContext(trace_id, span_id, False, flags, asked.trace_state)
         return NonRecordingSpan(own) if dropped else self.full(name, own, above, start_time)
 
     def call(self, carrier: Mapping[str, str]) -> BareCall | None:

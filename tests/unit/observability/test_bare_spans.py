@@ -525,16 +525,20 @@ def test_a_clients_header_is_read_as_the_propagators_read_it(
 ) -> None:
     sdk = Tracing(TracerProvider(resource=RESOURCE, shutdown_on_exit=False))
     headers = [(b"traceparent", header.encode("latin-1", "replace"))] * (1 + twice)
-    with (
-        sdk.request_span("drum.invocations", headers) as theirs,
-        Tracing(provider).request_span("drum.invocations", headers) as ours,
-    ):
+    tracing = Tracing(provider)
+    with sdk.request_span("drum.invocations", headers) as theirs:
         pass
+    with tracing.request_span("drum.invocations", headers) as ours:
+        assert trace.get_current_span() is ours.span
+        tracing.queue_waited(0.1, ours.carrier)
     theirs_own, own = theirs.span.get_span_context(), ours.span.get_span_context()
     assert own.trace_flags == theirs_own.trace_flags
     assert (own.trace_id == TRACE) == (theirs_own.trace_id == TRACE)
     assert getattr(ours.span, "parent", None) == getattr(theirs.span, "parent", None)
     assert len(ours.carrier) == len(theirs.carrier) == 1
+    assert ours.carrier["traceparent"] == f"00-{own.trace_id:032x}-{own.span_id:016x}-{own.trace_flags:02x}"
+    assert own.is_valid
+    assert not own.is_remote
     assert bool(items.items) == own.trace_flags.sampled
 
 
