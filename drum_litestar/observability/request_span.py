@@ -10,6 +10,7 @@ import msgspec
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, StatusCode, TraceFlags
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from drum_litestar.errors import RequestError
 from drum_litestar.observability.attributes import settable
@@ -32,6 +33,7 @@ def traceparent(trace_id: int, span_id: int, flags: int) -> str:
     return f"00-{ids[:32]}-{ids[32:]}-{_HEX[flags]}"
 
 
+_W3C = TraceContextTextMapPropagator()
 _TRACEPARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
@@ -55,15 +57,15 @@ class Carrier(dict[str, str]):
 
     @classmethod
     def of(cls, span: Any, context: Context) -> Carrier:
-        """What the W3C propagators write of a span without trace state, in a context without baggage."""
+        """What the W3C propagators write of ``context``, which has ``span`` and no baggage."""
         header = getattr(span, "traceparent", None)
         if header is not None:
             carrier = cls(traceparent=header)
             carrier.bare = span
             return carrier
-        own = span.get_span_context()
-        carrier = cls(traceparent=traceparent(own.trace_id, own.span_id, own.trace_flags))
+        carrier = cls()
         carrier.bare, carrier.context = None, context
+        _W3C.inject(carrier, context)
         return carrier
 
 

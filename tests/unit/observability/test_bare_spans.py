@@ -21,7 +21,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.sdk.trace.sampling import Decision, ParentBased, Sampler, SamplingResult
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from drum_litestar.observability.bare import encoder
@@ -579,6 +579,30 @@ def test_a_users_own_sampler_is_asked_for_every_span(monkeypatch: pytest.MonkeyP
     with tracing.request_span("drum.invocations", ()) as request:
         tracing.queue_waited(0.1, request.carrier)
     assert [dict(span.attributes) for span in items.items] == [{"rule": "mine"}] * 2
+
+
+class StatefulSampler(HalfSampler):
+    """A user's own, which adds to the trace state."""
+
+    def should_sample(self, *args: Any, **options: Any) -> SamplingResult:
+        return SamplingResult(self.decision, None, trace.TraceState([("k", "v")]))
+
+    def __init__(self, decision: Decision) -> None:
+        self.decision = decision
+
+
+@pytest.mark.parametrize("decision", [Decision.RECORD_AND_SAMPLE, Decision.DROP])
+def test_a_trace_state_goes_on_to_the_models_process(
+    monkeypatch: pytest.MonkeyPatch, items: Items, decision: Decision
+) -> None:
+    """A sampler of the SDK may have a user's own below it."""
+    sampler = ParentBased(StatefulSampler(decision))
+    monkeypatch.setattr("opentelemetry.sdk.trace.sampling._get_from_env_or_default", lambda: sampler)
+    made = SpanProvider(SimpleSpanProcessor(items), RESOURCE)
+    assert made.own.bare
+    with Tracing(made).request_span("drum.invocations", ()) as request:
+        assert request.carrier["tracestate"] == "k=v"
+    assert [span.name for span in items.items] == ["drum.invocations"] * (decision is not Decision.DROP)
 
 
 def test_steps_reach_a_request_that_is_over_or_has_a_span_of_the_sdk(provider: SpanProvider, items: Items) -> None:
