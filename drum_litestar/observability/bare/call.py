@@ -19,7 +19,6 @@ from drum_litestar.observability.call_notes import CallNotes
 from drum_litestar.observability.current import CURRENT, SPAN_KEY
 from drum_litestar.observability.request_span import span_context
 from drum_litestar.observability.steps import Step, mark_failed
-from drum_litestar.predictors.protocol import SpanReport
 
 if TYPE_CHECKING:
     from drum_litestar.observability.bare.tracer import BareTracer
@@ -60,11 +59,6 @@ class BareCall(CallNotes, kw_only=True):
         if ended:
             self.tracer.steps_ended(self.request.get_span_context(), pack(ended))
 
-    def report(self, status: int, body: bytes) -> SpanReport | None:
-        if status >= 400 or self.error is not None or self.attributes is not None or self.tracer.tells_process:
-            return super().report(status, body)
-        return SpanReport(pack(self.ended)) if self.ended else None  # the same in one call
-
 
 class BareStep(BareSpan):
     """A step in which hooks may run."""
@@ -77,7 +71,7 @@ class BareStep(BareSpan):
         self._tracer = call.tracer
         self.name = name
         self._above = (0, True) if around is call.request else (self.parent.span_id, self.parent.is_remote)
-        self._span_id = call.tracer.bits(64) or 1
+        self._span_id = call.tracer.random_id()
         self.ended = call.ended
         self.start_time = start_time or time.time_ns()
 

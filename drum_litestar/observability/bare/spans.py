@@ -110,7 +110,7 @@ class BareSpan(Span):
     @cached_property
     def ended(self) -> Any:
         """Takes what ends under this span, with ``append``: an ``EndedStep`` or packed ones."""
-        return _Late(self._tracer, self._trace_id, self._flags, self._span_id)  # made by who comes after the end
+        return _Late(self._tracer, self.get_span_context())  # made by who comes after the end
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
         self.full.set_attribute(key, value)
@@ -165,9 +165,7 @@ class _Late(msgspec.Struct):
     """Hands on alone what ends under a span after it."""
 
     tracer: BareTracer
-    trace_id: int
-    flags: TraceFlags
-    span_id: int
+    above: SpanContext
 
     def append(self, steps: EndedStep | bytes) -> None:
-        self.tracer.hand_on((self.trace_id, self.flags, self.span_id, [steps]))
+        self.tracer.steps_ended(self.above, steps)

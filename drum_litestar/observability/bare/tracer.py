@@ -113,26 +113,27 @@ class BareTracer(Tracer):
         """
         if not self.bare:
             return None
-        trace_id, flags, parent = 0, self._root_flags, None
-        if header is not None:
-            parent = span_context(header.decode("latin-1"))
-            if not parent.is_valid:
-                return None
-            trace_id, flags = parent.trace_id, TraceFlags(parent.trace_flags & (TraceFlags.SAMPLED | RANDOM))
+        parent = None if header is None else span_context(header.decode("latin-1"))
+        if parent is not None and not parent.is_valid:
+            return None
         span: Span
-        if self._sampler is DEFAULT_ON:  # which samples what has no parent, or one that is sampled
-            trace_id, span_id = trace_id or self.bits(128) or 1, self.bits(64) or 1
-            if flags & TraceFlags.SAMPLED:
-                span = BareSpan(self, name, trace_id, flags, parent, None, span_id)
-            else:
-                span = DroppedSpan(trace_id, span_id, flags)
-            carrier = Carrier(traceparent=traceparent(trace_id, span_id, flags))
-            carrier.bare = span
-            return RequestSpan(span, carrier, Context({SPAN_KEY: span}))
-        above = Context() if parent is None else trace.set_span_in_context(NonRecordingSpan(parent), Context())
-        span = self._entry(name, above, parent or INVALID_SPAN_CONTEXT, None)
-        context = Context({SPAN_KEY: span})
-        return RequestSpan(span, Carrier.of(span, context), context)
+        if self._sampler is not DEFAULT_ON:
+            above = Context() if parent is None else Context({SPAN_KEY: NonRecordingSpan(parent)})
+            span = self._entry(name, above, parent or INVALID_SPAN_CONTEXT, None)
+            context = Context({SPAN_KEY: span})
+            return RequestSpan(span, Carrier.of(span, context), context)
+        span_id = self.bits(64) or 1
+        if parent is None:  # it samples what has no parent, or one that is sampled
+            trace_id, flags = self.bits(128) or 1, self._root_flags
+        else:
+            trace_id, flags = parent.trace_id, TraceFlags(parent.trace_flags & (TraceFlags.SAMPLED | RANDOM))
+        if flags & TraceFlags.SAMPLED:
+            span = BareSpan(self, name, trace_id, flags, parent, None, span_id)
+        else:
+            span = DroppedSpan(trace_id, span_id, flags)
+        carrier = Carrier(traceparent=traceparent(trace_id, span_id, flags))
+        carrier.bare = span
+        return RequestSpan(span, carrier, Context({SPAN_KEY: span}))
 
     def _entry(self, name: str, context: Context | None, parent: SpanContext, start_time: int | None) -> Span:
         """A span for which the sampler is asked."""
