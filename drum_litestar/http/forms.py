@@ -9,17 +9,19 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import unquote
 
-from multipart import (  # type: ignore[import-untyped]
-    MultipartError,
-    MultipartSegment,
-    ParserLimitReached,
-    PushMultipartParser,
-)
-
 from drum_litestar.errors import FormTooLargeError
 from drum_litestar.http.bodies import BodyStream, Sink, Spool
 from drum_litestar.http.options import BodyLimits
+from drum_litestar.name_clashes import own_modules
 from drum_litestar.predictors.protocol import Payload
+
+with own_modules():
+    from multipart import (  # type: ignore[import-untyped]
+        MultipartError,
+        MultipartSegment,
+        ParserLimitReached,
+        PushMultipartParser,
+    )
 
 FILE_PARTS: Final = frozenset({"X", "y", "X.colnames"})
 

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from drum_litestar.errors import SettingsError
 from drum_litestar.extras import require
+from drum_litestar.name_clashes import own_modules
 
 if TYPE_CHECKING:
     from litestar.stores.redis import RedisStore
@@ -30,7 +31,8 @@ class RedisRateLimitStore:
     def __init__(self, url: str) -> None:
         """Connects to nothing yet. Raises MissingExtraError without ``redis``, SettingsError for a URL it refuses."""
         redis = require("redis.asyncio", "DRUM_RATE_LIMIT_STORE", "redis")
-        from litestar.stores.redis import RedisStore
+        with own_modules():
+            from litestar.stores.redis import RedisStore
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 

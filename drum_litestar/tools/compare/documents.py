@@ -13,9 +13,12 @@ from typing import Any, Final
 
 import httpx
 import msgspec
-import multipart  # type: ignore[import-untyped]
 
+from drum_litestar.name_clashes import own_modules
 from drum_litestar.tools.compare.messages import Answer
+
+with own_modules():
+    import multipart  # type: ignore[import-untyped]
 
 _LINE_END: Final = re.compile(r"\r\n|\n|\r")
 

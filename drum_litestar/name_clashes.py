@@ -1,0 +1,194 @@
+"""Modules of the HTTP process whose name another distribution installs too.
+
+``python-multipart`` installs a package ``multipart`` (always before 0.0.13, and again since 0.0.15), ``multipart`` a
+module ``multipart.py``, which Litestar imports. In one folder Python takes the package, whichever was installed last;
+in several folders the first one on the path. FastAPI brings the former, so that both are there is common.
+
+:func:`own_modules` puts the module of the right distribution, which the installed metadata locates, under its name into
+``sys.modules`` while Litestar is imported, and then leaves the name as it was. Litestar takes the classes that it needs
+at its import and never asks for the module again, so nothing has to stay: ``import multipart`` in a hook of an inline
+model, in ``custom_litestar.py`` or in a library of theirs finds what it would find without this server. A finder on
+``sys.meta_path`` would answer those imports too, and another order of ``sys.path`` would change other names. Worker
+processes import nothing of this. Nothing is written into the environment.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import shlex
+import sys
+import threading
+from collections.abc import Iterator
+from importlib import metadata
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Final, NamedTuple
+
+from drum_litestar.errors import StartupError
+
+
+class OwnModule(NamedTuple):
+    """A module that the HTTP process needs, and how to tell it from a namesake."""
+
+    name: str
+    distribution: str
+    oldest: str
+    """The oldest release of ``distribution`` that has ``needed``, as in the package's requirements."""
+    needed: tuple[str, ...]
+    """What Litestar and this package take from it."""
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.distribution}>={self.oldest}"
+
+
+OWN_MODULES: Final = (
+    OwnModule(
+        "multipart",
+        "multipart",
+        "1.2",
+        (
+            "MultipartError",
+            "MultipartSegment",
+            "ParserError",
+            "ParserLimitReached",
+            "PushMultipartParser",
+            "parse_options_header",
+        ),
+    ),
+)
+"""Names with a known clash. A row is for one file: of a package, submodules that are imported later would come from the
+namesake."""
+
+
+class Found(NamedTuple):
+    """What Python finds under a name: a file or folder, and the distribution that installed it, if one did."""
+
+    origin: str
+    owner: str | None
+
+    def __str__(self) -> str:
+        return self.origin if self.owner is None else f"{self.origin} of {self.owner}"
+
+
+_loaded: dict[str, ModuleType] = {}
+_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def own_modules() -> Iterator[None]:
+    """While this is open, imports of the names in ``OWN_MODULES`` find the right distribution's module.
+
+    Raises StartupError, before anything was changed, with the command that mends it where there is no such module.
+    Open it only around imports of what binds those modules: other threads see the same ``sys.modules``.
+    """
+    with _lock:
+        modules = {own.name: load(own) for own in OWN_MODULES}
+        before = {name: sys.modules.get(name) for name in modules}
+        sys.modules.update(modules)
+        try:
+            yield
+        finally:
+            for name, module in before.items():
+                _put(name, module)
+
+
+def load(own: OwnModule) -> ModuleType:
+    """The module, loaded once and under no name in ``sys.modules``. Raises StartupError where there is none to use."""
+    with _lock:
+        if own.name not in _loaded:
+            before = sys.modules.get(own.name)
+            try:
+                _loaded[own.name] = _usable(own, before)
+            finally:
+                _put(own.name, before)
+        return _loaded[own.name]
+
+
+def found(name: str) -> Found | None:
+    """What ``import name`` would take from the path; None when nothing."""
+    spec = PathFinder.find_spec(name)
+    if spec is None:
+        return None
+    if spec.origin is None:  # a folder without __init__.py
+        return Found(", ".join(spec.submodule_search_locations or ()), None)
+    return Found(spec.origin, _owner(Path(spec.origin)))
+
+
+def own_files(own: OwnModule) -> Iterator[Path]:
+    """Where the installed releases of the distribution have the module: more than one, if several folders of the path
+    have a release."""
+    for distribution in metadata.distributions(name=own.distribution):
+        path = Path(str(distribution.locate_file(f"{own.name}.py")))
+        if path.is_file():
+            yield path
+
+
+def _usable(own: OwnModule, present: ModuleType | None) -> ModuleType:
+    if present is not None and not _lacks(own, present):
+        return present
+    problems: list[str] = []
+    for path in own_files(own):
+        module, problem = _attempt(own, path)
+        if module is not None:
+            return module
+        problems.append(problem)
+    with contextlib.suppress(Exception):  # no file of its own: frozen, or in an archive
+        sys.modules.pop(own.name, None)
+        module = importlib.import_module(own.name)
+        if not _lacks(own, module):
+            return module
+    raise StartupError(_text(own, problems))
+
+
+def _attempt(own: OwnModule, path: Path) -> tuple[ModuleType | None, str]:
+    """The module in the file at ``path``, or why it cannot be used."""
+    try:
+        module = _execute(own.name, path)
+    except Exception as error:
+        return None, f"{path} cannot be imported ({type(error).__name__}: {error})"
+    lacks = _lacks(own, module)
+    return (None, f"{path} lacks {', '.join(lacks)}") if lacks else (module, "")
+
+
+def _execute(name: str, path: Path) -> ModuleType:
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"not a Python file: {path}")
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # as the import system does it: the code may look itself up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _lacks(own: OwnModule, module: ModuleType) -> list[str]:
+    return [name for name in own.needed if not hasattr(module, name)]
+
+
+def _put(name: str, module: ModuleType | None) -> None:
+    if module is None:
+        sys.modules.pop(name, None)
+    else:
+        sys.modules[name] = module
+
+
+def _text(own: OwnModule, problems: list[str]) -> str:
+    namesake = found(own.name)
+    there = f"Python finds {namesake}" if namesake is not None else "there is none"
+    command = f"{shlex.quote(sys.executable)} -m pip install --force-reinstall --no-deps '{own.requirement}'"
+    return (
+        f"the server needs the module '{own.name}' of the package {own.distribution} ({own.oldest} or later), but "
+        f"{'; '.join(problems) or there}. Install it, beside what is there, with: {command}"
+    )
+
+
+def _owner(path: Path) -> str | None:
+    """Name and version of the installed distribution that lists ``path`` among its files."""
+    for distribution in metadata.distributions():
+        for file in distribution.files or ():
+            if file.name == path.name and Path(str(distribution.locate_file(file))) == path:
+                return f"{distribution.metadata['Name']} {distribution.version}"
+    return None
