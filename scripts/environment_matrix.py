@@ -229,13 +229,36 @@ def drum_alone(environment: Path, env: Mapping[str, str]) -> str:
 def serve_and_predict(cell: Cell, environment: Path, env: Mapping[str, str]) -> str:
     """Raises CellError; returns what was seen."""
     command = "drum-litestar" if cell.drum == "absent" else "drum"
+    with serving(environment, command, MODEL, env) as server:
+        predict(server.port, "text/csv", ROWS)
+    if f"custom.py sees pydantic {SEEN[cell.pydantic]}" not in server.output:
+        raise CellError(f"custom.py saw another pydantic: {server.output[-500:]}")
+    seen = server.output.partition("custom.py sees pydantic ")[2].partition("\n")[0].strip()
+    return f"`{command} server`, pydantic {seen}, ready in {server.seconds:.1f} s"
+
+
+@dataclass
+class Served:
+    """A server that is ready. ``output`` is there when it has ended."""
+
+    port: int
+    seconds: float
+    output: str = ""
+
+
+@contextlib.contextmanager
+def serving(environment: Path, command: str, model: Path, env: Mapping[str, str]) -> Iterator[Served]:
+    """``COMMAND server`` of this environment on this backend, until the block ends.
+
+    Raises CellError when it does not become ready, or SIGTERM does not end it with 0.
+    """
     log = environment / "server.log"
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    arguments = ["server", "-cd", str(MODEL), "--address", f"127.0.0.1:{port}", "--target-type", "regression"]
+    arguments = ["server", "-cd", str(model), "--address", f"127.0.0.1:{port}", "--target-type", "regression"]
     with log.open("wb") as sink:
-        server = subprocess.Popen(
+        process = subprocess.Popen(
             [str(environment / "bin" / command), *arguments, "--logging-level", "info"],
             env={**env, **LITESTAR},
             cwd=environment,
@@ -244,27 +267,31 @@ def serve_and_predict(cell: Cell, environment: Path, env: Mapping[str, str]) -> 
             stderr=subprocess.STDOUT,
         )
     try:
-        seconds = wait_ready(server, port, log)
-        with contextlib.closing(ask(port, "/predict/", ROWS)) as answer:
-            body = answer.read()
-        if body != EXPECTED:
-            raise CellError(f"the answer is {body!r}, not {EXPECTED!r}")
-    except OSError as error:
-        raise CellError(f"the prediction failed: {error}") from error
+        served = Served(port, wait_ready(process, port, log))
+        yield served
     finally:
-        server.terminate()
+        process.terminate()
         try:
-            code = server.wait(60)
+            code = process.wait(60)
         except subprocess.TimeoutExpired:
-            server.kill()
-            code = server.wait()
-    output = log.read_text(errors="replace")
-    if f"custom.py sees pydantic {SEEN[cell.pydantic]}" not in output:
-        raise CellError(f"custom.py saw another pydantic: {output[-500:]}")
+            process.kill()
+            code = process.wait()
+    served.output = log.read_text(errors="replace")
     if code != 0:
         raise CellError(f"exit code {code} after SIGTERM")
-    seen = output.partition("custom.py sees pydantic ")[2].partition("\n")[0].strip()
-    return f"`{command} server`, pydantic {seen}, ready in {seconds:.1f} s"
+
+
+def predict(port: int, content_type: str, body: bytes) -> None:
+    """Raises CellError unless the answer to ROWS in this form is EXPECTED."""
+    try:
+        with contextlib.closing(ask(port, "/predict/", body, content_type)) as answer:
+            got = answer.read()
+    except urllib.error.HTTPError as error:
+        raise CellError(f"the prediction failed: {error}: {error.read()[:500]!r}") from error
+    except OSError as error:
+        raise CellError(f"the prediction failed: {error}") from error
+    if got != EXPECTED:
+        raise CellError(f"the answer is {got!r}, not {EXPECTED!r}")
 
 
 def wait_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> float:
@@ -280,9 +307,9 @@ def wait_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> float:
     raise CellError(f"not ready after {READY_TIMEOUT:g} s: {log.read_text(errors='replace')[-500:]}")
 
 
-def ask(port: int, path: str, body: bytes | None = None) -> urllib.response.addinfourl:
+def ask(port: int, path: str, body: bytes | None = None, content_type: str = "text/csv") -> urllib.response.addinfourl:
     """Raises OSError for no connection and for statuses of 400 and above."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, {"Content-Type": "text/csv"})
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, {"Content-Type": content_type})
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     answer: urllib.response.addinfourl = direct.open(request, timeout=30)
     return answer

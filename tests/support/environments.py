@@ -93,23 +93,44 @@ class Environments:
         """
         name = name or f"pydantic-{pydantic}"
         if name not in self._made:
-            home = self.home / name
-            venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(home)
-            environment = Environment(home, {})
-            oracle_site = _site_packages(self.oracle.python)
-            if oracle_site.parent.name != environment.site.parent.name:
-                raise RuntimeError(f"the oracle in {oracle_site} is of another Python than {environment.site}")
-            own = [word for word in OWN if word != "pydantic" or pydantic != "2"]
-            for source in (oracle_site, _site_packages(Path(sys.executable))):
-                _link(source, environment.site, own)
+            environment = self._linked(name, [word for word in OWN if word != "pydantic" or pydantic != "2"])
             self._add_pydantic(pydantic, environment)
             what = ["--editable", str(ROOT)] if editable else [str(self.wheel())]
-            _pip("--python", str(environment.python), "install", "--no-deps", *what)
-            script = home / "bin" / "drum"
-            script.write_text(DRUM_SCRIPT.format(python=environment.python))
-            script.chmod(0o755)
-            self._made[name] = environment
+            self._finish(name, environment, what)
         return self._made[name]
+
+    def make_stack(self, name: str, requirements: Sequence[str]) -> Environment:
+        """With exactly these releases (``fastapi==0.99.1``) from the package index, without their dependencies.
+
+        Raises RuntimeError when one is not installable.
+        """
+        if name not in self._made:
+            replaced = [requirement.partition("==")[0] for requirement in requirements]
+            modules = [word.replace("-", "_") for word in replaced]
+            environment = self._linked(name, [*OWN, *modules])
+            _pip("--python", str(environment.python), "install", "--no-deps", *requirements)
+            self._finish(name, environment, [str(self.wheel())])
+        return self._made[name]
+
+    def _linked(self, name: str, left_out: Sequence[str]) -> Environment:
+        """An environment with what the oracle's and the tests' own hold, but for names that begin so."""
+        home = self.home / name
+        venv.EnvBuilder(with_pip=False, symlinks=os.name != "nt").create(home)
+        environment = Environment(home, {})
+        oracle_site = _site_packages(self.oracle.python)
+        if oracle_site.parent.name != environment.site.parent.name:
+            raise RuntimeError(f"the oracle in {oracle_site} is of another Python than {environment.site}")
+        for source in (oracle_site, _site_packages(Path(sys.executable))):
+            _link(source, environment.site, left_out)
+        return environment
+
+    def _finish(self, name: str, environment: Environment, what: Sequence[str]) -> None:
+        """Install this package and the command ``drum``."""
+        _pip("--python", str(environment.python), "install", "--no-deps", *what)
+        script = environment.home / "bin" / "drum"
+        script.write_text(DRUM_SCRIPT.format(python=environment.python))
+        script.chmod(0o755)
+        self._made[name] = environment
 
     def _add_pydantic(self, pydantic: str, environment: Environment) -> None:
         if pydantic == "1.10":
