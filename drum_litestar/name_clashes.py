@@ -64,16 +64,6 @@ OWN_MODULES: Final = (
 namesake."""
 
 
-class Found(NamedTuple):
-    """What Python finds under a name: a file or folder, and the distribution that installed it, if one did."""
-
-    origin: str
-    owner: str | None
-
-    def __str__(self) -> str:
-        return self.origin if self.owner is None else f"{self.origin} of {self.owner}"
-
-
 _loaded: dict[str, ModuleType] = {}
 _lock = threading.RLock()
 
@@ -108,23 +98,50 @@ def load(own: OwnModule) -> ModuleType:
         return _loaded[own.name]
 
 
-def found(name: str) -> Found | None:
-    """What ``import name`` would take from the path; None when nothing."""
+def found(name: str) -> str | None:
+    """The file, or the folders without ``__init__.py``, that ``import name`` would take from the path."""
     spec = PathFinder.find_spec(name)
     if spec is None:
         return None
-    if spec.origin is None:  # a folder without __init__.py
-        return Found(", ".join(spec.submodule_search_locations or ()), None)
-    return Found(spec.origin, _owner(Path(spec.origin)))
+    return spec.origin or ", ".join(spec.submodule_search_locations or ())
 
 
-def own_files(own: OwnModule) -> Iterator[Path]:
-    """Where the installed releases of the distribution have the module: more than one, if several folders of the path
-    have a release."""
+def owner(path: str) -> str | None:
+    """Name and version of the installed distribution that lists ``path`` among its files."""
+    for distribution in metadata.distributions():
+        folder = Path(str(distribution.locate_file(""))).absolute()
+        if Path(path).is_relative_to(folder) and Path(path).relative_to(folder).as_posix() in recorded(distribution):
+            return f"{distribution.metadata['Name']} {distribution.version}"
+    return None
+
+
+def recorded(distribution: metadata.Distribution) -> set[str]:
+    """The files that the installer wrote down, relative to the distribution's folder; empty where it wrote down none.
+
+    Not ``distribution.files``, which looks for each of them on the disk: seconds in a usual environment.
+    """
+    return {line.rsplit(",", 2)[0].strip('"') for line in (distribution.read_text("RECORD") or "").splitlines()}
+
+
+def own_files(own: OwnModule) -> Iterator[str]:
+    """Absolute paths of the module in the installed releases of its distribution: several, if several folders of the
+    path have a release."""
     for distribution in metadata.distributions(name=own.distribution):
-        path = Path(str(distribution.locate_file(f"{own.name}.py")))
+        path = Path(str(distribution.locate_file(f"{own.name}.py"))).absolute()
         if path.is_file():
-            yield path
+            yield str(path)
+
+
+def clash(own: OwnModule) -> str | None:
+    """What Python finds in the place of the module; None where that is the module itself, or nothing."""
+    there = found(own.name)
+    return None if there in {None, *own_files(own)} else there
+
+
+def described(path: str) -> str:
+    """``path`` with its owner, if it has one."""
+    by = owner(path)
+    return path if by is None else f"{path} of {by}"
 
 
 def _usable(own: OwnModule, present: ModuleType | None) -> ModuleType:
@@ -144,7 +161,7 @@ def _usable(own: OwnModule, present: ModuleType | None) -> ModuleType:
     raise StartupError(_text(own, problems))
 
 
-def _attempt(own: OwnModule, path: Path) -> tuple[ModuleType | None, str]:
+def _attempt(own: OwnModule, path: str) -> tuple[ModuleType | None, str]:
     """The module in the file at ``path``, or why it cannot be used."""
     try:
         module = _execute(own.name, path)
@@ -154,7 +171,7 @@ def _attempt(own: OwnModule, path: Path) -> tuple[ModuleType | None, str]:
     return (None, f"{path} lacks {', '.join(lacks)}") if lacks else (module, "")
 
 
-def _execute(name: str, path: Path) -> ModuleType:
+def _execute(name: str, path: str) -> ModuleType:
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"not a Python file: {path}")
@@ -177,18 +194,9 @@ def _put(name: str, module: ModuleType | None) -> None:
 
 def _text(own: OwnModule, problems: list[str]) -> str:
     namesake = found(own.name)
-    there = f"Python finds {namesake}" if namesake is not None else "there is none"
+    there = f"Python finds {described(namesake)}" if namesake is not None else "there is none"
     command = f"{shlex.quote(sys.executable)} -m pip install --force-reinstall --no-deps '{own.requirement}'"
     return (
         f"the server needs the module '{own.name}' of the package {own.distribution} ({own.oldest} or later), but "
         f"{'; '.join(problems) or there}. Install it, beside what is there, with: {command}"
     )
-
-
-def _owner(path: Path) -> str | None:
-    """Name and version of the installed distribution that lists ``path`` among its files."""
-    for distribution in metadata.distributions():
-        for file in distribution.files or ():
-            if file.name == path.name and Path(str(distribution.locate_file(file))) == path:
-                return f"{distribution.metadata['Name']} {distribution.version}"
-    return None

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
+from drum_litestar.errors import StartupError
 from drum_litestar.launcher.arguments import add_server_arguments
 from drum_litestar.launcher.checks import check_arguments
 from drum_litestar.launcher.environment import FLAGS, TEXTS, environment_tokens
@@ -66,9 +70,23 @@ def run(args: argparse.Namespace) -> int:
     launch = plan(args)
     if launch.verbose:
         print("Detected REST server mode - this is an advanced option", flush=True)
-    from drum_litestar.launcher import bootstrap
+    code: int = _bootstrap().serve(launch)
+    return code
 
-    return bootstrap.serve(launch)
+
+def _bootstrap() -> ModuleType:
+    """The rest of the server. Raises StartupError for what cannot be imported, and names files that hide modules."""
+    try:
+        return import_module("drum_litestar.launcher.bootstrap")
+    except StartupError:
+        raise
+    except Exception as error:
+        problem = f"the server cannot be imported: {type(error).__name__}: {error}"
+        with contextlib.suppress(Exception):  # of what the hidden module breaks, too
+            from drum_litestar.launcher.hidden_modules import hidden_modules
+
+            problem = "; ".join([problem, *map(str, hidden_modules())])
+        raise StartupError(problem) from error
 
 
 def _parser_options() -> dict[str, Any]:

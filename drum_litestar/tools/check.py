@@ -67,6 +67,7 @@ def collect(args: argparse.Namespace) -> list[Finding]:
         environment_checks.python(),
         environment_checks.event_loop(wish),
         *own,
+        *environment_checks.modules(),
         *environment_checks.pydantic(),
         environment_checks.drum(drum),
         environment_checks.hook(drum),

@@ -15,6 +15,9 @@ from packaging.version import InvalidVersion, Version
 from drum_litestar.drum_hook.command import hook_status, pth_path
 from drum_litestar.drum_hook.decision import SWITCH
 from drum_litestar.drum_hook.finder import ENTRY_POINT
+from drum_litestar.errors import StartupError
+from drum_litestar.launcher.hidden_modules import hidden_modules
+from drum_litestar.name_clashes import OWN_MODULES, clash, described, own_files
 from drum_litestar.observability.resources import cgroup_version, cpu_quota, memory_status, usable_cpus
 from drum_litestar.settings.loop import choose_loop, installed_uvloop
 from drum_litestar.tools.findings import BLOCKING, Finding, import_problem
@@ -63,17 +66,35 @@ def own_requirements() -> Iterator[Finding]:
         requirement = Requirement(text)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
+        if requirement.name in {own.distribution for own in OWN_MODULES}:  # the import below looks for the right one
+            continue
         version = installed_version(requirement.name)
         if version is None or not requirement.specifier.contains(version, prereleases=True):
             missing.append(f"{requirement.name} {version or 'is not installed'} (needed: {requirement})")
-    problem = import_problem("drum_litestar.launcher.bootstrap")
+    problem = import_problem("drum_litestar.launcher.bootstrap", path=tuple(sys.path))
     if problem is not None:
-        missing.append(f"the server cannot be imported: {problem}")
+        own_text = problem.removeprefix(f"{StartupError.__module__}.{StartupError.__qualname__}: ")
+        missing.append(own_text if own_text != problem else f"the server cannot be imported: {problem}")
     for text in missing:
         yield Finding("drum-litestar", BLOCKING, text)
     if not missing:
         facts = {name: installed_version(name) for name in ("drum-litestar", "litestar", "msgspec", "uvicorn")}
         yield Finding("drum-litestar", "ok", ", ".join(f"{name} {facts[name]}" for name in facts), facts)
+
+
+def modules() -> Iterator[Finding]:
+    """Modules of the server in whose place Python finds something else."""
+    for own in OWN_MODULES:
+        there, files = clash(own), list(own_files(own))
+        if there is not None and files:
+            text = (
+                f"Python finds {described(there)}, and so does the model's code; the server takes "
+                f"{described(files[0])} all the same"
+            )
+            yield Finding(own.name, "info", text, {"found": there, "taken": files[0]})
+    for hidden in hidden_modules():
+        facts = {"module": hidden.name, "found": hidden.there}
+        yield Finding("modules", "warning", str(hidden), facts)
 
 
 def pydantic() -> Iterator[Finding]:

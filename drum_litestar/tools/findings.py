@@ -26,12 +26,16 @@ class Finding(msgspec.Struct, frozen=True):
     facts: Mapping[str, Any] = {}
 
 
-def import_problem(module: str, environ: Mapping[str, str] | None = None) -> str | None:
+def import_problem(
+    module: str, environ: Mapping[str, str] | None = None, path: tuple[str, ...] | None = None
+) -> str | None:
     """Why ``module`` cannot be imported: the last line that Python says; None when it can.
 
-    In a process of its own, because a broken package may leave half of itself behind, or crash.
+    In a process of its own, because a broken package may leave half of itself behind, or crash. ``path`` is its
+    ``sys.path`` (default: the one that it starts with).
     """
-    command = [sys.executable, "-c", f"import {module}"]
+    first = "" if path is None else f"import sys; sys.path[:] = {path!r}; "
+    command = [sys.executable, "-c", f"{first}import {module}"]
     try:
         done = subprocess.run(
             command,

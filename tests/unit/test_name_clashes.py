@@ -1,56 +1,219 @@
-"""The module ``multipart`` of Litestar beside real releases of python-multipart, each in a process of its own."""
+"""The module ``multipart`` of Litestar beside real namesakes, each time in a process of its own."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+import sysconfig
+from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from drum_litestar.name_clashes import OWN_MODULES
+from support.namesakes import pip_target, site_without
 from support.process import clean_environment
 from support.servers import ROOT
 
+SERVER = ("-m", "drum_litestar", "server", "-cd", ".", "--target-type", "regression", "--address", "127.0.0.1:1")
+Put = Callable[[Path, Path], str]
+"""Puts something into a folder of the path, and returns what the error says of it."""
+
+LITESTAR_ALONE = "cannot import name 'MultipartSegment' from 'multipart'"
+
 
 @pytest.fixture(scope="module")
-def old_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def namesake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with python-multipart 0.0.6."""
-    folder = tmp_path_factory.mktemp("python_multipart")
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-deps"]
-    subprocess.run([*command, "--target", str(folder), "python-multipart==0.0.6"], check=True, capture_output=True)
-    return folder
+    return pip_target(tmp_path_factory.mktemp("namesake"), "python-multipart==0.0.6")
 
 
-def python(code: str, *path: Path) -> subprocess.CompletedProcess[str]:
+@pytest.fixture(scope="module")
+def bare_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packages of this environment without ``multipart``."""
+    return site_without(tmp_path_factory.mktemp("bare") / "site", "multipart")
+
+
+def python(*words: str, path: list[Path], cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
+        [sys.executable, *words],
         env=clean_environment({"PYTHONPATH": ":".join(map(str, [*path, ROOT]))}),
+        cwd=cwd,
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_the_clash_is_real(old_release: Path) -> None:
-    """Otherwise the tests below would prove nothing."""
-    done = python("import litestar", old_release)
-    assert "cannot import name 'MultipartSegment' from 'multipart'" in done.stderr
-
-
-@pytest.mark.parametrize("first", ["", "import multipart, multipart.multipart\n"], ids=["absent", "imported before"])
-def test_application_is_imported_and_the_name_stays_the_namesakes(old_release: Path, first: str) -> None:
-    code = f"""
+IMPORTED = """
 import sys
-{first}before = sys.modules.get("multipart")
+{first}
+before = sys.modules.get("multipart")
 import drum_litestar.http.app
 from drum_litestar.http.forms import PushMultipartParser
-from litestar import _multipart
-assert _multipart.PushMultipartParser is PushMultipartParser
+assert sys.modules["litestar._multipart"].PushMultipartParser is PushMultipartParser
 assert sys.modules.get("multipart") is before
-from multipart import FormParser
-from multipart.multipart import FormParser as Same
-assert FormParser is Same
-print(sys.modules["multipart"].__file__)
+import drum_litestar.tools.compare.documents
+assert sys.modules.get("multipart") is before
+print(sys.modules[PushMultipartParser.__module__].__file__ if before else None)
+import multipart
+print(multipart.__file__)
+from {parser} import FormParser
 """
-    done = python(code, old_release)
-    assert done.stdout.strip() == str(old_release / "multipart" / "__init__.py"), done.stderr
+
+
+def test_requirement_is_the_packages() -> None:
+    """The error tells to install what ``pyproject.toml`` asks for."""
+    assert {own.requirement for own in OWN_MODULES} <= set(metadata.requires("drum-litestar") or ())
+
+
+def test_litestar_alone_dies(namesake: Path) -> None:
+    """Otherwise the tests below would prove nothing."""
+    assert LITESTAR_ALONE in python("-c", "import litestar", path=[namesake]).stderr
+
+
+@pytest.mark.parametrize("first", ["", "import multipart, multipart.multipart"], ids=["absent", "imported before"])
+def test_name_stays_the_namesakes(namesake: Path, first: str) -> None:
+    code = IMPORTED.format(first=first, parser="multipart.multipart")
+    done = python("-W", "error", "-c", code, path=[namesake])
+    assert done.stdout.splitlines()[-1:] == [str(namesake / "multipart" / "__init__.py")], done.stderr
+
+
+RELEASES = ["0.0.6", "0.0.12", "0.0.13", "0.0.20", "0.0.34"]
+OWN_RELEASES = ["1.2.0", "1.3.1", "2.0.1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("own", OWN_RELEASES)
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("last", ["namesake", "own"])
+def test_both_in_one_folder(tmp_path: Path, release: str, own: str, last: str) -> None:
+    """In any order of installation. From 0.0.13 on the namesake steps aside for its own users too."""
+    both = [f"multipart=={own}", f"python-multipart=={release}"]
+    pip_target(tmp_path, *(both if last == "namesake" else both[::-1]))
+    old = release in ("0.0.6", "0.0.12")
+    first = f"import site; site.addsitedir({str(tmp_path)!r})"  # as site-packages: 0.0.13 has a .pth file
+    code = IMPORTED.format(first=first, parser="multipart.multipart" if old else "python_multipart")
+    done = python("-W", "error", "-c", code, path=[tmp_path])
+    expected = tmp_path / "multipart" / "__init__.py" if old else tmp_path / "multipart.py"
+    assert done.stdout.splitlines()[-1:] == [str(expected)], done.stderr
+    assert done.stderr == ""
+
+
+def test_old_release_of_the_own_module_is_passed_over(tmp_path: Path) -> None:
+    """One that comes first on the path, for another program."""
+    pip_target(tmp_path, "multipart==0.2.5")
+    code = IMPORTED.format(first="", parser="collections").replace("FormParser", "OrderedDict")
+    done = python("-W", "error", "-c", code, path=[tmp_path])
+    assert done.stdout.splitlines()[-1:] == [str(tmp_path / "multipart.py")], done.stderr
+
+
+def test_file_of_that_name_in_the_current_folder(tmp_path: Path) -> None:
+    """``python -m`` has that folder on the path; the file is the user's, and is not run."""
+    (tmp_path / "multipart.py").write_text("raise SystemExit('somebody ran me')\n")
+    done = python("-m", "drum_litestar", "check", "--json", path=[], cwd=tmp_path)
+    topics = {finding["topic"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert topics["drum-litestar"]["level"] == "ok"
+    assert topics["multipart"]["level"] == "info"
+    assert topics["multipart"]["found"] == str(tmp_path / "multipart.py")
+
+
+def test_check_names_the_clash(namesake: Path) -> None:
+    done = python("-m", "drum_litestar", "check", "--json", path=[namesake])
+    report = json.loads(done.stdout)
+    (finding,) = [finding for finding in report["findings"] if finding["topic"] == "multipart"]
+    version, own = metadata.version("multipart"), Path(sysconfig.get_path("purelib")) / "multipart.py"
+    assert report["ok"]
+    assert finding["text"] == (
+        f"Python finds {namesake}/multipart/__init__.py of python-multipart 0.0.6, and so does the model's code; the "
+        f"server takes {own} of multipart {version} all the same"
+    )
+    assert not [each for each in report["findings"] if each["topic"] == "modules"]
+
+
+def put_nothing(folder: Path, namesake: Path) -> str:
+    return "but there is none"
+
+
+def put_namesake(folder: Path, namesake: Path) -> str:
+    (folder / "multipart").symlink_to(namesake / "multipart")
+    name = "python_multipart-0.0.6.dist-info"
+    (folder / name).symlink_to(namesake / name)
+    return f"but Python finds {folder}/multipart/__init__.py of python-multipart 0.0.6"
+
+
+def put_stranger(folder: Path, namesake: Path) -> str:
+    (folder / "multipart.py").write_text("def split(body): return body.split()\n")
+    return f"but Python finds {folder}/multipart.py"
+
+
+def put_empty_folder(folder: Path, namesake: Path) -> str:
+    (folder / "multipart").mkdir()
+    return f"but Python finds {folder}/multipart"
+
+
+def put_broken(folder: Path, namesake: Path) -> str:
+    _put_metadata(folder)
+    (folder / "multipart.py").write_text("class MultipartSegment:\n")
+    return f"but {folder}/multipart.py cannot be imported (IndentationError: expected an indented block"
+
+
+def put_partial(folder: Path, namesake: Path) -> str:
+    _put_metadata(folder)
+    (folder / "multipart.py").write_text("class MultipartError(ValueError): ...\n")
+    return (
+        f"but {folder}/multipart.py lacks MultipartSegment, ParserError, ParserLimitReached, PushMultipartParser, "
+        "parse_options_header"
+    )
+
+
+def put_metadata_alone(folder: Path, namesake: Path) -> str:
+    _put_metadata(folder)
+    return "but there is none"
+
+
+def _put_metadata(folder: Path) -> None:
+    name = f"multipart-{metadata.version('multipart')}.dist-info"
+    (folder / name).symlink_to(Path(sysconfig.get_path("purelib")) / name)
+
+
+@pytest.mark.parametrize(
+    "put", [put_nothing, put_namesake, put_stranger, put_empty_folder, put_broken, put_partial, put_metadata_alone]
+)
+def test_neither_kind(tmp_path: Path, namesake: Path, bare_site: Path, put: Put) -> None:
+    """One line, which says what is there and the command that mends it; exit code 1."""
+    there = put(tmp_path, namesake)
+    done = python("-S", *SERVER, path=[tmp_path, bare_site])
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert line.startswith("drum-litestar: error: the server needs the module 'multipart' of the package ")
+    assert there in line
+    assert line.endswith(f"with: {sys.executable} -m pip install --force-reinstall --no-deps 'multipart>=1.2'")
+
+
+def test_check_is_blocked_by_neither_kind(tmp_path: Path, bare_site: Path, namesake: Path) -> None:
+    there = put_namesake(tmp_path, namesake)
+    done = python("-S", "-m", "drum_litestar", "check", "--json", path=[tmp_path, bare_site])
+    (finding,) = [each for each in json.loads(done.stdout)["findings"] if each["level"] == "blocking"]
+    assert done.returncode == 1
+    assert finding["topic"] == "drum-litestar"
+    assert finding["text"].startswith("the server needs the module 'multipart'")
+    assert there in finding["text"]
+
+
+def test_hidden_module_is_named(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("")
+    hidden = f"{tmp_path}/click.py hides the module 'click' of click {metadata.version('click')}: rename it, or"
+    done = python(*SERVER, path=[], cwd=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("drum-litestar: error: the server cannot be imported: ")
+    assert hidden in line
+    done = python("-m", "drum_litestar", "check", "--json", path=[], cwd=tmp_path)
+    findings = json.loads(done.stdout)["findings"]
+    assert {"drum-litestar"} == {each["topic"] for each in findings if each["level"] == "blocking"}
+    (finding,) = [each for each in findings if each["topic"] == "modules"]
+    assert finding["level"] == "warning"
+    assert hidden in finding["text"]
