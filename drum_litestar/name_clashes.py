@@ -36,7 +36,7 @@ class OwnModule(NamedTuple):
     name: str
     distribution: str
     oldest: str
-    """The oldest release of ``distribution`` that has ``needed``, as in the package's requirements."""
+    """The oldest release of ``distribution`` that the package's requirements allow."""
     needed: tuple[str, ...]
     """What Litestar and this package take from it."""
 
@@ -49,7 +49,7 @@ OWN_MODULES: Final = (
     OwnModule(
         "multipart",
         "multipart",
-        "1.2",
+        "1.3.1",
         (
             "MultipartError",
             "MultipartSegment",

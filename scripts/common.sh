@@ -87,9 +87,10 @@ ensure_redis() {
     fi
 }
 
-# The auditor alone; the package without its dependencies, which are read from the lock.
+# The auditor alone; the package without its dependencies, which are read from the lock, but for what its settings need.
 install_for_audit() {
     pip_install --no-deps --editable .
+    pip_install msgspec
     pip_install pip-audit || say "pip-audit is not available from the package index"
 }
 

@@ -56,8 +56,7 @@ class Stack:
     shows: tuple[str, ...] = ()
     """What ``custom.py`` must say that it uses: names with versions, or their beginnings."""
     floors: bool = False
-    """Every core dependency in the oldest version that pyproject.toml allows, and DRUM without its own dependencies,
-    which would ask for newer ones."""
+    """Every core dependency in the oldest version that pyproject.toml allows."""
 
 
 STACKS = (
@@ -134,17 +133,16 @@ def run(stack: Stack, home: Path, wheel: Callable[[], Path]) -> Result:
 
 
 def install(stack: Stack, environment: Path, wheel: Path) -> None:
-    """Raises NotInstallableError."""
+    """DRUM comes last, and pip does not have to solve everything at once. Raises NotInstallableError."""
     subprocess.run([find_python(stack.python), "-m", "venv", str(environment)], check=True)
     python = environment / "bin" / "python"
-    options = ["--prefer-binary", "--no-compile"]
-    if not stack.floors:
-        pip(python, "install", *options, *stack.requirements, DRUM, str(wheel))
-        return
-    constraints = environment / "floors.txt"
-    constraints.write_text("".join(f"{line}\n" for line in floors(wheel)))
-    pip(python, "install", *options, "--constraint", str(constraints), *stack.requirements, str(wheel))
-    pip(python, "install", *options, "--no-deps", DRUM)
+    constraints: list[str] = []
+    if stack.floors:
+        listed = environment / "floors.txt"
+        listed.write_text("".join(f"{line}\n" for line in floors(wheel)))
+        constraints = ["--constraint", str(listed)]
+    for packages in ((*stack.requirements, str(wheel)), (*stack.requirements, DRUM)):
+        pip(python, "install", "--prefer-binary", "--no-compile", *constraints, *packages)
 
 
 def floors(wheel: Path) -> list[str]:

@@ -190,7 +190,7 @@ def test_neither_kind(tmp_path: Path, namesake: Path, bare_site: Path, put: Put)
     assert done.returncode == 1
     assert line.startswith("drum-litestar: error: the server needs the module 'multipart' of the package ")
     assert there in line
-    assert line.endswith(f"with: {sys.executable} -m pip install --force-reinstall --no-deps 'multipart>=1.2'")
+    assert line.endswith(f"with: {sys.executable} -m pip install --force-reinstall --no-deps 'multipart>=1.3.1'")
 
 
 def test_check_is_blocked_by_neither_kind(tmp_path: Path, bare_site: Path, namesake: Path) -> None:
