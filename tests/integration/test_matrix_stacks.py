@@ -10,10 +10,10 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import environment_stacks
+import pytest
 from environment_stacks import STACKS, Stack
+
 from support.environments import Environments
 from support.process import clean_environment
 from support.servers import ROOT
@@ -91,5 +91,5 @@ def test_dependency_without_a_floor(tmp_path: Path) -> None:
     wheel = tmp_path / "some-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("some-1.dist-info/METADATA", "Name: some\nRequires-Dist: litestar<3\n")
-    with pytest.raises(ValueError, match="pyproject.toml names no oldest version for 'litestar<3'"):
+    with pytest.raises(ValueError, match=r"pyproject\.toml names no oldest version for 'litestar<3'"):
         environment_stacks.floors(wheel)
