@@ -89,9 +89,9 @@ ensure_redis() {
 
 # The auditor alone; the package without its dependencies, which are read from the lock, but for what its settings need.
 install_for_audit() {
-    pip_install --no-deps --editable .
     pip_install msgspec
     pip_install pip-audit || say "pip-audit is not available from the package index"
+    pip_install --no-deps --editable .  # last: pip would name each dependency that it lacks
 }
 
 install_for_examples() { pip_install --editable '.[sklearn,sparse]'; }
