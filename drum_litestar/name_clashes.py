@@ -60,9 +60,9 @@ OWN_MODULES: Final = (
         ),
     ),
 )
-"""Names with a known clash. A row is for one file: of a package, submodules that are imported later would come from the
-namesake."""
+"""Names with a known clash that does harm. (``brotli`` of brotlipy does none: httpx and urllib3 understand both.)
 
+A row is for one file: of a package, submodules that are imported later would come from the namesake."""
 
 _loaded: dict[str, ModuleType] = {}
 _lock = threading.RLock()

@@ -198,7 +198,7 @@ def table(results: Sequence[Result]) -> str:
         words = (
             stack.name,
             stack.python,
-            requirements or "the newest of everything",
+            requirements or "the newest that DRUM allows",
             result.drum_alone or "-",
             result.outcome,
             result.detail,
