@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 from opentelemetry import trace
 
-from drum_litestar.observability.steps import record_exception, span
+from drum_litestar.predictors.steps import record_exception, span
 from drum_litestar.predictors.protocol import (
     ModelCall,
     ModelCard,

@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Iterator
 
 
 class HookLoop:

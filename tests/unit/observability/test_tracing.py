@@ -22,7 +22,7 @@ from drum_litestar.execution.tally import Tally
 from drum_litestar.observability.bare import encoder
 from drum_litestar.observability.bare.tracer import SpanProvider
 from drum_litestar.observability.observer import ExecutorTelemetry
-from drum_litestar.observability.steps import record_exception, span
+from drum_litestar.predictors.steps import record_exception, span
 from drum_litestar.observability.traced_predictor import traced
 from drum_litestar.observability.tracing import TRACER, RawHeaders, Tracing, upstream_answered
 from drum_litestar.predictors.protocol import (
