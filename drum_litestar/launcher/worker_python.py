@@ -25,7 +25,7 @@ from drum_litestar.settings.groups.serving import WorkerSettings
 from drum_litestar.settings.worker_python import find_interpreter, subject_of
 
 OLDEST: Final = (3, 8)
-REQUIREMENTS: Final[Mapping[str, str]] = {"msgspec": ">=0.18.5", "pandas": ">=1.5", "numpy": ""}
+REQUIREMENTS: Final[Mapping[str, str]] = {"msgspec": ">=0.16", "pandas": ">=1.5", "numpy": ""}
 """Distributions that a worker imports whatever its model is, with the versions that it works with."""
 
 ANSWER_TIMEOUT: Final = 60.0
