@@ -33,7 +33,6 @@ class ChildProcess:
     def __init__(
         self,
         number: int,
-        *,
         python: str | None,
         user: str | None,
         on_output: Callable[[int, str, str], None],
