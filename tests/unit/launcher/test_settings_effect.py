@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 import getpass
 import shutil
-import sys
 import ssl
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
