@@ -19,11 +19,12 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 logger = logging.getLogger(__name__)
 
-Callback: TypeAlias = Callable[[], Awaitable[Any] | Any]
+if TYPE_CHECKING:
+    Callback = Callable[[], Awaitable[Any] | Any]
 
 JOIN_TIMEOUT: Final = 10.0
 """Seconds that all registered threads and tasks together get to end."""

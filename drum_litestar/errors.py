@@ -227,3 +227,8 @@ class ModelFailedError(RequestError):
 
     status = 513
     prefix = "ERROR: "
+
+
+def is_error(status: int) -> bool:
+    """Whether DRUM raised to answer ``status``: its 404 and 422 are plain answers, as a model's own statuses may be."""
+    return status == 400 or status >= 500

@@ -6,7 +6,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import List, NamedTuple, Protocol
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import ModelLoadError
@@ -64,7 +64,7 @@ class Part(NamedTuple):
 
     first: int
     """Number of the first one."""
-    replies: list[Reply]
+    replies: List[Reply]
     seconds: float
     """The model's own time for these."""
     merged: bool

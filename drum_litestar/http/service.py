@@ -15,6 +15,7 @@ from drum_litestar.errors import (
     QueueFullError,
     QueueTimeoutError,
     RequestError,
+    is_error,
 )
 from drum_litestar.execution.executor import Executor, ReplyStream, Ticket
 from drum_litestar.http.bodies import ClientGoneError, Spool
@@ -30,7 +31,6 @@ from drum_litestar.http.replies import (
     to_response,
 )
 from drum_litestar.http.spool import SpoolDirectory
-from drum_litestar.observability.request_span import is_error
 from drum_litestar.predictors.protocol import CallKind, ModelCard, Reply
 from drum_litestar.running_loop import RunningLoop
 from drum_litestar.scope import BODY_RECEIVED, DEADLINE, REQUEST_ID, SPAN, TICKET, TIMEOUT

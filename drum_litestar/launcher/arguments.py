@@ -60,6 +60,12 @@ def add_setting_arguments(parser: argparse.ArgumentParser, *, required: bool) ->
         "runtime parameter CUSTOM_MODEL_WORKERS beats it (env: MAX_WORKERS)",
     )
     server.add_argument(
+        "--worker-python",
+        metavar="PATH",
+        help="Python 3.8 or later that runs the model workers, instead of the server's own: an interpreter, or the "
+        "folder of a virtual environment with the model's packages (env: DRUM_WORKER_PYTHON)",
+    )
+    server.add_argument(
         "--executor",
         metavar="{pool,inline}",
         type=one_of("pool", "inline"),

@@ -13,11 +13,19 @@ from typing import Any
 from drum_litestar import __version__
 from drum_litestar.errors import ModelLoadError, RequestError
 from drum_litestar.execution.executor import Executor, Ticket
+from drum_litestar.execution.invoke import PredictorSource
 from drum_litestar.http.options import AppOptions, BodyLimits
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executors import make_executor, refusing_executor, worker_uid
 from drum_litestar.launcher.plan import LaunchPlan
-from drum_litestar.launcher.preparation import extended_app, make_proxy, merge_options, prepare
+from drum_litestar.launcher.preparation import (
+    extended_app,
+    make_proxy,
+    merge_options,
+    prepare,
+    with_worker_python,
+    worker_spec,
+)
 from drum_litestar.launcher.protocol import make_protocol
 from drum_litestar.launcher.server import run_server
 from drum_litestar.launcher.shared_store import RedisRateLimitStore
@@ -59,6 +67,7 @@ def drum_version() -> str:
 
 def serve(plan: LaunchPlan) -> int:
     """Serve until stopped; returns the exit code. Raises StartupError before the port is open."""
+    plan = with_worker_python(plan)
     settings = plan.settings
     uvicorn_kwargs = settings.to_uvicorn()
     sockets = bind_sockets(settings.listen.address.host, settings.listen.address.port)
@@ -216,11 +225,11 @@ class Server:
 
     async def reload(self) -> None:
         """SIGHUP: load the model folder anew."""
-        reload: Callable[[], Awaitable[None]] | None = getattr(self.executor, "reload", None)
+        reload: Callable[[PredictorSource], Awaitable[None]] | None = getattr(self.executor, "reload", None)
         if reload is None:
             _log.warning("SIGHUP ignored: only the pool executor can load the model anew")
             return
-        await reload()
+        await reload(worker_spec(self.plan))
         if self.executor.card is not None:
             self.telemetry.model_loaded(self.executor.card)
 

@@ -57,6 +57,7 @@ def make_executor(
         max_requests_jitter=settings.workers.max_requests_jitter,
         max_worker_memory_mb=settings.workers.max_memory_mb,
         death_policy=settings.workers.death_policy,
+        python=plan.worker_python.executable if plan.worker_python else None,
         user=settings.workers.user,
         memory_headroom=memory_headroom,
         on_output=forward_output,

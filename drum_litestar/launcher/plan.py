@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from drum_litestar.errors import SettingsError, StartupError
+from drum_litestar.launcher.worker_python import WorkerPython
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.settings import runtime_params_file
@@ -35,6 +36,8 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """DRUM's word: all, debug, info, warn, warning, error, critical, fatal."""
     direct_access_timeout: float = DIRECT_ACCESS_TIMEOUT
     """Runtime parameter ``NIM_DIRECT_ACCESS_REQUEST_TIMEOUT`` in seconds (contract, 2.2)."""
+    worker_python: WorkerPython | None = None
+    """The workers' own interpreter (``DRUM_WORKER_PYTHON``), once it has been asked."""
     otel_disabled: bool = False
     """Runtime parameter ``OTEL_SDK_DISABLED`` has a truthy payload (contract, 5.6)."""
     notices: tuple[Notice, ...] = ()
@@ -55,6 +58,7 @@ def resolve_settings(args: argparse.Namespace, environ: MutableMapping[str, str]
         "CUSTOM_MODEL_WORKERS": args.max_workers,
         "DRUM_EXECUTOR": args.executor,
         "DRUM_PREDICTOR": args.predictor,
+        "DRUM_WORKER_PYTHON": args.worker_python,
     }
     # An option whose value came from its environment variable has that variable as its source.
     from_environment = {"ADDRESS": "--address", "CUSTOM_MODEL_WORKERS": "--max-workers"}

@@ -7,18 +7,18 @@ installed but broken is reported by the model worker that imports it.
 from __future__ import annotations
 
 import os
-from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.launcher.packages import Packages, ServersPackages
 from drum_litestar.predictors.drum.backend import find_backend
 from drum_litestar.predictors.native.language import PYTHON, detect_language
 from drum_litestar.predictors.native.moderation import CONFIG_FILE
 from drum_litestar.predictors.spec import PredictorSpec
 
 LAZY_LOADING = "MLOPS_LAZY_LOADING_DATA"
+DRUM = "datarobot-drum"
 
 
 class Choice(NamedTuple):
@@ -56,21 +56,19 @@ def needs(spec: PredictorSpec) -> list[Need]:
     return found
 
 
-def drum_installed() -> bool:
-    """datarobot-drum is there, whole or broken."""
-    return _distribution("datarobot-drum")
-
-
-def choose_predictor(spec: PredictorSpec, asked: Literal["auto", "native", "drum"] = "auto") -> Choice:
-    """The predictor for ``spec``.
+def choose_predictor(
+    spec: PredictorSpec, asked: Literal["auto", "native", "drum"] = "auto", packages: Packages | None = None
+) -> Choice:
+    """The predictor for ``spec``; ``packages`` are those of the workers' interpreter, by default this one's.
 
     ``auto`` takes the native one for Python models, and DRUM's for R, Java and GPU models, and for a need whose
     package is missing beside an installed DRUM. Raises ModelLoadError that says what to install when nothing here
     can do what is asked.
     """
+    packages = packages or ServersPackages()
     language = _language(spec)
     if asked == "drum":
-        return _drum(spec, "asked for", language, subject="--predictor drum (DRUM_PREDICTOR)")
+        return _drum(spec, packages, "asked for", language, subject="--predictor drum (DRUM_PREDICTOR)")
     foreign = language not in (PYTHON, None)
     what = f"{spec.gpu_predictor} GPU predictor" if spec.gpu_predictor else f"{language} model"
     if asked == "native":
@@ -78,9 +76,9 @@ def choose_predictor(spec: PredictorSpec, asked: Literal["auto", "native", "drum
             raise ModelLoadError(f"{what}: the native predictor serves Python models only. Use --predictor drum.")
         return Choice("native", "asked for")
     if foreign:
-        return _drum(spec, what, language)
+        return _drum(spec, packages, what, language)
     wanted = needs(spec)
-    missing = [need for need in wanted if not _available(need)]
+    missing = [need for need in wanted if not _available(need, packages)]
     if not missing:
         served = ", ".join(need.name for need in wanted)
         return Choice("native", f"Python model; {served} served natively" if served else "Python model, nothing else")
@@ -88,12 +86,12 @@ def choose_predictor(spec: PredictorSpec, asked: Literal["auto", "native", "drum
     required = [need for need in missing if need.module != "datarobot_dome"]
     if not required:
         return Choice("native", "Python model")
-    if drum_installed():
+    if packages.version_of(DRUM) is not None:
         return Choice("drum", f"needed for {', '.join(need.name for need in required)}")
     raise ModelLoadError(
         "\n".join(
             f"{need.name} needs the package '{need.pip}', which is not installed. Install it with: "
-            f"pip install {need.pip} (or: pip install datarobot-drum)"
+            f"{packages.pip} install {need.pip} (or: {packages.pip} install {DRUM})"
             for need in required
         )
     )
@@ -107,13 +105,13 @@ def unreadable(code_dir: str, error: OSError) -> ModelLoadError:
     )
 
 
-def _drum(spec: PredictorSpec, why: str, language: str | None, subject: str = "") -> Choice:
+def _drum(spec: PredictorSpec, packages: Packages, why: str, language: str | None, subject: str = "") -> Choice:
     """DRUM's predictor. ``subject`` is what needs it, when ``why`` does not say that."""
-    if drum_installed():
+    if packages.version_of(DRUM) is not None:
         return Choice("drum", why)
     raise ModelLoadError(
-        f"{subject or why}: this needs DRUM's predictors, and the package 'datarobot-drum' is not installed. "
-        f"Install it with: {find_backend(spec, language or PYTHON).install}"
+        f"{subject or why}: this needs DRUM's predictors, and the package '{DRUM}' is not installed. "
+        f"Install it with: {packages.pip} install {find_backend(spec, language or PYTHON).install}"
     )
 
 
@@ -125,14 +123,8 @@ def _language(spec: PredictorSpec) -> str | None:
         return None
 
 
-def _available(need: Need) -> bool:
+def _available(need: Need, packages: Packages) -> bool:
     # `datarobot` is a namespace that several distributions share: only their names tell them apart.
-    return _distribution(need.pip) if need.module == "datarobot" else find_spec(need.module) is not None
-
-
-def _distribution(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
+    if need.module == "datarobot":
+        return packages.version_of(need.pip) is not None
+    return packages.has_module(need.module)

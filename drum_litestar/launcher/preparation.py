@@ -16,7 +16,10 @@ from drum_litestar.http.app import build_app
 from drum_litestar.http.options import AppOptions
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import choose_predictor, unreadable
+from drum_litestar.launcher.worker_python import ask_configured
 from drum_litestar.observability.tracing import Tracing
+from drum_litestar.predictors.native.metadata import read_metadata
+from drum_litestar.predictors.spec import PredictorSpec
 
 _log = logging.getLogger("drum")
 
@@ -29,6 +32,27 @@ class Prepared(NamedTuple):
     failure: ModelLoadError | None = None
 
 
+def with_worker_python(plan: LaunchPlan) -> LaunchPlan:
+    """``plan`` with what the workers' own interpreter says of itself, where ``DRUM_WORKER_PYTHON`` names one.
+
+    Raises StartupError, one line, when workers could not run there.
+    """
+    python = ask_configured(plan.settings.workers)
+    if python is None:
+        return plan
+    python.require()
+    return msgspec.structs.replace(plan, worker_python=python)
+
+
+def worker_spec(plan: LaunchPlan) -> PredictorSpec:
+    """The spec for workers that are about to start. ``model-metadata.yaml`` is read here for an interpreter that has
+    no parser for it. Raises ModelLoadError."""
+    python = plan.worker_python
+    if python is None or python.has_module("strictyaml"):
+        return plan.spec
+    return msgspec.structs.replace(plan.spec, metadata=read_metadata(Path(plan.spec.code_dir)))
+
+
 def prepare(plan: LaunchPlan) -> Prepared:
     """Choose the predictor and load ``custom_litestar.py``.
 
@@ -36,8 +60,9 @@ def prepare(plan: LaunchPlan) -> Prepared:
     """
     try:
         try:
-            choice = choose_predictor(plan.spec, plan.predictor)
+            choice = choose_predictor(plan.spec, plan.predictor, plan.worker_python)
             extension = load_extension(Path(plan.spec.code_dir))
+            spec = worker_spec(plan)
         except OSError as error:
             raise unreadable(plan.spec.code_dir, error) from None
     except ModelLoadError as error:
@@ -47,7 +72,9 @@ def prepare(plan: LaunchPlan) -> Prepared:
             _log.error("The server cannot start", extra={"traceback": error.detail})
         raise
     _log.info("Predictor: %s", choice)
-    spec = msgspec.structs.replace(plan.spec, kind=choice.kind, kind_reason=choice.reason)
+    if plan.worker_python is not None:
+        _log.info("Model workers run in %s (Python %s)", plan.worker_python.executable, plan.worker_python.text_version)
+    spec = msgspec.structs.replace(spec, kind=choice.kind, kind_reason=choice.reason)
     return Prepared(msgspec.structs.replace(plan, spec=spec), extension)
 
 

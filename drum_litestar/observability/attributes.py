@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from typing import Any, Final
+from typing import Any, Dict, Final
 
-Attributes = dict[str, Any]
+Attributes = Dict[str, Any]
 
 _DEEPEST: Final = 16
 
@@ -27,7 +27,7 @@ def sendable(value: Any, depth: int = 0) -> Any:
     return value
 
 
-@functools.cache
+@functools.lru_cache(maxsize=None)
 def takes_any_value() -> bool:
     """Whether attributes may be null, maps and mixed lists: only the newest SDKs take them, others warn and drop."""
     from opentelemetry.attributes import BoundedAttributes

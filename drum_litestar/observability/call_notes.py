@@ -11,9 +11,9 @@ import msgspec
 from opentelemetry import trace
 from opentelemetry.context import Context
 
+from drum_litestar.errors import is_error
 from drum_litestar.observability.attributes import sendable
 from drum_litestar.observability.current import CURRENT
-from drum_litestar.observability.request_span import is_error
 from drum_litestar.observability.steps import Step, described
 from drum_litestar.predictors.protocol import SpanReport
 

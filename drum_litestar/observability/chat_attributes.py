@@ -58,7 +58,11 @@ class StreamAssembler:
         """Bytes of the event stream, cut anywhere."""
         *events, self._pending = (self._pending + chunk).split(b"\n\n")
         for event in events:
-            lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+            lines = [
+                line[6:] if line.startswith(b"data: ") else line[5:]
+                for line in event.split(b"\n")
+                if line.startswith(b"data:")
+            ]
             data = _json_object(b"\n".join(lines))
             if data is not None:
                 self._add(data)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import time
 from typing import Any, Final
 
 import msgspec
-from opentelemetry import trace
 
 from drum_litestar.observability.context import request_id_var
 
@@ -96,8 +96,8 @@ class JsonFormatter(logging.Formatter):
             "status": getattr(record, "status", None),
             "exception": exception_text(self, record) or None,
         }
-        span = trace.get_current_span().get_span_context()
-        if span.is_valid:
+        trace = sys.modules.get("opentelemetry.trace")  # without it there is no span; it need not be installed
+        if trace is not None and (span := trace.get_current_span().get_span_context()).is_valid:
             fields["trace_id"] = trace.format_trace_id(span.trace_id)
             fields["span_id"] = trace.format_span_id(span.span_id)
         return json_line(fields)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from types import TracebackType
-from typing import Any
+from typing import Any, Dict
 
 import msgspec
 from opentelemetry import trace
@@ -12,17 +12,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, StatusCode, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from drum_litestar.errors import RequestError
+from drum_litestar.errors import RequestError, is_error
 from drum_litestar.observability.attributes import settable
 from drum_litestar.observability.current import CURRENT
 from drum_litestar.observability.steps import add_exception, mark_failed
 from drum_litestar.predictors.protocol import Reply, StreamHead
-
-
-def is_error(status: int) -> bool:
-    """Whether DRUM raised to answer ``status``: its 404 and 422 are plain answers, as a model's own statuses may be."""
-    return status == 400 or status >= 500
-
 
 _HEX = [f"{number:02x}" for number in range(256)]
 
@@ -46,7 +40,7 @@ def span_context(traceparent: str) -> SpanContext:
     return SpanContext(trace_id, span_id, True, TraceFlags(flags))
 
 
-class Carrier(dict[str, str]):
+class Carrier(Dict[str, str]):
     """Trace context as headers, for ``ModelCall.trace``; in the process that made it, the context itself too."""
 
     __slots__ = ("bare", "context")

@@ -1,15 +1,13 @@
-"""What a predictor tells of the call it answers: its steps as spans, and the exceptions that it turns into answers.
+"""Spans of a call's steps and of its exceptions: what :mod:`drum_litestar.predictors.steps` reports, as spans.
 
-Without tracing each costs one context variable read. Only the OpenTelemetry API is imported here.
+Only the OpenTelemetry API is imported here.
 """
 
 from __future__ import annotations
 
-import contextlib
 import traceback
-from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Final, Protocol
+from typing import Any
 
 import msgspec
 from opentelemetry.context import Context
@@ -17,30 +15,7 @@ from opentelemetry.trace import Span, StatusCode
 
 from drum_litestar.observability.attributes import sendable
 from drum_litestar.observability.current import CURRENT, SPAN_KEY
-
-
-class Notes(Protocol):
-    """Takes what the model's code reports of the request that it answers."""
-
-    def step(self, name: str, hooks: bool) -> contextlib.AbstractContextManager[Any]: ...
-
-    def exception(self, error: BaseException) -> None: ...
-
-
-_notes: ContextVar[Notes | None] = ContextVar("drum_litestar_span_notes", default=None)
-"""Set while a predictor answers a traced call."""
-
-_NOTHING: Final = contextlib.nullcontext()
-
-
-def span(name: str, *, hooks: bool = True) -> contextlib.AbstractContextManager[Any]:
-    """A child span around one step of a call (``parse``, ``model``, ``serialize``), for predictors.
-
-    Hooks called inside see it as the current span; ``hooks`` False says that no code of the user's runs, and saves
-    making it current. Does nothing when the call is not traced.
-    """
-    notes = _notes.get()
-    return _NOTHING if notes is None else notes.step(name, hooks)
+from drum_litestar.predictors.steps import REPORTER, CallReporter
 
 
 class Step(msgspec.Struct):
@@ -88,30 +63,19 @@ def mark_failed(span: Span, error: BaseException) -> None:
     span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {description[1]}")
 
 
-def record_exception(error: BaseException) -> None:
-    """Report an exception that the predictor turns into an answer, where it catches it.
-
-    The request's span then has status ERROR and the ``exception`` event. Not for answers that DRUM does not count as
-    errors (404 and 422 of the contract's checks).
-    """
-    notes = _notes.get()
-    if notes is not None:
-        notes.exception(error)
-
-
 class noting(msgspec.Struct):  # noqa: N801 (reads as a function, and a generator would cost more)
-    """Make ``notes`` the receiver of :func:`span` and :func:`record_exception` in this thread or task, and
+    """Make ``notes`` the receiver of what a predictor reports in this thread or task, and
     ``context`` OpenTelemetry's current one."""
 
-    notes: Notes | None
+    notes: CallReporter | None
     context: Context
     attached: Any = None
     noted: Any = None
 
     def __enter__(self) -> None:
         self.attached = CURRENT.set(self.context)
-        self.noted = _notes.set(self.notes)
+        self.noted = REPORTER.set(self.notes)
 
     def __exit__(self, *error: object) -> None:
-        _notes.reset(self.noted)
+        REPORTER.reset(self.noted)
         CURRENT.reset(self.attached)

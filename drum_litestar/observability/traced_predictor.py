@@ -95,7 +95,7 @@ class _TracedBatchPredictor(_TracedPredictor):
         assert isinstance(predictor, BatchPredictor)
         parents = [tracing.extract(call.trace) for call in calls]
         spans = [trace.get_current_span(parent).get_span_context() for parent in parents]
-        sampled = [(parent, span) for parent, span in zip(parents, spans, strict=True) if span.trace_flags.sampled]
+        sampled = [(parent, span) for parent, span in zip(parents, spans) if span.trace_flags.sampled]
         if not sampled:
             with noting(None, parents[0]):
                 return predictor.handle_batch(calls)

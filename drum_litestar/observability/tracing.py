@@ -12,9 +12,9 @@ trace context to pass on to the hooks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Sequence, Tuple
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -34,7 +34,7 @@ _CONSUMER: Final = {
     b"x-datarobot-consumer-type": "gen_ai.request.consumer_type",
 }
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
+RawHeaders = Sequence[Tuple[bytes, bytes]]
 """An ASGI scope's headers: names in lower case."""
 
 

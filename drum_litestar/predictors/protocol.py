@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Dict, Literal, Optional, Protocol, Tuple, runtime_checkable
 
 import msgspec
 
@@ -40,15 +40,15 @@ class Payload(msgspec.Struct, frozen=True, array_like=True):
     process created and removes when the request ends.
     """
 
-    data: bytes | None = None
-    path: str | None = None
+    data: Optional[bytes] = None
+    path: Optional[str] = None
     size: int = 0
     """Length in bytes."""
-    filename: str | None = None
+    filename: Optional[str] = None
     """The part's file name; None for a raw body (contract, 3.5: the name decides a part's format)."""
-    mimetype: str | None = None
+    mimetype: Optional[str] = None
     """The request's media type without parameters, as sent (case kept); None when absent, or for a file part."""
-    charset: str | None = None
+    charset: Optional[str] = None
     """The ``charset`` parameter of the request's Content-Type, as sent; None when absent, or for a file part."""
 
     def read(self) -> bytes:
@@ -71,19 +71,19 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: CallKind
     request_id: str = ""
-    body: Payload | None = None
+    body: Optional[Payload] = None
     """Raw body: chat, unstructured, or X sent as the body of a structured route."""
-    x: Payload | None = None
+    x: Optional[Payload] = None
     """The data of a structured call, from the file part ``X`` or from the raw body."""
-    y: Payload | None = None
+    y: Optional[Payload] = None
     """File part ``y`` (transform only)."""
-    colnames: Payload | None = None
+    colnames: Optional[Payload] = None
     """File part ``X.colnames``."""
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Tuple[Tuple[str, str], ...] = ()
     """Request headers in order, names as HTTP/1.1 delivers them (any case), for hooks that receive them."""
-    query: tuple[tuple[str, str], ...] = ()
+    query: Tuple[Tuple[str, str], ...] = ()
     """Decoded query parameters in order, repeats kept."""
-    trace: dict[str, str] = {}
+    trace: Dict[str, str] = {}
     """Trace context carrier (W3C headers)."""
 
 
@@ -92,10 +92,10 @@ class SpanReport(msgspec.Struct, frozen=True, array_like=True):
 
     steps: bytes = b""
     """The steps of the call, packed (``observability/bare``)."""
-    attributes: dict[str, Any] = {}
-    error: str | None = None
+    attributes: Dict[str, Any] = {}
+    error: Optional[str] = None
     """The span's error description; None leaves its status unset."""
-    exception: tuple[str, str, str] | None = None
+    exception: Optional[Tuple[str, str, str]] = None
     """Type, message and stack trace of what was raised."""
 
 
@@ -104,9 +104,9 @@ class Reply(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     status: int = 200
     body: bytes = b""
-    content_type: str | None = "application/json"
-    headers: tuple[tuple[str, str], ...] = ()
-    span: SpanReport | None = None
+    content_type: Optional[str] = "application/json"
+    headers: Tuple[Tuple[str, str], ...] = ()
+    span: Optional[SpanReport] = None
     """Set only when tracing is on."""
     lost_reports: int = 0
     """Monitoring reports that this process has lost since its previous answer (contract, section 8, Q-15)."""
@@ -117,8 +117,8 @@ class StreamHead(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     status: int = 200
     content_type: str = "text/event-stream; charset=utf-8"
-    headers: tuple[tuple[str, str], ...] = ()
-    span: SpanReport | None = None
+    headers: Tuple[Tuple[str, str], ...] = ()
+    span: Optional[SpanReport] = None
     """Set only when tracing is on."""
     lost_reports: int = 0
     """Monitoring reports that this process has lost since its previous answer (contract, section 8, Q-15)."""
@@ -146,15 +146,15 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """What the HTTP process must know of a loaded model: static, sent once by the worker when it is ready."""
 
     target_type: TargetType
-    info: dict[str, Any] = {}
+    info: Dict[str, Any] = {}
     """The fields of ``/info/`` but ``drumServer`` and ``drumVersion``."""
-    payload_formats: dict[str, str | None] = msgspec.field(default_factory=lambda: {"csv": None, "mtx": None})
+    payload_formats: Dict[str, Optional[str]] = msgspec.field(default_factory=lambda: {"csv": None, "mtx": None})
     """``supported_payload_formats`` of ``/capabilities/``."""
-    mimetypes: tuple[str, ...] = ("text/csv", "text/plain", "text/mtx")
+    mimetypes: Tuple[str, ...] = ("text/csv", "text/plain", "text/mtx")
     """Content types that a raw structured body may have (contract, 3.5); a missing one is CSV."""
     any_format: bool = False
     """The model reads its input itself (``read_input_data``): the format check is off."""
-    hooks: tuple[str, ...] = ()
+    hooks: Tuple[str, ...] = ()
     """Hooks found in ``custom.py``."""
     chat: bool = False
     models: bool = False
@@ -163,7 +163,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """The model answers ``/predictUnstructured/``."""
     probes_model: bool = False
     """Health routes must ask the predictor (NIM, vLLM, Triton)."""
-    direct_access: str | None = None
+    direct_access: Optional[str] = None
     """Base URL of the OpenAI-compatible server behind ``/directAccess/``; None when there is none."""
     batchable: bool = False
     """The predictor offers :meth:`BatchPredictor.handle_batch` for structured CSV predictions."""
@@ -171,7 +171,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """Calls that may run at once in one worker when the operator has not said."""
     description: str = ""
     """One log line: which predictor runs and why."""
-    warnings: tuple[str, ...] = ()
+    warnings: Tuple[str, ...] = ()
     """To be logged once by the HTTP process."""
 
 

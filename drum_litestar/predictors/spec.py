@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Dict, Literal, Optional, Tuple, Union
 
 import msgspec
 
@@ -17,18 +17,18 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Why this kind was chosen, for the log."""
     code_dir: str
     """Real path of the model folder."""
-    target_type: TargetType | None = None
+    target_type: Optional[TargetType] = None
     """From ``--target-type``/``TARGET_TYPE``; None leaves it to ``model-metadata.yaml``."""
-    positive_class_label: str | None = None
-    negative_class_label: str | None = None
-    class_labels: tuple[str, ...] | None = None
+    positive_class_label: Optional[str] = None
+    negative_class_label: Optional[str] = None
+    class_labels: Optional[Tuple[str, ...]] = None
     """From ``--class-labels`` or the labels file, in the order given."""
-    target_name: str | None = None
+    target_name: Optional[str] = None
     """``TARGET_NAME``: required by text targets (contract, 4.8)."""
-    language: str | None = None
-    deployment_config: str | None = None
-    user_secrets_mount_path: str | None = None
-    user_secrets_prefix: str | None = None
+    language: Optional[str] = None
+    deployment_config: Optional[str] = None
+    user_secrets_mount_path: Optional[str] = None
+    user_secrets_prefix: Optional[str] = None
     single_output_is: Literal["negative", "positive"] = "negative"
     """Contract Q-1."""
     client_errors_4xx: bool = False
@@ -36,24 +36,26 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     moderations_optional: bool = False
     """Contract Q-14."""
     show_stacktrace: bool = False
-    llm_id: str | None = None
+    llm_id: Optional[str] = None
     """Runtime parameter ``LLM_ID`` (contract, 3.11)."""
     monitor: bool = False
     monitor_embedded: bool = False
-    deployment_id: str | None = None
-    model_id: str | None = None
-    monitor_settings: str | None = None
-    webserver: str | None = None
-    api_token: str | None = None
+    deployment_id: Optional[str] = None
+    model_id: Optional[str] = None
+    monitor_settings: Optional[str] = None
+    webserver: Optional[str] = None
+    api_token: Optional[str] = None
     allow_dr_api_access: bool = False
-    lazy_loading_file: str | None = None
+    lazy_loading_file: Optional[str] = None
     """YAML form of ``MLOPS_LAZY_LOADING_DATA`` (contract, 4.14)."""
-    gpu_predictor: str | None = None
+    gpu_predictor: Optional[str] = None
     sidecar: bool = False
     triton_host: str = "http://localhost"
     triton_http_port: str = "8000"
     triton_grpc_port: str = "8001"
-    argv: tuple[str, ...] = ()
+    metadata: Union[Dict[str, Any], msgspec.UnsetType, None] = msgspec.UNSET
+    """``model-metadata.yaml`` as ``read_metadata`` gives it; unset lets the predictor read the file."""
+    argv: Tuple[str, ...] = ()
     """The user's command line, kept as ``sys.argv`` for user code."""
 
     def build(self) -> Predictor:

@@ -11,6 +11,7 @@ from drum_litestar.settings.notices import Notice, info, warning
 from drum_litestar.settings.server import ServerSettings
 from drum_litestar.settings.tls import build_context, check_tls
 from drum_litestar.settings.urls import check_origins, check_url_prefix
+from drum_litestar.settings.worker_python import find_interpreter
 from drum_litestar.settings.worker_user import check_worker_user
 
 STORE_SCHEMES = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
@@ -27,8 +28,13 @@ def refuse(settings: ServerSettings) -> None:
     spool = settings.uploads.spool_dir
     if spool is not None and not (Path(spool).is_dir() and os.access(spool, os.W_OK | os.X_OK)):
         raise SettingsError(f"DRUM_SPOOL_DIR='{spool}' is not a writable directory")
-    if settings.workers.user is not None:
-        check_worker_user(settings.workers.user)
+    workers = settings.workers
+    if workers.python is not None:
+        find_interpreter(workers.python)
+        if settings.model.executor == "inline":
+            raise SettingsError("DRUM_WORKER_PYTHON needs worker processes, which --executor inline does not have")
+    if workers.user is not None:
+        check_worker_user(workers.user, own_python=workers.python is None)
     if settings.rate_limit.store is not None and not settings.rate_limit.store.lower().startswith(STORE_SCHEMES):
         raise SettingsError(f"DRUM_RATE_LIMIT_STORE must begin with one of {', '.join(STORE_SCHEMES)}")
 

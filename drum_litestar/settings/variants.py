@@ -6,8 +6,8 @@ are errors, nested as text inside text. :class:`Fault` has that ``repr``, so the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Callable
 
 Check = Callable[[Any], "str | None"]
 """Returns what is wrong with a value, or None."""

@@ -26,9 +26,11 @@ def run_as(user: str) -> dict[str, Any]:
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups, "env": environ}
 
 
-def check_worker_user(user: str) -> None:
-    """Raise SettingsError, one line, when no worker could run as ``user``. Starts a short-lived process as that user:
-    it alone knows of permissions, access lists and mount options."""
+def check_worker_user(user: str, *, own_python: bool = True) -> None:
+    """Raise SettingsError, one line, when no worker could run as ``user``.
+
+    Starts a short-lived process of this interpreter as that user, which alone knows of permissions, access lists and
+    mount options. Not with ``own_python`` False: another interpreter is asked by the launcher, as that user."""
     subject = f"DRUM_WORKER_USER='{user}'"
     try:
         from pwd import getpwnam
@@ -42,7 +44,7 @@ def check_worker_user(user: str) -> None:
         return
     if os.geteuid() != 0:
         raise SettingsError(f"{subject}: only root can run workers as another user")
-    reason = _why_python_fails(user)
+    reason = _why_python_fails(user) if own_python else None
     if reason is not None:
         raise SettingsError(
             f"{subject}: this user cannot run the Python interpreter '{sys.executable}' ({reason}). Let it read the "

@@ -16,6 +16,7 @@ from drum_litestar.launcher.arguments import add_server_arguments
 from drum_litestar.launcher.help import HelpFormatter
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import unreadable
+from drum_litestar.launcher.worker_python import WorkerPython, ask_configured
 from drum_litestar.tools import environment_checks, folder_checks
 from drum_litestar.tools.findings import BLOCKING, Finding
 
@@ -63,6 +64,7 @@ def collect(args: argparse.Namespace) -> list[Finding]:
     plan, faults = _plan(args)
     wish = plan.settings.loop.kind if plan is not None else "auto"
     own = list(environment_checks.own_requirements())
+    python, about_python = _worker_python(plan)
     findings = [
         environment_checks.python(),
         environment_checks.event_loop(wish),
@@ -74,22 +76,37 @@ def collect(args: argparse.Namespace) -> list[Finding]:
         environment_checks.memory(),
         environment_checks.cpu(),
         *environment_checks.conflicts(),
+        *about_python,
         *faults,
     ]
     if plan is not None and not _blocked(own):  # else the server's modules cannot be imported
         findings += _store(plan)
     if plan is not None and code_dir is not None:
-        findings += _folder(plan, code_dir, drum, args)
+        findings += _folder(plan, code_dir, drum, args, None if _blocked(about_python) else python)
     return findings
 
 
+def _worker_python(plan: LaunchPlan | None) -> tuple[WorkerPython | None, list[Finding]]:
+    """The model's own interpreter, where the settings name one, and what is to be said of it."""
+    try:
+        python = None if plan is None else ask_configured(plan.settings.workers)
+    except StartupError as error:
+        return None, [Finding("worker python", BLOCKING, str(error))]
+    return python, [] if python is None else list(environment_checks.worker_python(python))
+
+
 def _folder(
-    plan: LaunchPlan, code_dir: str, drum: environment_checks.DrumState, args: argparse.Namespace
+    plan: LaunchPlan,
+    code_dir: str,
+    drum: environment_checks.DrumState,
+    args: argparse.Namespace,
+    python: WorkerPython | None,
 ) -> list[Finding]:
     """About the model folder; what was found before it turned out that it cannot be read, and that."""
     findings: list[Finding] = []
     try:
-        findings.extend(folder_checks.predictor(plan.spec, plan.predictor, drum))
+        there = drum if python is None else environment_checks.drum_state(python)
+        findings.extend(folder_checks.predictor(plan.spec, plan.predictor, there, python))
         findings.extend(folder_checks.extensions(code_dir, drum))
         if drum.version is not None:  # else there is no such command
             findings.append(folder_checks.drum_server(args.argv[2:], args.environ))

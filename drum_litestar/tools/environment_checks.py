@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -17,10 +18,11 @@ from drum_litestar.drum_hook.decision import SWITCH
 from drum_litestar.drum_hook.finder import ENTRY_POINT
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher.hidden_modules import hidden_modules
+from drum_litestar.launcher.worker_python import WorkerPython
 from drum_litestar.name_clashes import OWN_MODULES, clash, described, own_files
 from drum_litestar.observability.resources import cgroup_version, cpu_quota, memory_status, usable_cpus
 from drum_litestar.settings.loop import choose_loop, installed_uvloop
-from drum_litestar.tools.findings import BLOCKING, Finding, import_problem
+from drum_litestar.tools.findings import BLOCKING, Finding, Level, import_problem
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 """The versions that the test matrix covers."""
@@ -119,12 +121,35 @@ def pydantic() -> Iterator[Finding]:
             yield Finding("pydantic", "info", f"pinned by {name}: pydantic{specifier}")
 
 
-def drum_state() -> DrumState:
-    """Whether DRUM's own command could run, tried in a process of its own."""
-    version = installed_version("datarobot-drum")
+def worker_python(python: WorkerPython) -> Iterator[Finding]:
+    """The interpreter of ``DRUM_WORKER_PYTHON``: what the model will run with, and what is missing there."""
+    found = {name: python.version_of(name) for name in ("msgspec", "pandas", "numpy", "scikit-learn", "pydantic")}
+    facts = {"version": python.text_version, "executable": python.executable, **found}
+    try:
+        python.require()
+    except StartupError as error:
+        yield Finding("worker python", BLOCKING, str(error), facts)
+        return
+    versions = ", ".join(f"{name} {version or 'not installed'}" for name, version in found.items())
+    level: Level = "ok" if python.version[:2] <= NEWEST_PYTHON else "warning"
+    newer = "" if level == "ok" else "; newer than what is tested (3.8 to 3.13)"
+    yield Finding("worker python", level, f"{python.text_version} ({python.executable}){newer}: {versions}", facts)
+    if os.environ.get("PYTHONPATH"):
+        text = f"PYTHONPATH={os.environ['PYTHONPATH']} is searched by the workers' Python too"
+        yield Finding("worker python", "info", text)
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") and not python.has_module("opentelemetry"):
+        text = f"no spans of the model's process: {python.pip} install opentelemetry-sdk brings OpenTelemetry there"
+        yield Finding("worker python", "warning", text)
+
+
+def drum_state(python: WorkerPython | None = None) -> DrumState:
+    """Whether DRUM's own command, or in the workers' ``python`` its predictors, could run; tried in a process of its
+    own."""
+    version = installed_version("datarobot-drum") if python is None else python.version_of("datarobot-drum")
     if version is None:
         return DrumState(None)
-    return DrumState(version, import_problem(ENTRY_POINT, {SWITCH: "0"}))
+    executable = sys.executable if python is None else python.executable
+    return DrumState(version, import_problem(ENTRY_POINT, {SWITCH: "0"}, python=executable))
 
 
 def drum(state: DrumState) -> Finding:

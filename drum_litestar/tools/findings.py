@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -27,20 +28,23 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def import_problem(
-    module: str, environ: Mapping[str, str] | None = None, path: tuple[str, ...] | None = None
+    module: str,
+    environ: Mapping[str, str] | None = None,
+    path: tuple[str, ...] | None = None,
+    python: str = sys.executable,
 ) -> str | None:
-    """Why ``module`` cannot be imported: the last line that Python says; None when it can.
+    """Why ``module`` cannot be imported by ``python``: the last line that it says; None when it can.
 
     In a process of its own, because a broken package may leave half of itself behind, or crash. ``path`` is its
     ``sys.path`` (default: the one that it starts with).
     """
     first = "" if path is None else f"import sys; sys.path[:] = {path!r}; "
-    command = [sys.executable, "-c", f"{first}import {module}"]
+    command = [python, "-c", f"{first}import {module}"]
     try:
         done = subprocess.run(
             command,
             env={**os.environ, **(environ or {})},
-            cwd=sys.prefix,  # not the caller's folder: `-c` would import from it
+            cwd=Path(python).parent,  # not the caller's folder: `-c` would import from it
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

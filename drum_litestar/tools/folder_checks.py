@@ -14,11 +14,10 @@ from drum_litestar import extensions as extension
 from drum_litestar.drum_hook.decision import decide, hook_enabled
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.launcher.predictor_choice import choose_predictor
-from drum_litestar.predictors.native.artifacts.base import installed
-from drum_litestar.predictors.native.folder import read_folder, require_model
+from drum_litestar.launcher.worker_python import WorkerPython, review_there
+from drum_litestar.predictors.native.folder import read_folder, review_model
 from drum_litestar.predictors.native.language import detect_language
 from drum_litestar.predictors.native.metadata import METADATA_FILE
-from drum_litestar.predictors.native.moderation import PACKAGE, start_moderation
 from drum_litestar.predictors.native.targets import NO_TARGET_NAME
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
@@ -26,8 +25,14 @@ from drum_litestar.tools.environment_checks import DrumState
 from drum_litestar.tools.findings import BLOCKING, Finding
 
 
-def predictor(spec: PredictorSpec, asked: Literal["auto", "native", "drum"], drum: DrumState) -> Iterator[Finding]:
-    """The folder's language and target, and the predictor that `server` will run it with."""
+def predictor(
+    spec: PredictorSpec,
+    asked: Literal["auto", "native", "drum"],
+    drum: DrumState,
+    python: WorkerPython | None = None,
+) -> Iterator[Finding]:
+    """The folder's language and target, and the predictor that `server` will run it with. ``python`` and ``drum`` are
+    those of the model's workers."""
     unclear = ""
     try:
         language = detect_language(Path(spec.code_dir), spec)
@@ -46,7 +51,7 @@ def predictor(spec: PredictorSpec, asked: Literal["auto", "native", "drum"], dru
         if str(error) != unclear:
             yield Finding("target", BLOCKING, _refusal(error, Path(spec.code_dir)))
     try:
-        choice = choose_predictor(spec, asked)
+        choice = choose_predictor(spec, asked, python)
     except ModelLoadError as error:
         yield Finding("predictor", BLOCKING, _line(error))
         return
@@ -56,16 +61,13 @@ def predictor(spec: PredictorSpec, asked: Literal["auto", "native", "drum"], dru
     else:
         yield Finding("predictor", "ok", str(choice), facts)
     if choice.kind == "native" and target_type is not None:
-        yield from _native(spec, target_type)
+        yield from _native(spec, target_type, python)
 
 
-def _native(spec: PredictorSpec, target_type: TargetType) -> Iterator[Finding]:
+def _native(spec: PredictorSpec, target_type: TargetType, python: WorkerPython | None) -> Iterator[Finding]:
     """What our own predictor misses in the folder or in the environment."""
-    code_dir = Path(spec.code_dir)
     try:
-        require_model(code_dir, target_type)
-        # Guards whose package is here are started with the model, not by a check.
-        warnings = [] if installed(PACKAGE) else start_moderation(spec, code_dir, target_type, "")[1]
+        warnings = review_model(spec, target_type) if python is None else review_there(python, spec, target_type)
     except ModelLoadError as error:
         yield Finding("model", BLOCKING, _line(error))
     else:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import msgspec
 from opentelemetry import trace
 
-from drum_litestar.observability.steps import record_exception, span
 from drum_litestar.predictors.protocol import (
     ModelCall,
     ModelCard,
@@ -20,6 +19,7 @@ from drum_litestar.predictors.protocol import (
     StreamReply,
     TargetType,
 )
+from drum_litestar.predictors.steps import record_exception, span
 
 log = logging.getLogger("mylog")
 

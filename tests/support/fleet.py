@@ -34,6 +34,8 @@ class Fleet:
         self.logs: Path = request.getfixturevalue("tmp_path_factory").mktemp("logs")
         self.running: dict[str, tuple[str, ServerProcess]] = {}
         self.failed: dict[tuple[str, str], str] = {}
+        self.worker_python: Path | None = None
+        """The interpreter of the model workers of servers that are started from now on."""
 
     def __enter__(self) -> Fleet:
         return self
@@ -67,7 +69,8 @@ class Fleet:
         elif backend == "adapter":
             server = start_adapter(self.request.getfixturevalue("python_with_drum"), folder, path, log)
         else:
-            server = start_ours(folder, path, log, executor=backend)
+            own = [] if self.worker_python is None else ["--worker-python", str(self.worker_python)]
+            server = start_ours(folder, path, log, executor=backend, arguments=own)
         self.running[backend] = (name, server)
         return server
 

@@ -22,7 +22,8 @@ def enter(init: wire.Init) -> None:
     _die_with(init.parent)
     keep_freed_memory()
     sys.argv = list(init.argv)
-    sys.path[:] = init.path
+    if init.path is not None:
+        sys.path[:] = init.path
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # it is a pipe now, but is read line by line

@@ -50,7 +50,7 @@ class ModelWorker:
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._killer: asyncio.TimerHandle | None = None
-        self._process = ChildProcess(number, user=options.user, on_output=options.on_output, on_exit=self._on_exit)
+        self._process = ChildProcess(number, options.python, options.user, options.on_output, self._on_exit)
         self._channel = Channel(self._loop, self._process.socket, self._on_frame, self._on_lost)
         self._preview = Preview(self, self._channel)
         self._channel.send(wire.frame(init_message(number, spec, options)))

@@ -65,6 +65,8 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Between SIGTERM and SIGKILL."""
     stop_grace: float = 10.0
     """For the clean-up of a worker that was told to stop, before SIGTERM."""
+    python: str | None = None
+    """The workers' interpreter; None is the server's own."""
     user: str | None = None
     """Run the workers as this user (needs root)."""
     memory_headroom: Callable[[], int | None] | None = None
@@ -90,7 +92,7 @@ def init_message(number: int, spec: PredictorSource, options: PoolOptions) -> In
         spec_type=f"{kind.__module__}:{kind.__qualname__}",
         spec=msgspec.msgpack.encode(spec),
         argv=tuple(getattr(spec, "argv", ())) or tuple(sys.argv),
-        path=tuple(sys.path),
+        path=tuple(sys.path) if options.python is None else None,
         threads=options.threads,
         builder=options.builder,
         builder_kwargs=options.builder_kwargs,

@@ -50,8 +50,9 @@ class PoolExecutor(BaseExecutor):
         self._supervisor = Supervisor(self._spec, self._options, self)
         self._supervisor.start()
 
-    async def reload(self) -> None:
-        """Load the model folder anew in new workers; old ones retire when those are ready (SIGHUP).
+    async def reload(self, spec: PredictorSource | None = None) -> None:
+        """Load the model folder anew in new workers; old ones retire when those are ready (SIGHUP). ``spec`` takes
+        the place of the one before.
 
         Raises ModelLoadError when that fails; the model that was served stays in service.
         """
@@ -59,7 +60,7 @@ class PoolExecutor(BaseExecutor):
             raise ModelLoadError(f"The model cannot be loaded anew: it is {self.state}")
         if self._admission.batcher is not None:
             self._admission.batcher.reconsider()
-        await self._supervisor.reload()
+        await self._supervisor.reload(spec)
 
     async def _stop_model(self, clean: bool) -> None:
         if self._supervisor is not None:

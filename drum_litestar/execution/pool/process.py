@@ -10,19 +10,15 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-import drum_litestar
-from drum_litestar.settings.worker_user import run_as
+from drum_litestar.execution.pool.interpreter import command, identity
 
 _log = logging.getLogger(__name__)
 
-_PACKAGE_ROOT = str(Path(drum_litestar.__file__).parent.parent)
-_BOOT = "import sys; sys.path[0] = {root!r}; from drum_litestar.execution.pool.worker import main; main({fd})"
+_MAIN = "from drum_litestar.execution.pool.worker import main; main({fd})"
 _LONGEST_LINE = 64 * 1024
 
 
@@ -37,12 +33,13 @@ class ChildProcess:
     def __init__(
         self,
         number: int,
-        *,
+        python: str | None,
         user: str | None,
         on_output: Callable[[int, str, str], None],
         on_exit: Callable[[int], None],
     ) -> None:
-        """Start the process: some milliseconds. ``on_exit`` gets the return code (negative: a signal's number).
+        """Start the process: some milliseconds. ``python`` None is this interpreter. ``on_exit`` gets the return code
+        (negative: a signal's number).
 
         Raises OSError when the system refuses.
         """
@@ -52,23 +49,15 @@ class ChildProcess:
         self._pidfd = -1
         self.socket, child = socket.socketpair()
         try:
-            # The environment as Python sees it: C libraries (readline) may have added to the process's own.
-            identity: dict[str, Any] = {"env": {**os.environ}} if user is None else run_as(user)
             self._popen: subprocess.Popen[bytes] = subprocess.Popen(
-                [
-                    sys.executable,
-                    *_interpreter_flags(),
-                    "-c",
-                    _BOOT.format(root=_PACKAGE_ROOT, fd=child.fileno()),
-                    f"drum-litestar-worker-{number}",
-                ],
+                command(python, _MAIN.format(fd=child.fileno()), f"drum-litestar-worker-{number}"),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 pass_fds=(child.fileno(),),
                 start_new_session=True,
                 bufsize=0,
-                **identity,
+                **identity(python, user),
             )
         except BaseException:
             self.socket.close()
@@ -167,21 +156,6 @@ class _OutputPipe:
             self._pipe.close()
             if self._rest:
                 self._sink(self._rest.decode("utf-8", "replace"))
-
-
-def _interpreter_flags() -> list[str]:
-    """The options of this interpreter that change how user code runs."""
-    flags = sys.flags
-    wanted = {
-        "-s": flags.no_user_site,
-        "-E": flags.ignore_environment,
-        "-O": flags.optimize,
-        "-B": flags.dont_write_bytecode,
-    }
-    options = [option for option, given in wanted.items() if given]
-    options += [f"-W{option}" for option in sys.warnoptions]
-    options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
-    return options
 
 
 def describe_exit(code: int) -> str:

@@ -207,13 +207,15 @@ class Supervisor:
             self._count(cause)
             self._recycle_after = now
 
-    async def reload(self) -> None:
-        """Replace every worker by one that has read the model folder anew, one after the other.
+    async def reload(self, spec: PredictorSource | None) -> None:
+        """Replace every worker by one that has read the model folder anew, one after the other; ``spec`` takes the
+        place of the one before.
 
         Raises ModelLoadError when a new one does not become ready, or does not fit into memory; the old ones that
         are left stay in service.
         """
         async with self._reloading:
+            self._spec = spec or self._spec
             for old in list(self.workers):
                 await asyncio.shield(old.settled)
                 while any(other.replaces for other in self.workers):  # a recycling is under way

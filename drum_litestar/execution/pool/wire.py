@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import msgspec
 
@@ -21,8 +21,6 @@ BUFFER = 128 * 1024
 JOIN = 16 * 1024
 """Frames up to this size are joined before they are sent, larger ones are sent as they are, part by part."""
 
-Buffers: TypeAlias = list[bytes]
-
 
 class Init(msgspec.Struct, tag=0, array_like=True):
     """First frame to a worker: what it must know before it imports anything of the user's."""
@@ -34,14 +32,14 @@ class Init(msgspec.Struct, tag=0, array_like=True):
     """``module:Class`` of the spec, a ``msgspec.Struct`` with a ``build()`` method."""
     spec: bytes
     """The spec as msgpack."""
-    argv: tuple[str, ...]
-    path: tuple[str, ...]
-    """``sys.path`` of the HTTP process."""
-    threads: int | None
+    argv: Tuple[str, ...]
+    path: Optional[Tuple[str, ...]]
+    """``sys.path`` of the HTTP process; None leaves an interpreter of the model's own its path."""
+    threads: Optional[int]
     """Concurrent calls; None takes the card's."""
-    builder: str | None
+    builder: Optional[str]
     """``module:function`` that builds the predictor instead of ``spec.build``."""
-    builder_kwargs: dict[str, Any]
+    builder_kwargs: Dict[str, Any]
 
 
 class Call(msgspec.Struct, tag=1, array_like=True):
@@ -55,7 +53,7 @@ class Merged(msgspec.Struct, tag=11, array_like=True):
     """Run ``calls`` as one if possible. Their bodies, small ones, stay in the calls."""
 
     id: int
-    calls: list[ModelCall]
+    calls: List[ModelCall]
 
 
 class Grant(msgspec.Struct, tag=2, array_like=True):
@@ -124,14 +122,13 @@ class StreamEnd(msgspec.Struct, tag=10, array_like=True):
     failed: bool
 
 
-ToWorker: TypeAlias = "Init | Call | Merged | Grant | Cancel | Stop"
-FromWorker: TypeAlias = "Ready | LoadFailed | Answer | MergedAnswer | StreamBegin | Chunk | StreamEnd"
+ToWorker = Union[Init, Call, Merged, Grant, Cancel, Stop]
+FromWorker = Union[Ready, LoadFailed, Answer, MergedAnswer, StreamBegin, Chunk, StreamEnd]
+Buffers = List[bytes]
 
 encode = msgspec.msgpack.Encoder().encode
-decode_to_worker = msgspec.msgpack.Decoder(Init | Call | Merged | Grant | Cancel | Stop).decode
-decode_from_worker = msgspec.msgpack.Decoder(
-    Ready | LoadFailed | Answer | MergedAnswer | StreamBegin | Chunk | StreamEnd
-).decode
+decode_to_worker = msgspec.msgpack.Decoder(ToWorker).decode
+decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
 
 
 def frame(message: Any, *body: bytes) -> Buffers:

@@ -10,9 +10,9 @@ import logging
 import struct
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Callable, Final, Optional, Sequence, Tuple
 
 from google.protobuf.empty_pb2 import Empty
 from opentelemetry.exporter.otlp.proto.http import trace_exporter
@@ -31,10 +31,10 @@ _SLOTS: Final = [bytes(range(first, first + size)) for first, size in ((1, 16), 
 _PATIENCE: Final = 100
 """Requests that are encoded before another thread may go on: some tenths of a millisecond."""
 
-Alike: TypeAlias = tuple[TraceFlags, str, bool | None]
+Alike = Tuple[TraceFlags, str, Optional[bool]]
 """What spans share that differ in ids and times only: flags, name, and whether the parent is in another process."""
 
-Columns: TypeAlias = tuple[Sequence[bytes], Sequence[int], Sequence[int], Sequence[int], Sequence[int]]
+Columns = Tuple[Sequence[bytes], Sequence[int], Sequence[int], Sequence[int], Sequence[int]]
 """Of some spans: the trace's id, the span's and its parent's, start and end."""
 
 
@@ -88,7 +88,7 @@ class BareEncoder:
         for start in range(0, len(batch), _PATIENCE):
             time.sleep(0)  # lets the event loop have the interpreter, for which it would wait 5 ms otherwise
             for alike, some in _in_columns(batch[start : start + _PATIENCE], tracer.random_ids):
-                for column, more in zip(columns[alike], some, strict=True):
+                for column, more in zip(columns[alike], some):
                     column.extend(more)
         written = []
         for alike, whole in columns.items():
@@ -111,11 +111,11 @@ def _in_columns(batch: list[EndedTrace], random_ids: Callable[[int], Sequence[in
         shape = flags, *row[2::FIELDS], *row[5::FIELDS]  # names, and whether their parents are remote
         shapes[shape].append(row)
     for (flags, *_), rows in shapes.items():
-        trace_ids, tops, *fields = zip(*rows, strict=True)
+        trace_ids, tops, *fields = zip(*rows)
         for place in range(0, len(fields), FIELDS):
             names, ids, parents, remotes, starts, ends = fields[place : place + FIELDS]
-            ids = tuple(given or drawn for given, drawn in zip(ids, random_ids(len(ids)), strict=True))
-            parents = tuple(given or top for given, top in zip(parents, tops, strict=True))
+            ids = tuple(given or drawn for given, drawn in zip(ids, random_ids(len(ids))))
+            parents = tuple(given or top for given, top in zip(parents, tops))
             yield (flags, names[0], remotes[0]), (trace_ids, ids, parents, starts, ends)
 
 
@@ -152,9 +152,9 @@ class _Kind:
         count, size = len(trace_ids), len(self._sample)
         orders = (">", ">", "<", "<")
         slots = [b"".join(trace_ids)]
-        slots += [struct.pack(f"{order}{count}Q", *column) for order, column in zip(orders, columns, strict=True)]
+        slots += [struct.pack(f"{order}{count}Q", *column) for order, column in zip(orders, columns)]
         spans = bytearray(self._sample * count)
-        for place, slot in zip(self._places, slots, strict=True):
+        for place, slot in zip(self._places, slots):
             width = len(slot) // count
             for byte in range(width if place >= 0 else 0):
                 spans[place + byte :: size] = slot[byte::width]

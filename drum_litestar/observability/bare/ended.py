@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, List, Optional, Tuple, Union
 
 import msgspec
 from opentelemetry.trace import TraceFlags
@@ -11,7 +11,7 @@ from opentelemetry.trace import TraceFlags
 if TYPE_CHECKING:
     from drum_litestar.observability.bare.tracer import BareTracer
 
-EndedStep: TypeAlias = tuple[str, int, int, bool | None, int, int]
+EndedStep = Tuple[str, int, int, Optional[bool], int, int]
 """A bare span that has ended: name, id (0: any), the parent's id (0: the request's span), whether the parent is in
 another process (None: there is no parent), start and end (ns since the epoch)."""
 
@@ -20,9 +20,9 @@ FIELDS: Final = 6
 
 pack = msgspec.msgpack.Encoder().encode
 """A list of them, which stays as it is until the exporter's thread reads it: a sixth of the memory."""
-unpack = msgspec.msgpack.Decoder(list[EndedStep]).decode
+unpack = msgspec.msgpack.Decoder(List[EndedStep]).decode
 
-EndedTrace: TypeAlias = tuple[int, TraceFlags, int, list[EndedStep | bytes]]
+EndedTrace = Tuple[int, TraceFlags, int, List[Union[EndedStep, bytes]]]
 """Bare spans of one trace that leave together: its id and flags, the id of the span that they are under, or that is
 the topmost of them, and the spans. Bytes are packed ones."""
 

@@ -148,7 +148,7 @@ class DroppedSpan(NonRecordingSpan):
     def __init__(self, trace_id: int, span_id: int, flags: TraceFlags) -> None:
         self._ids = trace_id, span_id, flags
 
-    ended: ClassVar = deque[Any](maxlen=0)
+    ended: ClassVar[Any] = deque(maxlen=0)
 
     @property
     def traceparent(self) -> str:

@@ -29,30 +29,26 @@ class Backend(NamedTuple):
     sparse: bool
     """Reads Matrix Market besides CSV (contract, 1.7 and 3.13)."""
     install: str
-    """What it needs."""
+    """What ``pip install`` gets, and what it needs besides."""
 
 
 _BACKENDS: Final = {
-    PYTHON: Backend(
-        f"{_LANGUAGES}.python_predictor.python_predictor", "PythonPredictor", True, "pip install datarobot-drum"
-    ),
+    PYTHON: Backend(f"{_LANGUAGES}.python_predictor.python_predictor", "PythonPredictor", True, "datarobot-drum"),
     R: Backend(
         f"{_LANGUAGES}.r_predictor.r_predictor",
         "RPredictor",
         True,
-        "pip install 'datarobot-drum[R]' (rpy2 must fit R's version), and R with caret, recipes and devtools",
+        "'datarobot-drum[R]' (rpy2 must fit R's version), and R with caret, recipes and devtools",
     ),
     JAVA: Backend(
         f"{_LANGUAGES}.java_predictor.java_predictor",
         "JavaPredictor",
         False,
-        "pip install datarobot-drum (and a Java runtime, version 11 or later)",
+        "datarobot-drum (and a Java runtime, version 11 or later)",
     ),
-    "nim": Backend(f"{_GPU}.nim_predictor", "NIMPredictor", False, "pip install datarobot-drum openai"),
-    "vllm": Backend(f"{_GPU}.vllm_predictor", "VllmPredictor", False, "pip install datarobot-drum openai"),
-    "triton": Backend(
-        f"{_GPU}.triton_predictor", "TritonPredictor", False, "pip install datarobot-drum 'tritonclient[http]'"
-    ),
+    "nim": Backend(f"{_GPU}.nim_predictor", "NIMPredictor", False, "datarobot-drum openai"),
+    "vllm": Backend(f"{_GPU}.vllm_predictor", "VllmPredictor", False, "datarobot-drum openai"),
+    "triton": Backend(f"{_GPU}.triton_predictor", "TritonPredictor", False, "datarobot-drum 'tritonclient[http]'"),
 }
 
 
@@ -71,7 +67,7 @@ def create(backend: Backend) -> Any:
     except Exception as error:  # a broken pydantic raises anything
         raise ModelLoadError(
             f"DRUM's {backend.name} cannot be used: {type(error).__name__}: {error}. It needs {_version()}. "
-            f"Install: {backend.install}"
+            f"Install: pip install {backend.install}"
         ) from error
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from drum_litestar.errors import ModelLoadError, ModelNotReadyError
 from drum_litestar.predictors.drum import backend as backends

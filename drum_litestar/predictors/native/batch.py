@@ -62,7 +62,7 @@ class BatchPredictor:
                 answers = self._answer_group(group, source)
                 if answers is None:
                     return None
-                replies.update(zip((positions[member] for member in group.positions), answers, strict=True))
+                replies.update(zip((positions[member] for member in group.positions), answers))
         if not replies:
             return None
         for position, call in enumerate(calls):

@@ -14,12 +14,12 @@ from typing import Any
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import UnsupportedMediaTypeError, UnsupportedRouteError
-from drum_litestar.observability.steps import span
 from drum_litestar.predictors.native.event_stream import CHUNK_OBJECT, EventStream, as_dict, set_association_id
 from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.native.monitoring import ChatReport
 from drum_litestar.predictors.native.request_values import RequestHeaders, UnreadableBodyError
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamHead, StreamReply, TargetType
+from drum_litestar.predictors.steps import span
 
 _COMPLETION_OBJECT = "chat.completion"
 ASSOCIATION_ID = "datarobot_association_id"
@@ -115,7 +115,7 @@ def _read_params(body: Payload | None) -> dict[str, Any]:
 def _complete(completion: Any, association_id: Any) -> Reply:
     _ = completion.choices[0].message.content  # DRUM reports it, and answers 500 where there is none
     extra = set_association_id(completion, association_id)
-    return Reply(body=framework_json(as_dict(completion) | extra))
+    return Reply(body=framework_json({**as_dict(completion), **extra}))
 
 
 def _unexpected(result: Any) -> ValueError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Tuple
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ _HUGE_DIGITS = 19
 """Digits of 2**63."""
 _BOOLEAN_WORDS = frozenset({"true", "false"})
 
-Signature = tuple[str, ...]
+Signature = Tuple[str, ...]
 
 
 class MergedBodies(NamedTuple):
@@ -91,7 +91,7 @@ def _merge(header: bytes, members: list[_Body]) -> list[MergedBodies]:
     if merged.uniform:
         return [merged]
     by_signature: dict[Signature | None, list[_Body]] = defaultdict(list)
-    for member, signature in zip(members, _signatures(merged.frame, members), strict=True):
+    for member, signature in zip(members, _signatures(merged.frame, members)):
         by_signature[signature].append(member)
     unclear = by_signature.pop(None, [])
     if len(by_signature) == 1 and not unclear:
@@ -125,7 +125,7 @@ def _signatures(frame: pd.DataFrame, members: list[_Body]) -> list[Signature | N
     """For each body the types that its columns would have alone; None where that cannot be told."""
     starts = np.cumsum([0, *(member.length for member in members[:-1])])
     columns = [_column_types(column, field, starts, members) for field, (_, column) in enumerate(frame.items())]
-    return [None if None in types else types for types in zip(*columns, strict=True)]
+    return [None if None in types else types for types in zip(*columns)]
 
 
 def _column_types(
@@ -143,7 +143,7 @@ def _column_types(
         ends = [*starts[1:].tolist(), len(cells)]
         return [
             "text" if any(_is_text(cell) for cell in cells[start:end]) else None
-            for start, end in zip(starts.tolist(), ends, strict=True)
+            for start, end in zip(starts.tolist(), ends)
         ]
     return [None] * len(members)
 
@@ -157,7 +157,7 @@ def _float_types(
         unclear = np.logical_or.reduceat(finite & (np.abs(values) >= _EXACT), starts).tolist()
     return [
         None if is_unclear else "float64" if is_certain or _has_decimal_point(member, field) else "int64"
-        for is_unclear, is_certain, member in zip(unclear, certain, members, strict=True)
+        for is_unclear, is_certain, member in zip(unclear, certain, members)
     ]
 
 

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from drum_litestar.dialects import framework_json
-from drum_litestar.errors import RequestError
-from drum_litestar.observability.request_span import is_error
-from drum_litestar.observability.steps import record_exception
+from drum_litestar.errors import RequestError, is_error
 from drum_litestar.predictors.native.request_values import RequestValueError
 from drum_litestar.predictors.native.user_errors import is_user_error
 from drum_litestar.predictors.protocol import Reply
+from drum_litestar.predictors.steps import record_exception
 
 logger = logging.getLogger("drum")
 

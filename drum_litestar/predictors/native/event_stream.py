@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Iterator, Protocol
 
-from drum_litestar.observability.steps import record_exception
 from drum_litestar.predictors.native.errors import describe, http_status
 from drum_litestar.predictors.native.user_errors import is_user_error
+from drum_litestar.predictors.steps import record_exception
 
 CHUNK_OBJECT = "chat.completion.chunk"
 _ASSOCIATION_ID = "datarobot_association_id"
@@ -122,4 +122,4 @@ def _chunk_json(chunk: Any, extra: dict[str, Any]) -> str:
             return str(chunk.to_json(indent=None))
         if hasattr(chunk, "model_dump_json"):
             return str(chunk.model_dump_json(exclude_unset=True))
-    return json.dumps(as_dict(chunk) | extra, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps({**as_dict(chunk), **extra}, separators=(",", ":"), ensure_ascii=False)

@@ -8,11 +8,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
+from drum_litestar.predictors.native.artifacts.base import installed
 from drum_litestar.predictors.native.artifacts.loading import find_artifact, find_framework
 from drum_litestar.predictors.native.deployment_config import DeploymentConfig, read_deployment_config
 from drum_litestar.predictors.native.hooks import Hooks, find_custom, require_hooks
 from drum_litestar.predictors.native.language import detect_language
 from drum_litestar.predictors.native.metadata import read_metadata
+from drum_litestar.predictors.native.moderation import PACKAGE, start_moderation
 from drum_litestar.predictors.native.targets import require_target_name, resolve_labels, resolve_target_type
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
@@ -31,7 +35,7 @@ class Folder(NamedTuple):
 def read_folder(spec: PredictorSpec) -> Folder:
     """Metadata, target, labels and language of ``spec``'s folder. Raises ModelLoadError when they cannot be served."""
     code_dir = Path(spec.code_dir)
-    metadata = read_metadata(code_dir)
+    metadata = read_metadata(code_dir) if spec.metadata is msgspec.UNSET else spec.metadata
     target_type = resolve_target_type(spec, metadata)
     labels = resolve_labels(spec, target_type, metadata)
     language = detect_language(code_dir, spec)
@@ -40,11 +44,14 @@ def read_folder(spec: PredictorSpec) -> Folder:
     return Folder(metadata, target_type, labels, language, deployment_config)
 
 
-def require_model(code_dir: Path, target_type: TargetType) -> None:
-    """What the native predictor can miss without importing anything. Raises ModelLoadError.
+def review_model(spec: PredictorSpec, target_type: TargetType) -> list[str]:
+    """What the native predictor can miss without importing anything: warnings. Raises ModelLoadError.
 
-    That is much of a folder that is only an artifact; a ``custom.py`` must be imported to know more.
+    That is much of a folder that is only an artifact; a ``custom.py`` must be imported to know more. Guards whose
+    package is here are started with the model only.
     """
+    code_dir = Path(spec.code_dir)
     if find_custom(code_dir) is None:
         require_hooks(target_type, Hooks())
         find_framework(find_artifact(code_dir))
+    return [] if installed(PACKAGE) else start_moderation(spec, code_dir, target_type, "")[1]

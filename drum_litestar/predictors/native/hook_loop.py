@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Iterator
 
 
 class HookLoop:
@@ -144,7 +144,7 @@ class AsyncSource(Iterator[Any]):
         self._source = source
         self._iterator = source.__aiter__()
         self._loop = hook_loop.start()
-        self._wanted: asyncio.Queue[Future[Any]] = asyncio.Queue()
+        self._wanted: asyncio.Queue[Future[Any]]
         self._ended: Future[None] = Future()
         self._task: asyncio.Task[BaseException | None] | None = None
         self._pumping = False
@@ -171,6 +171,7 @@ class AsyncSource(Iterator[Any]):
     # All below runs on the loop's thread, which makes its order the only lock that is needed.
 
     def _begin(self) -> None:
+        self._wanted = asyncio.Queue()  # before Python 3.10 it belongs to the loop of the thread that makes it
         self._task = self._loop.create_task(self._pump())
         self._task.add_done_callback(self._settle)
 

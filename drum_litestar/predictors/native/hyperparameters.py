@@ -31,13 +31,13 @@ def _check(parameter: dict[str, Any]) -> None:
     if "name" not in parameter:
         problems["name"] = "is required"
     if kind in _NUMBERS:
-        problems |= _number_problems(parameter, kind, (*_COMMON, "min", "max"))
+        problems.update(_number_problems(parameter, kind, (*_COMMON, "min", "max")))
     elif kind == "select":
-        problems |= _select_problems(parameter, (*_COMMON, "values"))
+        problems.update(_select_problems(parameter, (*_COMMON, "values")))
     elif kind == "string":
-        problems |= _unknown(parameter, _COMMON)
+        problems.update(_unknown(parameter, _COMMON))
     elif kind == "multi":
-        problems |= _multi_problems(parameter)
+        problems.update(_multi_problems(parameter))
     else:
         raise ModelLoadError("{'type': 'is invalid'}")
     if problems:
@@ -65,7 +65,7 @@ def _number_problems(given: dict[str, Any], kind: str, known: tuple[str, ...]) -
                 problems[key] = f"value can't be converted to {kind}, got {given[key]!r}"
         elif key != "default":
             problems[key] = "is required"
-    return problems | _unknown(given, known)
+    return {**problems, **_unknown(given, known)}
 
 
 def _select_problems(given: dict[str, Any], known: tuple[str, ...]) -> dict[str, Any]:
@@ -74,16 +74,16 @@ def _select_problems(given: dict[str, Any], known: tuple[str, ...]) -> dict[str,
         problems["values"] = "is required"
     elif not isinstance(given["values"], list):
         problems["values"] = f"value is not a list, got {given['values']!r}"
-    return problems | _unknown(given, known)
+    return {**problems, **_unknown(given, known)}
 
 
 def _multi_problems(parameter: dict[str, Any]) -> dict[str, Any]:
     problems = _unknown(parameter, (*_COMMON, "values"))
     if "values" not in parameter:
-        return problems | {"values": "is required"}
+        return {**problems, "values": "is required"}
     values = parameter["values"]
     if not isinstance(values, dict):
-        return problems | {"values": f"value is not a dict, got {values!r}"}
+        return {**problems, "values": f"value is not a dict, got {values!r}"}
     inner: dict[str, Any] = _unknown(values, _COMPONENTS)
     for component, given in values.items():
         if component not in _COMPONENTS:
@@ -98,7 +98,7 @@ def _multi_problems(parameter: dict[str, Any]) -> dict[str, Any]:
         )
         if found:
             inner[component] = found
-    return problems | ({"values": inner} if inner else {})
+    return {**problems, "values": inner} if inner else problems
 
 
 def _check_name(name: str) -> None:

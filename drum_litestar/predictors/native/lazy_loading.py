@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, List, Optional, TypeVar
 
 import msgspec
 
@@ -35,7 +35,7 @@ class Repository(msgspec.Struct, frozen=True, rename="camel"):
     repository_id: str
     bucket_name: str
     credential_id: str
-    endpoint_url: str | None = None
+    endpoint_url: Optional[str] = None
     verify_certificate: bool = True
 
 
@@ -43,12 +43,12 @@ class Credential(msgspec.Struct, frozen=True, rename="camel"):
     credential_type: str
     aws_access_key_id: str
     aws_secret_access_key: str
-    aws_session_token: str | None = None
+    aws_session_token: Optional[str] = None
 
 
 class Content(msgspec.Struct, frozen=True):
-    files: list[RemoteFile]
-    repositories: list[Repository]
+    files: List[RemoteFile]
+    repositories: List[Repository]
 
 
 def download_files(yaml_file: str | None = None, environ: MutableMapping[str, str] = os.environ) -> None:

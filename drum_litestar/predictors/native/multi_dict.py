@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any, Dict, NoReturn
 
 from drum_litestar.predictors.native.request_values import Converter, MissingKeyError, converted
 
 _ABSENT: Any = object()
 
 
-class MultiDict(dict[str, Any]):
+class MultiDict(Dict[str, Any]):
     """Plain access is to the first value of a name."""
 
     def __init__(self, pairs: Iterable[tuple[str, Any]] = ()) -> None:

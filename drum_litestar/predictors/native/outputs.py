@@ -103,5 +103,5 @@ def _epochs(column: pd.Series[Any]) -> pd.Series[Any]:
         return column
     moments = column.to_numpy(dtype="datetime64[ms]" if column.dtype.kind == "M" else "timedelta64[ms]").view("int64")
     missing = column.isna()
-    numbers = [None if absent else int(moment) for moment, absent in zip(moments, missing, strict=True)]
+    numbers = [None if absent else int(moment) for moment, absent in zip(moments, missing)]
     return pd.Series(numbers, index=column.index, dtype=object)

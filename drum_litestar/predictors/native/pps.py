@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Dict
 
 from drum_litestar.dialects import finite
 from drum_litestar.predictors.protocol import TargetType
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _ANOMALY_LABEL = "Anomaly Score"
 
-Row = dict[str, Any]
+Row = Dict[str, Any]
 
 
 def deployment_answer(
@@ -46,7 +46,7 @@ def deployment_answer(
     for number, row in enumerate(rows):
         row["rowId"] = number
     if extra is not None:
-        for row, record in zip(rows, extra.to_dict(orient="records"), strict=False):
+        for row, record in zip(rows, extra.to_dict(orient="records")):
             row["extraModelOutput"] = record
     return _dump({"data": rows})
 
@@ -100,7 +100,7 @@ def _first_best(row: dict[str, float], class_names: Any) -> Any:
 
 def _records(frame: pd.DataFrame) -> list[dict[str, float]]:
     columns = list(frame.columns)
-    return [dict(zip(columns, values, strict=True)) for values in frame.to_numpy().tolist()]
+    return [dict(zip(columns, values)) for values in frame.to_numpy().tolist()]
 
 
 def _dump(answer: dict[str, Any]) -> bytes:

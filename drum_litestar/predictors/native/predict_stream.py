@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Iterator
 
 from drum_litestar.predictors.native.errors import describe, run_stage
 from drum_litestar.predictors.native.event_stream import Source

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Callable
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import ModelNotReadyError

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Callable, Iterable, Tuple
 
 BAD_REQUEST = "The browser (or proxy) sent a request that this server could not understand."
 
-Pairs = Iterable[tuple[str, str]]
+Pairs = Iterable[Tuple[str, str]]
 Converter = Callable[[str], Any]
 
 

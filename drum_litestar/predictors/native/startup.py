@@ -46,8 +46,9 @@ def load_errors() -> Iterator[None]:
     try:
         yield
     except ModelLoadError as error:
-        if not error.detail and error.__cause__ is not None:
-            error.detail = "".join(traceback.format_exception(error.__cause__))
+        cause = error.__cause__
+        if not error.detail and cause is not None:
+            error.detail = "".join(traceback.format_exception(type(cause), cause, cause.__traceback__))
         raise
     except SystemExit as error:
         raise ModelLoadError(

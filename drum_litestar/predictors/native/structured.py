@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from drum_litestar.errors import UnprocessableError
-from drum_litestar.observability.steps import span
 from drum_litestar.predictors.native import outputs
 from drum_litestar.predictors.native.artifacts.sklearn_direct import direct_estimator, only_sklearn
 from drum_litestar.predictors.native.errors import ClientDataError, StageError, run_stage
@@ -28,6 +27,7 @@ from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.native.pps import deployment_answer
 from drum_litestar.predictors.native.targets import TEXT_TARGETS
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
+from drum_litestar.predictors.steps import span
 
 logger = logging.getLogger("drum")
 

@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from drum_litestar.errors import MissingExtraError, MissingExtraRequestError, UnprocessableError
-from drum_litestar.observability.steps import span
 from drum_litestar.predictors.native.errors import ClientDataError, run_stage
 from drum_litestar.predictors.native.inputs import (
     file_format,
@@ -23,6 +22,7 @@ from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.native.multipart import MultipartBody
 from drum_litestar.predictors.native.type_schema import OutputSchema
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
+from drum_litestar.predictors.steps import span
 
 _LINE_END = "\r\n"
 
@@ -155,7 +155,7 @@ def _column_names(frame: pd.DataFrame) -> list[str]:
 
 def _csv(frame: pd.DataFrame, names: list[str]) -> bytes:
     text: str = frame.to_csv(index=False, header=names, lineterminator=_LINE_END)
-    return text.removesuffix(_LINE_END).encode("utf-8")
+    return (text[: -len(_LINE_END)] if text.endswith(_LINE_END) else text).encode("utf-8")
 
 
 def _matrix_market(frame: pd.DataFrame) -> bytes:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from drum_litestar.errors import UnprocessableError
-from drum_litestar.observability.steps import span
 from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.native.multi_dict import ImmutableMultiDict
 from drum_litestar.predictors.native.request_values import header_dict
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
+from drum_litestar.predictors.steps import span
 
 _HOOK = "score_unstructured"
 _TEXT_TYPE = "text/plain"

@@ -105,6 +105,15 @@ class WorkerSettings(msgspec.Struct, frozen=True):
         Literal["restart", "exit"],
         Option("DRUM_WORKER_DEATH_POLICY", "a dead worker is replaced, or ends the server so that others see it"),
     ] = "restart"
+    python: Annotated[
+        str | None,
+        Option(
+            "DRUM_WORKER_PYTHON",
+            "Python that runs the workers: an interpreter, or a virtual environment's folder",
+            default="the server's own",
+            flag="--worker-python",
+        ),
+    ] = None
     user: Annotated[str | None, Option("DRUM_WORKER_USER", "user that the workers run as (needs root)")] = None
 
 

@@ -2,26 +2,27 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.launcher import predictor_choice
-from drum_litestar.launcher.predictor_choice import choose_predictor
+from drum_litestar.launcher.predictor_choice import Choice, choose_predictor
+from drum_litestar.launcher.worker_python import WorkerPython
 from drum_litestar.predictors.spec import PredictorSpec
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predictor_choice, "_distribution", lambda name: False)
-    monkeypatch.setattr(predictor_choice, "find_spec", lambda name: None)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(predictor_choice.LAZY_LOADING, raising=False)
 
 
-def install(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
-    monkeypatch.setattr(predictor_choice, "_distribution", lambda name: name in names)
-    monkeypatch.setattr(predictor_choice, "find_spec", lambda name: object() if name in names else None)
+def choose(spec: PredictorSpec, asked: Literal["auto", "native", "drum"] = "auto", *installed: str) -> Choice:
+    """The choice for an interpreter with the distributions and modules ``installed``."""
+    return choose_predictor(
+        spec, asked, WorkerPython("/opt/python", (3, 8, 0), dict.fromkeys(installed, "1.0"), installed)
+    )
 
 
 def spec(folder: Path, *files: str, **fields: Any) -> PredictorSpec:
@@ -30,21 +31,19 @@ def spec(folder: Path, *files: str, **fields: Any) -> PredictorSpec:
     return PredictorSpec(code_dir=str(folder), **fields)
 
 
-def test_python_models_are_native(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch, "datarobot-drum")
-    choice = choose_predictor(spec(tmp_path))
+def test_python_models_are_native(tmp_path: Path) -> None:
+    choice = choose(spec(tmp_path), "auto", "datarobot-drum")
     assert choice == ("native", "Python model, nothing else")
     assert str(choice) == "native (Python model, nothing else)"
 
 
-def test_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choose_predictor(spec(tmp_path, monitor=True), "native").kind == "native"
+def test_what_was_asked_for(tmp_path: Path) -> None:
+    assert choose(spec(tmp_path, monitor=True), "native").kind == "native"
     with pytest.raises(ModelLoadError) as caught:
-        choose_predictor(spec(tmp_path), "drum")
+        choose(spec(tmp_path), "drum")
     assert str(caught.value).startswith("--predictor drum (DRUM_PREDICTOR): this needs DRUM's predictors, ")
-    assert "pip install datarobot-drum" in str(caught.value)
-    install(monkeypatch, "datarobot-drum")
-    assert choose_predictor(spec(tmp_path), "drum") == ("drum", "asked for")
+    assert "/opt/python -m pip install datarobot-drum" in str(caught.value)
+    assert choose(spec(tmp_path), "drum", "datarobot-drum") == ("drum", "asked for")
 
 
 @pytest.mark.parametrize(
@@ -55,16 +54,13 @@ def test_what_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ("custom.py", {"gpu_predictor": "nim"}, "nim GPU predictor: .*pip install datarobot-drum"),
     ],
 )
-def test_other_models_need_drum(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, fields: dict[str, Any], text: str
-) -> None:
+def test_other_models_need_drum(tmp_path: Path, file: str, fields: dict[str, Any], text: str) -> None:
     with pytest.raises(ModelLoadError, match=text) as caught:
-        choose_predictor(spec(tmp_path, file, **fields))
+        choose(spec(tmp_path, file, **fields))
     assert caught.value.exit_code == 1
     with pytest.raises(ModelLoadError, match="serves Python models only"):
-        choose_predictor(spec(tmp_path, file, **fields), "native")
-    install(monkeypatch, "datarobot-drum")
-    assert choose_predictor(spec(tmp_path, file, **fields)).kind == "drum"
+        choose(spec(tmp_path, file, **fields), "native")
+    assert choose(spec(tmp_path, file, **fields), "auto", "datarobot-drum").kind == "drum"
 
 
 NEEDS = [
@@ -76,18 +72,14 @@ NEEDS = [
 
 
 @pytest.mark.parametrize(("fields", "name", "package"), NEEDS)
-def test_needs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any], name: str, package: str
-) -> None:
+def test_needs(tmp_path: Path, fields: dict[str, Any], name: str, package: str) -> None:
     described = spec(tmp_path, **fields)
     with pytest.raises(ModelLoadError) as caught:
-        choose_predictor(described)
+        choose(described)
     assert name in str(caught.value)
     assert f"pip install {package} (or" in str(caught.value)
-    install(monkeypatch, "datarobot-drum")
-    assert choose_predictor(described).kind == "drum"
-    install(monkeypatch, "datarobot-drum", package)
-    choice = choose_predictor(described)
+    assert choose(described, "auto", "datarobot-drum").kind == "drum"
+    choice = choose(described, "auto", "datarobot-drum", package)
     assert choice.kind == "native"
     assert name in choice.reason
 
@@ -95,13 +87,12 @@ def test_needs(
 def test_lazy_loading_by_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(predictor_choice.LAZY_LOADING, "{}")
     with pytest.raises(ModelLoadError, match="pip install boto3"):
-        choose_predictor(spec(tmp_path))
+        choose(spec(tmp_path))
 
 
-def test_moderations_are_left_to_the_native_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choose_predictor(spec(tmp_path, "custom.py", "moderation_config.yaml")).kind == "native"
-    install(monkeypatch, "datarobot_dome")
-    assert "moderations" in choose_predictor(spec(tmp_path)).reason
+def test_moderations_are_left_to_the_native_predictor(tmp_path: Path) -> None:
+    assert choose(spec(tmp_path, "custom.py", "moderation_config.yaml")).kind == "native"
+    assert "moderations" in choose(spec(tmp_path), "auto", "datarobot_dome").reason
 
 
 def test_unknown_language_is_left_to_the_predictor(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import enum
 import getpass
 import shutil
 import ssl
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "DRUM_UVICORN_MAX_REQUESTS_JITTER": ("7", {}),
     "DRUM_MAX_WORKER_MEMORY_MB": ("777", {}),
     "DRUM_WORKER_DEATH_POLICY": ("exit", {}),
+    "DRUM_WORKER_PYTHON": (sys.executable, {}),
     "DRUM_WORKER_USER": (getpass.getuser(), {}),
     "DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": ("77", {}),
     "DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT": ("7", {}),

@@ -22,7 +22,6 @@ from drum_litestar.execution.tally import Tally
 from drum_litestar.observability.bare import encoder
 from drum_litestar.observability.bare.tracer import SpanProvider
 from drum_litestar.observability.observer import ExecutorTelemetry
-from drum_litestar.observability.steps import record_exception, span
 from drum_litestar.observability.traced_predictor import traced
 from drum_litestar.observability.tracing import TRACER, RawHeaders, Tracing, upstream_answered
 from drum_litestar.predictors.protocol import (
@@ -36,6 +35,7 @@ from drum_litestar.predictors.protocol import (
     StreamReply,
     TargetType,
 )
+from drum_litestar.predictors.steps import record_exception, span
 from support.otlp import Collector
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

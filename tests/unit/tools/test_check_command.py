@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from drum_litestar.launcher.cli import main
+from drum_litestar.launcher.packages import ServersPackages
 from drum_litestar.tools import environment_checks
 from drum_litestar.tools.environment_checks import DrumState
 from drum_litestar.tools.findings import import_problem
+from support.worker_pythons import WORKERS_NEED, bare, with_packages
 
 ABSENT = DrumState(None)
 BROKEN = DrumState("1.18.1", "ImportError: cannot import name 'model_validator'")
@@ -35,8 +37,8 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def drum(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> DrumState:
     """What is known of datarobot-drum: the finding of it is tested elsewhere."""
     state: DrumState = getattr(request, "param", ABSENT)
-    monkeypatch.setattr(environment_checks, "drum_state", lambda: state)
-    monkeypatch.setattr("drum_litestar.launcher.predictor_choice.drum_installed", lambda: state.version is not None)
+    monkeypatch.setattr(environment_checks, "drum_state", lambda python=None: state)
+    monkeypatch.setattr(ServersPackages, "version_of", lambda _, name: state.version)
     return state
 
 
@@ -176,3 +178,35 @@ def test_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["check"]) == 0
     assert "\x1b[" in screen.getvalue()
     assert "python" in screen.getvalue()
+
+
+@pytest.mark.usefixtures("drum")
+def test_the_workers_own_python(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What runs the model is named, with what is missing there, and the folder is judged by what is there."""
+    own = bare(tmp_path / "own", "3.8")
+    arguments = ("-cd", str(model), "--target-type", "regression", "--worker-python", str(own))
+    code, topics = check(capsys, *arguments)
+    assert code == 1
+    (finding,) = topics["worker python"]
+    assert finding["level"] == "blocking"
+    assert finding["version"].startswith("3.8.")
+    assert finding["executable"] == str(own / "bin" / "python")
+    assert f"{own}/bin/python -m pip install 'msgspec>=0.16' 'pandas>=1.5' numpy" in finding["text"]
+
+    code, topics = check(capsys, "--worker-python", str(tmp_path / "none"))
+    assert code == 1
+    assert topics["settings"][0]["text"] == f"DRUM_WORKER_PYTHON='{tmp_path / 'none'}': there is no such file"
+
+
+@pytest.mark.usefixtures("drum")
+def test_a_folder_for_the_workers_own_python(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The framework that its artifact needs is looked for there: this environment has it."""
+    (tmp_path / "model.pkl").write_bytes(b"")
+    own = with_packages("3.8", *WORKERS_NEED)
+    arguments = ("-cd", str(tmp_path), "--target-type", "regression", "--worker-python", str(own))
+    code, topics = check(capsys, *arguments)
+    assert code == 1
+    assert topics["worker python"][0]["level"] == "ok"
+    assert topics["worker python"][0]["pandas"].startswith("2.0.")
+    assert "scikit-learn not installed" in topics["worker python"][0]["text"]
+    assert "The following frameworks support this model artifact" in topics["model"][0]["text"]

@@ -19,14 +19,12 @@ async def score(data, model, **kwargs):
 async def stream(words):
     for word in words:
         await asyncio.sleep(0)
-        yield ChatCompletionChunk.model_validate(
-            {
-                "id": "id1",
-                "choices": [{"delta": {"content": word}, "index": 0, "finish_reason": None}],
-                "created": 1700000000,
-                "model": "mm",
-                "object": "chat.completion.chunk",
-            }
+        yield ChatCompletionChunk(
+            id="id1",
+            choices=[{"delta": {"content": word}, "index": 0, "finish_reason": None}],
+            created=1700000000,
+            model="mm",
+            object="chat.completion.chunk",
         )
 
 

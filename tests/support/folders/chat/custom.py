@@ -14,7 +14,7 @@ def complete(content="é", **fields):
     message = {"role": "assistant", "content": content}
     choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
     whole = {"id": "id1", "object": "chat.completion", "created": CREATED, "model": "mm", "choices": choices, **fields}
-    return ChatCompletion.model_validate(whole)
+    return ChatCompletion(**whole)
 
 
 def chunk(content, finish_reason=None, **fields):
@@ -28,7 +28,7 @@ def chunk(content, finish_reason=None, **fields):
         "object": "chat.completion.chunk",
         **fields,
     }
-    return ChatCompletionChunk.model_validate(whole)
+    return ChatCompletionChunk(**whole)
 
 
 def chunks(*words):
@@ -62,4 +62,4 @@ def chat(params, model, headers):
 
 def get_supported_llm_models(model):
     named = {"id": "m1", "object": "model", "created": CREATED, "owned_by": "us"}
-    return [Model.model_validate(named), complete(), Model.model_validate({**named, "id": "é/2"})]
+    return [Model(**named), complete(), Model(**{**named, "id": "é/2"})]

@@ -23,7 +23,7 @@ def seen(data):
         json.dumps(
             {"index": plain(index), "names": names, "types": types, "row": [plain(v) for v in row]}, default=repr
         )
-        for index, row in zip(data.index, data.itertuples(index=False), strict=True)
+        for index, row in zip(data.index, data.itertuples(index=False))  # noqa: B905 - Python 3.8 has no strict=
     ]
 
 

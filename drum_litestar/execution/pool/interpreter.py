@@ -1,0 +1,72 @@
+"""The interpreter that a model worker runs in: the server's own, or one of the model's.
+
+The server's own gets the server's ``sys.path``. Another one keeps its own, so that user code sees the environment it
+was written for; of the server's environment only this package is visible there: it is loaded by its place, and its
+folder is on no path.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import drum_litestar
+from drum_litestar.settings.worker_user import run_as
+
+_PACKAGE_ROOT = str(Path(drum_litestar.__file__).parent.parent)
+
+_OWN = "import sys; sys.path[0] = {root!r}"
+
+_FOREIGN = """\
+import sys
+from importlib import machinery, util
+if sys.path[:1] == [""]: del sys.path[0]
+spec = machinery.PathFinder.find_spec("drum_litestar", [{root!r}])
+sys.modules[spec.name] = util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules[spec.name])
+del machinery, util, spec"""
+
+_SERVERS_OWN = ("PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "__PYVENV_LAUNCHER__")
+"""Variables that say where the *server's* Python is."""
+
+
+def command(python: str | None, code: str, *arguments: str) -> list[str]:
+    """The command line that runs ``code`` in ``python`` (None: the server's) with this package importable."""
+    boot = (_OWN if python is None else _FOREIGN).format(root=_PACKAGE_ROOT)
+    return bare_command(python, f"{boot}\n{code}", *arguments)
+
+
+def bare_command(python: str | None, code: str, *arguments: str) -> list[str]:
+    """The same without this package, for an interpreter that may be too old for it."""
+    return [python or sys.executable, *_flags(python), "-c", code, *arguments]
+
+
+def identity(python: str | None, user: str | None) -> dict[str, Any]:
+    """Popen's arguments for the process's environment and user. Raises KeyError for an unknown ``user``.
+
+    Another interpreter is not told where the server's is; ``PYTHONPATH`` stays, since whoever set it meant the model.
+    """
+    # The environment as Python sees it: C libraries (readline) may have added to the process's own.
+    found = {"env": {**os.environ}} if user is None else run_as(user)
+    if python is not None:
+        for name in _SERVERS_OWN:
+            found["env"].pop(name, None)
+    return found
+
+
+def _flags(python: str | None) -> list[str]:
+    """The options of the server's interpreter that change how user code runs; ``-X`` differs between versions."""
+    flags = sys.flags
+    wanted = {
+        "-s": flags.no_user_site,
+        "-E": flags.ignore_environment,
+        "-O": flags.optimize,
+        "-B": flags.dont_write_bytecode,
+    }
+    options = [option for option, given in wanted.items() if given]
+    options += [f"-W{option}" for option in sys.warnoptions]
+    if python is None:
+        options += [f"-X{name}" if value is True else f"-X{name}={value}" for name, value in sys._xoptions.items()]
+    return options

@@ -1,0 +1,42 @@
+"""What is installed where the model runs: looked for, never imported."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from importlib.util import find_spec
+from typing import Final, Protocol
+
+CHECKED_MODULES: Final = (
+    "boto3", "datarobot_dome", "strictyaml", "opentelemetry", "sklearn", "xgboost", "onnxruntime", "torch", "keras",
+    "h5py", "tensorflow", "jax",
+)  # fmt: skip
+"""Top-level modules that anybody asks a :class:`Packages` for."""
+
+
+class Packages(Protocol):
+    """The packages of one interpreter."""
+
+    @property
+    def pip(self) -> str:
+        """The command that installs there."""
+
+    def version_of(self, distribution: str) -> str | None:
+        """Of an installed distribution; None when it is not there."""
+
+    def has_module(self, name: str) -> bool:
+        """Whether the top-level module ``name`` can be found."""
+
+
+class ServersPackages:
+    """Those of this process's interpreter."""
+
+    pip = "pip"
+
+    def version_of(self, distribution: str) -> str | None:
+        try:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            return None
+
+    def has_module(self, name: str) -> bool:
+        return find_spec(name) is not None

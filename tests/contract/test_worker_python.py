@@ -1,0 +1,51 @@
+"""The contract's cases with a model that runs in an interpreter of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from contract.cases import all_cases
+from support.cases import Case
+from support.fleet import Fleet
+from support.wire import get
+from support.worker_pythons import WORKERS_NEED, with_packages
+
+FOLDERS: Final = (
+    "hooks_regression", "hooks_binary", "hooks_multiclass", "text", "unstructured", "async_unstructured", "chat_text",
+    "chat_agent", "async_text", "transform", "transform_y", "transform_schema", "task_regression", "pps_hooks",
+)  # fmt: skip
+"""Structured, unstructured, chat and transform; none has an artifact of this interpreter's scikit-learn."""
+
+PANDAS_2: Final = {("text", "sparse"), ("text", "beyond 64 bits")}
+"""Cases whose expectation is how pandas 3 shows a value; the last pandas for Python 3.8 is 2.0."""
+
+VERSIONS: Final = (
+    pytest.param("3.8", id="python3.8"),
+    pytest.param("3.12", id="python3.12", marks=pytest.mark.slow),
+)
+PYDANTIC: Final = "pydantic>=2"  # the hooks' openai objects write their JSON as pydantic does
+
+
+@pytest.fixture(scope="module")
+def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    with Fleet(request) as fleet:
+        yield fleet
+
+
+@pytest.mark.parametrize(
+    ("folder", "case"),
+    [pytest.param(folder, case, id=f"{folder}-{case.name}") for folder in FOLDERS for case in all_cases()[folder]],
+)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_case(fleet: Fleet, version: str, folder: str, case: Case) -> None:
+    if version == "3.8" and (folder, case.name) in PANDAS_2:
+        pytest.skip("the expected text is pandas 3's")
+    fleet.worker_python = with_packages(version, *WORKERS_NEED, "scipy", "openai", PYDANTIC)
+    server, path = fleet.serving("pool", folder)
+    answer = server.send(case.request)
+    case.check(answer, path)
+    if case.status >= 400:
+        assert server.send(get("/ping/")).status == 200
