@@ -31,7 +31,8 @@ class StageError(Exception):
 
 
 class SchemaValidationError(Exception):
-    """A transform's output violates ``typeSchema.output_requirements`` (contract, 3.8)."""
+    """A transform's output violates ``typeSchema.output_requirements`` (contract, 3.8). Who raises it logs what is
+    violated."""
 
 
 def run_stage(failure: str, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
@@ -49,8 +50,10 @@ def run_stage(failure: str, function: Callable[..., T], /, *args: Any, **kwargs:
 
 
 def error_reply(error: BaseException, *, client_errors_4xx: bool = False) -> Reply:
-    """The answer to a request that ended with ``error``; also logs it with its traceback."""
-    logger.error("%s", _text(error), exc_info=error)
+    """The answer to a request that ended with ``error``; also logs it with its traceback, unless the violations of a
+    schema, which have lines of their own, say it all."""
+    if not isinstance(error, SchemaValidationError):
+        logger.error("%s", _text(error), exc_info=error)
     if not isinstance(error, (RequestError, SchemaValidationError)) or is_error(getattr(error, "status", 422)):
         record_exception(error)
     user = is_user_error(error)
