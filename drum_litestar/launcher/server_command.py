@@ -9,7 +9,7 @@ from typing import Any
 from drum_litestar.launcher.arguments import add_server_arguments
 from drum_litestar.launcher.checks import check_arguments
 from drum_litestar.launcher.environment import FLAGS, TEXTS, environment_tokens
-from drum_litestar.launcher.help import HelpFormatter
+from drum_litestar.launcher.help import HelpFormatter, Parser
 from drum_litestar.launcher.plan import LaunchPlan, make_plan
 
 DESCRIPTION = """\
@@ -45,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
 
 def expand(prog: str, argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """Tokens that environment variables add to ``argv`` (what follows the sub-command)."""
-    parser = argparse.ArgumentParser(prog=prog, **_parser_options())
+    parser = Parser(prog=prog, **_parser_options())
     add_server_arguments(parser, required=False)
     return environment_options(parser, argv, environ)
 

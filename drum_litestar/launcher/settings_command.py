@@ -10,7 +10,7 @@ from typing import Any
 
 from drum_litestar.launcher.arguments import add_setting_arguments
 from drum_litestar.launcher.environment import environment_tokens
-from drum_litestar.launcher.help import HelpFormatter
+from drum_litestar.launcher.help import HelpFormatter, Parser
 from drum_litestar.launcher.plan import resolve_settings
 from drum_litestar.settings.resolve import Resolved, shown_value
 
@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
 
 def expand(prog: str, argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """Tokens that environment variables add to ``argv``."""
-    parser = argparse.ArgumentParser(prog=prog, **_parser_options())
+    parser = Parser(prog=prog, **_parser_options())
     _add_arguments(parser)
     return environment_tokens(parser, argv, environ, OPTIONS)
 

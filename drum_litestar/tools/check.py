@@ -13,7 +13,7 @@ from typing import Any
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher import server_command
 from drum_litestar.launcher.arguments import add_server_arguments
-from drum_litestar.launcher.help import HelpFormatter
+from drum_litestar.launcher.help import HelpFormatter, Parser
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import unreadable
 from drum_litestar.tools import environment_checks, folder_checks
@@ -39,7 +39,7 @@ def add_parser(subparsers: Any) -> None:
 
 def expand(prog: str, argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """Tokens that environment variables add to ``argv``, as they do for ``server``."""
-    parser = argparse.ArgumentParser(prog=prog, **_parser_options())
+    parser = Parser(prog=prog, **_parser_options())
     _add_arguments(parser)
     return server_command.environment_options(parser, argv, environ)
 
