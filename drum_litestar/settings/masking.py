@@ -39,7 +39,7 @@ SECRET_HEADERS: Final = frozenset(
 )
 
 _PARAMETER: Final = "MLOPS_RUNTIME_PARAM_"
-_LAST_WORDS: Final = frozenset(("token", "password", "passwd", "passphrase", "pwd", "secret", "credential", "apikey"))
+_LAST_WORDS: Final = frozenset(("token", "password", "passwd", "passphrase", "secret", "credential", "apikey"))
 _HINTS: Final = ("token", "pass", "pwd", "secret", "credential", "key")
 """One of these is in every name that suggests a secret."""
 
@@ -63,10 +63,10 @@ _HARMLESS: Final = frozenset(
 
 def suggests_secret(name: str) -> bool:
     """Whether something called ``name`` (an option, a variable, a header, a JSON key) holds a secret."""
-    words = [word.lower() for word in _WORDS.findall(name)]
-    if not words:
-        return False
-    return words[-1] in _LAST_WORDS or (words[-1] == "key" and len(words) > 1 and words[-2] in _KEYS)
+    *before, last = ["", *(word.lower() for word in _WORDS.findall(name))]
+    if last == "pwd":
+        return len(before) > 1  # alone it is the working directory
+    return last in _LAST_WORDS or (last == "key" and before[-1] in _KEYS)
 
 
 def is_secret_option(word: str) -> bool:

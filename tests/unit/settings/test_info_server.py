@@ -24,5 +24,7 @@ def test_one_word(environ: dict[str, str], name: str) -> None:
 
 @pytest.mark.parametrize("value", ["two words", "a\tb", "fl\u00e4sk", "a\x1bb", "a\nb"])
 def test_anything_else_is_an_error_that_says_what_is_allowed(value: str) -> None:
-    with pytest.raises(SettingsError, match=r"(?s)DRUM_INFO_SERVER.*is not one word \(allowed: one word of printable ASCII\)"):
+    with pytest.raises(
+        SettingsError, match=r"(?s)DRUM_INFO_SERVER.*is not one word \(allowed: one word of printable ASCII\)"
+    ):
         resolve({}, {"DRUM_INFO_SERVER": value})
