@@ -12,6 +12,7 @@ from drum_litestar.launcher.arguments import add_setting_arguments
 from drum_litestar.launcher.environment import environment_tokens
 from drum_litestar.launcher.help import HelpFormatter, Parser
 from drum_litestar.launcher.plan import resolve_settings
+from drum_litestar.settings.masking import masked
 from drum_litestar.settings.resolve import Resolved, shown_value
 
 OPTIONS = ("--code-dir", "--address", "--max-workers", "--runtime-params-file")
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the table. Raises SettingsError exactly when the server would."""
     resolution = resolve_settings(args, args.environ)
     for notice in resolution.notices:
-        print(notice.text, file=sys.stderr)
+        print(masked(notice.text), file=sys.stderr)
     if args.json:
         print(json.dumps([_as_dict(item) for item in resolution.values], indent=2))
     else:

@@ -113,6 +113,12 @@ def protect(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
     _process_values = known_secrets(arguments, environ)
 
 
+def protect_more(values: Iterable[str]) -> None:
+    """The same for secrets that the process came to know later."""
+    global _process_values
+    _process_values = _in_order({*_process_values, *(form for value in values for form in _forms(value))})
+
+
 def masked(text: str) -> str:
     """``text`` without the secrets of this process: what every text goes through that leaves it for people to read."""
     return mask_structure(mask_values(text, _process_values))
@@ -124,7 +130,12 @@ def known_secrets(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple
     found: set[str] = set()
     for value in (*_in_arguments(arguments), *_in_variables(arguments, environ)):
         found.update(_forms(value))
-    return tuple(sorted((value for value in found if len(value) >= SHORTEST), key=lambda value: (-len(value), value)))
+    return _in_order(found)
+
+
+def _in_order(values: Iterable[str]) -> tuple[str, ...]:
+    """Those that are long enough, the longest first."""
+    return tuple(sorted((value for value in values if len(value) >= SHORTEST), key=lambda value: (-len(value), value)))
 
 
 def _arguments(words: Iterable[str]) -> Iterator[tuple[str, str, str]]:
@@ -175,9 +186,9 @@ def _in_variables(arguments: Sequence[str], environ: Mapping[str, str]) -> Itera
             yield from _in_parameter(variable[len(_PARAMETER) :], text)
         elif variable in SECRET_VARIABLES or suggests_secret(variable):
             yield text.strip()
-            yield from _members(_json(text), text)
+            yield from secret_members(_json(text), text)
         elif variable.startswith(tuple(prefixes)):
-            yield from _members(_json(text), text)
+            yield from secret_members(_json(text), text)
         yield from _in_urls(text)
 
 
@@ -186,10 +197,10 @@ def _in_parameter(name: str, text: str) -> Iterator[str]:
     content = _json(text)
     is_object = isinstance(content, dict)
     if suggests_secret(name) or (is_object and content.get("type") == "credential"):
-        yield from _members(content.get("payload", content) if is_object else content, "" if is_object else text)
+        yield from secret_members(content.get("payload", content) if is_object else content, "" if is_object else text)
 
 
-def _members(content: Any, text: str) -> Iterator[str]:
+def secret_members(content: Any, text: str = "") -> Iterator[str]:
     """The strings of a credential but its harmless members; ``text``, which it was read from, when it is no JSON."""
     if content is None:
         yield text.strip()
@@ -198,10 +209,10 @@ def _members(content: Any, text: str) -> Iterator[str]:
     elif isinstance(content, dict):
         for key, value in content.items():
             if str(key).lower() not in _HARMLESS:
-                yield from _members(value, "")
+                yield from secret_members(value)
     elif isinstance(content, list):
         for value in content:
-            yield from _members(value, "")
+            yield from secret_members(value)
 
 
 def _json(text: str) -> Any:

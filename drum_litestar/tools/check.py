@@ -16,6 +16,7 @@ from drum_litestar.launcher.arguments import add_server_arguments
 from drum_litestar.launcher.help import HelpFormatter, Parser
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import unreadable
+from drum_litestar.settings.masking import masked
 from drum_litestar.tools import environment_checks, folder_checks
 from drum_litestar.tools.findings import BLOCKING, Finding
 
@@ -128,7 +129,7 @@ def _plan(args: argparse.Namespace) -> tuple[LaunchPlan | None, list[Finding]]:
 
     loop = environment_checks.event_loop(plan.settings.loop.kind).text
     return plan, [
-        Finding("settings", "warning", notice.text)
+        Finding("settings", "warning", masked(notice.text))
         for notice in plan.notices
         if notice.level >= logging.WARNING and notice.text not in loop
     ]
