@@ -37,15 +37,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from drum_litestar.settings.masking import masked
+
 
 class DrumLitestarError(Exception):
     """Root of the tree."""
 
 
 class StartupError(DrumLitestarError):
-    """The server cannot start. The message is one operator-readable line (or DRUM's own text)."""
+    """The server cannot start. The message is one operator-readable line (or DRUM's own text), without secrets."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return masked(super().__str__())
 
 
 class UsageError(StartupError):

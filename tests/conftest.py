@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from drum_litestar.settings import masking
 from support.environments import Environments
 from support.faults import Faults, faults_of
 from support.fleet import require
@@ -28,6 +29,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="ours",
         help="which server the contract cases run against: 'drum' proves the cases themselves on the real DRUM",
     )
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command run in this process learned is forgotten after each test."""
+    monkeypatch.setattr(masking, "_process_values", ())
 
 
 @pytest.fixture(scope="session")

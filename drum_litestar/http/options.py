@@ -43,6 +43,8 @@ class AppOptions:
     """``drumVersion`` of ``/info/`` (contract, 8)."""
     server_version: str
     """Our own version, for the OpenAPI document."""
+    info_server: str = "litestar"
+    """``drumServer`` of ``/info/``."""
     url_prefix: str = ""
     """``URL_PREFIX`` as the operator wrote it."""
     limits: BodyLimits = BodyLimits()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from importlib import metadata
@@ -34,6 +35,7 @@ from drum_litestar.launcher.stopping import ServerHandle
 from drum_litestar.launcher.telemetry import FrontEndTelemetry
 from drum_litestar.middleware.stack import RateLimit, StackOptions, build_stack
 from drum_litestar.observability.logging import configure_logging
+from drum_litestar.settings.masking import masked, protect
 
 CONTRACT_DRUM_VERSION = "1.18.1"
 """The version that the contract was written from: reported when datarobot-drum is not installed."""
@@ -69,6 +71,7 @@ def serve(plan: LaunchPlan) -> int:
     """Serve until stopped; returns the exit code. Raises StartupError before the port is open."""
     plan = with_worker_python(plan)
     settings = plan.settings
+    protect(plan.spec.argv, os.environ)  # which now has the runtime parameters' file
     uvicorn_kwargs = settings.to_uvicorn()
     sockets = bind_sockets(settings.listen.address.host, settings.listen.address.port)
     logs = configure_logging(plan.logging_level, json_lines=settings.log.json, server_level=settings.log.level)
@@ -151,6 +154,7 @@ class Server:
         options = AppOptions(
             drum_version=drum_version(),
             server_version=__version__,
+            info_server=settings.listen.info_server,
             url_prefix=settings.listen.url_prefix or "",
             limits=limits,
             spool_dir=settings.uploads.spool_dir,
@@ -165,6 +169,7 @@ class Server:
             self._stack_options(options),
             admit=self.admit,
             shared_store=self.rate_store.store if self.rate_store else None,
+            mask=masked,
             **self.telemetry.stack_callbacks(),
         )
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from drum_litestar import __version__
 from drum_litestar.errors import StartupError
+from drum_litestar.launcher.help import Parser
+from drum_litestar.settings.masking import masked, protect
 
 if TYPE_CHECKING:
     from drum_litestar.launcher.plan import LaunchPlan
@@ -45,18 +47,21 @@ def main(argv: Sequence[str] | None = None, prog: str = "drum-litestar") -> int:
     """Run the command line and return the exit code: 0, 1 (cannot start), 2 (bad arguments or settings) or the
     server's own. ``prog`` is the name to show; ``drum`` when the hook calls."""
     args: argparse.Namespace | None = None
+    words = sys.argv[1:] if argv is None else argv
+    protect(words, os.environ)
     try:
-        args = parse(sys.argv[1:] if argv is None else argv, os.environ, prog)
+        args = parse(words, os.environ, prog)
         code: int = args.module.run(args)
     except SystemExit as stop:  # argparse has said what there was to say
         return _exit_code(stop)
     except StartupError as error:
         if getattr(args, "show_stacktrace", False):
-            import traceback
-
-            traceback.print_exc()
+            _print_traceback()
         print(f"{prog}: error: {error}", file=sys.stderr)
         return error.exit_code
+    except Exception:  # a bug of ours: what Python would print, without secrets
+        _print_traceback()
+        return 1
     return code
 
 
@@ -74,7 +79,7 @@ def parse(argv: Sequence[str], environ: MutableMapping[str, str], prog: str) -> 
     name = argv[0] if argv else None
     command = next((command for command in COMMANDS if command.name == name), None)
     module: Any = import_module(command.module) if command else None
-    root = argparse.ArgumentParser(prog=prog, description="Serve DataRobot custom models: DRUM's HTTP API on Litestar.")
+    root = Parser(prog=prog, description="Serve DataRobot custom models: DRUM's HTTP API on Litestar.")
     root.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     subparsers = root.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for other in COMMANDS:
@@ -96,10 +101,16 @@ def parse(argv: Sequence[str], environ: MutableMapping[str, str], prog: str) -> 
     return args
 
 
+def _print_traceback() -> None:
+    import traceback
+
+    sys.stderr.write(masked(traceback.format_exc()))
+
+
 def _exit_code(stop: SystemExit) -> int:
     if stop.code is None:
         return 0
     if isinstance(stop.code, int):
         return stop.code
-    print(stop.code, file=sys.stderr)
+    print(masked(str(stop.code)), file=sys.stderr)
     return 1

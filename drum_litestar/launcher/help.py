@@ -1,10 +1,19 @@
-"""The layout of ``--help``."""
+"""What the command line says about itself: the layout of ``--help``, and errors."""
 
 from __future__ import annotations
 
 import argparse
 import textwrap
-from typing import Any
+from typing import Any, NoReturn
+
+from drum_litestar.settings.masking import masked
+
+
+class Parser(argparse.ArgumentParser):
+    """Shows no secrets when it quotes the command line."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(masked(message))
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):

@@ -13,7 +13,7 @@ from drum_litestar.errors import StartupError
 from drum_litestar.launcher.arguments import add_server_arguments
 from drum_litestar.launcher.checks import check_arguments
 from drum_litestar.launcher.environment import FLAGS, TEXTS, environment_tokens
-from drum_litestar.launcher.help import HelpFormatter
+from drum_litestar.launcher.help import HelpFormatter, Parser
 from drum_litestar.launcher.plan import LaunchPlan, make_plan
 
 DESCRIPTION = """\
@@ -49,7 +49,7 @@ def add_parser(subparsers: Any) -> None:
 
 def expand(prog: str, argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """Tokens that environment variables add to ``argv`` (what follows the sub-command)."""
-    parser = argparse.ArgumentParser(prog=prog, **_parser_options())
+    parser = Parser(prog=prog, **_parser_options())
     add_server_arguments(parser, required=False)
     return environment_options(parser, argv, environ)
 

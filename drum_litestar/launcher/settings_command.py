@@ -10,8 +10,9 @@ from typing import Any
 
 from drum_litestar.launcher.arguments import add_setting_arguments
 from drum_litestar.launcher.environment import environment_tokens
-from drum_litestar.launcher.help import HelpFormatter
+from drum_litestar.launcher.help import HelpFormatter, Parser
 from drum_litestar.launcher.plan import resolve_settings
+from drum_litestar.settings.masking import masked
 from drum_litestar.settings.resolve import Resolved, shown_value
 
 OPTIONS = ("--code-dir", "--address", "--max-workers", "--runtime-params-file")
@@ -31,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
 
 def expand(prog: str, argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """Tokens that environment variables add to ``argv``."""
-    parser = argparse.ArgumentParser(prog=prog, **_parser_options())
+    parser = Parser(prog=prog, **_parser_options())
     _add_arguments(parser)
     return environment_tokens(parser, argv, environ, OPTIONS)
 
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the table. Raises SettingsError exactly when the server would."""
     resolution = resolve_settings(args, args.environ)
     for notice in resolution.notices:
-        print(notice.text, file=sys.stderr)
+        print(masked(notice.text), file=sys.stderr)
     if args.json:
         print(json.dumps([_as_dict(item) for item in resolution.values], indent=2))
     else:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 from drum_litestar.errors import SettingsError
 from drum_litestar.extras import require
 from drum_litestar.name_clashes import own_modules
+from drum_litestar.settings.masking import mask_structure
 
 if TYPE_CHECKING:
     from litestar.stores.redis import RedisStore
@@ -36,7 +36,7 @@ class RedisRateLimitStore:
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
-        self.place = _without_secrets(url)
+        self.place = mask_structure(url)
         options: dict[str, Any] = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
         try:
             # A second attempt would come when the request has already waited long enough.
@@ -67,8 +67,3 @@ def redis_url(url: str) -> str:
     """``url`` in the words of the Redis client, which speaks Valkey's protocol but does not know its scheme."""
     scheme, colon, rest = url.partition(":")
     return {"valkey": "redis", "valkeys": "rediss"}.get(scheme.lower(), scheme) + colon + rest
-
-
-def _without_secrets(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
+from collections.abc import Callable
 from typing import Any, Final
 
 from drum_litestar import scope as names
@@ -26,11 +27,13 @@ class ServerErrorMiddleware:
     Args:
         app: the wrapped ASGI application.
         show_stacktrace: ``--show-stacktrace``: puts the traceback into the body, for development.
+        mask: hides secrets in it.
     """
 
-    def __init__(self, app: ASGIApp, *, show_stacktrace: bool = False) -> None:
+    def __init__(self, app: ASGIApp, *, show_stacktrace: bool = False, mask: Callable[[str], str] = str) -> None:
         self.app = app
         self.show_stacktrace = show_stacktrace
+        self.mask = mask
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -55,5 +58,6 @@ class ServerErrorMiddleware:
     def _answer(self, error: Exception, scope: Scope) -> RequestError:
         fields: dict[str, Any] = {"request_id": state(scope).get(names.REQUEST_ID)}
         if self.show_stacktrace:
-            fields["traceback"] = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+            text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+            fields["traceback"] = self.mask(text)
         return RequestError("Internal server error", **fields)

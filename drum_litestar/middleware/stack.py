@@ -95,6 +95,7 @@ def build_stack(
     on_request_end: OnRequestEnd | None = None,
     on_rejected: OnRejected | None = None,
     shared_store: SharedStore | None = None,
+    mask: Callable[[str], str] = str,
     clock: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
     """``app`` inside the stack.
@@ -108,6 +109,7 @@ def build_stack(
         on_rejected: called with ``connection_limit``, ``unauthorized``, ``body_too_large``, ``rate_limit``,
             ``queue_full`` or ``not_ready`` when the stack refuses a request.
         shared_store: rate-limit store common to several replicas.
+        mask: hides secrets in tracebacks that are sent.
         clock: monotonic seconds, of the rate limit.
     """
     exempt = path_set(options.exempt_paths, options.url_prefix)
@@ -134,7 +136,7 @@ def build_stack(
         app = ConnectionLimitMiddleware(app, open_paths=probes, on_rejected=on_rejected)
     if options.cors_origins:
         app = CORSMiddleware(app, origins=options.cors_origins)
-    app = ServerErrorMiddleware(app, show_stacktrace=options.show_stacktrace)
+    app = ServerErrorMiddleware(app, show_stacktrace=options.show_stacktrace, mask=mask)
     app = SecurityHeadersMiddleware(
         app,
         drum_version=options.drum_version,

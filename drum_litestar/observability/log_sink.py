@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from queue import Empty, SimpleQueue
 from typing import Final, TextIO
 
+from drum_litestar.settings.masking import masked
+
 BATCH: Final = 512
 """Lines joined into one write, at most."""
 
@@ -123,6 +125,8 @@ class SinkHandler(logging.Handler):
 
 
 def _write(stream: TextIO, text: str) -> bool:
+    """Write ``text`` without the secrets in it: here and not where it is made, because nobody waits for this thread."""
+    text = masked(text)
     try:
         try:
             stream.write(text)

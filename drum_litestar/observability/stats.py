@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 from drum_litestar.observability.resources import memory_status
+from drum_litestar.settings.masking import mask_arguments, masked
 
 _MIB = 1024 * 1024
 
@@ -116,11 +117,11 @@ class StatsReporter:
 
 
 def _describe(process: psutil.Process) -> dict[str, Any] | None:
-    """DRUM's entry of a process; None when it has just ended."""
+    """DRUM's entry of a process; None when it has just ended. Anyone may read it, so secrets are masked."""
     try:
         with process.oneshot():
             return {
-                "cmdline": process.cmdline(),
+                "cmdline": [masked(word) for word in mask_arguments(process.cmdline())],
                 "cpu_percent": process.cpu_percent(),
                 "mem": process.memory_info().rss / _MIB,
                 "pid": process.pid,

@@ -16,6 +16,7 @@ from opentelemetry.trace import Span, StatusCode
 from drum_litestar.observability.attributes import sendable
 from drum_litestar.observability.current import CURRENT, SPAN_KEY
 from drum_litestar.predictors.steps import REPORTER, CallReporter
+from drum_litestar.settings.masking import masked
 
 
 class Step(msgspec.Struct):
@@ -38,7 +39,7 @@ class Step(msgspec.Struct):
 
 
 def described(error: BaseException) -> tuple[str, str, str]:
-    """Type, message and traceback of ``error``, as the SDK words them and protobuf can carry them."""
+    """Type, message and traceback of ``error``, as the SDK words them and protobuf can carry them; without secrets."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
@@ -46,7 +47,7 @@ def described(error: BaseException) -> tuple[str, str, str]:
     except Exception:
         message = "(its text cannot be had)"
     lines = traceback.format_exception(kind, error, error.__traceback__)
-    return name, sendable(message), sendable("".join(lines))
+    return name, sendable(masked(message)), sendable(masked("".join(lines)))
 
 
 def add_exception(span: Span, description: tuple[str, str, str]) -> None:

@@ -141,10 +141,13 @@ def _logger_provider(resource: Any, worker: int | None) -> tuple[Any, logging.Ha
     from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
     from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 
+    from drum_litestar.observability.log_masking import MaskingProcessor
+
     provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
     with warnings.catch_warnings():
         # The handler's successor is in a beta package; this one is what DRUM uses, and its records look the same.
         warnings.simplefilter("ignore", DeprecationWarning)
+        provider.add_log_record_processor(MaskingProcessor())
         provider.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
         handler: logging.Handler = LoggingHandler(level=logging.DEBUG, logger_provider=provider)
     handler.addFilter(lambda record: not record.name.startswith("opentelemetry"))

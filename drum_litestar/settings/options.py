@@ -40,6 +40,9 @@ class Option(msgspec.Struct, frozen=True):
     default: str = ""
     """What the default comes to, where the field's own default does not say it."""
     secret: bool = False
+    """The value is never shown; see :mod:`drum_litestar.settings.masking`."""
+    word: bool = False
+    """The value is one word of printable ASCII."""
     file: bool = False
     """The value names a file that must exist."""
     directory: bool = False
@@ -97,6 +100,8 @@ class Declared(msgspec.Struct, frozen=True):
             return "a file" if option.file else "a directory"
         if option.never_empty:
             return "text that is not empty"
+        if option.word:
+            return "one word of printable ASCII"
         words = {int: "a whole number", float: "a number", tuple: "a comma-separated list", Address: "host[:port]"}
         return words.get(self.kind, "text")
 

@@ -19,6 +19,7 @@ from drum_litestar.errors import SettingsError
 from drum_litestar.settings import runtime_params
 from drum_litestar.settings.checks import advise, refuse
 from drum_litestar.settings.loop import choose_loop
+from drum_litestar.settings.masking import MASK
 from drum_litestar.settings.notices import Notice, info, warning
 from drum_litestar.settings.options import Declared, Option, declared
 from drum_litestar.settings.server import ServerSettings
@@ -215,7 +216,7 @@ def shown_value(setting: Declared, value: Any) -> str:
     if value is None:
         return setting.option.default or "none"
     if setting.option.secret:
-        return "*****"
+        return MASK
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -224,7 +225,7 @@ def shown_value(setting: Declared, value: Any) -> str:
 
 
 def _shown(setting: Declared, candidate: Candidate) -> str:
-    return f"{candidate.source}: value '{'*****' if setting.option.secret else candidate.raw}'"
+    return f"{candidate.source}: value '{MASK if setting.option.secret else candidate.raw}'"
 
 
 def _remedy(option: Option) -> str:

@@ -41,6 +41,8 @@ def read_value(setting: Declared, raw: Any) -> Any:
             return parse_address(text)
         except ValueError as error:
             raise BadValueError(f"is not an address: {error}") from error
+    if setting.option.word and not (text.isascii() and text.isprintable() and len(text.split()) == 1):
+        raise BadValueError("is not one word")
     if kind is tuple:
         return tuple(part for part in (part.strip() for part in text.split(",")) if part)
     return text

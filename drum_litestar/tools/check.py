@@ -13,10 +13,11 @@ from typing import Any
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher import server_command
 from drum_litestar.launcher.arguments import add_server_arguments
-from drum_litestar.launcher.help import HelpFormatter
+from drum_litestar.launcher.help import HelpFormatter, Parser
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import unreadable
 from drum_litestar.launcher.worker_python import WorkerPython, ask_configured
+from drum_litestar.settings.masking import masked
 from drum_litestar.tools import environment_checks, folder_checks
 from drum_litestar.tools.findings import BLOCKING, Finding
 
@@ -40,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
 
 def expand(prog: str, argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     """Tokens that environment variables add to ``argv``, as they do for ``server``."""
-    parser = argparse.ArgumentParser(prog=prog, **_parser_options())
+    parser = Parser(prog=prog, **_parser_options())
     _add_arguments(parser)
     return server_command.environment_options(parser, argv, environ)
 
@@ -146,7 +147,7 @@ def _plan(args: argparse.Namespace) -> tuple[LaunchPlan | None, list[Finding]]:
 
     loop = environment_checks.event_loop(plan.settings.loop.kind).text
     return plan, [
-        Finding("settings", "warning", notice.text)
+        Finding("settings", "warning", masked(notice.text))
         for notice in plan.notices
         if notice.level >= logging.WARNING and notice.text not in loop
     ]

@@ -34,7 +34,7 @@ def test_replicas_share_their_limits_while_the_store_is_there(
         assert statuses(one, UNKNOWN, 3) == [404, 404, 404]
         assert statuses(other, UNKNOWN, 2) == [404, 429]
         assert statuses(other, get("/livez"), 5) == [200] * 5
-        one.wait_output(f"Rate limits are shared through redis://127.0.0.1:{port}/0")
+        one.wait_output(f"Rate limits are shared through redis://*****@127.0.0.1:{port}/0")
     # The store is gone: what is left in the local buckets decides.
     assert statuses(other, UNKNOWN, 4) == [404, 404, 429, 429]
     other.wait_output("Rate limit store does not answer")
@@ -45,7 +45,7 @@ def test_a_store_that_is_away_at_the_start_is_a_warning(serve: Callable[..., Ser
     store = "redis://user:s3cret@127.0.0.1:9/0"  # the discard port: nobody listens
     server = serve("regression", executor="inline", env={**LIMITED, "DRUM_RATE_LIMIT_STORE": store})
     assert statuses(server, UNKNOWN, 5) == [404, 404, 404, 404, 429]
-    assert "redis://127.0.0.1:9/0 does not answer" in server.output()
+    assert "redis://*****@127.0.0.1:9/0 does not answer" in server.output()
     assert "s3cret" not in server.output()
 
 

@@ -16,7 +16,7 @@ class InfoController(DrumController):
     @route("/info", http_method=READ, summary="The model")
     async def info(self, request: AnyRequest) -> AnyResponse:
         service = ModelService.of(request)
-        own = {"drumServer": "litestar", "drumVersion": service.options.drum_version}
+        own = {"drumServer": service.options.info_server, "drumVersion": service.options.drum_version}
         return json_response({**service.card().info, **own})
 
     @route("/capabilities", http_method=READ, summary="What the model can be asked")

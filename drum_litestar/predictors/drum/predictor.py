@@ -24,7 +24,7 @@ from drum_litestar.predictors.native.language import PYTHON
 from drum_litestar.predictors.native.lazy_loading import export_variables
 from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.native.predictor import alive, concurrency, model_info
-from drum_litestar.predictors.native.startup import load_errors
+from drum_litestar.predictors.native.startup import hide_secrets, load_errors
 from drum_litestar.predictors.native.unstructured import UnstructuredPredictor
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply
 from drum_litestar.predictors.spec import PredictorSpec
@@ -55,6 +55,7 @@ class DrumPredictor:
         backend = backends.find_backend(spec, language)
         if spec.lazy_loading_file:
             export_variables(Path(spec.lazy_loading_file))
+        hide_secrets(spec)
         if spec.argv:
             sys.argv = list(spec.argv)
         drum = self._drum = backends.create(backend)

@@ -108,7 +108,7 @@ def probe(method: Callable[[], tuple[dict[str, Any], int]]) -> Callable[[ModelCa
 
 
 def as_schema_error(method: Callable[..., Any], **kwargs: Any) -> Any:
-    """``method(**kwargs)``; DRUM's own schema error, told by its name, as ours."""
+    """``method(**kwargs)``; DRUM's own schema error, told by its name, as ours. DRUM has logged it."""
     try:
         return method(**kwargs)
     except Exception as error:

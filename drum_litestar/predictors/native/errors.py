@@ -12,6 +12,7 @@ from drum_litestar.predictors.native.request_values import RequestValueError
 from drum_litestar.predictors.native.user_errors import is_user_error
 from drum_litestar.predictors.protocol import Reply
 from drum_litestar.predictors.steps import record_exception
+from drum_litestar.settings.masking import masked
 
 logger = logging.getLogger("drum")
 
@@ -30,7 +31,8 @@ class StageError(Exception):
 
 
 class SchemaValidationError(Exception):
-    """A transform's output violates ``typeSchema.output_requirements`` (contract, 3.8)."""
+    """A transform's output violates ``typeSchema.output_requirements`` (contract, 3.8). Who raises it logs what is
+    violated."""
 
 
 def run_stage(failure: str, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
@@ -48,25 +50,27 @@ def run_stage(failure: str, function: Callable[..., T], /, *args: Any, **kwargs:
 
 
 def error_reply(error: BaseException, *, client_errors_4xx: bool = False) -> Reply:
-    """The answer to a request that ended with ``error``; also logs it with its traceback."""
-    logger.error("%s", _text(error), exc_info=error)
+    """The answer to a request that ended with ``error``; also logs it with its traceback, unless the violations of a
+    schema, which have lines of their own, say it all."""
+    if not isinstance(error, SchemaValidationError):
+        logger.error("%s", _text(error), exc_info=error)
     if not isinstance(error, (RequestError, SchemaValidationError)) or is_error(getattr(error, "status", 422)):
         record_exception(error)
     user = is_user_error(error)
     if user is not None:
         message, status = user
-        return _json_reply(status, {"message": message}, _USER_ERROR_HEADER)
+        return _json_reply(status, {"message": masked(message)}, _USER_ERROR_HEADER)
     if isinstance(error, RequestError):
         return _json_reply(error.status, error.body(), error.headers)
     if isinstance(error, SchemaValidationError):
-        return _json_reply(422, {"message": f"ERROR: {error}", "is_schema_validation_error": True})
+        return _json_reply(422, {"message": f"ERROR: {_text(error)}", "is_schema_validation_error": True})
     if isinstance(error, ClientDataError):
         return _message(422 if client_errors_4xx else 500, error)
     if isinstance(error, StageError):
         return _message(http_status(error.__cause__) or 500, error)
     status = http_status(error) or 500
     if status == 400:
-        return _json_reply(400, {"error": str(getattr(error, "description", None) or error)})
+        return _json_reply(400, {"error": masked(str(getattr(error, "description", None) or error))})
     return _message(status, error)
 
 
@@ -87,13 +91,13 @@ def http_status(error: BaseException | None) -> int | None:
 def describe(error: BaseException) -> str:
     """What ``ERROR: `` is followed by."""
     if isinstance(error, (SystemExit, KeyboardInterrupt)):
-        return repr(error)  # its text alone would be just an exit code, or nothing
+        return masked(repr(error))  # its text alone would be just an exit code, or nothing
     return _text(error)
 
 
 def _text(error: BaseException) -> str:
     try:
-        return str(error)
+        return masked(str(error))
     except Exception:
         return f"<unprintable {type(error).__name__}>"
 

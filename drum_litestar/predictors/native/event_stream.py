@@ -11,6 +11,7 @@ from typing import Any, Iterator, Protocol
 from drum_litestar.predictors.native.errors import describe, http_status
 from drum_litestar.predictors.native.user_errors import is_user_error
 from drum_litestar.predictors.steps import record_exception
+from drum_litestar.settings.masking import masked
 
 CHUNK_OBJECT = "chat.completion.chunk"
 _ASSOCIATION_ID = "datarobot_association_id"
@@ -84,7 +85,7 @@ def _data(text: str) -> bytes:
 def _error_event(error: BaseException) -> bytes:
     user = is_user_error(error)
     message, code = user if user is not None else (describe(error), http_status(error) or 500)
-    body = {"error": {"message": message, "type": "server_error", "param": None, "code": code}}
+    body = {"error": {"message": masked(message), "type": "server_error", "param": None, "code": code}}
     return _data(json.dumps(body, separators=(",", ":")))
 
 

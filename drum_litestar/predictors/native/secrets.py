@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-_MASK = "*****"
+from drum_litestar.settings.masking import mask_values
+
 _INTERFACES = "datarobot_drum.custom_task_interfaces"
 _CLASSES = {
     "basic": "BasicSecret",
@@ -84,9 +85,7 @@ class OutputMask:
         self._factory = logging.getLogRecordFactory()
 
     def mask(self, text: str) -> str:
-        for value in self._values:
-            text = text.replace(value, _MASK)
-        return text
+        return mask_values(text, self._values)
 
     def install(self) -> None:
         """Covers loggers made later too, which DRUM's does not."""

@@ -27,6 +27,7 @@ from drum_litestar.predictors.native.standin import install_standin
 from drum_litestar.predictors.native.user_errors import is_user_error
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
+from drum_litestar.settings.masking import protect
 
 _ARTIFACT_ERROR = "An error occurred when loading your artifact: "
 
@@ -58,6 +59,11 @@ def load_errors() -> Iterator[None]:
         raise ModelLoadError(str(error) or repr(error), detail=traceback.format_exc()) from error
 
 
+def hide_secrets(spec: PredictorSpec) -> None:
+    """Let this process know what it must not show: to be called before the model's code runs."""
+    protect((*spec.argv, f"--api-token={spec.api_token or ''}"), os.environ)
+
+
 def _load(spec: PredictorSpec) -> LoadedModel:
     code_dir = Path(spec.code_dir)
     metadata, target_type, labels, language, deployment_config = read_folder(spec)
@@ -66,6 +72,7 @@ def _load(spec: PredictorSpec) -> LoadedModel:
             f"The native predictor serves Python models only; this folder's language is {language}. "
             "Use --predictor drum, which needs the package 'datarobot-drum'."
         )
+    hide_secrets(spec)
     download_files(spec.lazy_loading_file)
     target_name = spec.target_name or os.environ.get("TARGET_NAME", "")
     moderation, warnings = start_moderation(spec, code_dir, target_type, target_name)

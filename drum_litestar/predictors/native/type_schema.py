@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,6 +19,9 @@ import pandas as pd
 
 from drum_litestar.predictors.native.errors import SchemaValidationError
 
+logger = logging.getLogger("drum.datarobot_drum.drum.typeschema_validation")
+"""DRUM's name for it, which is part of its log lines."""
+
 NUM, TXT, CAT, IMG, DATE = "NUM", "TXT", "CAT", "IMG", "DATE"
 _IGNORED_TYPES = frozenset({"DATE_DURATION", "COUNT_DICT", "GEO"})
 _TEXT_SHARE, _UNIQUE_SHARE, _UNIQUE_COUNT = 0.75, 0.05, 60
@@ -25,6 +29,11 @@ _LARGEST_INTEGER = 2.0**63
 _IMAGE_SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*")
 _IMAGE_HEAD = 24
 """Base64 characters that hold the longest signature."""
+
+_BOOLEANS = (
+    "Boolean values were present in the data, which are passed as numeric input in DataRobot.  You may need to convert "
+    "boolean values to integers/floats for your model"
+)
 
 _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "EQUALS": operator.eq,
@@ -50,6 +59,11 @@ class Requirement(NamedTuple):
     def values(self) -> list[Any]:
         return self.value if isinstance(self.value, list) else [self.value]
 
+    @property
+    def checked_types(self) -> list[str]:
+        """Of ``data_types``: those that are looked for when serving."""
+        return sorted(set(self.values) - _IGNORED_TYPES)
+
 
 class OutputSchema:
     """The output requirements of one model; none means that everything passes."""
@@ -61,16 +75,32 @@ class OutputSchema:
     def from_metadata(cls, metadata: dict[str, Any] | None) -> OutputSchema:
         """From the parsed ``model-metadata.yaml``, whose ``typeSchema`` was checked when it was read."""
         section = (metadata or {}).get("typeSchema") or {}
-        return cls([Requirement(**entry) for entry in section.get("output_requirements") or []])
+        found = {
+            kind: [Requirement(**entry) for entry in section.get(kind) or []]
+            for kind in ("input_requirements", "output_requirements")
+        }
+        for entry in (*found["input_requirements"], *found["output_requirements"]):
+            if entry.field == "data_types" and not entry.checked_types:
+                logger.info("Values () specified do not have runtime validation in DRUM, only within DataRobot.")
+        return cls(found["output_requirements"])
 
     def check(self, frame: pd.DataFrame, *, is_sparse: bool) -> None:
-        """Raises SchemaValidationError with one text per violation, in the order of the file."""
+        """Raises SchemaValidationError with one text per violation, in the order of the file, and logs them as DRUM
+        does: an error line each, after one that says what they are about (contract, 4.11)."""
         errors = [text for entry in self._requirements if (text := self._violation(entry, frame, is_sparse))]
         if errors:
+            logger.error("Schema validation found mismatch between output dataset and the supplied schema")
+            for text in errors:
+                logger.error("%s", text)
             raise SchemaValidationError(f"schema validation failed for output:\n {errors}")
 
     def _violation(self, entry: Requirement, frame: pd.DataFrame, is_sparse: bool) -> str | None:
         if entry.field == "data_types":
+            if not entry.checked_types:
+                logger.info("Skipping type validation")
+                return None
+            if not is_sparse and any(isinstance(dtype, pd.BooleanDtype) for dtype in frame.dtypes):
+                logger.warning(_BOOLEANS)  # not for numpy's, which DRUM does not see
             return _check_types(entry, column_types(frame, is_sparse=is_sparse), is_sparse or _has_fractions(frame))
         if entry.field == "number_of_columns":
             return _check_columns(entry, frame.shape[1])
@@ -141,9 +171,7 @@ def _has_fractions(frame: pd.DataFrame) -> bool:
 
 
 def _check_types(entry: Requirement, present: set[str], fractions: bool) -> str | None:
-    expected = sorted(set(entry.values) - _IGNORED_TYPES)
-    if not expected:
-        return None
+    expected = entry.checked_types
     alike = {TXT: CAT} if fractions else {TXT: CAT, NUM: CAT}
     found = {alike.get(name, name) for name in present}
     wanted = {alike.get(name, name) for name in expected}

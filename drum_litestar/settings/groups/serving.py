@@ -21,6 +21,9 @@ class ListenSettings(msgspec.Struct, frozen=True):
         Literal["litestar", "fastapi", "uvicorn", "gunicorn", "werkzeug", "flask"] | None,
         Option("DRUM_SERVER_TYPE", "what 'drum server' runs; the last three are DRUM's own servers", drum=True),
     ] = None
+    info_server: Annotated[
+        str, Option("DRUM_INFO_SERVER", "what /info/ reports as drumServer; flask is what DRUM says", word=True)
+    ] = "litestar"
     docs: Annotated[bool, Option("DRUM_FASTAPI_ENABLE_DOCS", "serve the OpenAPI document and its UI")] = False
     forwarded_allow_ips: Annotated[
         str, Option("FORWARDED_ALLOW_IPS", "proxies whose X-Forwarded-* headers are believed (comma list or *)")

@@ -221,7 +221,7 @@ def shares(text: str) -> tuple[float, ...]:
 def header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        raise ValueError(f"'{text}' is not a header such as 'Authorization: Bearer abc'")
+        raise ValueError("a header has a name and a colon, as 'Authorization: Bearer abc'")
     return name.strip(), value.strip()
 
 

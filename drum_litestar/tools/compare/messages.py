@@ -6,6 +6,8 @@ from typing import Final
 
 import msgspec
 
+from drum_litestar.settings.masking import masked
+
 Headers = tuple[tuple[str, str], ...]
 
 HOP_BY_HOP: Final = frozenset(
@@ -38,7 +40,8 @@ class Request(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return f"{self.method} {self.target} [{self.id}]"
+        """For people: without the secrets that its query may hold."""
+        return masked(f"{self.method} {self.target} [{self.id}]")
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from typing import BinaryIO, Final
 import msgspec
 
 from drum_litestar.errors import UsageError
+from drum_litestar.settings.masking import is_secret_header
 from drum_litestar.tools.compare.console import LOGGER
 from drum_litestar.tools.compare.corpus import encode_line
 from drum_litestar.tools.compare.live import Live
@@ -16,7 +17,6 @@ from drum_litestar.tools.compare.messages import end_to_end
 from drum_litestar.tools.compare.proxy import Exchange, Route
 from drum_litestar.tools.compare.upstream import Upstream
 
-SECRET_HEADERS: Final = frozenset(("authorization", "cookie", "x-api-key", "x-datarobot-api-key"))
 _OF_THE_CONNECTION: Final = frozenset(("host", "content-length"))
 
 
@@ -35,7 +35,7 @@ class Recorder(Live):
     ) -> None:
         super().__init__(max_requests=max_requests, duration=duration)
         self._route = Route(baseline)
-        self._drop = _OF_THE_CONNECTION if keep_secrets else _OF_THE_CONNECTION | SECRET_HEADERS
+        self._keep_secrets = keep_secrets
         self.skipped = 0
         try:
             self._file: BinaryIO = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
@@ -59,7 +59,9 @@ class Recorder(Live):
         if not exchange.request_whole:
             self.skipped += 1
             return
-        headers = end_to_end(exchange.request.headers, drop=self._drop)
+        headers = end_to_end(exchange.request.headers, drop=_OF_THE_CONNECTION)
+        if not self._keep_secrets:
+            headers = tuple((name, value) for name, value in headers if not is_secret_header(name))
         self._file.write(encode_line(msgspec.structs.replace(exchange.request, headers=headers)))
         self._file.flush()
         self.counted()

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from drum_litestar.settings.masking import masked
 from drum_litestar.tools.compare.diff import Difference
 from drum_litestar.tools.compare.messages import Answer, Request
 
@@ -46,14 +47,14 @@ class Pair(msgspec.Struct, frozen=True):
         return bool(self.differences) and not self.baseline.failed and not self.candidate.failed
 
     def explain(self) -> str:
-        """One line: what is wrong with the candidate's answer; empty when nothing is."""
+        """One line: what is wrong with the candidate's answer, without secrets; empty when nothing is."""
         if self.incomparable:
             return f"baseline: {self.baseline.summary()}"
         if self.candidate.failed:
             return f"candidate: {self.candidate.summary()}"
         if self.new_error and not self.differences:
             return f"candidate: {self.candidate.summary()}"
-        return "; ".join(map(str, self.differences))
+        return masked("; ".join(map(str, self.differences)))
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from drum_litestar import __version__
+from drum_litestar.errors import SettingsError
+from drum_litestar.launcher import settings_command
 from drum_litestar.launcher.cli import COMMANDS, main
 
 
@@ -81,6 +83,28 @@ def test_settings_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert table["CUSTOM_MODEL_WORKERS"]["aliases"] == ["MAX_WORKERS"]
     assert table["DRUM_UVICORN_KEEP_ALIVE"]["deprecated"] == ["DRUM_GUNICORN_KEEP_ALIVE"]
     assert table["DRUM_API_TOKEN"]["value"] == "*****"
+
+
+def test_no_secret_in_errors_and_tracebacks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bug of ours ends as in Python, with a traceback and exit code 1."""
+    monkeypatch.setenv("MY_TOKEN", "sesame-open")
+    assert main(["settings", "--predictor", "sesame-open", "--address", "http://me:k@host"]) == 2
+    error = capsys.readouterr().err
+    assert "sesame" not in error
+    assert "*****" in error
+    for fault in (RuntimeError("broken by sesame-open"), SettingsError("no sesame-open")):
+        monkeypatch.setattr(settings_command, "run", lambda _, fault=fault: raise_(fault))
+        assert main(["settings", "--show-stacktrace"]) == (2 if isinstance(fault, SettingsError) else 1)
+        error = capsys.readouterr().err
+        assert "Traceback" in error
+        assert "sesame" not in error
+        assert "*****" in error
+
+
+def raise_(error: Exception) -> int:
+    raise error
 
 
 def test_parsing_imports_nothing_heavy(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ BATCHED = {"DRUM_BATCH_MAX_ROWS": "10"}
 CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "ADDRESS": ("127.0.0.1:7999", {}),
     "URL_PREFIX": ("/model", {}),
+    "DRUM_INFO_SERVER": ("flask", {}),
     "DRUM_FASTAPI_ENABLE_DOCS": ("true", {}),
     "FORWARDED_ALLOW_IPS": ("10.1.2.3", {}),
     "DRUM_PREDICTOR": ("native", {}),

@@ -24,6 +24,10 @@ def test_show_stacktrace() -> None:
     answer = ask(ServerErrorMiddleware(raising(RuntimeError("secret")), show_stacktrace=True))
     assert answer.json["message"] == "Internal server error"
     assert "RuntimeError: secret" in answer.json["traceback"]
+    app = ServerErrorMiddleware(
+        raising(RuntimeError("secret")), show_stacktrace=True, mask=lambda text: text.replace("secret", "*****")
+    )
+    assert "RuntimeError: *****" in ask(app).json["traceback"]
 
 
 def test_a_request_error_is_its_own_answer() -> None:

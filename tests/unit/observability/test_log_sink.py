@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from drum_litestar.observability.log_sink import LineSink, SinkHandler
+from drum_litestar.settings import masking
 
 
 class StalledStream(io.StringIO):
@@ -101,3 +102,12 @@ def test_a_record_that_cannot_be_formatted_reports_and_goes_on(capsys: pytest.Ca
     assert sink.flush()
     assert stream.getvalue() == "fine\n"
     assert "--- Logging error ---" in capsys.readouterr().err
+
+
+def test_secrets_are_masked_also_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_process_values", ("sesame-open",))
+    sink, stream = LineSink(), io.StringIO()
+    sink.put(stream, "first sesame-open")
+    assert sink.close()
+    sink.put(stream, "last sesame-open, http://a:b@c")
+    assert stream.getvalue() == "first *****\nlast *****, http://*****@c\n"

@@ -58,6 +58,27 @@ def test_the_tree_of_each_worker_is_shown_and_the_dead_are_not() -> None:
     assert worker.pid not in {entry["pid"] for entry in report(reporter)["drum_info"]}
 
 
+def test_secrets_of_every_process_are_masked() -> None:
+    """A child of a worker, too, whatever program it is."""
+    words = [
+        "--hf-token",
+        "k",
+        "--api-key=k",
+        "A_SECRET=k",
+        "http://me:k@host",
+        "Authorization: k",
+        "--max-tokens",
+        "5",
+    ]
+    shown = ["--hf-token", "*****", "--api-key=*****", "A_SECRET=*****", "http://*****@host", "Authorization: *****"]
+    command = [sys.executable, "-c", "input()", *words]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        entries = {entry["pid"]: entry for entry in report(StatsReporter(list, dict))["drum_info"]}
+        assert entries[child.pid]["cmdline"] == [*command[:3], *shown, "--max-tokens", "5"]
+        child.stdin.close()
+
+
 def test_show_perf_counts_since_the_last_report() -> None:
     reporter = StatsReporter(list, dict, show_perf=True)
     assert report(reporter)["time_info"]["run_predictor_total"]["total"] is None

@@ -66,6 +66,29 @@ def test_traces_logs_and_metrics_are_flushed_at_exit() -> None:
         assert all(headers["x-key"] == "secret" for headers in collector.headers)
 
 
+def test_exported_logs_and_exceptions_hold_no_secrets() -> None:
+    end = """
+from drum_litestar.observability.steps import mark_failed
+from drum_litestar.settings.masking import protect
+protect((), {"A_TOKEN": "sesame-open"})
+try:
+    raise ValueError("no sesame-open")
+except ValueError as error:
+    logging.getLogger("mylog").exception("failed with sesame-open", extra={"detail": "sesame-open"})
+    with trace.get_tracer("user").start_as_current_span("failing") as span:
+        mark_failed(span, error)
+"""
+    with Collector() as collector:
+        done = run(collector.endpoint, end=end)
+        assert done.returncode == 0, done.stderr
+        (log,) = [log for log in collector.logs if "failed with" in log["body"]]
+        assert log["body"] == "failed with *****"
+        assert log["attributes"]["detail"] == "*****"
+        assert log["attributes"]["exception.message"] == "no *****"
+        assert "sesame" not in str(collector.logs) + str(collector.spans)
+        assert "no *****" in str(collector.span("failing"))
+
+
 def test_flushed_before_a_planned_kill() -> None:
     with Collector() as collector:
         done = run(collector.endpoint, end="telemetry.flush(); import os; os.kill(os.getpid(), 9)")

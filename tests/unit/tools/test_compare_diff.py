@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from drum_litestar.settings import masking
 from drum_litestar.tools.compare.diff import KEPT, Comparison
 from drum_litestar.tools.compare.messages import Answer, Request
+from drum_litestar.tools.compare.tally import paired
 
 JSON = "application/json"
 
@@ -175,3 +177,11 @@ def test_failed_answers() -> None:
 def test_paths_that_are_not_compared(target: str, skipped: bool) -> None:
     assert Comparison().skips(Request("1", "GET", target)) is skipped
     assert not Comparison(skip=()).skips(Request("1", "GET", target))
+
+
+def test_what_is_reported_holds_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_process_values", ("sesame-open",))
+    request = Request("1", "GET", "/predict?api_key=k&a=b")
+    assert request.name == "GET /predict?api_key=*****&a=b [1]"
+    left, right = (Answer(200, (("content-type", "text/plain"),), text) for text in (b"sesame-open", b"shut"))
+    assert "sesame" not in paired(request, left, right, Comparison().compare(left, right)).explain()

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.native.errors import error_reply
 from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.protocol import TargetType
 
@@ -122,6 +123,7 @@ def test_secrets_are_typed_and_masked(
     assert record.getMessage() == "log ***** 5"
     assert record.exc_text is not None
     assert "file-token" not in record.exc_text
+    assert error_reply(ValueError("no file-token-longer")).body == b'{"message":"ERROR: no *****"}\n'
 
     loaded.hooks.close()
     assert sys.stdout is not stream
