@@ -23,7 +23,8 @@ DISTRIBUTION = "drum-litestar"
 PTH_NAME = "drum_litestar_hook.pth"
 COMMENT = "# disabled by drum-litestar: "
 DEFAULT = {False: "default=False", True: "default=True"}
-"""The words in the line that say whether this backend is the default of ``drum server``."""
+"""The words in the line that say whether this backend is the default of ``drum server``. Other versions' lines have
+none of them."""
 
 
 class HookStatus(NamedTuple):
@@ -70,15 +71,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def switch(path: Path, *, enable: bool, default: bool | None = None) -> bool:
-    """Write this version's line to ``path``, as code or as a comment; ``default`` None keeps the default as it is.
+    """Make the line at ``path`` code, or a comment; ``default`` None keeps the default as it is.
 
-    The new default. Raises StartupError when the line is missing or not writable.
+    Returns the default. Raises StartupError when the line is missing, not writable, or of another version and cannot
+    express ``default``.
     """
     try:
         line = path.read_text(encoding="utf-8")
-        if default is None:
-            default = _is_default(line)
-        wanted = ("" if enable else COMMENT) + _own_line(default)
+        if default is not None and not _has_default(line):
+            raise StartupError(f"{path} is outdated: it is not the line of this version. {_remedy()}")
+        default = _is_default(line) if default is None else default
+        code = line.removeprefix(COMMENT).replace(DEFAULT[not default], DEFAULT[default])
+        wanted = code if enable else COMMENT + code
         if line != wanted:
             # A new file: some installers hard-link a package's files into every environment.
             new = path.with_suffix(".new")
@@ -131,11 +135,15 @@ def _is_default(line: str) -> bool:
     return DEFAULT[True] in line
 
 
+def _has_default(line: str) -> bool:
+    return any(words in line for words in DEFAULT.values())
+
+
 def _why_not(path: Path, line: str) -> str:
     """Why Python has not the finder that ``line``, which is at ``path``, should have given it."""
     if not _is_site_directory(path.parent):
         return f"Python has not read {path}, which is in no site directory of its own"
-    if line != _own_line(_is_default(line)):
+    if not _has_default(line):
         return f"{path} is outdated: it is not the line of this version. {_remedy()}"
     return f"{path} is there, but Python was started without it (-S), or its line failed: 'python -c pass' says how"
 
@@ -143,12 +151,6 @@ def _why_not(path: Path, line: str) -> str:
 def _is_site_directory(folder: Path) -> bool:
     folders = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
     return any(folder.resolve() == Path(known).resolve() for known in folders)
-
-
-def _own_line(default: bool) -> str:
-    """The line as this version has it."""
-    line = Path(__file__).with_name(PTH_NAME).read_text(encoding="utf-8")
-    return line.replace(DEFAULT[False], DEFAULT[default])
 
 
 def _remedy() -> str:
