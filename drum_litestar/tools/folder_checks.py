@@ -112,12 +112,10 @@ def drum_server(options: Sequence[str], environ: Mapping[str, str], hook: HookSt
     command = ["server", *options]
     choice = decide(command, environ, default=hook.default)
     ours = choice.ours and hook.active
-    parts = ["this backend" if ours else "DRUM's own server"]
-    if choice.ours and not hook.active:
-        parts.append(f"the hook is {hook.text}")
-    elif choice.notice:
-        parts.append(choice.notice.partition(": ")[2])
-    if not ours and not drum.works:
-        parts += ["which cannot be imported here", remedy(command, environ) if hook.active else ""]
+    lost = not ours and not drum.works
+    text = "this backend" if ours else "DRUM's own server" + (", which cannot be imported" if lost else "")
+    reasons = [f"the hook is {hook.text}" if choice.ours and not hook.active else choice.notice.partition(": ")[2]]
+    if lost and hook.active:
+        reasons.append(remedy(command, environ))
     facts = {"backend": "drum-litestar" if ours else "drum", "default": hook.default}
-    return Finding("drum server", "info" if ours or drum.works else "warning", "; ".join(filter(None, parts)), facts)
+    return Finding("drum server", "warning" if lost else "info", "; ".join(filter(None, [text, *reasons])), facts)
