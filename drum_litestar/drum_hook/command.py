@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import site
 import sys
 import sysconfig
@@ -16,18 +17,23 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from drum_litestar.drum_hook.decision import SWITCH, hook_enabled
-from drum_litestar.errors import StartupError
+from drum_litestar.errors import StartupError, UsageError
 
 DISTRIBUTION = "drum-litestar"
 PTH_NAME = "drum_litestar_hook.pth"
 COMMENT = "# disabled by drum-litestar: "
+DEFAULT = {False: "default=False", True: "default=True"}
+"""The words in the line that say whether this backend is the default of ``drum server``. Other versions' lines have
+none of them."""
 
 
 class HookStatus(NamedTuple):
-    """Whether ``drum server`` can choose this backend, and one line that says why or why not."""
+    """Whether ``drum server`` can choose this backend, one line that says why or why not, and whether it does so
+    without a server type."""
 
     active: bool
     text: str
+    default: bool = False
 
 
 def add_parser(subparsers: Any) -> None:
@@ -36,37 +42,58 @@ def add_parser(subparsers: Any) -> None:
         "hook",
         help="let `drum server` run this backend",
         description="With the hook enabled, `drum server` runs this backend when the runtime parameter "
-        f"DRUM_SERVER_TYPE is litestar, fastapi or uvicorn. The environment variable {SWITCH}=0 switches it off for "
-        "one process. What `disable` does lasts until the package is installed again.",
+        f"DRUM_SERVER_TYPE is litestar, fastapi or uvicorn; after `enable --default` also when there is no server "
+        f"type, and only gunicorn, werkzeug and flask choose DRUM's own. The environment variable {SWITCH}=0 switches "
+        "the hook off for one process. What `enable` and `disable` do lasts until the package is installed again; "
+        "`disable` keeps the default for the next `enable`.",
     )
     parser.add_argument("action", choices=["status", "enable", "disable"])
+    parser.add_argument(
+        "--default",
+        action=argparse.BooleanOptionalAction,
+        help="with `enable`: make this backend the default of `drum server` in this environment, or undo that",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Exit code 0; 1 from ``status`` when the hook is not in force. Raises StartupError when it cannot be switched."""
+    if args.default is not None and args.action != "enable":
+        raise UsageError("--default and --no-default go with 'hook enable'")
     path = pth_path()
     if args.action == "status":
         status = hook_status(path)
         print(status.text)
         return 0 if status.active else 1
-    switch(path, enable=args.action == "enable")
-    print(f"{args.action}d ({path})")
+    enable = args.action == "enable"
+    default = switch(path, enable=enable, default=args.default)
+    print(f"{args.action}d ({path})" + (f"; {_default_text(default)}" if enable else ""))
     return 0
 
 
-def switch(path: Path, *, enable: bool) -> None:
-    """Make the line at ``path`` a comment, or code again. Raises StartupError when it is missing or not writable."""
+def switch(path: Path, *, enable: bool, default: bool | None = None) -> bool:
+    """Make the line at ``path`` code, or a comment; ``default`` None keeps the default as it is.
+
+    Returns the default. Raises StartupError when the line is missing, not writable, or of another version and cannot
+    express ``default``.
+    """
     try:
         line = path.read_text(encoding="utf-8")
-        if line.startswith(COMMENT) == enable:
+        if default is not None and not _has_default(line):
+            raise StartupError(f"{path} is outdated: it is not the line of this version. {_remedy()}")
+        default = _is_default(line) if default is None else default
+        code = line.removeprefix(COMMENT).replace(DEFAULT[not default], DEFAULT[default])
+        wanted = code if enable else COMMENT + code
+        if line != wanted:
             # A new file: some installers hard-link a package's files into every environment.
             new = path.with_suffix(".new")
-            new.write_text(line[len(COMMENT) :] if enable else COMMENT + line, encoding="utf-8")
+            new.write_text(wanted, encoding="utf-8")
+            shutil.copymode(path, new)
             new.replace(path)
     except FileNotFoundError as error:
         raise StartupError(f"{path} is missing. {_remedy()}") from error
     except OSError as error:
         raise StartupError(f"cannot write {path}: {error.strerror}. Run as the owner of this environment.") from error
+    return default
 
 
 def pth_path() -> Path:
@@ -85,22 +112,38 @@ def hook_status(path: Path) -> HookStatus:
         line = path.read_text(encoding="utf-8")
     except OSError:
         return HookStatus(False, f"not installed ({path} is missing). {_remedy()}")
+    default = _is_default(line)
     if line.startswith(COMMENT):
-        return HookStatus(False, f"disabled ({path}; 'drum-litestar hook enable' switches it on)")
+        kept = ", as the default of `drum server`" if default else ""
+        return HookStatus(False, f"disabled ({path}; 'drum-litestar hook enable' switches it on{kept})")
     if not any(getattr(finder, "name", None) == "drum_litestar_hook" for finder in sys.meta_path):
         return HookStatus(False, f"not in force: {_why_not(path, line)}")
     try:
         version = metadata.version("datarobot-drum")
     except metadata.PackageNotFoundError:
-        return HookStatus(True, f"enabled ({path}), but datarobot-drum is not installed: use 'drum-litestar server'")
-    return HookStatus(True, f"enabled ({path}), for datarobot-drum {version}")
+        text = f"enabled ({path}), but datarobot-drum is not installed: use 'drum-litestar server'"
+        return HookStatus(True, text, default)
+    return HookStatus(True, f"enabled ({path}), for datarobot-drum {version}; {_default_text(default)}", default)
+
+
+def _default_text(default: bool) -> str:
+    server = "this backend" if default else "DRUM's own server"
+    return f"default: without DRUM_SERVER_TYPE `drum server` runs {server}"
+
+
+def _is_default(line: str) -> bool:
+    return DEFAULT[True] in line
+
+
+def _has_default(line: str) -> bool:
+    return any(words in line for words in DEFAULT.values())
 
 
 def _why_not(path: Path, line: str) -> str:
     """Why Python has not the finder that ``line``, which is at ``path``, should have given it."""
     if not _is_site_directory(path.parent):
         return f"Python has not read {path}, which is in no site directory of its own"
-    if line != _own_line():
+    if not _has_default(line):
         return f"{path} is outdated: it is not the line of this version. {_remedy()}"
     return f"{path} is there, but Python was started without it (-S), or its line failed: 'python -c pass' says how"
 
@@ -108,11 +151,6 @@ def _why_not(path: Path, line: str) -> str:
 def _is_site_directory(folder: Path) -> bool:
     folders = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
     return any(folder.resolve() == Path(known).resolve() for known in folders)
-
-
-def _own_line() -> str:
-    """The line as this version has it."""
-    return Path(__file__).with_name(PTH_NAME).read_text(encoding="utf-8")
 
 
 def _remedy() -> str:

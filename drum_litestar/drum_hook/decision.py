@@ -2,12 +2,14 @@
 
 Read without importing DRUM, from the places that DRUM reads its server type from: the runtime parameter's variable,
 which ``--runtime-params-file`` overwrites (contract, 2.4). Added are the plain variable ``DRUM_SERVER_TYPE`` and the
-default in ``model-metadata.yaml`` where the file is not given.
+default in ``model-metadata.yaml`` where the file is not given. Where none of them names a server, the environment's
+default decides: DRUM's own, or ours after ``drum-litestar hook enable --default``.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,15 +23,15 @@ SWITCH = "DRUM_LITESTAR_HOOK"
 SERVER_TYPE = "DRUM_SERVER_TYPE"
 OUR_SERVER_TYPES = frozenset({"litestar", "fastapi", "uvicorn"})
 """Every one of these means this backend: they are the names that DRUM's plans used for it."""
+DRUM_SERVER_TYPES = frozenset({"gunicorn", "werkzeug", "flask"})
+SWITCHING = "docs/switching.md"
 
 
 class Choice(NamedTuple):
-    """``warning`` is for the operator when DRUM's server is used although ours was asked for; ``only_drum_can`` then
-    says why ours cannot serve, for the case that DRUM's is out of order."""
+    """``notice`` is for the operator, before either server starts."""
 
     ours: bool
-    warning: str = ""
-    only_drum_can: str = ""
+    notice: str = ""
 
 
 def hook_enabled(environ: Mapping[str, str] = os.environ) -> bool:
@@ -37,51 +39,101 @@ def hook_enabled(environ: Mapping[str, str] = os.environ) -> bool:
     return environ.get(SWITCH, "1").strip().lower() not in {"0", "false", "no", "off"}
 
 
-def decide(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> Choice:
-    """The choice for ``drum <arguments>``. Only ``server`` without ``--docker`` is ever ours."""
+def decide(arguments: Sequence[str], environ: Mapping[str, str] = os.environ, *, default: bool = False) -> Choice:
+    """The choice for ``drum <arguments>``. Only ``server`` without ``--docker`` is ever ours.
+
+    ``default``: this backend is what ``drum server`` runs in this environment unless a server type of DRUM's is named.
+    """
     if not arguments or arguments[0] != "server":
         return Choice(ours=False)
     options = _options(arguments[1:], environ)
     if options.docker is not None:
         return Choice(ours=False)
     try:
-        server_type = asked_server_type(options.code_dir, options.runtime_params_file, environ)
+        server_type = _Declared.read(options).server_type(environ)
     except runtime_params.RuntimeParameterError as error:
-        return Choice(ours=False, warning=f"WARNING: runtime parameter {SERVER_TYPE} cannot be read: {error}")
-    if server_type not in OUR_SERVER_TYPES:
+        text = f"WARNING: runtime parameter {SERVER_TYPE} cannot be read, DRUM's own server is used: {error}"
+        return Choice(ours=False, notice=text)
+    if server_type in DRUM_SERVER_TYPES:
+        return Choice(ours=False, notice=_deprecation(server_type) if default else "")
+    if not default and server_type not in OUR_SERVER_TYPES:
         return Choice(ours=False)
-    if not options.code_dir or not needs_flask(Path(options.code_dir)):
+    if held := _flask_folder(options):
+        return Choice(ours=False, notice=f"WARNING: {held}: DRUM's own server is used. How to migrate it: {GUIDE}")
+    if not server_type or server_type in OUR_SERVER_TYPES:
         return Choice(ours=True)
-    held = f"{options.code_dir} holds {FLASK_FILE} and no {FILE}"
-    return Choice(
-        ours=False,
-        warning=f"WARNING: {held}: DRUM's own server is used. How to migrate it: {GUIDE}",
-        only_drum_can=f"{held}. Only DRUM's own server can load it; migrate it ({GUIDE})",
+    known = ", ".join([*sorted(OUR_SERVER_TYPES), *sorted(DRUM_SERVER_TYPES)])
+    text = f"WARNING: {SERVER_TYPE}={server_type} is not known (known: {known})"
+    return Choice(ours=True, notice=f"{text}: drum-litestar, the default of this environment, is used")
+
+
+def remedy(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> str:
+    """What lets ``drum <arguments>`` serve where DRUM cannot be imported; empty where DRUM's server was asked for."""
+    options = _options(arguments[1:], environ)
+    if arguments[:1] != ["server"] or options.docker is not None:
+        return ""
+    declared = _Declared.read(options)
+    with contextlib.suppress(runtime_params.RuntimeParameterError):
+        if declared.server_type(environ) in DRUM_SERVER_TYPES:
+            return ""
+    if held := _flask_folder(options):
+        return f"{held}. Only DRUM's own server can load it; migrate it ({GUIDE})"
+    if declared.values is not None:
+        place = f"{SERVER_TYPE}: litestar in {options.runtime_params_file}"
+    else:
+        place = f"{runtime_params.variable(SERVER_TYPE)}=litestar"
+    return f"drum-litestar can serve here without importing datarobot-drum: set {place}"
+
+
+def _deprecation(server_type: str) -> str:
+    return (
+        f"DEPRECATED: {SERVER_TYPE}={server_type} chooses DRUM's own server, where drum-litestar is the default of "
+        f"'drum server'. Remove it to use drum-litestar; see {SWITCHING}"
     )
 
 
-def asked_server_type(code_dir: str | None, runtime_params_file: str | None, environ: Mapping[str, str]) -> str | None:
-    """The server type in lower case; None when nothing names one.
+def _flask_folder(options: argparse.Namespace) -> str:
+    """What only DRUM's own server can load of the model folder; empty when there is no such thing."""
+    if options.code_dir and needs_flask(Path(options.code_dir)):
+        return f"{options.code_dir} holds {FLASK_FILE} and no {FILE}"
+    return ""
 
-    Files that cannot be read count as absent: whichever server runs says what is wrong with them. Raises
-    RuntimeParameterError for a variable with malformed JSON.
+
+class _Declared(NamedTuple):
+    """What ``model-metadata.yaml`` and the file of runtime parameters say.
+
+    ``definition`` is the server type's, None when there is none. ``values`` is what the file holds where it replaces
+    the variable, else None. Files that cannot be read count as absent: whichever server runs says what is wrong with
+    them.
     """
-    for value in _server_types(code_dir, runtime_params_file, environ):
-        if value is not None:
-            return str(value).strip().lower()
-    return None
 
+    definition: dict[Any, Any] | None
+    values: dict[Any, Any] | None
 
-def _server_types(code_dir: str | None, values_file: str | None, environ: Mapping[str, str]) -> Iterator[Any]:
-    definition = _definition(code_dir)
-    values = _yaml(Path(values_file)) if values_file else None
-    # DRUM writes what the file says, or the default, or null over the variable; undeclared names are dropped.
-    if definition is not None and isinstance(values, dict):
-        yield values.get(SERVER_TYPE)
-    else:
-        yield runtime_params.read_bare(environ.get(runtime_params.variable(SERVER_TYPE)))
-        yield environ.get(SERVER_TYPE) or None
-    yield definition.get("defaultValue") if definition is not None else None
+    @classmethod
+    def read(cls, options: argparse.Namespace) -> _Declared:
+        definition, file = _definition(options.code_dir), options.runtime_params_file
+        values = _yaml(Path(file)) if file and definition is not None else None
+        return cls(definition, values if isinstance(values, dict) else None)
+
+    def server_type(self, environ: Mapping[str, str]) -> str | None:
+        """The server type in lower case; None when nothing names one.
+
+        Raises RuntimeParameterError for a variable with malformed JSON.
+        """
+        for value in self._server_types(environ):
+            if value is not None:
+                return str(value).strip().lower()
+        return None
+
+    def _server_types(self, environ: Mapping[str, str]) -> Iterator[Any]:
+        # DRUM writes what the file says, or the default, or null over the variable; undeclared names are dropped.
+        if self.values is not None:
+            yield self.values.get(SERVER_TYPE)
+        else:
+            yield runtime_params.read_bare(environ.get(runtime_params.variable(SERVER_TYPE)))
+            yield environ.get(SERVER_TYPE) or None
+        yield self.definition.get("defaultValue") if self.definition is not None else None
 
 
 def _definition(code_dir: str | None) -> dict[Any, Any] | None:

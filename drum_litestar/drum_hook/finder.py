@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib
 import importlib.abc
 import importlib.util
@@ -19,14 +21,17 @@ ENTRY_FUNCTION = "run_drum_server"
 """What the ``drum`` script calls."""
 
 
-def find(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
-    """A spec for our stand-in; None when the hook is off or DRUM has no such module."""
+def find(name: str, path: Sequence[str] | None, *, default: bool = False) -> ModuleSpec | None:
+    """A spec for our stand-in; None when the hook is off or DRUM has no such module.
+
+    ``default``: this backend is the default of ``drum server`` in this environment.
+    """
     from drum_litestar.drum_hook.decision import hook_enabled
 
     real = PathFinder.find_spec(name, path) if hook_enabled() else None
     if real is None:
         return None
-    return importlib.util.spec_from_file_location(name, real.origin, loader=EntryPointLoader(real))
+    return importlib.util.spec_from_file_location(name, real.origin, loader=EntryPointLoader(real, default))
 
 
 class EntryPointLoader(importlib.abc.Loader):
@@ -35,8 +40,9 @@ class EntryPointLoader(importlib.abc.Loader):
     DRUM's module is not touched before that, because importing it fails beside Pydantic 1.
     """
 
-    def __init__(self, spec: ModuleSpec) -> None:
+    def __init__(self, spec: ModuleSpec, default: bool) -> None:
         self._spec = spec
+        self._default = default
         self._real: ModuleType | None = None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
@@ -75,20 +81,23 @@ class EntryPointLoader(importlib.abc.Loader):
         return getattr(self.real_module(), name)
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
-        """Serve with drum-litestar when the server type asks for it, else run DRUM's own function."""
-        plan = _plan(sys.argv[1:])
+        """Serve with drum-litestar when the server type asks for it, else run DRUM's own function.
+
+        Why ours does not serve is said before DRUM's module is imported, since that may fail.
+        """
+        plan = _plan(sys.argv[1:], self._default)
+        if plan.notice:
+            with contextlib.suppress(OSError, ValueError):  # DRUM runs without a standard error, too
+                print(plan.notice, file=sys.stderr, flush=True)
         if plan.serve is not None:
             return plan.serve(sys.argv[1:], prog="drum")
         try:
             function = getattr(self.real_module(), ENTRY_FUNCTION)
-        except Exception as error:
-            if not plan.only_drum_can:
-                raise
-            problem = f"datarobot-drum cannot be imported here: {type(error).__name__}: {error}"
-            print(f"drum: error: {plan.only_drum_can}; and {problem}", file=sys.stderr)
-            return 1
-        if plan.warning:
-            print(plan.warning, file=sys.stderr)
+        except Exception:
+            if hint := _hint(sys.argv[1:]):
+                # Printed after the traceback, which stays the interpreter's, as does the exit code.
+                atexit.register(print, hint, file=sys.stderr)
+            raise
         return function(*args, **kwargs)
 
 
@@ -96,23 +105,39 @@ class _Plan(NamedTuple):
     """``serve`` is our command line's entry; None leaves the command to DRUM."""
 
     serve: Callable[..., int] | None = None
-    warning: str = ""
-    only_drum_can: str = ""
+    notice: str = ""
 
 
-def _plan(arguments: Sequence[str]) -> _Plan:
+def _plan(arguments: Sequence[str], default: bool) -> _Plan:
     """Never raises: whatever is wrong with the hook or the server behind it, DRUM's own server is still there."""
     try:
         from drum_litestar.drum_hook.decision import decide
 
-        choice: Choice = decide(arguments)
-        if not choice.ours:
-            return _Plan(None, choice.warning, choice.only_drum_can)
-        # All of the server, so that a broken installation of it is found while DRUM can still take over.
-        importlib.import_module("drum_litestar.launcher.bootstrap")
-        from drum_litestar.launcher.cli import main
+        choice: Choice = decide(arguments, default=default)
+        return _Plan(_server() if choice.ours else None, choice.notice)
     except Exception as error:
         return _Plan(
-            warning=f"WARNING: drum-litestar cannot run, DRUM's own server is used: {type(error).__name__}: {error}"
+            notice=f"WARNING: drum-litestar cannot run, DRUM's own server is used: {type(error).__name__}: {error}"
         )
-    return _Plan(main)
+
+
+def _server() -> Callable[..., int]:
+    """Our command line, with all of the server imported, so that a broken installation of it is found while DRUM can
+    still take over. Raises whatever the import raises."""
+    importlib.import_module("drum_litestar.launcher.bootstrap")
+    from drum_litestar.launcher.cli import main
+
+    return main
+
+
+def _hint(arguments: Sequence[str]) -> str:
+    """What would help where DRUM cannot be imported, or why this backend does not either. Never raises."""
+    try:
+        from drum_litestar.drum_hook.decision import remedy
+
+        text = remedy(arguments)
+        if text:
+            _server()
+    except Exception as error:
+        return f"drum-litestar cannot run here either: {type(error).__name__}: {error}"
+    return text

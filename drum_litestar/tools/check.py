@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from drum_litestar.drum_hook.command import HookStatus, hook_status, pth_path
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher import server_command
 from drum_litestar.launcher.arguments import add_server_arguments
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
 def collect(args: argparse.Namespace) -> list[Finding]:
     """All findings about this environment, and about the model folder when one is given."""
     code_dir: str | None = args.code_dir
-    drum = environment_checks.drum_state()
+    drum, hook = environment_checks.drum_state(), hook_status(pth_path())
     plan, faults = _plan(args)
     wish = plan.settings.loop.kind if plan is not None else "auto"
     own = list(environment_checks.own_requirements())
@@ -73,7 +74,7 @@ def collect(args: argparse.Namespace) -> list[Finding]:
         *environment_checks.modules(),
         *environment_checks.pydantic(),
         environment_checks.drum(drum),
-        environment_checks.hook(drum),
+        environment_checks.hook(hook, drum),
         environment_checks.memory(),
         environment_checks.cpu(),
         *environment_checks.conflicts(),
@@ -83,7 +84,7 @@ def collect(args: argparse.Namespace) -> list[Finding]:
     if plan is not None and not _blocked(own):  # else the server's modules cannot be imported
         findings += _store(plan)
     if plan is not None and code_dir is not None:
-        findings += _folder(plan, code_dir, drum, args, None if _blocked(about_python) else python)
+        findings += _folder(plan, code_dir, drum, hook, args, None if _blocked(about_python) else python)
     return findings
 
 
@@ -100,6 +101,7 @@ def _folder(
     plan: LaunchPlan,
     code_dir: str,
     drum: environment_checks.DrumState,
+    hook: HookStatus,
     args: argparse.Namespace,
     python: WorkerPython | None,
 ) -> list[Finding]:
@@ -110,7 +112,7 @@ def _folder(
         findings.extend(folder_checks.predictor(plan.spec, plan.predictor, there, python))
         findings.extend(folder_checks.extensions(code_dir, drum))
         if drum.version is not None:  # else there is no such command
-            findings.append(folder_checks.drum_server(args.argv[2:], args.environ))
+            findings.append(folder_checks.drum_server(args.argv[2:], args.environ, hook, drum))
     except OSError as error:
         findings.append(Finding("folder", BLOCKING, str(unreadable(code_dir, error))))
     return findings

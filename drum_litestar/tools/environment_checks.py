@@ -13,7 +13,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from drum_litestar.drum_hook.command import hook_status, pth_path
+from drum_litestar.drum_hook.command import HookStatus
 from drum_litestar.drum_hook.decision import SWITCH
 from drum_litestar.drum_hook.finder import ENTRY_POINT
 from drum_litestar.errors import StartupError
@@ -162,11 +162,10 @@ def drum(state: DrumState) -> Finding:
     return Finding("datarobot-drum", "ok", f"{state.version}, can be imported", facts)
 
 
-def hook(state: DrumState) -> Finding:
+def hook(status: HookStatus, state: DrumState) -> Finding:
     """`drum server` reaches us only through the hook; without DRUM there is no such command."""
-    status = hook_status(pth_path())
     level = "ok" if status.active else "info" if state.version is None else "warning"
-    return Finding("hook", level, status.text, {"active": status.active})  # type: ignore[arg-type]
+    return Finding("hook", level, status.text, {"active": status.active, "default": status.default})  # type: ignore[arg-type]
 
 
 def memory() -> Finding:

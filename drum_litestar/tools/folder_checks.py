@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from drum_litestar import extensions as extension
-from drum_litestar.drum_hook.decision import decide, hook_enabled
+from drum_litestar.drum_hook.command import HookStatus
+from drum_litestar.drum_hook.decision import decide, remedy
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.launcher.predictor_choice import choose_predictor
 from drum_litestar.launcher.worker_python import WorkerPython, review_there
@@ -108,9 +109,15 @@ def extensions(code_dir: str, drum: DrumState) -> Iterator[Finding]:
         yield Finding("extension", "warning", text, {"file": str(fastapi[0])})
 
 
-def drum_server(options: Sequence[str], environ: Mapping[str, str]) -> Finding:
-    """Which server the command `drum server` would choose for these options."""
-    choice = decide(["server", *options], environ)
-    ours = choice.ours and hook_enabled(environ)
-    text = "this backend" if ours else choice.warning.removeprefix("WARNING: ") or "DRUM's own server"
-    return Finding("drum server", "info", text, {"backend": "drum-litestar" if ours else "drum"})
+def drum_server(options: Sequence[str], environ: Mapping[str, str], hook: HookStatus, drum: DrumState) -> Finding:
+    """Which server the command `drum server` would run with these options, and whether that one can be imported."""
+    command = ["server", *options]
+    choice = decide(command, environ, default=hook.default)
+    ours = choice.ours and hook.active
+    lost = not ours and not drum.works
+    text = "this backend" if ours else "DRUM's own server" + (", which cannot be imported" if lost else "")
+    reasons = [f"the hook is {hook.text}" if choice.ours and not hook.active else choice.notice.partition(": ")[2]]
+    if lost and hook.active:
+        reasons.append(remedy(command, environ))
+    facts = {"backend": "drum-litestar" if ours else "drum", "default": hook.default}
+    return Finding("drum server", "warning" if lost else "info", "; ".join(filter(None, [text, *reasons])), facts)

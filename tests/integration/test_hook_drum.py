@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -132,10 +133,77 @@ def test_switches(environments: Environments) -> None:
         assert (OUR_HELP in answer()) is expected
 
 
-def test_editable_installation(environments: Environments) -> None:
-    environment = environments.make("1.10", name="editable", editable=True)
-    assert environment.run("drum-litestar", "hook", "status").returncode == 0
-    assert OUR_HELP in environment.run("drum", "server", "-h", env=LITESTAR).stdout
+@pytest.fixture(scope="module")
+def editable(environments: Environments) -> Environment:
+    """An editable installation, beside Pydantic 1."""
+    return environments.make("1.10", name="editable", editable=True)
+
+
+def test_editable_installation(editable: Environment) -> None:
+    assert editable.run("drum-litestar", "hook", "status").returncode == 0
+    assert OUR_HELP in editable.run("drum", "server", "-h", env=LITESTAR).stdout
+
+
+@contextlib.contextmanager
+def default(environment: Environment) -> Iterator[None]:
+    """This backend is the default of ``drum server`` meanwhile."""
+
+    def hook(*words: str) -> str:
+        done = environment.run("drum-litestar", "hook", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    hook("enable", "--default")
+    try:
+        assert "without DRUM_SERVER_TYPE `drum server` runs this backend" in hook("status")
+        yield
+    finally:
+        assert "without DRUM_SERVER_TYPE `drum server` runs DRUM's own server" in hook("enable", "--no-default")
+
+
+def is_ours(environment: Environment, model: Path, log: Path, env: dict[str, str] | None = None) -> tuple[bool, str]:
+    """Whether ``drum server`` is this backend, and its output, after it has answered a prediction."""
+    server = environment.start("drum", options(model), log, env)
+    try:
+        server.wait_ready()
+        assert server.send(csv(ROWS)).body == PREDICTIONS
+        ours = server.send(get("/livez")).status == 200
+    finally:
+        output = stop(server)
+    return ours, output
+
+
+def test_default_where_drum_works(environment: Environment, model: Path, tmp_path: Path) -> None:
+    """``drum server`` without a word is ours; DRUM's server is there for who names it, with one notice."""
+    log = tmp_path / "log"
+    with default(environment):
+        assert is_ours(environment, model, log)[0]
+        ours, output = is_ours(environment, model, log, server_type("Gunicorn"))
+        assert not ours
+        assert output.count("DEPRECATED: DRUM_SERVER_TYPE=gunicorn chooses DRUM's own server") == 1
+        assert output.startswith("DEPRECATED: ")
+        unknown = environment.run("drum", "server", "-h", env=server_type("bogus"))
+        assert OUR_HELP in unknown.stdout
+        assert unknown.stderr.startswith("WARNING: DRUM_SERVER_TYPE=bogus is not known")
+    undone = environment.run("drum", "server", "-h")
+    assert OUR_HELP not in undone.stdout
+    assert "drum-litestar" not in undone.stderr
+
+
+def test_default_where_drum_dies(editable: Environment, model: Path, tmp_path: Path) -> None:
+    """Beside Pydantic 1: one command, and ``drum server`` works."""
+    arguments = ("drum", "server", *options(model), "--address", "127.0.0.1:0")
+    with default(editable):
+        assert is_ours(editable, model, tmp_path / "log")[0]
+        done = editable.run(*arguments, env=server_type("gunicorn"))
+        assert done.returncode == 1
+        assert done.stderr.startswith("DEPRECATED: DRUM_SERVER_TYPE=gunicorn ")
+        assert "pydantic" in done.stderr.splitlines()[-1]
+    done = editable.run(*arguments)
+    assert done.returncode == 1
+    error, hint = done.stderr.splitlines()[-2:]
+    assert "pydantic" in error
+    assert hint.endswith(": set MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE=litestar")
 
 
 def _break_drum(environment: Environment, file: str, code: str) -> None:
@@ -153,17 +221,23 @@ def test_broken_drum(environments: Environments, model: Path, tmp_path: Path) ->
     _break_drum(environment, "drum/entry_point.py", "raise OSError('this drum is broken')\n")
     with running(environment.start("drum", options(model), tmp_path / "log", LITESTAR)) as server:
         assert server.send(csv(ROWS)).body == PREDICTIONS
-    done = environment.run("drum", "server", *options(model), "--address", "127.0.0.1:0", env=server_type("werkzeug"))
-    assert done.returncode == 1
-    assert done.stderr.endswith("OSError: this drum is broken\n")
+    broken = "OSError: this drum is broken"
+
+    def failure(env: dict[str, str]) -> list[str]:
+        done = environment.run("drum", "server", *options(model), "--address", "127.0.0.1:0", env=env)
+        assert done.returncode == 1
+        return done.stderr.splitlines()
+
+    assert failure(server_type("werkzeug"))[-1] == broken
+    lines = failure({})
+    assert lines[-2] == broken
+    assert lines[-1].endswith("set MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE=litestar")
     (model / "custom_flask.py").write_text("def init_app(app):\n    pass\n")
-    done = environment.run("drum", "server", *options(model), "--address", "127.0.0.1:0", env=LITESTAR)
-    assert done.returncode == 1
-    assert done.stderr == (
-        f"drum: error: {model} holds custom_flask.py and no custom_litestar.py. Only DRUM's own server can load it; "
-        "migrate it (docs/migrating-extensions.md); and datarobot-drum cannot be imported here: "
-        "OSError: this drum is broken\n"
-    )
+    lines = failure(LITESTAR)
+    held = f"{model} holds custom_flask.py and no custom_litestar.py"
+    assert lines[0].startswith(f"WARNING: {held}: DRUM's own server is used.")
+    assert lines[-2] == broken
+    assert lines[-1] == f"{held}. Only DRUM's own server can load it; migrate it (docs/migrating-extensions.md)"
 
 
 def test_flask_extension_is_drums(environment: Environment, model: Path, tmp_path: Path) -> None:

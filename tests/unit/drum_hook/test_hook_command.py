@@ -16,7 +16,8 @@ from drum_litestar.drum_hook.command import COMMENT, hook_status, switch
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher.cli import main
 
-LINE = "import sys\n"
+LINE = Path(command.__file__).with_name(command.PTH_NAME).read_text()
+DEFAULT_LINE = LINE.replace("default=False", "default=True")
 ROOT = Path(command.__file__).resolve().parents[2]
 
 
@@ -44,6 +45,60 @@ def test_switching_there_and_back(path: Path, capsys: pytest.CaptureFixture[str]
         assert main(["hook", "enable"]) == 0
         assert path.read_text() == LINE
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_default_there_and_back(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``disable`` keeps it for ``enable``; ``--no-default`` leaves the line as it was installed."""
+
+    def hook(*words: str) -> str:
+        assert main(["hook", *words]) == 0
+        return capsys.readouterr().out
+
+    for _ in range(2):
+        assert hook("enable", "--default").endswith("without DRUM_SERVER_TYPE `drum server` runs this backend\n")
+        assert path.read_text() == DEFAULT_LINE
+        assert hook_status(path).default
+    hook("disable")
+    assert path.read_text() == COMMENT + DEFAULT_LINE
+    status = hook_status(path)
+    assert (status.active, status.default) == (False, False)
+    assert "as the default of `drum server`" in status.text
+    hook("enable")
+    assert path.read_text() == DEFAULT_LINE
+    assert hook("enable", "--no-default").endswith("`drum server` runs DRUM's own server\n")
+    assert path.read_text() == LINE
+    assert not hook_status(path).default
+
+
+def test_default_of_a_disabled_hook_enables_it(path: Path) -> None:
+    switch(path, enable=False)
+    assert switch(path, enable=True, default=True)
+    assert path.read_text() == DEFAULT_LINE
+
+
+def test_default_needs_this_versions_line(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path.write_text("import sys; sys.older_hook = True\n")
+    assert main(["hook", "enable", "--default"]) == 1
+    assert f"{path} is outdated" in capsys.readouterr().err
+    assert main(["hook", "disable"]) == 0
+
+
+@pytest.mark.parametrize("words", [["status", "--default"], ["disable", "--no-default"]])
+def test_default_goes_with_enable(path: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["hook", *words]) == 2
+    assert "'hook enable'" in capsys.readouterr().err
+    assert path.read_text() == LINE
+
+
+def test_switching_keeps_who_may_read_the_line(path: Path) -> None:
+    """Python passes over a line that it may not read without a word."""
+    path.chmod(0o644)
+    previous = os.umask(0o077)
+    try:
+        switch(path, enable=True, default=True)
+    finally:
+        os.umask(previous)
+    assert path.stat().st_mode & 0o777 == 0o644
 
 
 def test_switching_spares_hard_links(path: Path, tmp_path: Path) -> None:
@@ -80,7 +135,7 @@ def test_status_of_a_line_that_python_has_not_read(path: Path, monkeypatch: pyte
 
 def test_status_with_the_variable(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRUM_LITESTAR_HOOK", "0")
-    assert hook_status(path) == (False, "disabled by DRUM_LITESTAR_HOOK=0")
+    assert hook_status(path) == (False, "disabled by DRUM_LITESTAR_HOOK=0", False)
 
 
 CODE = "from drum_litestar.launcher.cli import main; raise SystemExit(main(['hook', 'status']))"
@@ -147,14 +202,14 @@ def test_outdated_line(installation: Installation) -> None:
 
 
 def test_line_in_force(installation: Installation) -> None:
-    installation.line.write_text(own_line())
+    installation.line.write_text(LINE)
     code, text = installation.status()
     assert (code, text.split()[0]) == (0, "enabled")
 
 
 def test_line_that_has_no_effect(installation: Installation) -> None:
     """The line is the right one, but something has taken the finder away."""
-    installation.line.write_text(own_line())
+    installation.line.write_text(LINE)
     (installation.folder / "zz.pth").write_text("import sys; del sys.meta_path[0]\n")
     code, text = installation.status()
     assert code == 1
@@ -165,7 +220,3 @@ def test_line_outside_the_site_directories(path: Path, monkeypatch: pytest.Monke
     """As after `pip install --target`."""
     monkeypatch.setattr(sys, "meta_path", [])
     assert hook_status(path).text.endswith("which is in no site directory of its own")
-
-
-def own_line() -> str:
-    return Path(command.__file__).with_name(command.PTH_NAME).read_text()

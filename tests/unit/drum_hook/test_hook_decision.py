@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from drum_litestar.drum_hook.decision import OUR_SERVER_TYPES, Choice, decide, hook_enabled
+from drum_litestar.drum_hook.decision import DRUM_SERVER_TYPES, OUR_SERVER_TYPES, Choice, decide, hook_enabled, remedy
 
 VARIABLE = "MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE"
 DEFINED = "runtimeParameterDefinitions:\n  - {fieldName: OTHER, type: string}\n  - {fieldName: DRUM_SERVER_TYPE"
@@ -130,8 +130,8 @@ def test_odd_metadata_is_no_obstacle(model: Path, content: str) -> None:
 def test_unreadable_parameter_is_drums_with_a_warning(model: Path, text: str) -> None:
     choice = decide(["server", "-cd", str(model)], {VARIABLE: text})
     assert not choice.ours
-    assert choice.warning.startswith("WARNING: runtime parameter DRUM_SERVER_TYPE cannot be read: ")
-    assert not choice.only_drum_can
+    assert choice.notice.startswith("WARNING: runtime parameter DRUM_SERVER_TYPE cannot be read, DRUM's own server ")
+    assert decide(["server", "-cd", str(model)], {VARIABLE: text}, default=True) == choice
 
 
 def test_flask_extension_is_drums_with_a_warning(model: Path) -> None:
@@ -139,11 +139,82 @@ def test_flask_extension_is_drums_with_a_warning(model: Path) -> None:
     (model / "deep" / "custom_flask.py").touch()
     choice = decide(["server", "-cd", str(model)], platform("litestar"))
     assert not choice.ours
-    assert "custom_flask.py" in choice.warning
-    assert "docs/migrating-extensions.md" in choice.warning
-    assert "custom_flask.py" in choice.only_drum_can
+    assert "custom_flask.py" in choice.notice
+    assert "docs/migrating-extensions.md" in choice.notice
+    assert decide(["server", "-cd", str(model)], {}, default=True) == choice
+    assert decide(["server", "-cd", str(model)], {}) == Choice(ours=False), "ours was not asked for"
     (model / "custom_litestar.py").touch()
     assert decide(["server", "-cd", str(model)], platform("litestar")) == Choice(ours=True)
+
+
+class TestDefault:
+    """Where this backend is what ``drum server`` runs without a server type."""
+
+    def choose(self, model: Path, *options: str, env: dict[str, str] | None = None) -> Choice:
+        return decide(["server", "-cd", str(model), *options], env or {}, default=True)
+
+    @pytest.mark.parametrize(
+        "env", [{}, platform(None), {VARIABLE: '""'}, platform("litestar"), {"DRUM_SERVER_TYPE": ""}]
+    )
+    def test_serves_without_a_word(self, model: Path, env: dict[str, str]) -> None:
+        assert self.choose(model, env=env) == Choice(ours=True)
+
+    @pytest.mark.parametrize("name", [*sorted(DRUM_SERVER_TYPES), "Gunicorn", " FLASK "])
+    def test_drums_server_is_chosen_with_a_notice(self, model: Path, name: str) -> None:
+        metadata, values = model / "model-metadata.yaml", model / "values.yaml"
+        choices = [
+            self.choose(model, env=env) for env in (platform(name), {VARIABLE: name}, {"DRUM_SERVER_TYPE": name})
+        ]
+        metadata.write_text(f"{DEFINED}, type: string, defaultValue: '{name}'}}\n")
+        choices.append(self.choose(model))
+        metadata.write_text(f"{DEFINED}, type: string}}\n")
+        values.write_text(f"DRUM_SERVER_TYPE: '{name}'\n")
+        choices.append(self.choose(model, "--runtime-params-file", str(values)))
+        (choice,) = set(choices)
+        assert not choice.ours
+        assert choice.notice.startswith(
+            f"DEPRECATED: DRUM_SERVER_TYPE={name.strip().lower()} chooses DRUM's own server"
+        )
+        assert "docs/switching.md" in choice.notice
+        assert decide(["server", "-cd", str(model)], platform(name)) == Choice(ours=False), "not the default there"
+
+    @pytest.mark.parametrize("name", ["litestr", "True", "3"])
+    def test_unknown_type_is_the_default_with_a_warning(self, model: Path, name: str) -> None:
+        choice = self.choose(model, env={VARIABLE: name})
+        assert choice.ours
+        assert choice.notice.startswith(f"WARNING: DRUM_SERVER_TYPE={name.lower()} is not known (known: ")
+
+    @pytest.mark.parametrize("arguments", [["score"], ["push", "-cd", "."], [], ["server", "--docker", "image"]])
+    def test_other_commands_are_drums(self, arguments: list[str]) -> None:
+        assert decide(arguments, {}, default=True) == Choice(ours=False)
+
+
+class TestRemedy:
+    """For DRUM's server that cannot be imported."""
+
+    @pytest.mark.parametrize("env", [{}, platform("bogus"), {VARIABLE: "{"}, {VARIABLE: ""}])
+    def test_names_the_variable(self, model: Path, env: dict[str, str]) -> None:
+        text = remedy(["server", "-cd", str(model)], env)
+        assert text.endswith(": set MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE=litestar")
+
+    def test_names_the_file_that_replaces_the_variable(self, model: Path) -> None:
+        values = model / "values.yaml"
+        values.write_text("OTHER: x\n")
+        arguments = ["server", "-cd", str(model), "--runtime-params-file", str(values)]
+        assert remedy(arguments, {}).endswith("set MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE=litestar")
+        (model / "model-metadata.yaml").write_text(f"{DEFINED}, type: string}}\n")
+        assert remedy(arguments, {}).endswith(f"set DRUM_SERVER_TYPE: litestar in {values}")
+
+    def test_flask_folder_is_migrated(self, model: Path) -> None:
+        (model / "custom_flask.py").touch()
+        assert "migrate it (docs/migrating-extensions.md)" in remedy(["server", "-cd", str(model)], {})
+
+    @pytest.mark.parametrize("arguments", [[], ["score"], ["server", "--docker", "image"]])
+    def test_nothing_for_other_commands(self, arguments: list[str]) -> None:
+        assert remedy(arguments, {}) == ""
+
+    def test_nothing_for_who_asks_for_drums(self, model: Path) -> None:
+        assert remedy(["server", "-cd", str(model)], platform("gunicorn")) == ""
 
 
 @pytest.mark.parametrize(("text", "enabled"), [("0", False), ("False", False), (" off ", False), ("no", False)])

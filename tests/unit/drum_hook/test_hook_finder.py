@@ -36,10 +36,14 @@ def library(tmp_path: Path) -> Path:
     return package.parents[1]
 
 
-def run(library: Path, code: str, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+def run(
+    library: Path, code: str, *arguments: str, default: bool = False, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run ``code`` as a process whose site module has read the line."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DRUM_", "MLOPS_", "COV"))}
-    start = f"exec({LINE.read_text()!r})\n"
+    line = LINE.read_text().replace("default=False", f"default={default}")
+    installed = "[each for each in sys.meta_path if getattr(each, 'name', '') != 'drum_litestar_hook']"
+    start = f"import sys; sys.meta_path[:] = {installed}\nexec({line!r})\n"
     return subprocess.run(
         [sys.executable, "-c", start + code, *arguments],
         env={**kept, "PYTHONPATH": str(library), **env},
@@ -129,6 +133,21 @@ def test_without_such_a_module(library: Path) -> None:
     assert done.stderr.endswith("ModuleNotFoundError: No module named 'datarobot_drum.drum.entry_point'\n")
 
 
+@pytest.mark.parametrize("command", ["score", "server"])
+def test_silent_where_the_hook_is_broken_and_nobody_asks(library: Path, command: str) -> None:
+    """Other commands are DRUM's, and so is all with the hook switched off."""
+    code = f"sys.modules['drum_litestar.drum_hook.finder'] = None\n{SCRIPT}"
+    done = run(library, code, command, **LITESTAR, DRUM_LITESTAR_HOOK="off" if command == "server" else "1")
+    assert (done.returncode, done.stdout, done.stderr) == (7, f"DRUM ['{command}'] () {{}}\n", "")
+
+
+@pytest.mark.parametrize("stream", ["None", "open('/dev/full', 'w', 1)"], ids=["no stderr", "full disk"])
+def test_warning_that_cannot_be_written(library: Path, stream: str) -> None:
+    for module in ("drum_litestar.drum_hook.finder", "uvicorn"):
+        done = run(library, f"sys.modules['{module}'] = None; sys.stderr = {stream}\n{SCRIPT}", "server", **LITESTAR)
+        assert "DRUM ['server'] () {}\n" in done.stdout
+
+
 @pytest.mark.parametrize("module", ["finder", "decision"])
 def test_broken_hook_is_one_warning(library: Path, module: str) -> None:
     """Even where warnings are errors."""
@@ -154,10 +173,91 @@ def test_unreadable_parameter_is_one_warning(library: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_default_of_the_environment(library: Path) -> None:
+    """Ours without a server type; DRUM's when its name is given, with one notice; its other commands without."""
+    assert run(library, SCRIPT, "server", "--help", default=True).stdout.startswith("usage: drum server -cd CODE_DIR")
+    done = run(library, SCRIPT, "server", default=True, MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE="werkzeug")
+    assert (done.returncode, done.stdout) == (7, "DRUM ['server'] () {}\n")
+    (notice,) = done.stderr.splitlines()
+    assert notice.startswith("DEPRECATED: DRUM_SERVER_TYPE=werkzeug ")
+    done = run(library, SCRIPT, "score", default=True)
+    assert (done.returncode, done.stdout, done.stderr) == (7, "DRUM ['score'] () {}\n", "")
+
+
+DEAD = "import sys\nprint('DRUM is imported', file=sys.stderr)\nraise OSError('broken')\n"
+
+
+@pytest.fixture
+def dead(library: Path) -> Path:
+    """DRUM's module says when it is imported, and fails."""
+    (library / "datarobot_drum" / "drum" / "entry_point.py").write_text(DEAD)
+    return library
+
+
+FLASK = "drum server -cd model, where custom_flask.py is"
+
+
+@pytest.mark.parametrize(
+    ("breakage", "env", "default", "reason"),
+    [
+        ("", {"MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE": "{"}, False, "WARNING: runtime parameter DRUM_SERVER_TYPE "),
+        (FLASK, LITESTAR, False, "WARNING: model holds custom_flask.py"),
+        (FLASK, {}, True, "WARNING: model holds custom_flask.py"),
+        ("uvicorn", LITESTAR, False, "WARNING: drum-litestar cannot run, DRUM's own server is used: Module"),
+        ("uvicorn", {}, True, "WARNING: drum-litestar cannot run, DRUM's own server is used: Module"),
+        ("drum_litestar", LITESTAR, False, "WARNING: the hook of drum-litestar is broken, DRUM's own server is used"),
+        ("drum_litestar", {}, True, "WARNING: the hook of drum-litestar is broken, DRUM's own server is used"),
+        ("", {"DRUM_SERVER_TYPE": "gunicorn"}, True, "DEPRECATED: DRUM_SERVER_TYPE=gunicorn "),
+    ],
+)
+def test_reason_comes_before_drum(dead: Path, breakage: str, env: dict[str, str], default: bool, reason: str) -> None:
+    """So it is seen also when the import of DRUM fails, whose error and exit code stay."""
+    (dead / "model").mkdir()
+    code = SCRIPT
+    if breakage == FLASK:
+        (dead / "model" / "custom_flask.py").touch()
+    elif breakage:
+        code = f"sys.modules[{breakage!r}] = None\n{SCRIPT}"
+    done = run(dead, code, "server", "-cd", "model", default=default, **env)
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert lines[0].startswith(reason)
+    assert lines[1] == "DRUM is imported"
+    assert "OSError: broken" in lines[-2:]
+
+
+@pytest.mark.parametrize("asked", [{}, {"MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE": "bogus"}], ids=["no type", "unknown"])
+def test_hint_after_drums_own_error(dead: Path, asked: dict[str, str]) -> None:
+    """One line more than DRUM alone says, and that is the last."""
+    done, alone = (run(dead, SCRIPT, "server", **asked, **off) for off in ({}, {"DRUM_LITESTAR_HOOK": "0"}))
+    *lines, hint = done.stderr.splitlines()
+    assert hint == (
+        "drum-litestar can serve here without importing datarobot-drum: set "
+        "MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE=litestar"
+    )
+    drums = alone.stderr.splitlines()
+    assert (lines[:2], lines[-1], done.returncode) == (drums[:2], drums[-1], alone.returncode)
+    assert "line 3, in <module>\n    raise" in done.stderr, "the traceback of DRUM is whole"
+
+
+def test_hint_is_true(dead: Path) -> None:
+    """Nobody is told to set a variable that would not help."""
+    done = run(dead, f"sys.modules['uvicorn'] = None\n{SCRIPT}", "server")
+    assert done.stderr.splitlines()[-1].startswith("drum-litestar cannot run here either: ModuleNotFoundError: ")
+
+
+@pytest.mark.parametrize(
+    ("command", "env"), [("score", {}), ("server", {"DRUM_SERVER_TYPE": "gunicorn"}), ("server --docker x", {})]
+)
+def test_no_hint_where_it_makes_no_sense(dead: Path, command: str, env: dict[str, str]) -> None:
+    assert run(dead, SCRIPT, *command.split(), **env).stderr.endswith("\nOSError: broken\n")
+
+
 def test_the_line_is_one_and_cheap() -> None:
     """All that other processes pay is this, less than 0.2 ms, and a comparison of names at each import."""
     (line,) = LINE.read_text().splitlines()
     assert line.startswith("import ")  # else site takes it for a folder
+    line = line.replace("default=False", "default=True")  # no more work than the other
 
     def cost() -> float:
         start = time.thread_time()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from drum_litestar.drum_hook.command import HookStatus
 from drum_litestar.launcher.cli import main
 from drum_litestar.launcher.packages import ServersPackages
 from drum_litestar.tools import environment_checks
@@ -19,6 +20,8 @@ from support.worker_pythons import WORKERS_NEED, bare, with_packages
 ABSENT = DrumState(None)
 BROKEN = DrumState("1.18.1", "ImportError: cannot import name 'model_validator'")
 WORKING = DrumState("1.18.1")
+DISABLED, ENABLED = HookStatus(False, "disabled (line)"), HookStatus(True, "enabled (line)")
+DEFAULT = HookStatus(True, "enabled (line)", True)
 
 
 tried = functools.cache(import_problem)
@@ -91,6 +94,43 @@ def test_folder_from_the_environment(
     assert topics["predictor"][0]["predictor"] == "native"
     assert topics["drum server"][0]["backend"] == "drum-litestar"
     assert dict(os.environ) == before
+
+
+@pytest.mark.usefixtures("drum")
+@pytest.mark.parametrize(
+    ("drum", "hook", "server_type", "backend", "level", "text"),
+    [
+        (WORKING, DEFAULT, None, "drum-litestar", "info", "this backend"),
+        (WORKING, DEFAULT, "gunicorn", "drum", "info", "DRUM's own server; DRUM_SERVER_TYPE=gunicorn chooses"),
+        (WORKING, DEFAULT, "bogus", "drum-litestar", "info", "this backend; DRUM_SERVER_TYPE=bogus is not known"),
+        (WORKING, ENABLED, None, "drum", "info", "DRUM's own server"),
+        (WORKING, DISABLED, "litestar", "drum", "info", "DRUM's own server; the hook is disabled (line)"),
+        (BROKEN, DEFAULT, None, "drum-litestar", "info", "this backend"),
+        (BROKEN, ENABLED, None, "drum", "warning", "DRUM's own server, which cannot be imported; drum-litestar can"),
+        (BROKEN, DISABLED, None, "drum", "warning", "DRUM's own server, which cannot be imported"),
+    ],
+    indirect=["drum"],
+    ids=str,
+)
+def test_what_drum_server_runs(
+    model: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    hook: HookStatus,
+    server_type: str | None,
+    backend: str,
+    level: str,
+    text: str,
+) -> None:
+    """It is the hook's state and default that decide, as for the command itself."""
+    monkeypatch.setattr("drum_litestar.tools.check.hook_status", lambda path: hook)
+    if server_type is not None:
+        monkeypatch.setenv("MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE", server_type)
+    topics = check(capsys, "-cd", str(model), "--target-type", "regression")[1]
+    (finding,) = topics["drum server"]
+    assert (finding["backend"], finding["level"], finding["default"]) == (backend, level, hook.default)
+    assert finding["text"].startswith(text)
+    assert topics["hook"][0]["default"] is hook.default
 
 
 @pytest.mark.parametrize(
