@@ -262,6 +262,9 @@ class StateExecutor:
     def admit(self) -> Any:
         raise NotImplementedError
 
+    async def wait_loaded(self, ticket: Any, deadline: float | None = None) -> None:
+        raise NotImplementedError
+
     async def submit(self, call: ModelCall, *, ticket: Any, deadline: float | None = None) -> Any:
         raise NotImplementedError
 

@@ -60,6 +60,7 @@ class InlineExecutor(BaseExecutor):
         self._idle_timeout = stream_idle_timeout
         self._admission = Admission(
             self,
+            slot_count=concurrency or 1,
             queue_depth=queue_depth,
             queue_timeout=queue_timeout,
             max_in_flight=max_in_flight,
