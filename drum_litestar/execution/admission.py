@@ -249,6 +249,7 @@ class Admission:
     def stats(self) -> dict[str, Any]:
         """State and counters under their ``/stats/`` names."""
         return {
+            "executor_slots": self.slot_count,
             "executor_max_queue": self.queue_depth,
             "executor_pending": self.places_taken,
             "executor_in_flight": self.in_flight,
