@@ -17,11 +17,11 @@ class LoadQueue:
 
     Whoever waits here holds a place, which :meth:`Admission.take` bounds as always: places are the slots (those that
     the operator asked for, or one for each worker, as long as the model has not said how many it wants) and the
-    queue's depth. The body is not read meanwhile. What has come of it lies in the connection's buffer, which stops
-    reading at some 64 KiB, the rest stays with the kernel and the client, and a client that asked for ``100 Continue``
-    has not sent it; so a thousand waiting uploads cost neither memory nor disk for a model that may never be ready.
-    The price: a client that leaves is noticed at once only when its body is smaller than that buffer; the place of
-    another one is free when its timeout is over.
+    queue's depth. The body is not read meanwhile: the connection stops reading once it holds 64 KiB of it (with what
+    one read brings, 200 KiB are seen), the rest stays with the kernel and the client, and a client that asked for ``100
+    Continue`` has not sent it. So a thousand waiting uploads of any size cost at most 200 MB and no disk, for a model
+    that may never be ready. The price: a client that leaves is noticed at once only when its whole body fits there; the
+    place of another one is free when its timeout is over.
 
     The queue's timeout counts from arrival here, and what is left of it is the wait for a slot.
     """

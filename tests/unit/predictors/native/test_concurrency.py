@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drum_litestar.predictors.native.concurrency import is_asynchronous
+from drum_litestar.predictors.native.concurrency import is_asynchronous, model_concurrency
 from drum_litestar.predictors.protocol import TargetType
 
 LOAD = "def load_model(d): return 1\n"
@@ -46,26 +46,26 @@ TRANSFORM, UNSTRUCTURED = TargetType.TRANSFORM, TargetType.UNSTRUCTURED
         ("async def init(**kw): pass\n" + SYNC, REGRESSION, 1),
     ],
 )
-def test_by_hooks_and_target(serve_folder: Any, code: str, target: TargetType, expected: int) -> None:
+def test_by_hooks_and_target(load_folder: Any, code: str, target: TargetType, expected: int) -> None:
     fields = {"target_name": "t"} if target in (TEXT, AGENT) else {}
-    assert serve_folder({"custom.py": LOAD + code}, target, **fields).load().concurrency == expected
+    assert model_concurrency(load_folder({"custom.py": LOAD + code}, target, **fields)) == expected
 
 
 @pytest.mark.parametrize(("function", "expected"), [("def", 1), ("async def", 64)])
-def test_a_model_that_streams_by_a_method_of_its_own(serve_folder: Any, function: str, expected: int) -> None:
+def test_a_model_that_streams_by_a_method_of_its_own(load_folder: Any, function: str, expected: int) -> None:
     model = f"class Model:\n    {function} predict_stream(self, data):\n        yield 'x'\n"
     code = model + "def load_model(d): return Model()\n" + SCORE
-    assert serve_folder({"custom.py": code}, REGRESSION).load().concurrency == expected
+    assert model_concurrency(load_folder({"custom.py": code}, REGRESSION)) == expected
 
 
 @pytest.mark.parametrize("target", [REGRESSION, TRANSFORM])
-def test_an_artifact_that_predicts_beside_asynchronous_hooks(serve_folder: Any, target: TargetType) -> None:
+def test_an_artifact_that_predicts_beside_asynchronous_hooks(load_folder: Any, target: TargetType) -> None:
     linear = pytest.importorskip("sklearn.linear_model")
     scaling = pytest.importorskip("sklearn.preprocessing")
     rows = np.array([[0.0], [1.0]])
     model = linear.LinearRegression().fit(rows, [0.0, 1.0]) if target is REGRESSION else scaling.StandardScaler()
     around = "async def read_input_data(data): return data\n"
-    assert serve_folder({"model.pkl": model, "custom.py": around}, target).load().concurrency == 1
+    assert model_concurrency(load_folder({"model.pkl": model, "custom.py": around}, target)) == 1
 
 
 def test_what_is_asynchronous() -> None:
