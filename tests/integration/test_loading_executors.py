@@ -79,6 +79,23 @@ def test_they_are_served_when_it_is_loaded(loading: Loading, tmp_path: Path) -> 
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("script", ["", "fail"])
+def test_who_does_not_wait_for_the_card_waits_for_a_slot(loading: Loading, tmp_path: Path, script: str) -> None:
+    async def main() -> None:
+        async with loading() as executor:
+            task = asyncio.ensure_future(run(executor, order("echo", name="a")))
+            await until(lambda: executor.stats()["executor_queue_depth"] == 1)
+            (tmp_path / "on_load").write_text(script)
+            if script:
+                with pytest.raises(ModelNotReadyError):
+                    await task
+            else:
+                assert (await task).body == b'{"name": "a"}'  # type: ignore[union-attr]
+            assert quiet(executor)
+
+    asyncio.run(main())
+
+
 def test_their_number_is_bounded(loading: Loading) -> None:
     async def main() -> None:
         async with loading(queue_depth=1) as executor:
