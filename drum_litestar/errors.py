@@ -35,7 +35,10 @@ answer the same error with the same bytes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+RETRY_SECONDS: Final = 10
+"""``Retry-After`` of a server that cannot serve just now: a model that loads, or a worker that is replaced."""
 
 from drum_litestar.settings.masking import masked
 
@@ -188,6 +191,9 @@ class UpstreamTimeoutError(RequestError):
 class ModelNotReadyError(RequestError):
     status = 503
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers=(("Retry-After", str(RETRY_SECONDS)),))
+
 
 class QueueFullError(RequestError):
     status = 503
@@ -209,6 +215,9 @@ class QueueTimeoutError(RequestError):
 
 class WorkerDiedError(RequestError):
     status = 503
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers=(("Retry-After", "5"),))
 
 
 class DeadlineExceededError(RequestError):

@@ -211,8 +211,10 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.contextmanager
-def serving(executor: Executor, settings: AppOptions | None = None, *, wrap: Any = None) -> Iterator[Serving]:
-    """Serve the application; ``wrap`` puts middleware around it. Waits until the model's load has ended."""
+def serving(
+    executor: Executor, settings: AppOptions | None = None, *, wrap: Any = None, loaded: bool = True
+) -> Iterator[Serving]:
+    """Serve the application; ``wrap`` puts middleware around it. ``loaded`` waits until the model's load has ended."""
     app = build_app(executor, settings or options())
     config = uvicorn.Config(
         wrap(app) if wrap else app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5
@@ -224,7 +226,8 @@ def serving(executor: Executor, settings: AppOptions | None = None, *, wrap: Any
     try:
         assert server.up.wait(20)
         assert server.loop is not None
-        asyncio.run_coroutine_threadsafe(executor.wait_started(), server.loop).result(20)
+        if loaded:
+            asyncio.run_coroutine_threadsafe(executor.wait_started(), server.loop).result(20)
         port = listener.getsockname()[1]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             yield Serving(port, app, executor, server.loop, client)
@@ -260,6 +263,9 @@ class StateExecutor:
     async def wait_started(self) -> None: ...
 
     def admit(self) -> Any:
+        raise NotImplementedError
+
+    async def wait_loaded(self, ticket: Any, deadline: float | None = None) -> None:
         raise NotImplementedError
 
     async def submit(self, call: ModelCall, *, ticket: Any, deadline: float | None = None) -> Any:

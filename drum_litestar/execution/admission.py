@@ -19,6 +19,7 @@ from drum_litestar.errors import DeadlineExceededError, ModelNotReadyError, Queu
 from drum_litestar.execution.batching import Batcher
 from drum_litestar.execution.drain import Drain
 from drum_litestar.execution.executor import ReplyStream
+from drum_litestar.execution.loading import LoadQueue
 from drum_litestar.execution.merged import MergedCall
 from drum_litestar.execution.observer import ExecutorObserver, NullObserver
 from drum_litestar.execution.pending import PendingCall
@@ -62,6 +63,7 @@ class Admission:
         self.tally = Tally(observer or NullObserver())
         self.line: OrderedDict[PendingCall, None] = OrderedDict()
         """Calls that wait, oldest first."""
+        self.loading = LoadQueue(self)
         self.running = 0
         """Slots in use."""
         self.in_flight = 0
@@ -98,11 +100,16 @@ class Admission:
         self.tally.reject("not_ready")
         return ModelNotReadyError(message)
 
+    @property
+    def depth(self) -> int:
+        """Calls that wait: for a slot, or while the model loads."""
+        return len(self.line) + len(self.loading)
+
     async def submit(self, call: ModelCall, ticket: AdmissionTicket, deadline: float | None) -> Reply | ReplyStream:
         """Run ``call`` when its turn comes; see :meth:`drum_litestar.execution.executor.Executor.submit`."""
         entry = PendingCall(self, ticket, call, deadline)
         ticket.busy += 1
-        now = entry.queued_at
+        now = entry.queued_at + ticket.waited
         if deadline is not None and deadline <= now:
             self._leave(entry)
             raise self.expired(entry)
@@ -111,18 +118,18 @@ class Admission:
         if slot is not None:
             self._dispatch(entry, slot, now)
         else:
-            self._line_up(entry, now)
+            self._line_up(entry)
         try:
             return await entry.future
         except asyncio.CancelledError:
             entry.abandon()
             raise
 
-    def _line_up(self, entry: PendingCall, now: float) -> None:
+    def _line_up(self, entry: PendingCall) -> None:
         first = not self.line
         self.line[entry] = None
-        self.tally.peak_depth = max(self.tally.peak_depth, len(self.line))
-        entry.wait(now + self.queue_timeout)
+        self.tally.note_depth(self.depth)
+        entry.wait(entry.queued_at + self.queue_timeout)
         if self.batcher is not None:
             self.batcher.joined(entry, first=first)
         if first:
@@ -137,7 +144,7 @@ class Admission:
             self.line[entry] = None
             self.line.move_to_end(entry, last=False)
             entry.wait(entry.queued_at + self.queue_timeout)
-        self.tally.peak_depth = max(self.tally.peak_depth, len(self.line))
+        self.tally.note_depth(self.depth)
         self.pump()
 
     def pump(self) -> None:
@@ -190,15 +197,8 @@ class Admission:
 
     def expired(self, entry: PendingCall) -> DeadlineExceededError:
         """The counted 504 of a call that its deadline caught in the queue."""
-        self.tally.timed_out += 1
-        self.tally.reject("deadline")
-        return self.overdue_error(entry)
-
-    def overdue_error(self, entry: PendingCall) -> DeadlineExceededError:
-        allowance = self.request_timeout
-        if allowance is None:
-            allowance = round((entry.deadline or entry.ticket.taken_at) - entry.ticket.taken_at, 1)
-        return DeadlineExceededError(allowance, entry.call.request_id or None)
+        self.tally.expire()
+        return entry.overdue_error()
 
     def waited_too_long(self) -> QueueTimeoutError:
         self.tally.reject("queue_timeout")
@@ -249,11 +249,12 @@ class Admission:
     def stats(self) -> dict[str, Any]:
         """State and counters under their ``/stats/`` names."""
         return {
+            "executor_slots": self.slot_count,
             "executor_max_queue": self.queue_depth,
             "executor_pending": self.places_taken,
             "executor_in_flight": self.in_flight,
-            "executor_queue_depth": len(self.line),
+            "executor_queue_depth": self.depth,
             "executor_queue_available": max(0, self.slot_count + self.queue_depth - self.places_taken),
-            "backpressure_queue_depth": len(self.line),
+            "backpressure_queue_depth": self.depth,
             **self.tally.stats(),
         }

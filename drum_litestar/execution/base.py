@@ -47,9 +47,14 @@ class BaseExecutor(ABC):
             await asyncio.shield(self._started)
 
     def admit(self) -> Ticket:
-        if self._phase is not None or self._card is None:
+        if self._phase is not None:
             raise self._admission.refuse_not_ready(f"The model is not ready: {self.state}")
         return self._admission.take()
+
+    async def wait_loaded(self, ticket: Ticket, deadline: float | None = None) -> None:
+        if self._card is None and self._phase is None:
+            assert isinstance(ticket, AdmissionTicket)
+            await self._admission.loading.wait(ticket, deadline)
 
     async def submit(self, call: ModelCall, *, ticket: Ticket, deadline: float | None = None) -> Reply | ReplyStream:
         if self._phase in ("failed", "stopped"):
@@ -64,6 +69,7 @@ class BaseExecutor(ABC):
         if self._stopping is None:
             if self._phase is None:
                 self._phase = "draining"
+            self._admission.loading.end(loaded=False)
             self._stopping = asyncio.get_running_loop().create_task(self._stop(drained))
         elif grace <= 0:
             self._hurry()
@@ -79,6 +85,7 @@ class BaseExecutor(ABC):
 
     def _end_start(self) -> None:
         """It is known whether the model can be served."""
+        self._admission.loading.end(loaded=self._card is not None)
         if self._started is not None and not self._started.done():
             self._started.set_result(None)
 

@@ -56,8 +56,14 @@ class Executor(Protocol):
         """Return when ``state`` has left ``starting``."""
 
     def admit(self) -> Ticket:
-        """Take a place in line. Raises QueueFullError when slots and queue are full, ModelNotReadyError when
-        nothing could ever serve the call."""
+        """Take a place in line, also while the model loads. Raises QueueFullError when slots and queue are full,
+        ModelNotReadyError when nothing could ever serve the call."""
+
+    async def wait_loaded(self, ticket: Ticket, deadline: float | None = None) -> None:
+        """Return when :attr:`card` is known, or when it is known that there will be none (``state`` says why).
+
+        The wait counts against the queue's timeout. Raises ModelNotReadyError after that, DeadlineExceededError at
+        ``deadline`` (event-loop time). Cancelling the awaiting task is how a caller leaves."""
 
     async def submit(self, call: ModelCall, *, ticket: Ticket, deadline: float | None = None) -> Reply | ReplyStream:
         """Run ``call``; ``deadline`` is event-loop time.

@@ -60,6 +60,7 @@ class InlineExecutor(BaseExecutor):
         self._idle_timeout = stream_idle_timeout
         self._admission = Admission(
             self,
+            slot_count=concurrency or 1,
             queue_depth=queue_depth,
             queue_timeout=queue_timeout,
             max_in_flight=max_in_flight,
@@ -100,11 +101,13 @@ class InlineExecutor(BaseExecutor):
         self._free = slots
         self._admission.card_changed(card, slots)
         self._end_start()
+        self._admission.pump()
 
     def _load_failed(self, failure: ModelLoadError) -> None:
         self._failure = failure
         self._phase = self._phase or "failed"
         self._end_start()
+        self._admission.fail_waiting("Model failed to load")
 
     async def _stop_model(self, clean: bool) -> None:
         for stream in self._streams:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from drum_litestar.errors import DeadlineExceededError
 from drum_litestar.execution.executor import ReplyStream
 from drum_litestar.execution.streaming import ChunkStream
 from drum_litestar.predictors.protocol import ModelCall, Reply
@@ -49,7 +50,8 @@ class PendingCall:
         self.call = call
         self.deadline = deadline
         self.future: asyncio.Future[Reply | ReplyStream] = self.loop.create_future()
-        self.queued_at = self.loop.time()
+        self.queued_at = self.loop.time() - ticket.waited
+        """Event-loop time from which its wait counts; that for the model's loading is part of it."""
         self.stream: ChunkStream | None = None
         self.preview: Slot | None = None
         """The busy slot that knows this waiting call already."""
@@ -106,7 +108,10 @@ class PendingCall:
     def expire(self) -> None:
         """The deadline has passed while it computes."""
         self._admission.tally.timed_out += 1
-        self.fail(self._admission.overdue_error(self))
+        self.fail(self.overdue_error())
+
+    def overdue_error(self) -> DeadlineExceededError:
+        return DeadlineExceededError(self.ticket.allowance(self.deadline), self.call.request_id or None)
 
     def _overdue(self) -> None:
         self.expire()

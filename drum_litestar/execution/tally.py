@@ -23,6 +23,15 @@ class Tally:
         self.rejected += 1
         self.observer.rejected(reason)
 
+    def note_depth(self, depth: int) -> None:
+        """So many calls wait now."""
+        self.peak_depth = max(self.peak_depth, depth)
+
+    def expire(self) -> None:
+        """A call's deadline has passed while it waited."""
+        self.timed_out += 1
+        self.reject("deadline")
+
     def dispatch(self, call: ModelCall, wait: float) -> None:
         """``call`` leaves for the model after ``wait`` seconds."""
         self.dispatched += 1

@@ -11,13 +11,20 @@ if TYPE_CHECKING:
 class AdmissionTicket:
     """A place in line. It is free again when its holder has released it *and* no call of it still computes."""
 
-    __slots__ = ("_admission", "_released", "busy", "taken_at")
+    __slots__ = ("_admission", "_released", "busy", "taken_at", "waited")
 
     def __init__(self, admission: Admission, taken_at: float) -> None:
         self._admission = admission
         self._released = False
         self.busy = 0
         self.taken_at = taken_at
+        self.waited = 0.0
+        """Seconds that the queue's timeout has lost already, while the model was loading."""
+
+    def allowance(self, deadline: float | None) -> float:
+        """Seconds that a request with ``deadline`` was granted in all, for the text of a 504."""
+        fixed = self._admission.request_timeout
+        return round((deadline or self.taken_at) - self.taken_at, 1) if fixed is None else fixed
 
     def release(self) -> None:
         if not self._released:

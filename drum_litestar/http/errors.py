@@ -3,6 +3,7 @@
 ::
 
     RequestError            its own status, body and headers
+    ClientGoneError         nothing: there is nobody to answer
     Litestar HTTPException  its status, {"message": ...}; routing errors in DRUM's words
     anything else           500 {"message": "Internal server error", "request_id": ...}, logged with its traceback
 """
@@ -17,8 +18,9 @@ from litestar.types import ExceptionHandlersMap
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import RequestError
+from drum_litestar.http.bodies import ClientGoneError
 from drum_litestar.http.options import AnyRequest
-from drum_litestar.http.replies import BytesResponse, Headers
+from drum_litestar.http.replies import BytesResponse, Headers, SilentResponse
 from drum_litestar.scope import REQUEST_ID
 
 logger = logging.getLogger(__name__)
@@ -34,6 +36,10 @@ def json_response(body: dict[str, Any], *, status: int = 200, pairs: Headers = (
 
 def answer_request_error(_: AnyRequest, error: RequestError) -> BytesResponse:
     return json_response(error.body(), status=error.status, pairs=error.headers)
+
+
+def answer_nobody(_: AnyRequest, __: ClientGoneError) -> SilentResponse:
+    return SilentResponse()
 
 
 def answer_http_exception(request: AnyRequest, error: HTTPException) -> BytesResponse:
@@ -56,6 +62,7 @@ def answer_unexpected(request: AnyRequest, error: Exception) -> BytesResponse:
 
 HANDLERS: Final[ExceptionHandlersMap] = {
     RequestError: answer_request_error,
+    ClientGoneError: answer_nobody,
     HTTPException: answer_http_exception,
     Exception: answer_unexpected,
 }

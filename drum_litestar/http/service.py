@@ -33,12 +33,17 @@ from drum_litestar.http.replies import (
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.predictors.protocol import CallKind, ModelCard, Reply
 from drum_litestar.running_loop import RunningLoop
-from drum_litestar.scope import BODY_RECEIVED, DEADLINE, REQUEST_ID, SPAN, TICKET, TIMEOUT
+from drum_litestar.scope import BODY_RECEIVED, DEADLINE, ON_DISCONNECT, REQUEST_ID, SPAN, TICKET, TIMEOUT
 
 logger = logging.getLogger(__name__)
 
 STATE_KEY: Final = "model_service"
 EXCHANGE: Final = "drum_litestar_exchange"
+_WHY_NOT_LOADED: Final = {
+    "failed": "Model failed to load",
+    "draining": "Server is shutting down",
+    "stopped": "Server is shutting down",
+}
 CLIENT_LEFT: Final = 499
 
 
@@ -83,13 +88,44 @@ class ModelService:
 
     def card(self) -> ModelCard:
         """The loaded model's description. Raises ModelNotReadyError until a worker has been ready once, and
-        ModelFailedError as error server: every route of ours that needs a model passes here."""
+        ModelFailedError as error server: every route of ours that needs a model passes here, or through
+        :meth:`loaded_card`."""
         self.check_failure()
         card = self.executor.card
         if card is None:
-            failed = self.executor.state == "failed"
-            raise ModelNotReadyError("Model failed to load" if failed else "Model is still loading")
+            raise ModelNotReadyError(_WHY_NOT_LOADED.get(self.executor.state, "Model is still loading"))
         return card
+
+    async def loaded_card(self, request: AnyRequest) -> ModelCard:
+        """:meth:`card`, for calls of the model: while it loads for the first time they wait in the queue, with their
+        body unread (:class:`drum_litestar.execution.loading.LoadQueue`), and what the route then answers is what it
+        would have answered to a model that had been there already.
+
+        Raises also QueueFullError, DeadlineExceededError, and ClientGoneError when the client leaves meanwhile.
+        """
+        if self.executor.card is None and self.executor.state == "starting":
+            await self._wait_loaded(request.scope["state"])
+        return self.card()
+
+    async def _wait_loaded(self, state: dict[str, Any]) -> None:
+        held: Ticket | None = state.get(TICKET)  # by the middleware, for the routes that read a body
+        ticket = held or self.executor.admit()
+        interrupt = Interrupt(self._running_loop())
+        register = state.get(ON_DISCONNECT)  # the body is unread, so only the protocol itself can tell
+        unwatch = register(lambda: interrupt.fire("disconnect")) if register is not None else None
+        try:
+            await self.executor.wait_loaded(ticket, state.get(DEADLINE))
+        except asyncio.CancelledError:
+            if not interrupt.absorb():
+                raise
+            raise ClientGoneError from None
+        except DeadlineExceededError as error:
+            raise (_deadline_error(state) if TIMEOUT in state else error) from None
+        finally:
+            if unwatch is not None:
+                unwatch()
+            if held is None:
+                ticket.release()
 
     def check_readiness(self) -> None:
         """Raises ModelNotReadyError unless a call would be served now."""

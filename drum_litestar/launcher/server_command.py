@@ -18,7 +18,7 @@ from drum_litestar.launcher.plan import LaunchPlan, make_plan
 
 DESCRIPTION = """\
 Serve a model folder over DRUM's HTTP API: POST /predict/, /predictUnstructured/, /transform/, /chat/completions, ...
-The port opens at once; the routes answer 503 until the model is loaded.
+The port opens at once; while the model loads, probes answer 503 and calls of the model wait in the queue.
 """
 
 EPILOG = """\

@@ -74,7 +74,7 @@ class AccessLogMiddleware:
         if self.on_request_start is not None:
             self.on_request_start()
 
-        def set_time(headers: list[Header], _: Set[bytes]) -> None:
+        def set_time(_status: int, headers: list[Header], _names: Set[bytes]) -> None:
             headers.append((b"x-response-time-ms", b"%.3f" % ((clock() - started) * 1000)))
 
         responder = Responder.of(send)

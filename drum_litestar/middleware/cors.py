@@ -40,7 +40,7 @@ class CORSMiddleware:
             return self._preflight(scope, send, marks)
         marks.append((b"access-control-expose-headers", _EXPOSED))
         responder = Responder.of(send)
-        responder.on_start(lambda headers, _: headers.extend(marks))
+        responder.on_start(lambda _status, headers, _names: headers.extend(marks))
         return self.app(scope, receive, responder)
 
     def _marks(self, origin: bytes) -> list[Header]:

@@ -47,7 +47,7 @@ class RequestIdMiddleware:
         value = request_id.encode("ascii")
         state(scope)[names.REQUEST_ID] = request_id
 
-        def set_id(headers: list[Header], names: Set[bytes]) -> None:
+        def set_id(_status: int, headers: list[Header], names: Set[bytes]) -> None:
             # An id that the app or a proxied server has set would be a second, contradicting one.
             if not _RESPONSE_NAMES.isdisjoint(names):
                 headers[:] = [pair for pair in headers if pair[0] not in _RESPONSE_NAMES]

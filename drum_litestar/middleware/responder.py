@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Set
 from drum_litestar.middleware.asgi import START, Header, Message, Scope, Send
 from drum_litestar.scope import WITHDRAW
 
-HeaderHook = Callable[[list[Header], Set[bytes]], None]
-"""Changes the response's headers in place, just before they are sent. The second argument are the names that the app
-has set."""
+HeaderHook = Callable[[int, list[Header], Set[bytes]], None]
+"""Changes the response's headers in place, just before they are sent. It gets the status, the headers, and the names
+that the app has set."""
 
 
 class Responder:
@@ -61,7 +61,7 @@ class Responder:
                 headers = [(name.lower(), value) for name, value in headers]
                 names = {name for name, _ in headers}
             for hook in reversed(self._hooks):
-                hook(headers, names)
+                hook(self.status, headers, names)
             message = {**message, "headers": headers}  # a copy: the app may send the same object again
         else:
             self.sent += len(message.get("body", b""))

@@ -72,7 +72,7 @@ class SecurityHeadersMiddleware:
 def _setter(ours: tuple[Header, ...]) -> HeaderHook:
     watched = frozenset((b"server", *(name for name, _ in ours)))
 
-    def set_headers(headers: list[Header], names: Set[bytes]) -> None:
+    def set_headers(_status: int, headers: list[Header], names: Set[bytes]) -> None:
         if watched.isdisjoint(names):
             headers += ours
             return

@@ -5,19 +5,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any, Final
 
-from drum_litestar import scope as names
-from drum_litestar.errors import ModelNotReadyError, RequestError
-from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send, send_error, state
+from drum_litestar import scope as keys
+from drum_litestar.errors import RETRY_SECONDS, ModelNotReadyError, RequestError
+from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send, send_error, state
 from drum_litestar.middleware.responder import Responder
 
 _logger: Final = logging.getLogger(__name__)
 
 
+_RETRY_LATER: Final = (b"retry-after", str(RETRY_SECONDS).encode())
+
+
+def add_retry_after(status: int, headers: list[Header], names: Set[bytes]) -> None:
+    """Every 503 says when to try again; those of hooks, extensions and upstreams often do not."""
+    if status == 503 and b"retry-after" not in names:
+        headers.append(_RETRY_LATER)
+
+
 class ServerErrorMiddleware:
-    """Answers exceptions that nothing inside has answered.
+    """Answers exceptions that nothing inside has answered, and completes 503s that come without ``Retry-After``.
 
     A ``RequestError`` gets its own status and body; anything else is logged with its traceback and answered with
     500 ``{"message": "Internal server error", "request_id": ...}``. When part of the response has been sent, the
@@ -40,6 +49,7 @@ class ServerErrorMiddleware:
             await self.app(scope, receive, send)
             return
         responder = Responder.of(send)
+        responder.on_start(add_retry_after)
         try:
             await self.app(scope, receive, responder)
         except asyncio.CancelledError:
@@ -56,7 +66,7 @@ class ServerErrorMiddleware:
             await send_error(responder, error)
 
     def _answer(self, error: Exception, scope: Scope) -> RequestError:
-        fields: dict[str, Any] = {"request_id": state(scope).get(names.REQUEST_ID)}
+        fields: dict[str, Any] = {"request_id": state(scope).get(keys.REQUEST_ID)}
         if self.show_stacktrace:
             text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
             fields["traceback"] = self.mask(text)

@@ -16,6 +16,7 @@ from support.wire import csv, get
 STATS = (
     *COUNTERS,
     "executor_workers",
+    "executor_slots",
     "executor_max_queue",
     "executor_queue_available",
     "executor_completed",
@@ -125,7 +126,7 @@ def test_stats_have_all_counters(faults: Faults) -> None:
     server.settle(2)
     fresh = server.stats()
     assert [name for name in (*STATS, *DRUM_STATS) if name not in fresh] == []
-    assert fresh["executor_workers"] == 2
+    assert fresh["executor_workers"] == fresh["executor_slots"] == 2
     assert fresh["executor_max_queue"] == 7
     assert fresh["executor_queue_available"] == 9
     assert fresh["backpressure_avg_wait_ms"] == 0.0

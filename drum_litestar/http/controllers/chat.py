@@ -17,5 +17,5 @@ class ChatController(DrumController):
     @post(["/chat/completions", "/v1/chat/completions"], status_code=200, summary="Chat completion")
     async def chat(self, request: AnyRequest) -> AnyResponse:
         service = ModelService.of(request)
-        check_chat(service.card())
+        check_chat(await service.loaded_card(request))
         return await service.answer(request, "chat", collect_json)

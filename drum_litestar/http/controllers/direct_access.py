@@ -26,7 +26,7 @@ class DirectAccessController(DrumController):
     )
     async def forward(self, request: AnyRequest) -> AnyResponse:
         service = ModelService.of(request)
-        base_url = service.card().direct_access
+        base_url = (await service.loaded_card(request)).direct_access
         if base_url is None:
             if (span := request.scope["state"].get(SPAN)) is not None:
                 span.fail(NO_LLM)  # an error to the trace, although only a 400 to the client (contract, 5.6)

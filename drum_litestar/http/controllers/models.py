@@ -17,5 +17,5 @@ class ModelsController(DrumController):
     @route(["/models", "/v1/models"], http_method=READ, summary="List models")
     async def models(self, request: AnyRequest) -> AnyResponse:
         service = ModelService.of(request)
-        check_models(service.card())
+        check_models(await service.loaded_card(request))
         return await service.answer(request, "models", collect_nothing)

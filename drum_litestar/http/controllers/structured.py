@@ -17,13 +17,13 @@ class StructuredController(DrumController):
     @post(["/predict", "/predictions", "/invocations"], status_code=200, summary="Predict rows")
     async def predict(self, request: AnyRequest) -> AnyResponse:
         service = ModelService.of(request)
-        check_structured(service.card())
+        check_structured(await service.loaded_card(request))
         return await service.answer(request, "predict", collect_structured)
 
     @post("/predictionsStream", status_code=200, summary="Predict rows, streamed")
     async def predict_stream(self, request: AnyRequest) -> AnyResponse:
         service = ModelService.of(request)
-        check_structured(service.card())
+        check_structured(await service.loaded_card(request))
         return await service.answer(
             request, "predict_stream", collect_structured, single_chunk=True, extra=(("X-Streaming", "true"),)
         )

@@ -17,5 +17,5 @@ class TransformController(DrumController):
     @post("/transform", status_code=200, summary="Transform rows")
     async def transform(self, request: AnyRequest) -> AnyResponse:
         service = ModelService.of(request)
-        check_transform(service.card())
+        check_transform(await service.loaded_card(request))
         return await service.answer(request, "transform", collect_structured)

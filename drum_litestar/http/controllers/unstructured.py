@@ -17,5 +17,5 @@ class UnstructuredController(DrumController):
     @post(["/predictUnstructured", "/predictionsUnstructured"], status_code=200, summary="Predict from any body")
     async def predict(self, request: AnyRequest) -> AnyResponse:
         service = ModelService.of(request)
-        check_unstructured(service.card())
+        check_unstructured(await service.loaded_card(request))
         return await service.answer(request, "unstructured", collect_raw)

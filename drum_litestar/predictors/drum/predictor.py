@@ -17,13 +17,14 @@ from drum_litestar.predictors.drum.requests import (
     probe,
 )
 from drum_litestar.predictors.drum.watchdog import SidecarWatchdog
+from drum_litestar.predictors.native.concurrency import target_concurrency
 from drum_litestar.predictors.native.errors import error_reply
 from drum_litestar.predictors.native.folder import read_folder
 from drum_litestar.predictors.native.hooks import Hooks
 from drum_litestar.predictors.native.language import PYTHON
 from drum_litestar.predictors.native.lazy_loading import export_variables
 from drum_litestar.predictors.native.model import LoadedModel
-from drum_litestar.predictors.native.predictor import alive, concurrency, model_info
+from drum_litestar.predictors.native.predictor import alive, model_info
 from drum_litestar.predictors.native.startup import hide_secrets, load_errors
 from drum_litestar.predictors.native.unstructured import UnstructuredPredictor
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply
@@ -107,7 +108,7 @@ class DrumPredictor:
             unstructured=loaded.target_type.value == "unstructured",
             probes_model=probes_model,
             direct_access=upstream,
-            concurrency=concurrency(loaded.target_type),
+            concurrency=target_concurrency(loaded.target_type),
             description=f"DRUM predictor ({backend.name}), target type {loaded.target_type.value}{why}",
         )
 

@@ -9,6 +9,7 @@ from drum_litestar.dialects import framework_json
 from drum_litestar.errors import ModelNotReadyError
 from drum_litestar.predictors.native.batch import BatchPredictor
 from drum_litestar.predictors.native.chat import ChatPredictor
+from drum_litestar.predictors.native.concurrency import model_concurrency
 from drum_litestar.predictors.native.errors import error_reply
 from drum_litestar.predictors.native.model import LoadedModel, load_model_folder
 from drum_litestar.predictors.native.model_list import ModelList
@@ -19,9 +20,6 @@ from drum_litestar.predictors.native.transform import Transformer
 from drum_litestar.predictors.native.unstructured import UnstructuredPredictor
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply, TargetType
 from drum_litestar.predictors.spec import PredictorSpec
-
-_WAITING_CONCURRENCY = 4
-"""Calls at once for targets that wait on networks more than they compute."""
 
 Handler = Callable[[ModelCall], "Reply | StreamReply"]
 
@@ -62,7 +60,7 @@ class NativePredictor:
             models=models.available,
             unstructured=unstructured.available,
             batchable=self._batch.available,
-            concurrency=concurrency(loaded.target_type),
+            concurrency=model_concurrency(loaded),
             description=_description(loaded),
             warnings=tuple(loaded.warnings),
         )
@@ -107,12 +105,6 @@ class NativePredictor:
 def alive(_: ModelCall) -> Reply:
     """A probe's answer for a model that is loaded."""
     return Reply(body=framework_json({"message": "OK"}))
-
-
-def concurrency(target_type: TargetType) -> int:
-    """Calls at once in one worker when the operator has not said."""
-    waits = target_type in (TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW)
-    return _WAITING_CONCURRENCY if waits else 1
 
 
 def model_info(loaded: LoadedModel) -> dict[str, Any]:

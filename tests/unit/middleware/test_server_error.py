@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from asgi_calls import ask, http_scope, raising
+from asgi_calls import ask, http_scope, raising, replying
 from drum_litestar.errors import DeadlineExceededError, QueueFullError
 from drum_litestar.middleware.server_error import ServerErrorMiddleware
 
@@ -39,6 +39,17 @@ def test_a_request_error_is_its_own_answer() -> None:
     assert answer.json == {"message": "Request timeout after 1.5s", "request_id": "RID1"}
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [(503, [], b"10"), (503, [(b"Retry-After", b"3")], b"3"), (500, [], None), (200, [], None)],
+)
+def test_a_503_of_the_app_gets_a_retry_after(
+    status: int, headers: list[tuple[bytes, bytes]], expected: bytes | None
+) -> None:
+    answer = ask(ServerErrorMiddleware(replying(status=status, headers=headers)))
+    assert answer.header(b"retry-after") == expected
+
+
 @pytest.mark.parametrize("error", [RuntimeError("torn"), QueueFullError(), asyncio.CancelledError()])
 def test_a_response_that_has_begun_is_not_answered_again(error: BaseException) -> None:
     with pytest.raises(type(error)):
@@ -58,3 +69,4 @@ def test_cancelled_at_shutdown_is_503_and_stays_cancelled() -> None:
         asyncio.run(main())
     assert sent[0]["status"] == 503
     assert (b"connection", b"close") in sent[0]["headers"]
+    assert (b"retry-after", b"10") in sent[0]["headers"]

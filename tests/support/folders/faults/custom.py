@@ -76,6 +76,12 @@ def cancelled(arg, model):
     raise asyncio.CancelledError(f"cancelled {arg:g}")
 
 
+def unavailable(arg, model):
+    from datarobot_drum import CustomHTTPError
+
+    raise CustomHTTPError(f"not today {arg:g}", 503)
+
+
 def record(arg, model):
     with (HERE / "record").open("a") as file:
         file.write(f"{arg:g} ")
@@ -95,6 +101,7 @@ DO = {
     "sys_exit": lambda arg, model: sys.exit(int(arg)),
     "cancelled": cancelled,
     "record": record,
+    "unavailable": unavailable,
     "kill": lambda arg, model: os.kill(os.getpid(), signal.SIGKILL),
     "segfault": lambda arg, model: ctypes.string_at(0),
     "memory": run_out_of_memory,

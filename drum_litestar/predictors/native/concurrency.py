@@ -1,0 +1,57 @@
+"""How many calls run at once in one worker when the operator has not said (``ModelCard.concurrency``)."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Final
+
+from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.protocol import TargetType
+
+COMPUTING: Final = 1
+WAITING: Final = 4
+"""For targets that wait on networks more than they compute."""
+ASYNCHRONOUS: Final = 64
+"""For hooks that are ``async def``. A call that waits costs a thread that sleeps: some 16 KiB each."""
+
+_STREAM: Final = "predict_stream"
+_OUTSIDE_CALLS: Final = frozenset({"init", "load_model", "get_supported_llm_models"})
+"""They run once, or only list; whether they are asynchronous says nothing about predictions."""
+
+
+def target_concurrency(target_type: TargetType) -> int:
+    """Of a model whose code is synchronous."""
+    waits = target_type in (TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW)
+    return WAITING if waits else COMPUTING
+
+
+def model_concurrency(loaded: LoadedModel) -> int:
+    """:data:`ASYNCHRONOUS` where every piece of user code that a prediction, transformation or chat may run is a
+    coroutine function; else the target's.
+
+    One synchronous hook (or artifact, ``CustomTask``, moderation, ``predict_stream`` method of the model) decides for
+    all: threads are given to a worker, not to a hook, and code that was written for one thread at a time must not
+    find itself in 64 because its neighbour is asynchronous.
+    """
+    return ASYNCHRONOUS if _only_waits(loaded) else target_concurrency(loaded.target_type)
+
+
+def _only_waits(loaded: LoadedModel) -> bool:
+    hooks, target = loaded.hooks, loaded.target_type
+    if hooks.custom_task is not None or loaded.framework is not None or loaded.moderation is not None:
+        return False
+    if target is TargetType.TRANSFORM and hooks.get("transform") is None:
+        return False  # scikit-learn's own transformer
+    names = [name for name in hooks.names if name not in _OUTSIDE_CALLS]
+    method = getattr(loaded.model, _STREAM, None)
+    if _STREAM not in names and callable(method) and not is_asynchronous(method):
+        return False
+    return bool(names) and all(is_asynchronous(hooks.get(name)) for name in names)
+
+
+def is_asynchronous(function: Any) -> bool:
+    """A coroutine function or an asynchronous generator function, or an object that is called like one."""
+    return any(
+        inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate)
+        for candidate in (function, getattr(function, "__call__", None))  # noqa: B004 - the method itself
+    )

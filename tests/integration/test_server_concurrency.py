@@ -1,0 +1,48 @@
+"""How many calls a worker runs at once when nobody has said: by the model's target, and by its hooks."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from conftest import Start
+from support.faults import Faults, eventually, order
+from support.process import ServerProcess
+from support.wire import Answer, Request, get
+
+EXECUTORS = pytest.mark.parametrize("executor", ["pool", "inline"])
+
+
+def meet(server: ServerProcess, number: int) -> list[Answer]:
+    """The answers of ``number`` calls, none of which ends before all have begun."""
+    call = Request("POST", "/predictUnstructured/", (("Content-Type", "text/plain"),), b"meet %d" % number)
+    with ThreadPoolExecutor(number) as threads:
+        return list(threads.map(server.send, [call] * number))
+
+
+@EXECUTORS
+def test_64_calls_of_asynchronous_hooks_overlap(serve: Start, executor: str) -> None:
+    server = serve("async_unstructured", executor=executor)
+    assert server.send(get("/stats/")).json()["executor_slots"] == 64
+    answers = meet(server, 64)
+    assert {(answer.status, answer.body) for answer in answers} == {(200, b"the model: meet 64")}
+
+
+def test_what_the_operator_says_counts(serve: Start) -> None:
+    server = serve("async_unstructured", env={"DRUM_FASTAPI_EXECUTOR_WORKERS": "2", "CUSTOM_MODEL_WORKERS": "2"})
+    assert server.send(get("/stats/")).json()["executor_slots"] == 4
+
+
+@pytest.mark.parametrize(("name", "slots"), [("faults", 1), ("faults_text", 4)])
+def test_synchronous_hooks_keep_the_targets_number(faults: Faults, name: str, slots: int) -> None:
+    server = faults.start(name, env={"DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "100"})
+    calls = [server.begin(order("wait", 1)) for _ in range(slots + 3)]
+    eventually(lambda: server.noted("begins") == slots, "all slots compute")
+    eventually(lambda: server.stats()["executor_queue_depth"] == 3, "the others wait")
+    stats = server.stats()
+    assert (stats["executor_in_flight"], stats["executor_slots"], server.noted("begins")) == (slots, slots, slots)
+    server.go(1)
+    for call in calls:
+        call.result()
+    server.settle()
