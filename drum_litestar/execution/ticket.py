@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from drum_litestar.execution.queue_limits import MemoryShare
+
 if TYPE_CHECKING:
     from drum_litestar.execution.admission import Admission
 
@@ -11,17 +13,19 @@ if TYPE_CHECKING:
 class AdmissionTicket:
     """A place in line. It is free again when its holder has released it *and* no call of it still computes."""
 
-    __slots__ = ("_admission", "_released", "busy", "taken_at")
+    __slots__ = ("_admission", "_released", "busy", "memory", "taken_at")
 
     def __init__(self, admission: Admission, taken_at: float) -> None:
         self._admission = admission
         self._released = False
         self.busy = 0
+        self.memory = MemoryShare(admission.memory)
         self.taken_at = taken_at
 
     def release(self) -> None:
         if not self._released:
             self._released = True
+            self.memory.leave()
             self.settle()
 
     def settle(self) -> None:

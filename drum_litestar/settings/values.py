@@ -22,7 +22,7 @@ SIZE_UNITS: Final = {
 """Bytes in each unit of a size, as it is shown; any case is read, and the B may be left out."""
 
 _SIZE: Final = re.compile(r"([+-]?[0-9]*\.?[0-9]*(?:e[+-]?[0-9]{1,3})?) *([a-z]*)", re.IGNORECASE)
-_BYTES_IN: Final = {
+_BYTES_IN: Final[dict[str, int]] = {
     **dict.fromkeys(("", "b", "byte", "bytes"), 1),
     **{name.lower(): size for unit, size in SIZE_UNITS.items() for name in (unit, unit.removesuffix("B"))},
 }
