@@ -2,15 +2,16 @@
 
 ``python benchmarks/queue_memory.py [--calls 1024] [--size 5000000] [--uploads 16] [--spool-dir DIR]`` starts a server
 with the default settings (but for the queue's timeout: uploading takes longer) and a soft limit of 1,024 open files,
-over a model that blocks; sends one call for it and ``--calls`` more to wait behind that, ``--uploads`` at a time; reports
-the resident memory and its peak, the spool files and the open descriptors; then lets the model go on and counts the
-answers. Exit code 1 when a call does not wait, is not answered with 200, or something is left over.
+over a model that blocks; sends one call for it and ``--calls`` more to wait behind that, ``--uploads`` at a time;
+reports the resident memory and its peak, the spool files and the open descriptors; then lets the model go on and counts
+the answers. Exit code 1 when a call does not wait, is not answered with 200, or something is left over.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -59,7 +60,7 @@ class Server:
         environ["DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT"] = "590"
         command = [sys.executable, "-m", "drum_litestar", "server", "--code-dir", str(folder)]
         command += ["--target-type", "unstructured", "--address", f"127.0.0.1:{self.port}"]
-        shell = f"ulimit -Sn {min(SOFT_LIMIT, hard)}; exec \"$@\""
+        shell = f'ulimit -Sn {min(SOFT_LIMIT, hard)}; exec "$@"'
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(["sh", "-c", shell, "sh", *command], stdout=log, stderr=log, env=environ)
 
@@ -71,11 +72,12 @@ class Server:
     def wait_ready(self) -> None:
         end = time.monotonic() + 60
         while time.monotonic() < end and self.process.poll() is None:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5):
-                    return
-            except OSError:
-                time.sleep(0.1)
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5),
+            ):
+                return
+            time.sleep(0.1)
         raise SystemExit(f"the server did not become ready:\n{self.log.read_text()}")
 
     def memory(self) -> tuple[float, float]:

@@ -27,6 +27,7 @@ COUNTERS = (
     "executor_pending",
     "executor_in_flight",
     "executor_queue_depth",
+    "executor_queue_memory",
     "executor_workers_busy",
     "backpressure_queue_depth",
 )
