@@ -36,6 +36,6 @@ def raise_descriptor_limit(connections: int) -> Notice | None:
         return None
     return warning(
         f"This process may have {soft} files and connections open (RLIMIT_NOFILE), but a full queue needs "
-        f"{connections + RESERVE}: further clients will not be answered before others leave. Raise the hard limit "
+        f"{connections + RESERVE}: connections beyond that are dropped, or wait until others end. Raise the hard limit "
         "(ulimit -Hn, LimitNOFILE=, --ulimit nofile=) or lower DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH"
     )
