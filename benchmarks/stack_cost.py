@@ -61,6 +61,7 @@ def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchron
     from drum_litestar.launcher.telemetry import FrontEndTelemetry
     from drum_litestar.middleware.stack import StackOptions, build_stack
     from drum_litestar.observability.logging import configure_logging
+    from drum_litestar.settings.server import ServerSettings
 
     null = Path(os.devnull).open("w")  # noqa: SIM115
     configure_logging("warning", stdout=null, stderr=null)
@@ -68,7 +69,7 @@ def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchron
     app: Any = build_app(executor, AppOptions(drum_version="1.18.1", server_version="0"))
     options: dict[str, Any] = {"http": "httptools", "timeout_keep_alive": 3600}
     if variant in ("stack", "server"):
-        telemetry = FrontEndTelemetry(show_perf=False, otel_disabled=True)
+        telemetry = FrontEndTelemetry(ServerSettings(), show_perf=False, otel_disabled=True)
         stack = StackOptions(drum_version="1.18.1", server_version="0", max_body=100 << 20, timeout=600.0)
         app = build_stack(app, stack, admit=executor.admit, **telemetry.stack_callbacks())
         if variant == "server":

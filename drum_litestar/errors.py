@@ -21,6 +21,7 @@
         ├── MissingExtraRequestError 501  the route needs an extra that is not installed
         ├── UpstreamError            502  the LLM server behind /directAccess/ is down, or answers garbage
         ├── ModelNotReadyError       503  no model worker is ready (yet, or any more)
+        ├── ConnectionLimitError     503  more connections are open than allowed
         ├── QueueFullError           503  admission refused the call at the door
         ├── QueueTimeoutError        503  no slot came free in time
         ├── WorkerDiedError          503  the worker died with the call in its hands
@@ -37,10 +38,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from drum_litestar.settings.masking import masked
+
 RETRY_SECONDS: Final = 10
 """``Retry-After`` of a server that cannot serve just now: a model that loads, or a worker that is replaced."""
 
-from drum_litestar.settings.masking import masked
+_HIGH_LOAD: Final = "Service temporarily unavailable due to high load"
 
 
 class DrumLitestarError(Exception):
@@ -136,17 +139,21 @@ class BodyTooLargeError(RequestError):
     status = 413
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"Request body too large. Maximum size: {limit} bytes")
+        super().__init__(f"Request body too large. Maximum size: {limit} bytes (DRUM_FASTAPI_MAX_UPLOAD_SIZE)")
 
 
 class FormTooLargeError(RequestError):
-    """A form breaks one of its limits: DRUM's text, with the status that the text names (contract, Q-7)."""
+    """A form breaks one of its limits: DRUM's text, with the status that the text names (contract, Q-7), and the
+    setting, for a limit that has one."""
 
     status = 413
     prefix = "ERROR: "
 
-    def __init__(self) -> None:
-        super().__init__("413 Request Entity Too Large: The data value transmitted exceeds the capacity limit.")
+    def __init__(self, setting: str | None = None) -> None:
+        super().__init__(
+            "413 Request Entity Too Large: The data value transmitted exceeds the capacity limit."
+            + (f" ({setting})" if setting else "")
+        )
 
 
 class UnsupportedMediaTypeError(RequestError):
@@ -195,12 +202,25 @@ class ModelNotReadyError(RequestError):
         super().__init__(message, headers=(("Retry-After", str(RETRY_SECONDS)),))
 
 
+class ConnectionLimitError(RequestError):
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{_HIGH_LOAD}: too many connections are open (DRUM_UVICORN_LIMIT_CONCURRENCY)",
+            headers=(("Retry-After", "5"),),
+            retry_after=5,
+        )
+
+
 class QueueFullError(RequestError):
     status = 503
 
     def __init__(self) -> None:
         super().__init__(
-            "Service temporarily unavailable due to high load", headers=(("Retry-After", "5"),), retry_after=5
+            f"{_HIGH_LOAD}: the queue is full (DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH)",
+            headers=(("Retry-After", "5"),),
+            retry_after=5,
         )
 
 
@@ -209,7 +229,9 @@ class QueueTimeoutError(RequestError):
 
     def __init__(self) -> None:
         super().__init__(
-            "Service temporarily unavailable due to high load", headers=(("Retry-After", "10"),), retry_after=10
+            f"{_HIGH_LOAD}: no worker was free in time (DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT)",
+            headers=(("Retry-After", "10"),),
+            retry_after=10,
         )
 
 

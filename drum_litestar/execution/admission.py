@@ -23,15 +23,12 @@ from drum_litestar.execution.loading import LoadQueue
 from drum_litestar.execution.merged import MergedCall
 from drum_litestar.execution.observer import ExecutorObserver, NullObserver
 from drum_litestar.execution.pending import PendingCall
+from drum_litestar.execution.queue_limits import DEFAULT_QUEUE_MEMORY, QueueMemory, default_queue_depth
 from drum_litestar.execution.slots import Slot, SlotSource
 from drum_litestar.execution.tally import Tally
 from drum_litestar.execution.ticket import AdmissionTicket
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply
 from drum_litestar.running_loop import RunningLoop
-
-DEFAULT_QUEUE_PER_SLOT = 10
-"""Times the calls that a slot may merge into one, up to :data:`MOST_MERGED`."""
-MOST_MERGED = 64
 
 
 class Admission:
@@ -43,6 +40,7 @@ class Admission:
         *,
         slot_count: int = 1,
         queue_depth: int | None = None,
+        queue_memory: int = DEFAULT_QUEUE_MEMORY,
         queue_timeout: float = 30.0,
         max_in_flight: int | None = None,
         request_timeout: float | None = None,
@@ -50,10 +48,9 @@ class Admission:
         batch_max_wait: float = 0.0,
         observer: ExecutorObserver | None = None,
     ) -> None:
-        """``queue_depth`` None is ten places for each slot, or for each call that may be merged there.
-        ``request_timeout`` is the allowance in seconds named in the text of a 504; None derives it from the deadline.
-        With ``batch_max_rows`` above 1 calls are merged once the :attr:`batcher` knows that the model's can be;
-        ``batch_max_wait`` is in seconds."""
+        """``queue_depth`` None is :func:`default_queue_depth`; ``queue_memory`` is in bytes, ``batch_max_wait`` in
+        seconds. ``request_timeout`` is the allowance in seconds named in the text of a 504; None derives it from the
+        deadline. With ``batch_max_rows`` above 1 calls are merged once the :attr:`batcher` knows that they can be."""
         self._slots = slots
         self._queue_depth = queue_depth
         self._max_in_flight = max_in_flight
@@ -69,6 +66,7 @@ class Admission:
         self.in_flight = 0
         """Calls that compute; several may share a slot."""
         self.places_taken = 0
+        self.memory = QueueMemory(queue_memory)
         self.running_loop = RunningLoop()
         self._drain = Drain()
         self.resize(slot_count)
@@ -76,9 +74,8 @@ class Admission:
     def resize(self, slot_count: int) -> None:
         """Set the number of slots that the places are counted from (not those free at the moment)."""
         self.slot_count = slot_count if self._max_in_flight is None else min(slot_count, self._max_in_flight)
-        merged = 1 if self.batcher is None else min(self.batcher.max_rows, MOST_MERGED)
-        default = self.slot_count * merged * DEFAULT_QUEUE_PER_SLOT
-        self.queue_depth = default if self._queue_depth is None else self._queue_depth
+        depth = self._queue_depth
+        self.queue_depth = default_queue_depth(self.slot_count) if depth is None else depth
 
     def card_changed(self, card: ModelCard, slot_count: int) -> None:
         """A model with this card serves ``slot_count`` slots."""
@@ -140,6 +137,7 @@ class Admission:
         for entry in reversed(entries):
             entry.merge_key = None
             entry.ticket.busy += 1
+            entry.ticket.memory.enter()
             entry.queued_at = entry.loop.time()
             self.line[entry] = None
             self.line.move_to_end(entry, last=False)
@@ -180,6 +178,7 @@ class Admission:
     def _dispatch(self, entry: PendingCall, slot: Slot, now: float) -> None:
         self.running += 1
         self.in_flight += 1
+        entry.ticket.memory.leave()
         self.tally.dispatch(entry.call, now - entry.queued_at)
         entry.start(slot)
 
@@ -189,6 +188,7 @@ class Admission:
         now = entries[0].loop.time()
         for entry in entries:
             del self.line[entry]
+            entry.ticket.memory.leave()
             self.tally.dispatch(entry.call, now - entry.queued_at)
             entry.merged()
         MergedCall(self, entries).start(slot)
@@ -256,5 +256,6 @@ class Admission:
             "executor_queue_depth": self.depth,
             "executor_queue_available": max(0, self.slot_count + self.queue_depth - self.places_taken),
             "backpressure_queue_depth": self.depth,
+            **self.memory.stats(),
             **self.tally.stats(),
         }

@@ -135,7 +135,10 @@ class Batcher:
 
 
 def csv_payload(call: ModelCall) -> Payload | None:
-    """The CSV of a plain structured prediction that is in memory; None for any other call."""
+    """The CSV of a plain structured prediction that is in memory; None for any other call.
+
+    A body that was spooled because the queue's memory is used up is not read back to be merged: its call runs singly.
+    """
     payload = call.x
     if (
         call.kind != "predict"

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal, Protocol
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.execution.queue_limits import MemoryShare
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamHead
 
 ExecutorState = Literal["starting", "ready", "unready", "failed", "draining", "stopped"]
@@ -30,6 +31,10 @@ class ReplyStream(Protocol):
 
 class Ticket(Protocol):
     """A place in line, taken before the body is read (bounded admission) and given back exactly once."""
+
+    @property
+    def memory(self) -> MemoryShare:
+        """Where whoever collects the body counts what of it is in memory."""
 
     def release(self) -> None:
         """Give the place back. Idempotent. A call still computing keeps its *slot* busy until it really ends."""

@@ -20,6 +20,7 @@ from drum_litestar.execution.executor import ExecutorState
 from drum_litestar.execution.merged import MergedCall
 from drum_litestar.execution.observer import ExecutorObserver
 from drum_litestar.execution.pending import PendingCall
+from drum_litestar.execution.queue_limits import DEFAULT_QUEUE_MEMORY
 from drum_litestar.execution.streaming import ChunkStream, ThreadFlow, produce
 from drum_litestar.execution.threads import ComputeThreads
 from drum_litestar.observability.context import request_id_var
@@ -44,6 +45,7 @@ class InlineExecutor(BaseExecutor):
         *,
         concurrency: int | None = None,
         queue_depth: int | None = None,
+        queue_memory: int = DEFAULT_QUEUE_MEMORY,
         queue_timeout: float = 30.0,
         max_in_flight: int | None = None,
         request_timeout: float | None = None,
@@ -62,6 +64,7 @@ class InlineExecutor(BaseExecutor):
             self,
             slot_count=concurrency or 1,
             queue_depth=queue_depth,
+            queue_memory=queue_memory,
             queue_timeout=queue_timeout,
             max_in_flight=max_in_flight,
             request_timeout=request_timeout,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from drum_litestar.execution.queue_limits import MemoryShare
+
 if TYPE_CHECKING:
     from drum_litestar.execution.admission import Admission
 
@@ -11,12 +13,13 @@ if TYPE_CHECKING:
 class AdmissionTicket:
     """A place in line. It is free again when its holder has released it *and* no call of it still computes."""
 
-    __slots__ = ("_admission", "_released", "busy", "taken_at", "waited")
+    __slots__ = ("_admission", "_released", "busy", "memory", "taken_at", "waited")
 
     def __init__(self, admission: Admission, taken_at: float) -> None:
         self._admission = admission
         self._released = False
         self.busy = 0
+        self.memory = MemoryShare(admission.memory)
         self.taken_at = taken_at
         self.waited = 0.0
         """Seconds that the queue's timeout has lost already, while the model was loading."""
@@ -29,6 +32,7 @@ class AdmissionTicket:
     def release(self) -> None:
         if not self._released:
             self._released = True
+            self.memory.leave()
             self.settle()
 
     def settle(self) -> None:

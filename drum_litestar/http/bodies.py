@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from litestar.types import Receive, Scope
 
 from drum_litestar.errors import BodyTooLargeError, DiskFullError
+from drum_litestar.execution.queue_limits import MemoryShare
 from drum_litestar.http.options import MEBIBYTE, BodyLimits
 from drum_litestar.http.spool import SpoolDirectory, SpoolFile, discard_all
 from drum_litestar.predictors.protocol import Payload
@@ -23,7 +24,7 @@ NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The disk, its owner's share, or what one file may take is used up."""
 
 WRITE_BLOCK = MEBIBYTE
-"""Bytes gathered before a thread is asked to write them."""
+"""Bytes gathered before a thread is asked to write them, while the queue's memory has room for them."""
 
 
 class ClientGoneError(Exception):
@@ -71,12 +72,14 @@ def _content_length(scope: Scope) -> int:
 class Spool:
     """The spool files of one request, and how much of it is kept in memory."""
 
-    __slots__ = ("_directory", "_files", "held", "threshold")
+    __slots__ = ("_directory", "_files", "held", "memory", "threshold")
 
-    def __init__(self, directory: SpoolDirectory, limits: BodyLimits) -> None:
+    def __init__(self, directory: SpoolDirectory, limits: BodyLimits, memory: MemoryShare) -> None:
+        """``memory`` counts what of the request's body is in memory."""
         self._directory = directory
         self._files: list[SpoolFile] = []
         self.threshold = limits.spool_threshold
+        self.memory = memory
         self.held = 0
         """Bytes that this request's sinks keep in memory for good."""
 
@@ -93,31 +96,34 @@ class Spool:
 
 
 class Sink:
-    """Collects one payload: in memory while the request's share lasts, then in a file."""
+    """Collects one payload: in memory while the request's threshold and the queue's memory last, then in a file."""
 
-    __slots__ = ("_chunks", "_file", "_pending", "_spool", "size")
+    __slots__ = ("_chunks", "_counted", "_file", "_pending", "_spool", "size")
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
         self._chunks: list[bytes] = []
         self._file: SpoolFile | None = None
         self._pending = 0
+        self._counted = 0
         self.size = 0
 
     async def write(self, chunk: bytes) -> None:
         """Raises DiskFullError, and OSError for other troubles of the disk."""
+        size = len(chunk)
         self._chunks.append(chunk)
-        self.size += len(chunk)
+        self._pending += size
+        self.size += size
+        fits = self._spool.memory.reserve(size)
+        if fits:
+            self._counted += size
         if self._file is None:
-            self._spool.held += len(chunk)
-            if self._spool.held <= self._spool.threshold:
+            self._spool.held += size
+            if fits and self._spool.held <= self._spool.threshold:
                 return
             self._spool.held -= self.size
-            self._pending = self.size
             self._file = self._spool.new_file()
-        else:
-            self._pending += len(chunk)
-        if self._pending >= WRITE_BLOCK:
+        if not fits or self._pending >= WRITE_BLOCK:
             await self._flush(self._file)
 
     async def finish(self) -> tuple[bytes | None, str | None]:
@@ -126,11 +132,13 @@ class Sink:
             # bytes() copies only what older parsers hand out, a bytearray
             return bytes(self._chunks[0]) if len(self._chunks) == 1 else b"".join(self._chunks), None
         await self._flush(self._file)
-        return None, await _in_thread(self._file.finish)
+        return None, self._file.finish()
 
     async def _flush(self, file: SpoolFile) -> None:
         chunks, self._chunks, self._pending = self._chunks, [], 0
         await _in_thread(file.write, chunks)
+        counted, self._counted = self._counted, 0
+        self._spool.memory.give_back(counted)
 
 
 async def _in_thread(function: Callable[..., T], *args: Any) -> T:
@@ -148,7 +156,8 @@ async def read_raw(
 ) -> Payload:
     """The whole body as one payload."""
     chunk = await stream.read()
-    if stream.done and len(chunk) <= spool.threshold:  # nearly every request: it came with its head, in one piece
+    # Nearly every request: it came with its head, in one piece.
+    if stream.done and len(chunk) <= spool.threshold and spool.memory.reserve(len(chunk)):
         return Payload(data=chunk, size=len(chunk), mimetype=mimetype, charset=charset)
     sink = Sink(spool)
     while chunk:

@@ -48,7 +48,9 @@ async def read_form(stream: BodyStream, spool: Spool, boundary: str, limits: Bod
                 await collector.take(event)
         parser.close()
     except ParserLimitReached:
-        raise FormTooLargeError from None
+        # The other limits, those of a part's headers, have no setting.
+        too_many = collector.segments >= limits.max_form_parts
+        raise FormTooLargeError("DRUM_FORM_MAX_PARTS" if too_many else None) from None
     except MultipartError:
         return {}
     return collector.parts
@@ -64,6 +66,7 @@ class _Collector:
         self._filename: str | None = None
         self._field_size = 0
         self._sink: Sink | None = None
+        self.segments = 0
         self.parts: dict[str, Payload] = {}
 
     async def take(self, event: Any) -> None:
@@ -72,6 +75,7 @@ class _Collector:
             await self._end()
         elif isinstance(event, MultipartSegment):
             self._segment = event
+            self.segments += 1
             self._filename = _filename(event)
             self._field_size = 0
             wanted = self._filename is not None and event.name in FILE_PARTS and event.name not in self.parts
@@ -81,7 +85,7 @@ class _Collector:
         elif self._filename is None:
             self._field_size += len(event)
             if self._field_size > self._max_field_size:
-                raise FormTooLargeError
+                raise FormTooLargeError("DRUM_FORM_MAX_FIELD_SIZE")
 
     async def _end(self) -> None:
         if self._sink is not None:

@@ -73,6 +73,8 @@ class AppOptions:
     """Run after the model has stopped, the last one first; a failing one does not skip the rest."""
     on_routes: Callable[[Iterable[str]], None] | None = None
     """Told the templates of all routes once they are known."""
+    on_rejected: Callable[[str], None] | None = None
+    """Told ``form_too_large`` when the application refuses a form; other refusals are the middleware stack's."""
     on_observe: Callable[[CallKind, int, float], None] | None = None
     """Told of each model call when its answer is known: kind, status (499: the client left), seconds."""
 

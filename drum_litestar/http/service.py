@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from drum_litestar.errors import (
     DeadlineExceededError,
+    FormTooLargeError,
     ModelFailedError,
     ModelNotReadyError,
     QueueFullError,
@@ -179,6 +180,8 @@ class ModelService:
             return json_response({"message": f"ERROR: {error}"}, status=status)
         except RequestError as error:
             status = error.status
+            if isinstance(error, FormTooLargeError) and self.options.on_rejected is not None:
+                self.options.on_rejected("form_too_large")
             if (span := request.scope["state"].get(SPAN)) is not None and is_error(status):
                 span.fail(str(error))
             raise
@@ -191,8 +194,9 @@ class ModelService:
         scope, receive = request.scope, request.receive
         state: dict[str, Any] = scope["state"]
         card = self.card()
-        spool = Spool(self._spool_directory, self.options.limits)
-        exchange = state[EXCHANGE] = Exchange(state.get(TICKET) or self.executor.admit(), spool)
+        ticket: Ticket = state.get(TICKET) or self.executor.admit()
+        spool = Spool(self._spool_directory, self.options.limits, ticket.memory)
+        exchange = state[EXCHANGE] = Exchange(ticket, spool)
         deadline: float | None = state.get(DEADLINE)
         loop = self._running_loop()
         interrupt = Interrupt(loop)

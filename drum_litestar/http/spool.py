@@ -91,12 +91,15 @@ class SpoolDirectory:
 
 
 class SpoolFile:
-    """One body on its way to disk. Methods may run in different threads; ``discard`` wins over a late write."""
+    """One body on its way to disk. Methods may run in different threads; ``discard`` wins over a late write.
+
+    It is open only while it is written to: a thousand uploads at once would need as many descriptors again as they have
+    connections.
+    """
 
     def __init__(self, directory: SpoolDirectory) -> None:
         self._directory = directory
         self._guard = threading.Lock()
-        self._file: BinaryIO | None = None
         self._path: str | None = None
         self._discarded = False
 
@@ -105,27 +108,25 @@ class SpoolFile:
         with self._guard:
             if self._discarded:
                 return
-            if self._file is None:
-                self._file, self._path = self._directory.create()
-            self._file.writelines(chunks)
+            if self._path is None:
+                file, self._path = self._directory.create()
+            else:
+                file = os.fdopen(os.open(self._path, os.O_WRONLY | os.O_APPEND), "wb")
+            with file:
+                file.writelines(chunks)
 
     def finish(self) -> str:
-        """Close the file for writing and return its path. Raises OSError."""
+        """The path of what was written. Raises OSError when nothing was."""
         with self._guard:
-            if self._file is None or self._path is None:
+            if self._path is None:
                 raise OSError("nothing was spooled")
-            self._file.close()
             return self._path
 
     def discard(self) -> None:
         """Remove the file, whatever state it is in."""
         with self._guard:
             self._discarded = True
-            if self._file is not None and self._path is not None:
-                try:
-                    self._file.close()
-                except OSError:
-                    logger.warning("Closing spool file failed: %s", self._path, exc_info=True)
+            if self._path is not None:
                 Path(self._path).unlink(missing_ok=True)
 
 

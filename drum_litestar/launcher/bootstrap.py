@@ -15,7 +15,9 @@ from drum_litestar import __version__
 from drum_litestar.errors import ModelLoadError, RequestError
 from drum_litestar.execution.executor import Executor, Ticket
 from drum_litestar.execution.invoke import PredictorSource
+from drum_litestar.execution.queue_limits import default_queue_depth
 from drum_litestar.http.options import AppOptions, BodyLimits
+from drum_litestar.launcher.descriptors import raise_descriptor_limit
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executors import make_executor, refusing_executor, worker_uid
 from drum_litestar.launcher.plan import LaunchPlan
@@ -77,7 +79,10 @@ def serve(plan: LaunchPlan) -> int:
     logs = configure_logging(plan.logging_level, json_lines=settings.log.json, server_level=settings.log.level)
     server: Server | None = None
     try:
-        for notice in plan.notices:
+        depth = settings.admission.queue_depth
+        slots = settings.slots()
+        shortage = raise_descriptor_limit(slots + (default_queue_depth(slots) if depth is None else depth))
+        for notice in (*plan.notices, *((shortage,) if shortage else ())):
             notice.log()
         server = Server(plan, logs.forward)
         code = run_server(
@@ -116,7 +121,7 @@ class Server:
         prepared = prepare(plan)
         self.plan = plan = prepared.plan
         self.extension = prepared.extension
-        self.telemetry = FrontEndTelemetry(show_perf=plan.show_perf, otel_disabled=plan.otel_disabled)
+        self.telemetry = FrontEndTelemetry(plan.settings, show_perf=plan.show_perf, otel_disabled=plan.otel_disabled)
         self.executor: Executor = (
             make_executor(
                 plan,

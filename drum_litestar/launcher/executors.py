@@ -31,6 +31,7 @@ def make_executor(
     settings = plan.settings
     common: dict[str, Any] = {
         "queue_depth": settings.admission.queue_depth,
+        "queue_memory": settings.admission.queue_memory,
         "queue_timeout": settings.admission.queue_timeout,
         "max_in_flight": settings.admission.max_concurrent,
         "request_timeout": settings.timeouts.request or None,

@@ -10,12 +10,14 @@ from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.observer import RejectReason
 from drum_litestar.http.tracing import RequestTracing
 from drum_litestar.launcher.connection import ConnectionEvents
+from drum_litestar.launcher.refusals import RefusalLog
 from drum_litestar.middleware.asgi import ASGIApp
 from drum_litestar.observability.metrics import Metrics, create_metrics
 from drum_litestar.observability.observer import ExecutorTelemetry
 from drum_litestar.observability.stats import StatsReporter
 from drum_litestar.observability.telemetry import configure_telemetry
 from drum_litestar.predictors.protocol import ModelCard
+from drum_litestar.settings.server import ServerSettings
 
 EXECUTOR_REASONS: Final = frozenset(get_args(RejectReason))
 
@@ -35,12 +37,15 @@ class ConnectionMetrics(ConnectionEvents):
 class FrontEndTelemetry:
     """Metrics, traces and ``/stats/`` of the HTTP process. Metrics exist when their extra is installed."""
 
-    def __init__(self, *, show_perf: bool, otel_disabled: bool) -> None:
+    def __init__(self, settings: ServerSettings, *, show_perf: bool, otel_disabled: bool) -> None:
         self._executor: Executor | None = None
         self.metrics = create_metrics(executor_stats=self._executor_stats, workers=self._workers)
         self.otel = configure_telemetry(sdk_disabled=otel_disabled)
         self.stats = StatsReporter(self._pids, self._executor_stats, show_perf)
-        self.observer = ExecutorTelemetry(metrics=self.metrics, tracing=self.otel.tracing, stats=self.stats)
+        self.refusals = RefusalLog(settings, self._executor_stats)
+        self.observer = ExecutorTelemetry(
+            metrics=self.metrics, tracing=self.otel.tracing, stats=self.stats, on_rejected=self.refusals.refused
+        )
         self.connections = ConnectionMetrics(self.metrics) if self.metrics is not None else ConnectionEvents()
 
     def attach(self, executor: Executor) -> None:
@@ -63,22 +68,24 @@ class FrontEndTelemetry:
             "stats": self.stats.report,
             "metrics": self.metrics.render if self.metrics is not None else None,
             "on_routes": self.metrics.set_routes if self.metrics is not None else None,
+            "on_rejected": self._refused,
             "on_observe": self.observer.call_answered,
             "on_shutdown": (self._close,),
         }
 
     def stack_callbacks(self) -> dict[str, Any]:
         """Keyword arguments of ``build_stack``."""
-        if self.metrics is None:
-            return {}
         return {
-            "on_request_end": self.metrics.request_finished,
+            "on_request_end": self.metrics.request_finished if self.metrics is not None else None,
             "on_rejected": self._refused,
         }
 
     def _refused(self, reason: str) -> None:
-        """The stack refused a request. What the executor refused, it has reported itself."""
-        if self.metrics is not None and reason not in EXECUTOR_REASONS:
+        """A request was refused before the executor was asked. What that refused, it has reported itself."""
+        if reason in EXECUTOR_REASONS:
+            return
+        self.refusals.refused(reason)
+        if self.metrics is not None:
             self.metrics.rejected(reason)
 
     def traced(self, app: ASGIApp, url_prefix: str) -> ASGIApp:

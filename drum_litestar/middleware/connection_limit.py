@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Container
 
 from drum_litestar import scope as names
-from drum_litestar.errors import QueueFullError
+from drum_litestar.errors import ConnectionLimitError
 from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, Send, send_error, state
 
 
@@ -27,4 +27,4 @@ class ConnectionLimitMiddleware:
             return self.app(scope, receive, send)
         if self.on_rejected is not None:
             self.on_rejected("connection_limit")
-        return send_error(send, QueueFullError(), close=True)
+        return send_error(send, ConnectionLimitError(), close=True)

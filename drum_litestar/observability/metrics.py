@@ -143,6 +143,7 @@ class _Scraped:
         for name, key, text in (
             ("drum_predictions_in_progress", "executor_in_flight", "Calls that the model is answering."),
             ("drum_executor_queue_depth", "executor_queue_depth", "Calls that wait for a worker."),
+            ("drum_executor_queue_memory_bytes", "executor_queue_memory", "Bodies of waiting calls in memory."),
             ("drum_executor_workers_busy", "executor_workers_busy", "Slots of model workers in use."),
         ):
             yield GaugeMetricFamily(name, text, value=float(stats.get(key) or 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from drum_litestar.observability.metrics import Metrics
@@ -25,10 +25,12 @@ class ExecutorTelemetry:
         metrics: Metrics | None = None,
         tracing: Tracing | None = None,
         stats: StatsReporter | None = None,
+        on_rejected: Callable[[str], None] | None = None,
     ) -> None:
         self._metrics = metrics
         self._tracing = tracing if tracing is not None and tracing.enabled else None
         self.steps_ended = _ignore_steps if self._tracing is None else self._tracing.steps_ended
+        self._on_rejected = on_rejected
         self.stats = stats
         """May be set later: the reporter itself asks the executor."""
 
@@ -50,6 +52,8 @@ class ExecutorTelemetry:
     def rejected(self, reason: str) -> None:
         if self._metrics is not None:
             self._metrics.rejected(reason)
+        if self._on_rejected is not None:
+            self._on_rejected(reason)
 
     def worker_restarted(self, cause: str) -> None:
         if self._metrics is not None:

@@ -87,7 +87,10 @@ def _advise_capacity(settings: ServerSettings) -> Iterator[Notice]:
         )
     uploads = settings.uploads
     if uploads.spool_threshold >= uploads.max_bytes:
-        yield info("DRUM_SPOOL_THRESHOLD is not below DRUM_FASTAPI_MAX_UPLOAD_SIZE: bodies stay in memory")
+        yield info(
+            "DRUM_SPOOL_THRESHOLD is not below DRUM_FASTAPI_MAX_UPLOAD_SIZE: bodies stay in memory while "
+            "DRUM_QUEUE_MEMORY lasts"
+        )
     if 0 < workers.max_requests < workers.max_requests_jitter:
         yield warning(
             f"DRUM_UVICORN_MAX_REQUESTS_JITTER ({workers.max_requests_jitter}) is above DRUM_UVICORN_MAX_REQUESTS "

@@ -78,9 +78,16 @@ class Declared(msgspec.Struct, frozen=True):
     def choices(self) -> tuple[str, ...]:
         return get_args(self.kind) if get_origin(self.kind) is Literal else ()
 
+    @property
+    def is_size(self) -> bool:
+        """The value is a number of bytes, and may be written with a unit (``100MB``)."""
+        return self.option.unit == "bytes"
+
     def allowed(self) -> str:
         """The range in words."""
         option, unit = self.option, f" {self.option.unit}" if self.option.unit else ""
+        if self.is_size:
+            unit += ", or with a unit: kB, MB, GB, TB, KiB, MiB, GiB, TiB"
         if self.choices:
             return ", ".join(self.choices)
         if self.kind is bool:

@@ -23,7 +23,14 @@ from drum_litestar.settings.masking import MASK
 from drum_litestar.settings.notices import Notice, info, warning
 from drum_litestar.settings.options import Declared, Option, declared
 from drum_litestar.settings.server import ServerSettings
-from drum_litestar.settings.values import BadValueError, boolean_word, is_blank, read_value
+from drum_litestar.settings.values import (
+    BadValueError,
+    boolean_word,
+    exact_number,
+    is_blank,
+    read_value,
+    shown_size,
+)
 
 STRICT = "DRUM_SETTINGS_STRICT"
 MEANINGLESS = ("DRUM_WORKER_CONNECTIONS", "DRUM_GUNICORN_WORKER_CLASS")
@@ -132,7 +139,7 @@ class _Resolver:
                 raise BadValueError("is not a file that exists")
         except BadValueError as error:
             return self.bad(setting, first, error)
-        if setting.kind is int and isinstance(first.raw, (str, float)) and float(first.raw) != value:
+        if setting.kind is int and exact_number(setting, first.raw) != value:
             self.notices.append(warning(f"{_shown(setting, first)} is cut off to {value}"))
         return Resolved(setting, value, first.source)
 
@@ -221,6 +228,8 @@ def shown_value(setting: Declared, value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return f"{value:.12g}"
+    if setting.is_size:
+        return shown_size(value)
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 

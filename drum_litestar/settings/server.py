@@ -17,8 +17,6 @@ from drum_litestar.settings.groups.edge import (
 from drum_litestar.settings.groups.limits import ConnectionSettings, TimeoutSettings, UploadSettings
 from drum_litestar.settings.groups.serving import AdmissionSettings, ListenSettings, ModelSettings, WorkerSettings
 
-QUEUE_PLACES_PER_SLOT = 10
-
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """All groups. Built by :func:`drum_litestar.settings.resolve.resolve`; the defaults alone are a valid value."""
@@ -44,11 +42,6 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         """
         slots = self.workers.count * (self.workers.threads or concurrency)
         return min(slots, self.admission.max_concurrent or slots)
-
-    def queue_depth(self, concurrency: int = 1) -> int:
-        """Calls that may wait for a slot."""
-        depth = self.admission.queue_depth
-        return self.slots(concurrency) * QUEUE_PLACES_PER_SLOT if depth is None else depth
 
     def to_uvicorn(self) -> dict[str, Any]:
         """Keyword arguments for ``uvicorn.Config``, TLS included.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+import re
+from decimal import Decimal
+from typing import Any, Final
 
 from drum_litestar.settings.address import Address, parse_address
 from drum_litestar.settings.options import Declared
@@ -11,6 +13,20 @@ from drum_litestar.settings.options import Declared
 TRUE_WORDS = frozenset(("t", "true", "y", "yes", "on", "1", "1.0"))
 FALSE_WORDS = frozenset(("false", "n", "no", "off", "0", "none", "0.0"))
 """The words that DRUM's boolean environment variables understand, in any case (contract, 1.3)."""
+
+
+SIZE_UNITS: Final = {
+    **{f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGT", 1)},
+    **{f"{prefix}B": 1000**power for power, prefix in enumerate("kMGT", 1)},
+}
+"""Bytes in each unit of a size, as it is shown; any case is read, and the B may be left out."""
+
+_SIZE: Final = re.compile(r"([+-]?[0-9]*\.?[0-9]*(?:e[+-]?[0-9]{1,3})?) *([a-z]*)", re.IGNORECASE)
+_BYTES_IN: Final[dict[str, int]] = {
+    **dict.fromkeys(("", "b", "byte", "bytes"), 1),
+    **{name.lower(): size for unit, size in SIZE_UNITS.items() for name in (unit, unit.removesuffix("B"))},
+}
+LARGEST_SIZE: Final = (1 << 63) - 1
 
 
 class BadValueError(ValueError):
@@ -26,7 +42,8 @@ def boolean_word(text: str) -> bool | None:
 def read_value(setting: Declared, raw: Any) -> Any:
     """``raw`` (a str, or any JSON value of a runtime parameter) as the type that ``setting`` declares.
 
-    Fractions of whole-number settings are cut off, as DRUM does (contract, 2.2). Raises BadValueError.
+    Fractions of whole-number settings are cut off, as DRUM does (contract, 2.2). A size is a number of bytes, or one
+    with a unit: ``100MB`` (1000 * 1000), ``1.5 GiB`` (1024 * 1024 * 1024). Raises BadValueError.
     """
     kind = setting.kind
     if kind is bool:
@@ -63,15 +80,43 @@ def _boolean(raw: Any) -> bool:
     return value
 
 
-def _number(setting: Declared, raw: Any) -> int | float:
+def exact_number(setting: Declared, raw: Any) -> float | Decimal:
+    """The number that ``raw`` says, before a fraction is cut off. Raises BadValueError."""
+    if setting.is_size and isinstance(raw, str):
+        return _size(raw.strip())
     try:
         number = float(raw)
     except (TypeError, ValueError, OverflowError) as error:
-        raise BadValueError("is not a number") from error
+        raise BadValueError("is not a size" if setting.is_size else "is not a number") from error
     if not math.isfinite(number):
         raise BadValueError("is not a finite number")
-    value = int(number) if setting.kind is int else number
+    return number
+
+
+def _size(text: str) -> Decimal:
+    match = _SIZE.fullmatch(text)
+    if match is None or match[2].lower() not in _BYTES_IN:
+        raise BadValueError("is not a size")
+    try:
+        return Decimal(match[1]) * _BYTES_IN[match[2].lower()]
+    except ArithmeticError as error:
+        raise BadValueError("is not a size") from error
+
+
+def shown_size(size: int) -> str:
+    """``size`` bytes in the largest unit that needs no fraction; :func:`read_value` understands it."""
+    for unit, unit_size in sorted(SIZE_UNITS.items(), key=lambda item: -item[1]):
+        if size >= unit_size and size % unit_size == 0:
+            return f"{size // unit_size}{unit}"
+    return f"{size} bytes"
+
+
+def _number(setting: Declared, raw: Any) -> int | float:
+    number = exact_number(setting, raw)
     option = setting.option
+    if setting.is_size and number > LARGEST_SIZE:
+        raise BadValueError("is out of range")
+    value = int(number) if setting.kind is int else float(number)
     too_low = (option.low is not None and value < option.low) or (option.above is not None and value <= option.above)
     if too_low or (option.high is not None and value > option.high):
         raise BadValueError("is out of range")

@@ -10,7 +10,7 @@ import time
 import psutil
 
 from raw_serving import RawClient
-from support.faults import BUSY, COUNTERS, Faults, encoded, eventually, order
+from support.faults import COUNTERS, FULL, Faults, encoded, eventually, order
 from support.wire import csv, get
 
 STATS = (
@@ -44,7 +44,7 @@ def test_a_full_queue_refuses_before_the_body_is_read(faults: Faults) -> None:
     eventually(lambda: server.stats()["executor_queue_depth"] == 1, "one waits")
     refused = server.send(order("echo", 3))
     assert (refused.status, refused.header("Retry-After")) == (503, "5")
-    assert refused.json() == {"message": BUSY, "retry_after": 5}
+    assert refused.json() == {"message": FULL, "retry_after": 5}
     patient = csv("").with_headers(("Expect", "100-continue"))
     for request in (csv(""), patient):
         began = time.monotonic()

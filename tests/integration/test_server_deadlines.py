@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.faults import BUSY, Faults, FaultyServer, eventually, order
+from support.faults import WAITED, Faults, FaultyServer, eventually, order
 from support.wire import Answer, Request, csv, get
 
 TIMEOUT = 2.0
@@ -146,7 +146,7 @@ def test_waiting_longer_than_the_queue_allows(faults: Faults) -> None:
     answer = server.send(order("echo"))
     assert 0.9 < time.monotonic() - began < 2.5
     assert (answer.status, answer.header("Retry-After")) == (503, "10")
-    assert answer.json() == {"message": BUSY, "retry_after": 10}
+    assert answer.json() == {"message": WAITED, "retry_after": 10}
     server.go(1)
     assert blocked.result().status == 200
     server.still_works()

@@ -22,7 +22,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from drum_litestar.execution.observer import RejectReason, RestartCause
-from support.faults import BUSY, DIED, FaultyServer, eventually, faults_of, order
+from support.faults import DIED, FULL, FaultyServer, eventually, faults_of, order
 from support.servers import ROOT
 from support.wire import Answer, Request, csv, get, post
 from support.zoo import Zoo
@@ -131,7 +131,7 @@ def _run(server: FaultyServer) -> Scrapes:
     after = scrape(server)
     if os.environ.get("SHOW_METRICS"):
         Path(os.environ["SHOW_METRICS"]).write_text(after)
-    return Scrapes(counted, clients.told(BUSY), clients.told(DIED["message"]), scrape_held, scrape_killed, after)
+    return Scrapes(counted, clients.told(FULL), clients.told(DIED["message"]), scrape_held, scrape_killed, after)
 
 
 def scrape(server: FaultyServer) -> str:

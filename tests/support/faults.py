@@ -19,11 +19,15 @@ from support.wire import Answer, Request, csv, get, post_json
 from support.zoo import Zoo
 
 DIED = {"message": "The model worker terminated unexpectedly while it handled the request"}
-BUSY = "Service temporarily unavailable due to high load"
+FULL = "Service temporarily unavailable due to high load: the queue is full (DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH)"
+WAITED = (
+    "Service temporarily unavailable due to high load: no worker was free in time (DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT)"
+)
 COUNTERS = (
     "executor_pending",
     "executor_in_flight",
     "executor_queue_depth",
+    "executor_queue_memory",
     "executor_workers_busy",
     "backpressure_queue_depth",
 )

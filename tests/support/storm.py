@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from support.faults import BUSY, DIED, FaultyServer, chat, encoded, order
+from support.faults import DIED, FULL, WAITED, FaultyServer, chat, encoded, order
 from support.wire import Request, csv, upload
 
 DEADLINE = 5.0
@@ -67,10 +67,11 @@ KINDS = {
 }
 
 ANNOUNCED = {
-    503: {"queue full or waited too long": BUSY, "worker died": DIED["message"]},
+    503: {"queue full": FULL, "waited too long": WAITED, "worker died": DIED["message"]},
     504: {"deadline": f"Request timeout after {DEADLINE:g}s"},
 }
-FULL, LATE, DEAD = "503 queue full or waited too long", "504 deadline", "503 worker died"
+BUSY = frozenset({"503 queue full", "503 waited too long"})
+LATE, DEAD = "504 deadline", "503 worker died"
 RIGHT, LEFT, TORN, RAISED = "200 right answer", "client left", "200 stream, error event", "500 hook raised"
 
 
@@ -103,7 +104,7 @@ class Storm:
                 leaves = chance < 0.05
                 outcome = await self._one(number, KINDS[name], chance if leaves else None)
                 self.outcomes[name][outcome] += 1
-                if outcome == FULL:
+                if outcome in BUSY:
                     await asyncio.sleep(0.5)  # what Retry-After asks for, in small
 
         await asyncio.gather(*(client() for _ in range(self.clients)))
@@ -156,7 +157,7 @@ class Storm:
         """Raises AssertionError when somebody got a wrong answer or none, or something is left over."""
         assert not self.wrong, self.wrong[:5]
         assert sum(sum(counts.values()) for counts in self.outcomes.values()) == self.requests
-        allowed = {RIGHT, LEFT, FULL, LATE, DEAD}
+        allowed = {RIGHT, LEFT, *BUSY, LATE, DEAD}
         for name, counts in self.outcomes.items():
             extra = {"stream": {TORN}, "raising hook": {RAISED}}.get(name, set())
             assert set(counts) <= allowed | extra, (name, counts)

@@ -14,6 +14,7 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.invoke import PredictorSource
 from drum_litestar.execution.observer import ExecutorObserver, NullObserver
 from drum_litestar.execution.pool.wire import Init
+from drum_litestar.execution.queue_limits import DEFAULT_QUEUE_MEMORY
 
 _output_log = logging.getLogger("drum_litestar.worker")
 
@@ -34,7 +35,9 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: int | None = None
     """Concurrent calls in each worker; None takes the card's ``concurrency``."""
     queue_depth: int | None = None
-    """Calls that may wait; None is ten for each slot."""
+    """Calls that may wait; None is :func:`drum_litestar.execution.queue_limits.default_queue_depth`."""
+    queue_memory: int = DEFAULT_QUEUE_MEMORY
+    """Bytes of their bodies in memory together."""
     queue_timeout: float = 30.0
     max_in_flight: int | None = None
     """Caps the slots in use over all workers."""

@@ -32,6 +32,7 @@ class PoolExecutor(BaseExecutor):
             self,
             slot_count=options.workers * (options.threads or 1),
             queue_depth=options.queue_depth,
+            queue_memory=options.queue_memory,
             queue_timeout=options.queue_timeout,
             max_in_flight=options.max_in_flight,
             request_timeout=options.request_timeout,

@@ -131,9 +131,18 @@ class AdmissionSettings(msgspec.Struct, frozen=True):
             low=0,
             high=100_000,
             aliases=("DRUM_MAX_QUEUE_DEPTH",),
-            default="slots x 10; with batching x its rows, up to 64",
+            default="1024, or slots x 10 if that is more",
         ),
     ] = None
+    queue_memory: Annotated[
+        int,
+        Option(
+            "DRUM_QUEUE_MEMORY",
+            "bodies of waiting calls in memory together; past it they go to disk, whatever their size",
+            low=0,
+            unit="bytes",
+        ),
+    ] = 256 * 1000 * 1000
     queue_timeout: Annotated[
         float,
         Option(

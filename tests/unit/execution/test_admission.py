@@ -124,7 +124,7 @@ def test_places_are_slots_and_queue_and_include_bodies_being_uploaded() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(("depth", "slots", "expected"), [(None, 3, 30), (0, 3, 0), (7, 3, 7)])
+@pytest.mark.parametrize(("depth", "slots", "expected"), [(None, 3, 1024), (None, 200, 2000), (0, 3, 0), (7, 3, 7)])
 def test_default_depth_follows_the_slots(depth: int | None, slots: int, expected: int) -> None:
     admission, _ = make(slots, queue_depth=depth)
     assert admission.queue_depth == expected
@@ -136,7 +136,7 @@ def test_max_in_flight_caps_the_slots() -> None:
         tasks = [begin(admission, name) for name in "abcd"]
         await asyncio.sleep(0)
         assert len(slots.running) == 2
-        assert (admission.slot_count, admission.queue_depth) == (2, 20)
+        assert (admission.slot_count, admission.queue_depth) == (2, 1024)
         for _ in tasks:
             slots.finish()
         await asyncio.gather(*tasks)

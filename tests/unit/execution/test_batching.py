@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from drum_litestar.execution.admission import DEFAULT_QUEUE_PER_SLOT, Admission
+from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.batching import LARGEST_BODY, count_rows, csv_payload
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, TargetType
@@ -217,10 +217,20 @@ def test_the_cap_on_slots_counts_a_merged_call_once() -> None:
     asyncio.run(main())
 
 
-def test_the_default_queue_grows_with_what_a_slot_can_take() -> None:
+def test_a_spooled_body_is_never_merged() -> None:
     async def main() -> None:
-        depths = [make(2, queue_depth=None, batch_max_rows=rows)[0].queue_depth for rows in (2, 64, 100_000)]
-        assert depths == [2 * DEFAULT_QUEUE_PER_SLOT * each for each in (2, 64, 64)]
+        admission, slots = make()
+        tasks = [begin(admission, name) for name in "ab"]
+        spooled = ModelCall(kind="predict", request_id="spooled", x=Payload(path="/a/file", size=4))
+        tasks.append(begin(admission, spooled))
+        tasks += [begin(admission, name) for name in "cd"]
+        await turn()
+        assert slots.names == ["abcd"]
+        slots.finish()
+        assert slots.names == ["spooled"]
+        slots.finish()
+        await asyncio.gather(*tasks)
+        assert idle(admission)
 
     asyncio.run(main())
 

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drum_litestar.errors import BodyTooLargeError, FormTooLargeError
+from drum_litestar.execution.queue_limits import MemoryShare, QueueMemory
 from drum_litestar.http.bodies import BodyStream, ClientGoneError, Spool, read_raw
 from drum_litestar.http.forms import read_form
 from drum_litestar.http.options import BodyLimits
@@ -48,7 +49,9 @@ def parse(*chunks: bytes, limits: BodyLimits | None = None) -> dict[str, Payload
     limits = limits or BodyLimits()
 
     async def run() -> dict[str, Payload]:
-        return await read_form(stream_of(*chunks), Spool(SpoolDirectory(), limits), "b1", limits)
+        return await read_form(
+            stream_of(*chunks), Spool(SpoolDirectory(), limits, MemoryShare(QueueMemory())), "b1", limits
+        )
 
     return asyncio.run(run())
 
@@ -121,7 +124,7 @@ def test_raw_bodies_in_memory_and_on_disk(tmp_path: Path, pieces: int) -> None:
 
     async def run(threshold: int) -> Payload:
         directory = SpoolDirectory(str(tmp_path))
-        spool = Spool(directory, BodyLimits(spool_threshold=threshold))
+        spool = Spool(directory, BodyLimits(spool_threshold=threshold), MemoryShare(QueueMemory()))
         chunks = cut(data, [i * len(data) // pieces for i in range(1, pieces)])
         payload = await read_raw(stream_of(*chunks), spool, mimetype="m", charset="c")
         assert payload.read() == data

@@ -46,6 +46,7 @@ CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "DRUM_WORKER_PYTHON": (sys.executable, {}),
     "DRUM_WORKER_USER": (getpass.getuser(), {}),
     "DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": ("77", {}),
+    "DRUM_QUEUE_MEMORY": ("7MB", {}),
     "DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT": ("7", {}),
     "DRUM_MAX_CONCURRENT_REQUESTS": ("7", {}),
     "DRUM_BATCH_MAX_ROWS": ("7", {}),

@@ -11,7 +11,7 @@ from drum_litestar.middleware.body_limit import BodyLimitMiddleware
 from drum_litestar.middleware.server_error import ServerErrorMiddleware
 from raw_serving import RawClient, echo, read_body, reply, serving
 
-REFUSAL = b'{"message":"Request body too large. Maximum size: 10 bytes"}\n'
+REFUSAL = b'{"message":"Request body too large. Maximum size: 10 bytes (DRUM_FASTAPI_MAX_UPLOAD_SIZE)"}\n'
 
 
 def chunked() -> Scope:

@@ -34,7 +34,7 @@ def test_a_request_error_is_its_own_answer() -> None:
     answer = ask(ServerErrorMiddleware(raising(QueueFullError())))
     assert answer.status == 503
     assert answer.header(b"retry-after") == b"5"
-    assert answer.json == {"message": "Service temporarily unavailable due to high load", "retry_after": 5}
+    assert answer.json == QueueFullError().body()
     answer = ask(ServerErrorMiddleware(raising(DeadlineExceededError(1.5, "RID1"))))
     assert answer.json == {"message": "Request timeout after 1.5s", "request_id": "RID1"}
 

@@ -180,7 +180,7 @@ def test_over_the_wire(caplog: pytest.LogCaptureFixture) -> None:
     access = [record.getMessage() for record in caplog.records if record.name == "drum_litestar.access"]
     assert [line.split('"')[1:3] for line in access[:2]] == [
         ["POST /predict/ HTTP/1.1", " 200 18 "],
-        ["POST /predict/ HTTP/1.1", " 413 62 "],
+        ["POST /predict/ HTTP/1.1", " 413 93 "],
     ]
 
 

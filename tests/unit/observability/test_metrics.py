@@ -20,6 +20,7 @@ NAMES = {
     "drum_predictions_in_progress",
     "drum_memory_bytes",
     "drum_executor_queue_depth",
+    "drum_executor_queue_memory_bytes",
     "drum_executor_workers_busy",
     "drum_queue_wait_seconds",
     "drum_model_seconds",

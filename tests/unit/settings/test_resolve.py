@@ -177,9 +177,9 @@ def test_workers_come_from_the_runtime_parameter_first() -> None:
 
 
 def test_alias() -> None:
-    assert quiet({"DRUM_MAX_QUEUE_DEPTH": "7"}).queue_depth() == 7
+    assert quiet({"DRUM_MAX_QUEUE_DEPTH": "7"}).admission.queue_depth == 7
     resolution = resolve({}, {"DRUM_MAX_QUEUE_DEPTH": "7", "DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "8"})
-    assert resolution.settings.queue_depth() == 8
+    assert resolution.settings.admission.queue_depth == 8
     assert "DRUM_MAX_QUEUE_DEPTH: value '7' is ignored" in texts(resolution, logging.INFO)[0]
 
 
@@ -246,11 +246,10 @@ def test_unknown_server_type_falls_back_like_drums() -> None:
     assert "using none instead" in texts(resolution)[0]
 
 
-def test_slots_and_queue() -> None:
-    settings = quiet({"MAX_WORKERS": "3", "DRUM_FASTAPI_EXECUTOR_WORKERS": "2"})
-    assert (settings.slots(4), settings.queue_depth(4)) == (6, 60)
+def test_slots() -> None:
+    assert quiet({"MAX_WORKERS": "3", "DRUM_FASTAPI_EXECUTOR_WORKERS": "2"}).slots(4) == 6
     settings = quiet({"MAX_WORKERS": "3", "DRUM_MAX_CONCURRENT_REQUESTS": "5"})
-    assert (settings.slots(1), settings.slots(4), settings.queue_depth(4)) == (3, 5, 50)
+    assert (settings.slots(1), settings.slots(4)) == (3, 5)
 
 
 def test_parameter_that_is_no_setting() -> None:

@@ -1,0 +1,41 @@
+"""How many files and connections this process may have open."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from drum_litestar.settings.notices import Notice, warning
+
+try:
+    import resource
+except ImportError:  # Windows has no such limit
+    resource = None  # type: ignore[assignment]
+
+ENOUGH: Final = 65_536
+"""Not raised beyond: programs that a hook starts may close every possible descriptor one by one."""
+RESERVE: Final = 128
+"""For what is open beside the clients' connections: sockets and pipes of workers, logs, spool files being written."""
+
+
+def raise_descriptor_limit(connections: int) -> Notice | None:
+    """Raise the soft limit of open files as far as the hard one allows; many systems start with a soft one of 1,024.
+
+    Returns a warning when there is still no room for ``connections`` at once.
+    """
+    if resource is None:
+        return None
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            soft = wanted
+        except (OSError, ValueError):  # a system or sandbox with a limit of its own
+            pass
+    if soft == resource.RLIM_INFINITY or soft >= connections + RESERVE:
+        return None
+    return warning(
+        f"This process may have {soft} files and connections open (RLIMIT_NOFILE), but a full queue needs "
+        f"{connections + RESERVE}: connections beyond that are dropped, or wait until others end. Raise the hard limit "
+        "(ulimit -Hn, LimitNOFILE=, --ulimit nofile=) or lower DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH"
+    )
