@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -22,10 +22,9 @@ FOLDERS: Final = (
 PANDAS_2: Final = {("text", "sparse"), ("text", "beyond 64 bits")}
 """Cases whose expectation is how pandas 3 shows a value; the last pandas for Python 3.8 is 2.0."""
 
-VERSIONS: Final = (
-    pytest.param("3.8", id="python3.8"),
-    pytest.param("3.12", id="python3.12", marks=pytest.mark.slow),
-)
+QUICK: Final = frozenset({"hooks_binary", "text", "unstructured", "chat_text", "async_text", "transform_schema"})
+"""Folders of the default run, on Python 3.8; ``-m slow`` has the others, and Python 3.12."""
+
 PYDANTIC: Final = "pydantic>=2"  # the hooks' openai objects write their JSON as pydantic does
 
 
@@ -35,11 +34,15 @@ def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
         yield fleet
 
 
-@pytest.mark.parametrize(
-    ("folder", "case"),
-    [pytest.param(folder, case, id=f"{folder}-{case.name}") for folder in FOLDERS for case in all_cases()[folder]],
-)
-@pytest.mark.parametrize("version", VERSIONS)
+def parameters() -> Iterator[Any]:
+    for version in ("3.8", "3.12"):
+        for folder in FOLDERS:
+            marks = [] if version == "3.8" and folder in QUICK else [pytest.mark.slow]
+            for case in all_cases()[folder]:
+                yield pytest.param(version, folder, case, id=f"python{version}-{folder}-{case.name}", marks=marks)
+
+
+@pytest.mark.parametrize(("version", "folder", "case"), parameters())
 def test_case(fleet: Fleet, version: str, folder: str, case: Case) -> None:
     if version == "3.8" and (folder, case.name) in PANDAS_2:
         pytest.skip("the expected text is pandas 3's")

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.faults import BUSY, Faults, FaultyServer, eventually, message, order
+from support.faults import FULL, WAITED, Faults, FaultyServer, eventually, message, order
 from support.wire import Answer, csv, get, post_json
 
 PROBES = ("/", "/ping/", "/health/", "/readyz", "/startupz")
@@ -107,7 +107,7 @@ def test_limits_of_the_wait(faults: Faults, executor: str) -> None:
     server.server.wait_ready()
     slow = [server.half(csv(""), announce=1000) for _ in range(3)]
     eventually(lambda: server.stats()["executor_pending"] == 3, "three places taken")
-    assert unavailable(server.send(order("echo")), "5").startswith(BUSY)
+    assert unavailable(server.send(order("echo")), "5") == FULL
     for sock in slow:
         sock.close()
 
@@ -117,7 +117,7 @@ def test_every_503_of_a_model_that_was_loaded_says_when_to_retry(faults: Faults)
     server = faults.start(env={"DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT": "0.3", "DRUM_UVICORN_GRACEFUL_TIMEOUT": "1"})
     assert unavailable(server.send(order("unavailable", 1)), "10") == "not today 1"
     blocked = server.begin_one("wait", 1)
-    assert unavailable(server.send(order("echo")), "10").startswith(BUSY)
+    assert unavailable(server.send(order("echo")), "10") == WAITED
     server.on_load("wait")
     os.kill(server.workers()[0], signal.SIGKILL)
     assert "terminated unexpectedly" in unavailable(blocked.result(), "5")
