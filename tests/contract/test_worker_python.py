@@ -42,7 +42,7 @@ def parameters() -> Iterator[Any]:
                 yield pytest.param(version, folder, case, id=f"python{version}-{folder}-{case.name}", marks=marks)
 
 
-@pytest.mark.parametrize(("version", "folder", "case"), parameters())
+@pytest.mark.parametrize(("version", "folder", "case"), list(parameters()))
 def test_case(fleet: Fleet, version: str, folder: str, case: Case) -> None:
     if version == "3.8" and (folder, case.name) in PANDAS_2:
         pytest.skip("the expected text is pandas 3's")
