@@ -45,7 +45,7 @@ def choose_loop(
         return LoopChoice(
             "asyncio",
             f"uvloop {version} does not work on Python {'.'.join(map(str, python[:2]))}; using asyncio. "
-            "Upgrade it with: pip install 'uvloop>=0.19'",
+            "Upgrade it with: pip install 'uvloop>=0.20'",
         )
     return LoopChoice("uvloop")
 

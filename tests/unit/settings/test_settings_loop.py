@@ -16,7 +16,7 @@ from drum_litestar.settings.loop import LoopChoice, choose_loop, installed_uvloo
         ("auto", "win32", (3, 12), None, "asyncio", None),
         ("uvloop", "win32", (3, 12), None, "asyncio", "Windows"),
         ("auto", "linux", (3, 11), None, "asyncio", "pip install uvloop"),
-        ("auto", "linux", (3, 12), "0.18.0", "asyncio", "pip install 'uvloop>=0.19'"),
+        ("auto", "linux", (3, 12), "0.18.0", "asyncio", "pip install 'uvloop>=0.20'"),
         ("uvloop", "linux", (3, 13), "0.17.0", "asyncio", "uvloop 0.17.0 does not work on Python 3.13"),
     ],
 )
