@@ -170,7 +170,8 @@ class WorkerContext:
                 logger.error("A task of '%s' failed: %r", self.name, task, exc_info=error)
         threads = [thread for thread in self._threads if thread.is_alive() and thread is not threading.current_thread()]
         if threads:
-            joining = asyncio.ensure_future(asyncio.to_thread(_join_threads, threads, deadline))
+            # Not asyncio.to_thread, which a model worker's Python 3.8 lacks.
+            joining = asyncio.get_running_loop().run_in_executor(None, _join_threads, threads, deadline)
             while not joining.done():
                 cancelled |= await _wait({joining}, None)
         for thread in threads:

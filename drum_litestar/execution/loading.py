@@ -66,21 +66,16 @@ class LoadQueue:
                 if not loaded:
                     self._admission.tally.reject("not_ready")
 
+    # Either may be due in the same iteration of the loop in which the caller has gone, or was let go on.
+
     def _refuse(self, released: asyncio.Future[None]) -> None:
-        timeout = self._admission.queue_timeout
-        self._admission.tally.reject("queue_timeout")
-        _fail(
-            released,
-            ModelNotReadyError(
-                f"Model is still loading: the request has waited {timeout:g} s (DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT)"
-            ),
-        )
+        if not released.done():
+            timeout = self._admission.queue_timeout
+            self._admission.tally.reject("queue_timeout")
+            text = f"Model is still loading: the request has waited {timeout:g} s (DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT)"
+            released.set_exception(ModelNotReadyError(text))
 
     def _expire(self, released: asyncio.Future[None], ticket: AdmissionTicket, deadline: float) -> None:
-        self._admission.tally.expire()
-        _fail(released, DeadlineExceededError(ticket.allowance(deadline)))
-
-
-def _fail(released: asyncio.Future[None], error: Exception) -> None:
-    if not released.done():  # its caller may have gone in the same iteration of the loop
-        released.set_exception(error)
+        if not released.done():
+            self._admission.tally.expire()
+            released.set_exception(DeadlineExceededError(ticket.allowance(deadline)))

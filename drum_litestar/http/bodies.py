@@ -124,21 +124,21 @@ class Sink:
             self._spool.held -= self.size
             self._file = self._spool.new_file()
         if not fits or self._pending >= WRITE_BLOCK:
-            await self._flush(self._file)
+            await self._flush(self._file.write)
 
     async def finish(self) -> tuple[bytes | None, str | None]:
         """``(data, None)`` or ``(None, path)``. Raises as :meth:`write` does."""
         if self._file is None:
             # bytes() copies only what older parsers hand out, a bytearray
             return bytes(self._chunks[0]) if len(self._chunks) == 1 else b"".join(self._chunks), None
-        await self._flush(self._file)
-        return None, self._file.finish()
+        return None, await self._flush(self._file.finish)
 
-    async def _flush(self, file: SpoolFile) -> None:
+    async def _flush(self, write: Callable[[list[bytes]], T]) -> T:
         chunks, self._chunks, self._pending = self._chunks, [], 0
-        await _in_thread(file.write, chunks)
+        result = await _in_thread(write, chunks)
         counted, self._counted = self._counted, 0
         self._spool.memory.give_back(counted)
+        return result
 
 
 async def _in_thread(function: Callable[..., T], *args: Any) -> T:

@@ -63,9 +63,12 @@ class SpoolDirectory:
         except FileNotFoundError:  # a cleaner of old temporary files was here
             self.close()
             descriptor, path = tempfile.mkstemp(dir=self._directory())
-        if self._owner is not None:
-            os.fchown(descriptor, self._owner, -1)
         return os.fdopen(descriptor, "wb"), path
+
+    def hand_over(self, path: str) -> None:
+        """Give the complete file at ``path`` to the owner. Raises OSError."""
+        if self._owner is not None:
+            os.chown(path, self._owner, -1)
 
     def close(self) -> None:
         """Remove the directory with everything in it."""
@@ -115,11 +118,15 @@ class SpoolFile:
             with file:
                 file.writelines(chunks)
 
-    def finish(self) -> str:
-        """The path of what was written. Raises OSError when nothing was."""
+    def finish(self, chunks: Sequence[bytes] = ()) -> str:
+        """Append the last ``chunks``; the path, whose file is the owner's from now on: who is not root in all respects
+        could not open it again. Raises OSError, also when there is no file."""
+        if chunks:
+            self.write(chunks)
         with self._guard:
-            if self._path is None:
+            if self._path is None or self._discarded:
                 raise OSError("nothing was spooled")
+            self._directory.hand_over(self._path)
             return self._path
 
     def discard(self) -> None:

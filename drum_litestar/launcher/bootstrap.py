@@ -239,7 +239,7 @@ class Server:
         if reload is None:
             _log.warning("SIGHUP ignored: only the pool executor can load the model anew")
             return
-        await reload(worker_spec(self.plan))
+        await reload(await asyncio.to_thread(worker_spec, self.plan))  # it may read and parse a file
         if self.executor.card is not None:
             self.telemetry.model_loaded(self.executor.card)
 

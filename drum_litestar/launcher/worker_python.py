@@ -52,9 +52,9 @@ import re
 from importlib import metadata, util
 packages, problem = {{}}, ""
 for found in metadata.distributions():
-    name = found.metadata["Name"]
-    if name:
-        packages.setdefault(re.sub("[-_.]+", "-", name).lower(), found.version)
+    name, release = found.metadata["Name"], found.metadata["Version"]
+    if name and release:
+        packages.setdefault(re.sub("[-_.]+", "-", name).lower(), release)
 try:
     import msgspec
 except ImportError as error:

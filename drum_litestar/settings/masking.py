@@ -66,7 +66,7 @@ def suggests_secret(name: str) -> bool:
     *before, last = ["", *(word.lower() for word in _WORDS.findall(name))]
     if last == "pwd":
         return len(before) > 1  # alone it is the working directory
-    return last in _LAST_WORDS or (last == "key" and before[-1] in _KEYS)
+    return last in _LAST_WORDS or last.endswith("password") or (last == "key" and before[-1] in _KEYS)  # PGPASSWORD
 
 
 def is_secret_option(word: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 from drum_litestar.context import StdoutFlusher, WorkerContext
+from drum_litestar.execution.pool.interpreter import command
+from support.worker_pythons import find_python
 
 
 def close_in_loop(context: WorkerContext) -> None:
@@ -142,6 +145,23 @@ def test_threads_are_told_and_joined(close: Callable[[WorkerContext], None]) -> 
     close(context)
     assert log == ["thread", "cleanup"]
     assert not thread.is_alive()
+
+
+JOINS = """
+import threading
+from drum_litestar.context import WorkerContext
+context = WorkerContext("worker-1")
+context.start()
+context.add_thread(threading.Thread(target=context.stopping.wait)).start()
+context.defer_cleanup(lambda: print("cleanup"))
+context.close()
+"""
+
+
+def test_threads_are_joined_in_the_oldest_python_of_a_model_worker() -> None:
+    python = str(find_python("3.8"))
+    done = subprocess.run(command(python, JOINS), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("cleanup\n", "", 0)
 
 
 @both

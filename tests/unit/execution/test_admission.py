@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 import pytest
@@ -242,5 +243,24 @@ def test_drain_ends_with_the_last_place_or_the_shortest_grace() -> None:
         assert await drained is False
         slots.finish()
         await task
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(("queue_timeout", "timeout"), [(0.0, None), (30.0, 0.0)], ids=["timeout", "deadline"])
+def test_a_call_that_is_let_go_on_when_its_wait_for_the_model_ends_is_no_refusal(
+    queue_timeout: float, timeout: float | None
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        admission = Admission(Slots(1), queue_timeout=queue_timeout)
+        ticket = admission.take()
+        waiting = loop.create_task(admission.loading.wait(ticket, None if timeout is None else loop.time() + timeout))
+        await asyncio.sleep(0)
+        loop.call_soon(functools.partial(admission.loading.end, loaded=True))  # runs just before the timer
+        await waiting
+        ticket.release()
+        stats = admission.stats()
+        assert (stats["executor_rejected"], stats["executor_timed_out"], stats["executor_pending"]) == (0, 0, 0)
 
     asyncio.run(main())

@@ -82,6 +82,39 @@ def test_files_can_belong_to_the_workers_user(tmp_path: Path) -> None:
     directory.close()
 
 
+IN_PIECES = """
+import sys
+from drum_litestar.http.spool import SpoolDirectory, SpoolFile
+directory = SpoolDirectory(sys.argv[1], owner=65534)
+file = SpoolFile(directory)
+file.write([b"x"])
+file.finish([b"y"])
+directory.close()
+"""
+
+
+@pytest.mark.skipif(
+    os.name != "posix" or os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root to give files away"
+)
+def test_a_file_is_given_away_when_it_is_complete(tmp_path: Path) -> None:
+    """A container may keep the rights to give files away and to become another user, and no others."""
+    done = subprocess.run(
+        [
+            "setpriv",
+            "--bounding-set=-dac_override",
+            "--inh-caps=-dac_override",
+            sys.executable,
+            "-c",
+            IN_PIECES,
+            tmp_path,
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
 CRASHER = """
 import sys
 from drum_litestar.http.spool import SpoolDirectory, SpoolFile

@@ -105,6 +105,14 @@ def test_an_old_msgspec(home: Path) -> None:
     assert "msgspec cannot be imported: No module named 'nothing_like_this'" in unusable(home)
 
 
+def test_what_an_interrupted_installation_left_counts_as_absent(home: Path) -> None:
+    (site,) = home.glob("lib/python3*/site-packages")
+    for name, text in (("half", "Name: half\n"), ("pandas", "Name: pandas\n"), ("empty", "")):
+        (site / f"{name}-1.0.dist-info").mkdir()
+        (site / f"{name}-1.0.dist-info" / "METADATA").write_text(text)
+    assert "model workers need msgspec>=0.16, pandas>=1.5, numpy there" in unusable(home)
+
+
 def test_python_3_7(tmp_path: Path) -> None:
     assert "is Python 3.7." in (text := unusable(bare(tmp_path / "old", "3.7")))
     assert text.endswith("; 3.8 or later is needed")

@@ -153,6 +153,7 @@ def credential(**fields: object) -> str:
         ([], {"DATAROBOT_API_TOKEN": "hush-hush"}),
         ([], {"OPENAI_API_KEY": "hush-hush"}),
         ([], {"DB_PWD": "hush-hush"}),
+        ([], {"PGPASSWORD": "hush-hush"}),
         ([], {"MY_SECRET": '{"inner": ["hush-hush"]}'}),
         ([], {"DATABASE_URL": "postgres://me:hush-hush@host/db"}),
         ([], {"MONITOR_SETTINGS": "spooler_type=KAFKA;sasl_password=hush-hush"}),
