@@ -114,11 +114,13 @@ def test_a_model_of_another_scikit_learn(tmp_path: Path, oldest: Path, serve_fol
 def test_what_the_model_sees(serve: Serve, oldest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its own environment, as it would be without us, and of the server's nothing but this package."""
     monkeypatch.setenv("VIRTUAL_ENV", "/of/the/server")
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
     server = serve("unstructured", env={"DRUM_WORKER_PYTHON": str(oldest)})
     assert evaluated(server, "sys.version_info[:2]") == "(3, 8)"
     assert evaluated(server, "sys.prefix") == str(oldest)
     assert evaluated(server, "__import__('pydantic').VERSION").startswith("1.")
     assert evaluated(server, "'VIRTUAL_ENV' in __import__('os').environ") == "False"
+    assert evaluated(server, "__import__('shutil').which('python')") == str(oldest / "bin" / "python")
     assert {module: evaluated(server, found(module)) for module in SERVERS_OWN} == dict.fromkeys(SERVERS_OWN, "False")
     assert evaluated(server, found("drum_litestar")) == "True"
     path: list[str] = eval(evaluated(server, "sys.path"))

@@ -46,13 +46,18 @@ def bare_command(python: str | None, code: str, *arguments: str) -> list[str]:
 def identity(python: str | None, user: str | None) -> dict[str, Any]:
     """Popen's arguments for the process's environment and user. Raises KeyError for an unknown ``user``.
 
-    Another interpreter is not told where the server's is; ``PYTHONPATH`` stays, since whoever set it meant the model.
+    Another interpreter is not told where the server's is, and finds its own environment's commands instead of the
+    server's. ``PYTHONPATH`` stays: it is the operator's word on what the model may import.
     """
     # The environment as Python sees it: C libraries (readline) may have added to the process's own.
     found = {"env": {**os.environ}} if user is None else run_as(user)
     if python is not None:
+        environ: dict[str, str] = found["env"]
         for name in _SERVERS_OWN:
-            found["env"].pop(name, None)
+            environ.pop(name, None)
+        if sys.prefix != sys.base_prefix and "PATH" in environ:  # a virtual environment that may have been activated
+            commands = {str(Path(sys.executable).parent): str(Path(python).parent)}
+            environ["PATH"] = os.pathsep.join(commands.get(each, each) for each in environ["PATH"].split(os.pathsep))
     return found
 
 
