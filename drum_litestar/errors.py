@@ -38,6 +38,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from drum_litestar.pip_command import install_extra
 from drum_litestar.settings.masking import masked
 
 RETRY_SECONDS: Final = 10
@@ -79,7 +80,7 @@ class MissingExtraError(StartupError):
         self.extra = extra
         super().__init__(
             f"{feature} needs the package '{package or extra}', which is not installed. "
-            f"Install it with: pip install 'drum-litestar[{extra}]'"
+            f"Install it with: {install_extra(extra)}"
         )
 
 

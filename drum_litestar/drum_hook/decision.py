@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,8 +50,15 @@ def decide(arguments: Sequence[str], environ: Mapping[str, str] = os.environ, *,
     options = _options(arguments[1:], environ)
     if options.docker is not None:
         return Choice(ours=False)
+    declared = _Declared.read(options)
+    choice = _choose(declared, options, environ, default)
+    text = "" if choice.ours else declared.trouble_for_drum(environ)
+    return choice._replace(notice="\n".join(filter(None, [choice.notice, text])))
+
+
+def _choose(declared: _Declared, options: argparse.Namespace, environ: Mapping[str, str], default: bool) -> Choice:
     try:
-        server_type = _Declared.read(options).server_type(environ)
+        server_type = declared.server_type(environ)
     except runtime_params.RuntimeParameterError as error:
         text = f"WARNING: runtime parameter {SERVER_TYPE} cannot be read, DRUM's own server is used: {error}"
         return Choice(ours=False, notice=text)
@@ -125,6 +133,17 @@ class _Declared(NamedTuple):
             if value is not None:
                 return str(value).strip().lower()
         return None
+
+    def trouble_for_drum(self, environ: Mapping[str, str]) -> str:
+        """A warning when DRUM's own server will end with an error because the variable holds a bare word, which only
+        this backend reads."""
+        name = runtime_params.variable(SERVER_TYPE)
+        text = environ.get(name)
+        if self.values is not None or text is None or text.strip().startswith("{"):
+            return ""  # a malformed object has its warning
+        word = runtime_params.read_bare(text) or "gunicorn"
+        wanted = json.dumps({"type": "string", "payload": str(word)}, separators=(",", ":"))
+        return f"WARNING: DRUM's own server takes {name} as JSON only and refuses '{text}': set it to '{wanted}'"
 
     def _server_types(self, environ: Mapping[str, str]) -> Iterator[Any]:
         # DRUM writes what the file says, or the default, or null over the variable; undeclared names are dropped.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -95,7 +96,7 @@ class WorkerPython(msgspec.Struct, frozen=True):
 
     @property
     def pip(self) -> str:
-        return f"{self.executable} -m pip"
+        return f"{shlex.quote(self.executable)} -m pip"
 
     def version_of(self, distribution: str) -> str | None:
         return self.packages.get(distribution)
@@ -121,8 +122,10 @@ class WorkerPython(msgspec.Struct, frozen=True):
         if missing:
             there = [f"{name} {found}" for name in REQUIREMENTS if (found := self.version_of(name)) is not None]
             detail = f"has {', '.join(there)}" if there else "has none of them"
-            detail += f"; msgspec cannot be imported: {self.problem}" if self.problem else ""
-            words = " ".join(f"'{text}'" if ">" in text else text for text in missing)
+            damaged = self.problem and self.version_of("msgspec") is not None  # pip would take it for satisfied
+            detail += f"; msgspec cannot be imported: {self.problem}" if damaged else ""
+            words = "--force-reinstall " if damaged else ""
+            words += " ".join(f"'{text}'" if ">" in text else text for text in missing)
             raise StartupError(
                 f"{subject_of(self.executable)}: model workers need {', '.join(missing)} there (Python "
                 f"{self.text_version} {detail}). Install with: {self.pip} install {words}"

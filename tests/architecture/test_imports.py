@@ -90,7 +90,7 @@ def offences(
     ]
 
 
-LEAVES = ours("errors", "settings", "predictors.protocol", "scope", "dialects")
+LEAVES = ours("errors", "pip_command", "settings", "predictors.protocol", "scope", "dialects")
 CONCRETE = ours("predictors.native", "predictors.drum")
 ENTRANCES = ours("launcher", "drum_hook", "tools")
 HTTP_PROCESS = ours("http", "middleware", "execution.executor", "execution.admission", "execution.pool.supervisor",

@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import shlex
+import subprocess
+import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from drum_litestar.errors import MissingExtraError
+from drum_litestar.execution.pool.interpreter import command
 from drum_litestar.extras import require
+from drum_litestar.pip_command import EXTRAS
+from drum_litestar.predictors.native.artifacts.loading import FRAMEWORKS
 
 
 def test_present() -> None:
@@ -27,3 +35,26 @@ def test_broken_installation_is_not_a_missing_one(tmp_path: Path, monkeypatch: p
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="no_such_dependency"):
         require("broken_package", "x", "y")
+
+
+def test_in_an_interpreter_of_the_models_own() -> None:
+    """Its own pip, and the framework's name: this package is not installed there, and not every Python can have it."""
+    code = "from drum_litestar.errors import MissingExtraError\nprint(MissingExtraError('It', 'sklearn'))"
+    told = subprocess.run(command(sys.executable, code), capture_output=True, text=True, check=True).stdout
+    assert told.rstrip().endswith(f"Install it with: {shlex.quote(sys.executable)} -m pip install scikit-learn")
+
+
+def test_the_extras_of_a_models_process_are_the_projects() -> None:
+    needs = [Requirement(text) for text in metadata.requires("drum-litestar") or ()]
+
+    def brings(extra: str) -> set[str]:
+        """Without those of the package itself, which have markers too."""
+        chosen = [need for need in needs if need.marker and "extra" in str(need.marker)]
+        return {need.name for need in chosen if need.marker and need.marker.evaluate({"extra": extra})}
+
+    assert {extra: brings(extra) for extra in EXTRAS} == {extra: set(names.split()) for extra, names in EXTRAS.items()}
+
+
+@pytest.mark.parametrize("extra", [framework.extra for framework in FRAMEWORKS])
+def test_every_framework_has_a_command(extra: str) -> None:
+    assert extra in EXTRAS

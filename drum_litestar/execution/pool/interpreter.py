@@ -26,7 +26,9 @@ if sys.path[:1] == [""]: del sys.path[0]
 spec = machinery.PathFinder.find_spec("drum_litestar", [{root!r}])
 sys.modules[spec.name] = util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules[spec.name])
-del machinery, util, spec"""
+from drum_litestar.pip_command import use_own_interpreter
+use_own_interpreter()
+del machinery, util, spec, use_own_interpreter"""
 
 _SERVERS_OWN = ("PYTHONHOME", "VIRTUAL_ENV", "VIRTUAL_ENV_PROMPT", "__PYVENV_LAUNCHER__")
 """Variables that say where the *server's* Python is."""

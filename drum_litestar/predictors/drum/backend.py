@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import Any, Final, NamedTuple
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.pip_command import install
 from drum_litestar.predictors.native.language import JAVA, PYTHON, R
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
@@ -67,7 +68,7 @@ def create(backend: Backend) -> Any:
     except Exception as error:  # a broken pydantic raises anything
         raise ModelLoadError(
             f"DRUM's {backend.name} cannot be used: {type(error).__name__}: {error}. It needs {_version()}. "
-            f"Install: pip install {backend.install}"
+            f"Install: {install(backend.install)}"
         ) from error
 
 

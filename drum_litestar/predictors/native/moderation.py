@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.pip_command import install
 from drum_litestar.predictors.native.artifacts.base import installed
 from drum_litestar.predictors.native.targets import TEXT_TARGETS
 from drum_litestar.predictors.protocol import TargetType
@@ -53,7 +54,7 @@ def start_moderation(
     try:
         if not installed(PACKAGE):
             raise ModelLoadError(
-                f"the package '{PACKAGE}' is not installed; install it with: pip install datarobot-moderations"
+                f"the package '{PACKAGE}' is not installed; install it with: {install('datarobot-moderations')}"
             )
         pipeline = _pipeline(code_dir, target_type)
     except Exception as error:

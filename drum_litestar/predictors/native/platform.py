@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.pip_command import install
 from drum_litestar.predictors.spec import PredictorSpec
 
 
@@ -19,7 +20,7 @@ def connect_api(spec: PredictorSpec) -> None:
     except (ImportError, AttributeError) as error:
         raise ModelLoadError(
             f"--allow-dr-api-access needs the package 'datarobot', which cannot be imported ({error}). "
-            "Install it with: pip install datarobot"
+            f"Install it with: {install('datarobot')}"
         ) from error
     endpoint = f"{(spec.webserver or '').rstrip('/')}/api/v2"
     try:

@@ -40,6 +40,25 @@ def test_all_other_values_are_drums(model: Path, payload: object) -> None:
     assert not server(model, env=platform(payload))
 
 
+@pytest.mark.parametrize(("bare", "wanted"), [("gunicorn", "gunicorn"), ("bogus", "bogus"), ("", "gunicorn")])
+def test_a_bare_word_is_not_for_drum(model: Path, bare: str, wanted: str) -> None:
+    """DRUM's own server reads the variable as JSON, and ends with a traceback otherwise."""
+    choice = decide(["server", "-cd", str(model)], {VARIABLE: bare})
+    assert choice == Choice(
+        ours=False,
+        notice=f"WARNING: DRUM's own server takes {VARIABLE} as JSON only and refuses '{bare}': "
+        f'set it to \'{{"type":"string","payload":"{wanted}"}}\'',
+    )
+    assert decide(["score"], {VARIABLE: bare}) == decide(["server"], platform(wanted)) == Choice(ours=False)
+
+
+def test_a_bare_word_that_the_file_replaces_matters_to_nobody(model: Path) -> None:
+    (model / "model-metadata.yaml").write_text(f"{DEFINED}, type: string}}\n")
+    (model / "values.yaml").write_text("DRUM_SERVER_TYPE: gunicorn\n")
+    arguments = ["server", "-cd", str(model), "--runtime-params-file", str(model / "values.yaml")]
+    assert decide(arguments, {VARIABLE: "gunicorn"}) == Choice(ours=False)
+
+
 def test_parameter_beats_plain_variable(model: Path) -> None:
     assert not server(model, env={**platform("gunicorn"), "DRUM_SERVER_TYPE": "litestar"})
     assert server(model, env={**platform(None), "DRUM_SERVER_TYPE": "litestar"})
@@ -162,9 +181,7 @@ class TestDefault:
     @pytest.mark.parametrize("name", [*sorted(DRUM_SERVER_TYPES), "Gunicorn", " FLASK "])
     def test_drums_server_is_chosen_with_a_notice(self, model: Path, name: str) -> None:
         metadata, values = model / "model-metadata.yaml", model / "values.yaml"
-        choices = [
-            self.choose(model, env=env) for env in (platform(name), {VARIABLE: name}, {"DRUM_SERVER_TYPE": name})
-        ]
+        choices = [self.choose(model, env=env) for env in (platform(name), {"DRUM_SERVER_TYPE": name})]
         metadata.write_text(f"{DEFINED}, type: string, defaultValue: '{name}'}}\n")
         choices.append(self.choose(model))
         metadata.write_text(f"{DEFINED}, type: string}}\n")

@@ -176,7 +176,7 @@ def test_unreadable_parameter_is_one_warning(library: Path) -> None:
 def test_default_of_the_environment(library: Path) -> None:
     """Ours without a server type; DRUM's when its name is given, with one notice; its other commands without."""
     assert run(library, SCRIPT, "server", "--help", default=True).stdout.startswith("usage: drum server -cd CODE_DIR")
-    done = run(library, SCRIPT, "server", default=True, MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE="werkzeug")
+    done = run(library, SCRIPT, "server", default=True, DRUM_SERVER_TYPE="werkzeug")
     assert (done.returncode, done.stdout) == (7, "DRUM ['server'] () {}\n")
     (notice,) = done.stderr.splitlines()
     assert notice.startswith("DEPRECATED: DRUM_SERVER_TYPE=werkzeug ")
@@ -201,7 +201,7 @@ FLASK = "drum server -cd model, where custom_flask.py is"
     ("breakage", "env", "default", "reason"),
     [
         ("", {"MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE": "{"}, False, "WARNING: runtime parameter DRUM_SERVER_TYPE "),
-        (FLASK, LITESTAR, False, "WARNING: model holds custom_flask.py"),
+        (FLASK, {"DRUM_SERVER_TYPE": "litestar"}, False, "WARNING: model holds custom_flask.py"),
         (FLASK, {}, True, "WARNING: model holds custom_flask.py"),
         ("uvicorn", LITESTAR, False, "WARNING: drum-litestar cannot run, DRUM's own server is used: Module"),
         ("uvicorn", {}, True, "WARNING: drum-litestar cannot run, DRUM's own server is used: Module"),
@@ -226,7 +226,7 @@ def test_reason_comes_before_drum(dead: Path, breakage: str, env: dict[str, str]
     assert "OSError: broken" in lines[-2:]
 
 
-@pytest.mark.parametrize("asked", [{}, {"MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE": "bogus"}], ids=["no type", "unknown"])
+@pytest.mark.parametrize("asked", [{}, {"DRUM_SERVER_TYPE": "bogus"}], ids=["no type", "unknown"])
 def test_hint_after_drums_own_error(dead: Path, asked: dict[str, str]) -> None:
     """One line more than DRUM alone says, and that is the last."""
     done, alone = (run(dead, SCRIPT, "server", **asked, **off) for off in ({}, {"DRUM_LITESTAR_HOOK": "0"}))

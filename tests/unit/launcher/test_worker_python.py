@@ -85,6 +85,7 @@ def test_what_is_missing_is_named_with_the_command(home: Path) -> None:
     python = home / "bin" / "python"
     text = unusable(home)
     assert "model workers need msgspec>=0.16, pandas>=1.5, numpy there (Python 3.8." in text
+    assert " has none of them). " in text
     assert text.endswith(f"Install with: {python} -m pip install 'msgspec>=0.16' 'pandas>=1.5' numpy")
 
 
@@ -102,7 +103,9 @@ def test_an_old_msgspec(home: Path) -> None:
     (site / "msgspec-0.9.1.dist-info").rename(site / "msgspec-0.18.6.dist-info")
     (site / "msgspec-0.18.6.dist-info" / "METADATA").write_text("Name: msgspec\nVersion: 0.18.6\n")
     (site / "msgspec" / "__init__.py").write_text("import nothing_like_this")
-    assert "msgspec cannot be imported: No module named 'nothing_like_this'" in unusable(home)
+    text = unusable(home)
+    assert "msgspec cannot be imported: No module named 'nothing_like_this'" in text
+    assert text.endswith("-m pip install --force-reinstall 'msgspec>=0.16'")
 
 
 def test_what_an_interrupted_installation_left_counts_as_absent(home: Path) -> None:
