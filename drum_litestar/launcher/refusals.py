@@ -18,7 +18,7 @@ QUEUE_DEPTH: Final = "DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH"
 
 _REASONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "queue_full": ("503: the queue is full", (QUEUE_DEPTH,)),
-    "queue_timeout": ("503: no worker was free in time", ("DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT",)),
+    "queue_timeout": ("503: no worker was free, or loaded, in time", ("DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT",)),
     "deadline": ("504: its deadline passed while it waited in the queue", ("DRUM_CLIENT_REQUEST_TIMEOUT",)),
     "body_too_large": ("413: its body is too large", ("DRUM_FASTAPI_MAX_UPLOAD_SIZE",)),
     "form_too_large": ("413: its form is too large", ("DRUM_FORM_MAX_PARTS", "DRUM_FORM_MAX_FIELD_SIZE")),

@@ -20,6 +20,8 @@ def find_interpreter(text: str) -> str:
 
     Raises SettingsError, one line.
     """
+    if not text.strip():
+        raise SettingsError(f"{subject_of(text)} names no interpreter")
     path = Path(text).expanduser()
     if not path.exists() and os.sep not in text:
         path = Path(shutil.which(text) or path)
@@ -30,7 +32,8 @@ def find_interpreter(text: str) -> str:
             if not path.exists():
                 raise SettingsError(f"{subject_of(text)} is a directory without an interpreter: it has no bin/python")
         if not path.exists():
-            raise SettingsError(f"{subject_of(text)}: there is no such file")
+            command = "" if os.sep in text else ", and no such command on the path"
+            raise SettingsError(f"{subject_of(text)}: there is no such file{command}")
     except OSError as error:  # a directory above it may not be entered
         raise SettingsError(f"{subject_of(text)} cannot be reached: {error.strerror}") from error
     if not (path.is_file() and os.access(path, os.X_OK)):

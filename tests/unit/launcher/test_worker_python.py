@@ -53,6 +53,12 @@ def test_no_such_file(tmp_path: Path) -> None:
     assert refusal(missing) == f"DRUM_WORKER_PYTHON='{missing}': there is no such file"
 
 
+def test_no_such_command() -> None:
+    text = "DRUM_WORKER_PYTHON='python3.8-of-nobody': there is no such file, and no such command on the path"
+    assert refusal("python3.8-of-nobody") == text
+    assert refusal(" ") == "DRUM_WORKER_PYTHON='' names no interpreter"
+
+
 def test_a_file_that_is_not_executable(tmp_path: Path) -> None:
     file = tmp_path / "python"
     file.write_text("")
