@@ -6,10 +6,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Final, Protocol
 
-CHECKED_MODULES: Final = (
-    "boto3", "datarobot_dome", "strictyaml", "opentelemetry", "sklearn", "xgboost", "onnxruntime", "torch", "keras",
-    "h5py", "tensorflow", "jax",
-)  # fmt: skip
+CHECKED_MODULES: Final = ("boto3", "datarobot_dome", "strictyaml", "opentelemetry")
 """Top-level modules that anybody asks a :class:`Packages` for."""
 
 

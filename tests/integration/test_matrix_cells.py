@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from support.matrix import matrix
+
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 TELLING = {
     f"{HERE}/1.18.1/2.x": "works",
@@ -22,25 +19,13 @@ TELLING = {
 """Cells, and what DRUM alone says there."""
 
 
-def matrix(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-    """One run of ``scripts/matrix``: exit code, results, what it said."""
-    done = subprocess.run(
-        [str(ROOT / "scripts" / "matrix"), "--json", *arguments],
-        env={**os.environ, "PYTHON": sys.executable},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, json.loads(done.stdout or "[]"), done.stderr
-
-
 def shown(results: list[dict[str, Any]]) -> str:
     return "\n".join(f"{result['cell']}: {result['outcome']} {result['detail']}" for result in results)
 
 
 @pytest.mark.timeout(900)
 def test_most_telling_cells() -> None:
-    code, results, errors = matrix("--cell", *TELLING)
+    code, results, errors = matrix("--json", "--cell", *TELLING)
     if all(result["outcome"] == "not installable" for result in results):
         pytest.skip(f"the package index is out of reach: {errors[-500:]}")
     assert code == 0, f"{errors}\n{shown(results)}"
@@ -51,20 +36,20 @@ def test_most_telling_cells() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_whole_matrix() -> None:
-    code, results, errors = matrix()
+    code, results, errors = matrix("--json")
     assert len(results) == 32
     assert code == 0, f"{errors}\n{shown(results)}"
 
 
 @pytest.mark.parametrize("cell", ["3.11", "3.11/9.9/none", "3.11/absent/3", ""])
 def test_cells_that_do_not_exist(cell: str) -> None:
-    code, _, errors = matrix("--cell", cell)
+    code, _, errors = matrix("--json", "--cell", cell)
     assert code == 2
     assert "is not PYTHON/DRUM/PYDANTIC" in errors
 
 
 def test_python_that_is_not_there() -> None:
-    code, results, _ = matrix("--cell", "2.5/absent/none")
+    code, results, _ = matrix("--json", "--cell", "2.5/absent/none")
     assert code == 1, "nothing has been shown"
     assert results[0]["outcome"] == "not installable"
     assert results[0]["detail"] == "there is no Python 2.5 with venv on this machine"

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import environment_stacks
 import pytest
 from environment_stacks import STACKS, Stack
 
 from support.environments import Environments
+from support.matrix import matrix
 from support.process import clean_environment
 from support.servers import ROOT
 
 FASTAPI = next(stack for stack in STACKS if stack.name == "fastapi")
 IMPORT_ERROR = "ImportError: cannot import name 'model_validator' from 'pydantic'"
-
-
-def matrix(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:
-    """One run of ``scripts/matrix --stacks``: exit code, results, what it said."""
-    done = subprocess.run(
-        [str(ROOT / "scripts" / "matrix"), "--stacks", *arguments],
-        env={**os.environ, "PYTHON": sys.executable},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, json.loads(done.stdout or "[]"), done.stderr
 
 
 def test_fastapi_stack_serves(environments: Environments) -> None:
@@ -48,13 +33,13 @@ def test_fastapi_stack_serves(environments: Environments) -> None:
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", [stack.name for stack in STACKS])
 def test_stack(name: str) -> None:
-    code, results, errors = matrix(name, "--json")
+    code, results, errors = matrix("--stacks", name, "--json")
     assert code == 0, f"{errors}\n{results}"
     assert [(result["stack"]["name"], result["outcome"]) for result in results] == [(name, "ok")]
 
 
 def test_stacks_that_do_not_exist() -> None:
-    code, _, errors = matrix("langchian")
+    code, _, errors = matrix("--stacks", "langchian")
     assert code == 2
     assert "there is no stack 'langchian'; the stacks are fastapi, langchain, mlflow, ray, oldest, newest" in errors
 

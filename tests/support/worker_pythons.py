@@ -5,17 +5,16 @@ An environment is made once, in the cache that the oracle's environment is in, a
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import json
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import environment_matrix
 import pytest
 
 from support.servers import ORACLE_CACHE, ROOT
@@ -23,30 +22,17 @@ from support.servers import ORACLE_CACHE, ROOT
 WORKERS_NEED = ("msgspec", "pandas", "numpy")
 
 
-def find_python(version: str) -> Path:
-    """An interpreter of ``version`` (``3.8``) with venv: the test's own, one on the path, or the newest of pyenv's.
-
-    Skips the test where there is none.
-    """
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    installed = sorted(pyenv.glob(f"{version}.*/bin/python"), key=lambda path: _numbers(path.parts[-3]), reverse=True)
-    for candidate in (sys.executable, f"python{version}", *map(str, installed)):
-        with contextlib.suppress(OSError):
-            code = "import sys, venv, ensurepip; print(sys.executable, '%d.%d' % sys.version_info[:2])"
-            done = subprocess.run([candidate, "-c", code], capture_output=True, text=True, check=False)
-            executable, _, found = done.stdout.strip().rpartition(" ")
-            if found == version:
-                return Path(executable)
-    pytest.skip(f"there is no Python {version} with venv on this machine")
-
-
-def _numbers(version: str) -> list[int]:
-    return [int(word) for word in re.findall(r"\d+", version)]
+def find_python(version: str) -> str:
+    """The matrix's interpreter of ``version`` (``3.8``). Skips the test where there is none."""
+    try:
+        return environment_matrix.find_python(version)
+    except environment_matrix.NotInstallableError as error:
+        pytest.skip(str(error))
 
 
 def bare(home: Path, version: str) -> Path:
     """A new virtual environment at ``home`` without any package, not even pip."""
-    subprocess.run([str(find_python(version)), "-m", "venv", "--without-pip", str(home)], check=True)
+    subprocess.run([find_python(version), "-m", "venv", "--without-pip", str(home)], check=True)
     return home
 
 
@@ -57,14 +43,14 @@ def with_packages(version: str, *requirements: str) -> Path:
     """
     base = find_python(version)
     cache = Path(os.environ.get(ORACLE_CACHE) or ROOT / ".cache")
-    key = hashlib.sha256(json.dumps([str(base), *requirements]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(json.dumps([base, *requirements]).encode()).hexdigest()[:12]
     home = cache / f"worker-python-{version}-{key}"
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / f"{home.name}.lock").open("w") as lock:  # tests run in several processes
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "ready").exists():
             print(f"making {home.name} with {', '.join(requirements)}", file=sys.stderr, flush=True)
-            _run([str(base), "-m", "venv", "--clear", str(home)])
+            _run([base, "-m", "venv", "--clear", str(home)])
             pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
             _run([*pip, "--no-compile", "--prefer-binary", *requirements])
             (home / "ready").touch()

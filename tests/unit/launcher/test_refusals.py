@@ -16,7 +16,9 @@ SETTINGS = {
 }
 SAID = {
     "queue_full": "503: the queue is full; the limit is DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH=1234",
-    "queue_timeout": "503: no worker was free, or loaded, in time; the limit is DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT=30 s",
+    "queue_timeout": (
+        "503: no worker was free, or loaded, in time; the limit is DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT=30 s"
+    ),
     "deadline": (
         "504: its deadline passed while it waited in the queue; the limit is DRUM_CLIENT_REQUEST_TIMEOUT=600.5 s"
     ),

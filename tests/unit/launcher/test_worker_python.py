@@ -152,7 +152,7 @@ def test_one_that_prints_at_start(home: Path) -> None:
     answer = ask(str(home / "bin" / "python"))
     assert answer.version[:2] == (3, 8)
     assert answer.version_of("numpy") is None
-    assert not answer.has_module("sklearn")
+    assert not answer.has_module("strictyaml")
 
 
 def test_it_is_not_told_of_the_servers_python(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
