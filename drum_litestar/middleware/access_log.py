@@ -13,7 +13,6 @@ from typing import Final
 from drum_litestar import scope as names
 from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send, state
 from drum_litestar.middleware.responder import Responder
-from drum_litestar.observability.logging import access_lines
 
 GATHER: Final = 0.02
 """Seconds for which ended requests gather before they are logged: many at once cost a fraction of as many apart."""
@@ -114,16 +113,11 @@ class AccessLogMiddleware:
     def flush(self) -> None:
         """Log the requests that have ended since the last time."""
         ended, self._ended = self._ended, []
-        handler = access_lines()
-        lines: list[str] = []
         for scope, status, sent, seconds, now in ended:
             try:
                 line = self._line(scope, status, sent, now)
             except Exception:  # something inside has made the scope odd: no reason to lose the others' lines
                 _logger.exception("A request is missing in the access log")
-                continue
-            if handler is not None:
-                lines.append(line)
                 continue
             record = _access.makeRecord(_access.name, logging.INFO, __file__, 0, line, (), None)
             request_id = state(scope).get(names.REQUEST_ID, "")
@@ -136,8 +130,6 @@ class AccessLogMiddleware:
                 context_data={"request_id": request_id},
             )
             _access.handle(record)
-        if handler is not None:
-            handler.emit_lines(lines)
 
     def _line(self, scope: Scope, status: int, sent: int, now: float) -> str:
         client = (scope.get("client") or ("",))[0] or "-"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterable
 from queue import Empty, SimpleQueue
 from typing import Final, TextIO
 
@@ -106,14 +105,9 @@ class SinkHandler(logging.Handler):
         except Exception:
             self.handleError(record)
             return
-        self.emit_lines((line,))
-
-    def emit_lines(self, lines: Iterable[str]) -> None:
-        """Write what is formatted already."""
         if self._sink.dropped != self._reported and self._sink.roomy:
             self._report()
-        for line in lines:
-            self._sink.put(self._stream, line)
+        self._sink.put(self._stream, line)
 
     def _report(self) -> None:
         news, self._reported = self._sink.dropped - self._reported, self._sink.dropped

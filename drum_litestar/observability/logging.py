@@ -89,19 +89,6 @@ def configure_logging(
     return pipeline
 
 
-def access_lines() -> SinkHandler | None:
-    """Where finished lines of the access log may go without becoming records: our own handler, when nobody else wants
-    the records and its format leaves them as they are."""
-    logger = logging.getLogger(ACCESS_LOGGER)
-    if logger.propagate or logger.filters or len(logger.handlers) != 1:
-        return None
-    (handler,) = logger.handlers
-    if type(handler) is not SinkHandler or type(handler.formatter) is not TextFormatter:
-        return None
-    ours = handler.level <= logging.INFO and [type(one) for one in handler.filters] == [ContextFilter]
-    return handler if ours else None
-
-
 def configure_worker_logging(level: str = "warning", *, worker: int, json_lines: bool = False) -> None:
     """Set up a model worker's logging and prints: records and printed lines name the request and ``worker``.
 

@@ -100,31 +100,3 @@ def test_drums_words_are_levels(word: str) -> None:
 def test_an_unknown_word_is_an_error() -> None:
     with pytest.raises(KeyError):
         configure_logging("loud")
-
-
-CHANGES = {
-    "nothing": "",
-    "filter of the handler": "handler.addFilter(lambda record: True)",
-    "filter of the logger": "logger.addFilter(lambda record: True)",
-    "level": "handler.setLevel(logging.WARNING)",
-    "formatter": "handler.setFormatter(type('Own', (TextFormatter,), {})())",
-    "another handler": "logger.addHandler(logging.NullHandler())",
-    "another handler instead": "logger.handlers[:] = [logging.NullHandler()]",
-    "propagation": "logger.propagate = True",
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_access_lines_go_past_the_records_only_while_nobody_wants_those(change: str) -> None:
-    script = f"""
-import logging
-from drum_litestar.observability.log_format import TextFormatter
-from drum_litestar.observability.logging import access_lines, configure_logging
-configure_logging()
-logger = logging.getLogger("drum_litestar.access")
-handler = logger.handlers[0]
-{CHANGES[change]}
-print(access_lines() is handler)
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(change == "nothing")
