@@ -26,7 +26,8 @@ def test_anything_else_is_replaced(offered: bytes | None) -> None:
     first, second = ids(offered)
     assert first is not None
     assert first == second != offered
-    assert str(uuid.UUID(first.decode())).encode() == first
+    made = uuid.UUID(first.decode())
+    assert (str(made).encode(), made.version, made.variant) == (first, 4, uuid.RFC_4122)
 
 
 def test_the_apps_own_id_does_not_contradict() -> None:
