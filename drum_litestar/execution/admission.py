@@ -28,7 +28,6 @@ from drum_litestar.execution.slots import Slot, SlotSource
 from drum_litestar.execution.tally import Tally
 from drum_litestar.execution.ticket import AdmissionTicket
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply
-from drum_litestar.running_loop import RunningLoop
 
 
 class Admission:
@@ -67,7 +66,6 @@ class Admission:
         """Calls that compute; several may share a slot."""
         self.places_taken = 0
         self.memory = QueueMemory(queue_memory)
-        self.running_loop = RunningLoop()
         self._drain = Drain()
         self.resize(slot_count)
 
@@ -90,7 +88,7 @@ class Admission:
             raise QueueFullError
         self.places_taken += 1
         self.tally.accepted += 1
-        return AdmissionTicket(self, self.running_loop().time())
+        return AdmissionTicket(self, asyncio.get_running_loop().time())
 
     def refuse_not_ready(self, message: str) -> ModelNotReadyError:
         """The counted error for a call that nothing could serve."""

@@ -40,7 +40,7 @@ class LoadQueue:
         awaiting task leaves the queue.
         """
         admission = self._admission
-        loop = admission.running_loop()
+        loop = asyncio.get_running_loop()
         arrived = loop.time()
         limit = arrived + admission.queue_timeout
         released: asyncio.Future[None] = loop.create_future()

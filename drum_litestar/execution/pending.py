@@ -45,7 +45,7 @@ class PendingCall:
         self._admission = admission
         self._slot: Slot | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.loop = admission.running_loop()
+        self.loop = asyncio.get_running_loop()
         self.ticket = ticket
         self.call = call
         self.deadline = deadline

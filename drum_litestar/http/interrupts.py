@@ -22,9 +22,8 @@ class Interrupt:
 
     __slots__ = ("_before", "_task", "reason")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """``loop``: the running one, where the caller has it."""
-        task = asyncio.current_task(loop)
+    def __init__(self) -> None:
+        task = asyncio.current_task()
         if task is None:
             raise RuntimeError("an Interrupt needs a running task")
         self._task = task

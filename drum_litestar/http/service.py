@@ -33,7 +33,6 @@ from drum_litestar.http.replies import (
 )
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.predictors.protocol import CallKind, ModelCard, Reply
-from drum_litestar.running_loop import RunningLoop
 from drum_litestar.scope import BODY_RECEIVED, DEADLINE, ON_DISCONNECT, REQUEST_ID, SPAN, TICKET, TIMEOUT
 
 logger = logging.getLogger(__name__)
@@ -75,7 +74,6 @@ class ModelService:
         self.executor = executor
         self.options = options
         self._spool_directory = spool_directory
-        self._running_loop = RunningLoop()
 
     @classmethod
     def of(cls, request: AnyRequest) -> ModelService:
@@ -111,7 +109,7 @@ class ModelService:
     async def _wait_loaded(self, state: dict[str, Any]) -> None:
         held: Ticket | None = state.get(TICKET)  # by the middleware, for the routes that read a body
         ticket = held or self.executor.admit()
-        interrupt = Interrupt(self._running_loop())
+        interrupt = Interrupt()
         register = state.get(ON_DISCONNECT)  # the body is unread, so only the protocol itself can tell
         unwatch = register(lambda: interrupt.fire("disconnect")) if register is not None else None
         try:
@@ -198,8 +196,8 @@ class ModelService:
         spool = Spool(self._spool_directory, self.options.limits, ticket.memory)
         exchange = state[EXCHANGE] = Exchange(ticket, spool)
         deadline: float | None = state.get(DEADLINE)
-        loop = self._running_loop()
-        interrupt = Interrupt(loop)
+        loop = asyncio.get_running_loop()
+        interrupt = Interrupt()
         cleanup: Callable[[], object] | None = None
         try:
             if deadline is not None and BODY_RECEIVED not in state:

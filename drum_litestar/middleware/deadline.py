@@ -11,7 +11,6 @@ from drum_litestar import scope as names
 from drum_litestar.errors import DeadlineExceededError
 from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send, send_error, state
 from drum_litestar.middleware.responder import Responder
-from drum_litestar.running_loop import RunningLoop
 
 
 class DeadlineMiddleware:
@@ -34,7 +33,6 @@ class DeadlineMiddleware:
         self.timeout = timeout
         self.exempt_paths = exempt_paths
         self.slack = slack
-        self._running_loop = RunningLoop()
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or not self.timeout or scope["path"] in self.exempt_paths:
@@ -42,7 +40,7 @@ class DeadlineMiddleware:
         return self._limited(scope, receive, send)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        loop = self._running_loop()
+        loop = asyncio.get_running_loop()
         deadline = loop.time() + self.timeout
         shared = state(scope)
         shared[names.DEADLINE] = deadline
