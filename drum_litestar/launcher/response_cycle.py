@@ -9,7 +9,6 @@ answer, and bodies of unknown length for HTTP/1.0, which knows no chunks.
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -17,12 +16,10 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from drum_litestar.scope import WITHDRAW
 
-_NAME: Final = re.compile(rb"[a-z0-9!#$%&'*+.^_`|~-]+")
+_TOKEN: Final = b"abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+.^_`|~-"
 _FORBIDDEN: Final = bytes([*range(9), 11, 12, *range(14, 32), 127])
 _UNUSUAL: Final = frozenset({b"connection", b"transfer-encoding"})
 _LENGTH: Final = b"content-length"
-_CHANGING: Final = frozenset({b"date", b"x-request-id", b"x_request_id", b"x-response-time-ms"})
-_MAX_LINES: Final = 256
 _MAX_JOINED: Final = 64 * 1024
 """Bytes of a body; above it a copy would cost more than a write."""
 
@@ -30,9 +27,6 @@ _MAX_JOINED: Final = 64 * 1024
 STATUS_LINE.update(
     {status: b"HTTP/1.1 %d UNKNOWN\r\n" % status for status in set(range(100, 1000)).difference(map(int, HTTPStatus))}
 )
-
-_lines: Final[dict[tuple[bytes, bytes], bytes]] = {}
-"""Headers that are the same in most answers, as they are sent."""
 
 
 class SingleWriteCycle(RequestResponseCycle):
@@ -94,7 +88,7 @@ class SingleWriteCycle(RequestResponseCycle):
         framed = False
         for name, value in message.get("headers", ()):
             lower = name.lower()
-            if _NAME.fullmatch(lower) is None or not _harmless(value, 0):
+            if not _are_names([lower]) or not _harmless(value, 0):
                 raise RuntimeError(f"Invalid HTTP header {name!r}")
             if lower == _LENGTH and not value.isdigit():
                 raise RuntimeError(f"Invalid Content-Length {value!r}")
@@ -109,33 +103,27 @@ class SingleWriteCycle(RequestResponseCycle):
             return None
         if message["status"] not in STATUS_LINE:
             return None
-        lines = [STATUS_LINE[message["status"]]]
-        fresh = []
+        lines = []
+        names = []
         length = None
-        for pair in (*self.default_headers, *message.get("headers", ())):
-            line = _lines.get(pair)
-            if line is None:
-                name, value = pair
-                line = b"%b: %b\r\n" % pair
-                fresh.append(line)
-                if name == _LENGTH:
-                    if length is not None or not value.isdigit():
-                        return None
-                    length = int(value)
-                elif name not in _CHANGING:
-                    if name in _UNUSUAL or _NAME.fullmatch(name) is None:
-                        return None
-                    if len(_lines) < _MAX_LINES and len(line) < 256 and _harmless(line, 1):
-                        _lines[pair] = line
-            lines.append(line)
-        if length is None or not _harmless(b"".join(fresh), len(fresh)):
+        for name, value in (*self.default_headers, *message.get("headers", ())):
+            if name == _LENGTH:
+                if length is not None or not value.isdigit():
+                    return None
+                length = int(value)
+            elif name in _UNUSUAL:
+                return None
+            names.append(name)
+            lines.append(b"%b: %b\r\n" % (name, value))
+        if length is None or not _are_names(names):
             return None
-        if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
+        fields = b"".join(lines)
+        if not _harmless(fields, len(lines)):
+            return None
         self.expected_content_length = length if message["status"] not in (204, 304) else 0
         self.chunked_encoding = False
-        lines.append(b"\r\n")
-        return b"".join(lines)
+        end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        return STATUS_LINE[message["status"]] + fields + end
 
     def _is_rest(self, message: Any) -> bool:
         """All that is left of a response that somebody still wants."""
@@ -158,6 +146,11 @@ class SingleWriteCycle(RequestResponseCycle):
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
+
+
+def _are_names(names: list[bytes]) -> bool:
+    """Each is a header's name (RFC 9110, 5.6.2) in lower case."""
+    return b"" not in names and not b"".join(names).translate(None, _TOKEN)
 
 
 def _harmless(text: bytes, lines: int) -> bool:
