@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
 from litestar.types import Receive
@@ -63,3 +63,16 @@ def watch_disconnect(state: dict[str, Any], receive: Receive, interrupt: Interru
         interrupt.fire("disconnect")
 
     return asyncio.get_running_loop().create_task(wait()).cancel
+
+
+async def while_connected(state: dict[str, Any], receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+    """Run ``work`` to its end, or until the client goes away. To be used after the whole body was read."""
+    interrupt = Interrupt()
+    unwatch = watch_disconnect(state, receive, interrupt)
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not interrupt.absorb():
+            raise
+    finally:
+        unwatch()

@@ -15,12 +15,11 @@ from urllib.parse import quote, unquote_to_bytes
 
 import httpx
 from litestar import Response
-from litestar.response.base import ASGIResponse
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from drum_litestar.errors import BadRequestError, RequestError, UpstreamError, UpstreamTimeoutError
 from drum_litestar.http.bodies import BodyStream, ClientGoneError
-from drum_litestar.http.interrupts import Interrupt, watch_disconnect
+from drum_litestar.http.interrupts import Interrupt, watch_disconnect, while_connected
 from drum_litestar.http.options import AnyRequest, AnyResponse, normalize_prefix
 from drum_litestar.http.replies import SilentResponse
 from drum_litestar.http.service import EXCHANGE
@@ -169,34 +168,25 @@ class Upstream:
 
 
 class _UpstreamResponse(Response[Upstream]):
-    """Litestar's door to an upstream's answer."""
+    """An upstream's answer as a response of Litestar's, to which its layers may add headers."""
 
     def __init__(self, upstream: Upstream) -> None:
         super().__init__(upstream, status_code=upstream.response.status_code)
 
-    def to_asgi_response(self, app: Any = None, request: Any = None, **_: Any) -> ASGIResponse:
+    def to_asgi_response(self, app: Any = None, request: Any = None, **_: Any) -> ASGIApp:  # type: ignore[override]
         added = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
-        return _UpstreamASGIResponse(self.content, added)
+        return _UpstreamAnswer(self.content, added)
 
 
-class _UpstreamASGIResponse(ASGIResponse):
+class _UpstreamAnswer:
     """Sends the upstream's bytes as they come, and stops when the client leaves."""
 
     def __init__(self, upstream: Upstream, added: Headers) -> None:
-        super().__init__(status_code=upstream.response.status_code)
         self._upstream = upstream.response
         self._added = added
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        interrupt = Interrupt()
-        unwatch = watch_disconnect(scope["state"], receive, interrupt)
-        try:
-            await self._relay(send)
-        except asyncio.CancelledError:
-            if not interrupt.absorb():
-                raise
-        finally:
-            unwatch()
+        await while_connected(scope["state"], receive, self._relay(send))
 
     async def _relay(self, send: Send) -> None:
         upstream = self._upstream

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator, Iterable
@@ -11,13 +10,12 @@ from typing import Any, Final, TypeVar
 
 from litestar import Response
 from litestar.datastructures import Cookie
-from litestar.response.base import ASGIResponse
-from litestar.types import HTTPScope, Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import RequestError
 from drum_litestar.execution.executor import ReplyStream
-from drum_litestar.http.interrupts import Interrupt, watch_disconnect
+from drum_litestar.http.interrupts import while_connected
 from drum_litestar.predictors.protocol import Reply, StreamHead
 
 logger = logging.getLogger(__name__)
@@ -47,7 +45,7 @@ class _WithPairs(Response[T]):
     __slots__ = ("pairs",)
     pairs: Headers
 
-    def to_asgi_response(
+    def to_asgi_response(  # type: ignore[override]  # Litestar runs any ASGI application
         self,
         app: Any = None,
         request: Any = None,
@@ -55,8 +53,9 @@ class _WithPairs(Response[T]):
         headers: dict[str, str] | None = None,
         cookies: Iterable[Cookie] | None = None,
         **_: Any,
-    ) -> ASGIResponse:
-        """Litestar's door. What its layers add (``headers``, ``cookies``) is kept; their defaults are not needed."""
+    ) -> ASGIApp:
+        """The ASGI application that Litestar runs. What its layers add (``headers``, ``cookies``) is kept; their
+        defaults are not needed."""
         raw = []
         if self.media_type is not None:
             raw.append((b"content-type", self.media_type.encode("latin-1")))
@@ -65,7 +64,7 @@ class _WithPairs(Response[T]):
         raw.extend(cookie.to_encoded_header() for cookie in chain(self.cookies, cookies or ()))
         return self.to_wire(raw)
 
-    def to_wire(self, raw: RawHeaders) -> ASGIResponse:
+    def to_wire(self, raw: RawHeaders) -> ASGIApp:
         raise NotImplementedError
 
 
@@ -78,11 +77,11 @@ class BytesResponse(_WithPairs[bytes]):
         super().__init__(body, status_code=status, media_type=content_type)
         self.pairs = pairs
 
-    def to_wire(self, raw: RawHeaders) -> ASGIResponse:
+    def to_wire(self, raw: RawHeaders) -> ASGIApp:
         if self.status_code in (204, 304):
-            return _BytesASGIResponse(self, raw, b"")
+            return _BytesAnswer(self, raw, b"")
         raw.append((b"content-length", b"%d" % len(self.content)))
-        return _BytesASGIResponse(self, raw, self.content)
+        return _BytesAnswer(self, raw, self.content)
 
 
 class StreamResponse(_WithPairs[ReplyStream]):
@@ -94,8 +93,8 @@ class StreamResponse(_WithPairs[ReplyStream]):
         super().__init__(stream, status_code=stream.head.status, media_type=stream.head.content_type)
         self.pairs = pairs
 
-    def to_wire(self, raw: RawHeaders) -> ASGIResponse:
-        return _StreamASGIResponse(self, raw, self.content)
+    def to_wire(self, raw: RawHeaders) -> ASGIApp:
+        return _StreamAnswer(self, raw, self.content)
 
 
 class SilentResponse(Response[None]):
@@ -104,8 +103,8 @@ class SilentResponse(Response[None]):
     def __init__(self) -> None:
         super().__init__(None)
 
-    def to_asgi_response(self, app: Any = None, request: Any = None, **_: Any) -> ASGIResponse:
-        return _SilentASGIResponse()
+    def to_asgi_response(self, app: Any = None, request: Any = None, **_: Any) -> ASGIApp:  # type: ignore[override]
+        return _silence
 
 
 class SingleChunk:
@@ -158,59 +157,55 @@ def sse_error(error: Exception) -> bytes:
     return b"data: " + body + b"\n"
 
 
-class _WireResponse(ASGIResponse):
-    """Headers as they are. The parent's constructor is left out on purpose: its header bookkeeping, for defaults that
-    we do not want, costs more than the rest of an answer."""
+class _Answer:
+    """An ASGI application that sends one answer, with its headers as they are."""
 
-    __slots__ = ("raw",)
+    __slots__ = ("_background", "_headers", "_status")
 
-    def __init__(self, response: Response[Any], raw: RawHeaders) -> None:
-        self.raw = raw
-        self.status_code = response.status_code or 200
-        self.background = response.background
+    def __init__(self, response: Response[Any], headers: RawHeaders) -> None:
+        self._status = response.status_code or 200
+        self._headers = headers
+        self._background = response.background
 
-    def encode_headers(self) -> RawHeaders:
-        return self.raw
+    async def _start(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
+
+    async def _end(self) -> None:
+        """Run what a hook of the application has put behind the response."""
+        if self._background is not None:
+            await self._background()
 
 
-class _BytesASGIResponse(_WireResponse):
-    __slots__ = ()
+class _BytesAnswer(_Answer):
+    __slots__ = ("_body",)
 
-    def __init__(self, response: Response[Any], raw: RawHeaders, body: bytes) -> None:
-        super().__init__(response, raw)
-        self.body = body
+    def __init__(self, response: Response[Any], headers: RawHeaders, body: bytes) -> None:
+        super().__init__(response, headers)
+        self._body = body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.start_response(send)
-        body = b"" if scope.get("method") == "HEAD" else self.body
+        await self._start(send)
+        body = b"" if scope.get("method") == "HEAD" else self._body
         await send({"type": "http.response.body", "body": body, "more_body": False})
-        await self.after_response()
+        await self._end()
 
 
-class _StreamASGIResponse(_WireResponse):
+class _StreamAnswer(_Answer):
     """Sends chunks one by one and stops when the client leaves."""
 
     __slots__ = ("_stream",)
 
-    def __init__(self, response: Response[Any], raw: RawHeaders, stream: ReplyStream) -> None:
-        super().__init__(response, raw)
+    def __init__(self, response: Response[Any], headers: RawHeaders, stream: ReplyStream) -> None:
+        super().__init__(response, headers)
         self._stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        interrupt = Interrupt()
-        unwatch = watch_disconnect(scope["state"], receive, interrupt)
-        try:
-            await self.start_response(send)
-            await self._send_chunks(send)
-        except asyncio.CancelledError:
-            if not interrupt.absorb():
-                raise
-        finally:
-            unwatch()
-        await self.after_response()
+        await while_connected(scope["state"], receive, self._send(send))
+        await self._end()
 
-    async def _send_chunks(self, send: Send) -> None:
+    async def _send(self, send: Send) -> None:
         """Raises what the stream raised, unless its kind has words for an error."""
+        await self._start(send)
         try:
             async for chunk in self._stream:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -223,6 +218,5 @@ class _StreamASGIResponse(_WireResponse):
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
-class _SilentASGIResponse(ASGIResponse):
-    async def __call__(self, scope: Scope | HTTPScope, receive: Receive, send: Send) -> None:
-        """Send nothing: the connection is gone."""
+async def _silence(scope: Scope, receive: Receive, send: Send) -> None:
+    """An ASGI application that sends nothing: the connection is gone."""

@@ -211,3 +211,31 @@ def test_plain_litestar_handlers_see_the_context() -> None:
 
     with mirror(settings=options(route_handlers=(show,))) as (server, _):
         assert server.client.get("/context").text == "http"
+
+
+ADDITIONS = """
+from litestar.background_tasks import BackgroundTask
+done = []
+
+def init_app(b):
+    @b.after_request
+    def add(response):
+        response.headers["x-added"] = "1"
+        response.set_cookie("seen", "yes")
+        response.background = BackgroundTask(done.append, response.status_code)
+        return response
+"""
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_what_a_hook_adds_to_an_answer_of_ours_is_sent_and_run(tmp_path: Path, streamed: bool) -> None:
+    found = extension(tmp_path, ADDITIONS)
+    assert found is not None
+    done: list[int] = sys.modules["custom_litestar"].done
+    with mirror(settings=options(**found.app_options())) as (server, predictor):
+        if streamed:
+            predictor.script[b"a\n1\n"] = predictor.stream(b"one", b"two")
+        answer = server.client.post("/predict/", content=b"a\n1\n", headers={"Content-Type": "text/csv"})
+    assert answer.is_success
+    assert (answer.headers["x-added"], answer.cookies["seen"]) == ("1", "yes")
+    assert done == [200]
