@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from drum_litestar.documentation import MIGRATING
 from drum_litestar.errors import ModelLoadError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 FILE = "custom_litestar.py"
 FLASK_FILE = "custom_flask.py"
 FASTAPI_FILE = "custom_fastapi.py"
-GUIDE = "docs/migrating-extensions.md"
 
 ASGIApp = Callable[..., Awaitable[None]]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -190,11 +190,11 @@ def _find(code_dir: Path, name: str) -> Path | None:
 
 def _report_others(code_dir: Path) -> None:
     if extension_files(code_dir, FASTAPI_FILE):
-        logger.warning("%s is not supported and not loaded. How to migrate it to %s: %s", FASTAPI_FILE, FILE, GUIDE)
+        logger.warning("%s is not supported and not loaded. How to migrate it to %s: %s", FASTAPI_FILE, FILE, MIGRATING)
     if needs_flask(code_dir):
         raise ModelLoadError(
             f"{code_dir} holds {FLASK_FILE}, which only DRUM's own server can load, and no {FILE}. Migrate it "
-            f"({GUIDE}), or serve the folder with 'drum server', which uses DRUM's own server for it."
+            f"({MIGRATING}), or serve the folder with 'drum server', which uses DRUM's own server for it."
         )
     if extension_files(code_dir, FLASK_FILE):
         logger.info("%s is not loaded: %s takes its place", FLASK_FILE, FILE)

@@ -16,7 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from drum_litestar.extensions import FILE, FLASK_FILE, GUIDE, needs_flask
+from drum_litestar.documentation import MIGRATING, SWITCHING
+from drum_litestar.extensions import FILE, FLASK_FILE, needs_flask
 from drum_litestar.settings import runtime_params
 from drum_litestar.settings.runtime_params_file import METADATA_FILE
 
@@ -25,7 +26,6 @@ SERVER_TYPE = "DRUM_SERVER_TYPE"
 OUR_SERVER_TYPES = frozenset({"litestar", "fastapi", "uvicorn"})
 """Every one of these means this backend: they are the names that DRUM's plans used for it."""
 DRUM_SERVER_TYPES = frozenset({"gunicorn", "werkzeug", "flask"})
-SWITCHING = "docs/switching.md"
 
 
 class Choice(NamedTuple):
@@ -67,7 +67,7 @@ def _choose(declared: _Declared, options: argparse.Namespace, environ: Mapping[s
     if not default and server_type not in OUR_SERVER_TYPES:
         return Choice(ours=False)
     if held := _flask_folder(options):
-        return Choice(ours=False, notice=f"WARNING: {held}: DRUM's own server is used. How to migrate it: {GUIDE}")
+        return Choice(ours=False, notice=f"WARNING: {held}: DRUM's own server is used. How to migrate it: {MIGRATING}")
     if not server_type or server_type in OUR_SERVER_TYPES:
         return Choice(ours=True)
     known = ", ".join([*sorted(OUR_SERVER_TYPES), *sorted(DRUM_SERVER_TYPES)])
@@ -85,7 +85,7 @@ def remedy(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) ->
         if declared.server_type(environ) in DRUM_SERVER_TYPES:
             return ""
     if held := _flask_folder(options):
-        return f"{held}. Only DRUM's own server can load it; migrate it ({GUIDE})"
+        return f"{held}. Only DRUM's own server can load it; migrate it ({MIGRATING})"
     if declared.values is not None:
         place = f"{SERVER_TYPE}: litestar in {options.runtime_params_file}"
     else:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from drum_litestar import extensions as extension
+from drum_litestar.documentation import MIGRATING
 from drum_litestar.drum_hook.command import HookStatus
 from drum_litestar.drum_hook.decision import decide, remedy
 from drum_litestar.errors import ModelLoadError
@@ -100,12 +101,12 @@ def extensions(code_dir: str, drum: DrumState) -> Iterator[Finding]:
         yield Finding("extension", "ok", f"{ours[0]} is loaded", {"file": str(ours[0])})
     if extension.needs_flask(Path(code_dir)):
         served = "`drum server` uses DRUM's own server for it" if drum.works else "DRUM's own server cannot run here"
-        text = f"{flask[0]} can be loaded by DRUM's own server only; {served}. How to migrate it: {extension.GUIDE}"
+        text = f"{flask[0]} can be loaded by DRUM's own server only; {served}. How to migrate it: {MIGRATING}"
         yield Finding("extension", "warning" if drum.works else BLOCKING, text, {"file": str(flask[0])})
     elif flask:
         yield Finding("extension", "info", f"{flask[0]} is not loaded: {extension.FILE} takes its place")
     if fastapi:
-        text = f"{fastapi[0]} is not supported and not loaded. How to migrate it: {extension.GUIDE}"
+        text = f"{fastapi[0]} is not supported and not loaded. How to migrate it: {MIGRATING}"
         yield Finding("extension", "warning", text, {"file": str(fastapi[0])})
 
 

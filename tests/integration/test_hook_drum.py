@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import running
+from drum_litestar.documentation import MIGRATING
 from support.environments import Environment, Environments
 from support.process import ServerProcess
 from support.wire import csv, get
@@ -237,7 +238,7 @@ def test_broken_drum(environments: Environments, model: Path, tmp_path: Path) ->
     held = f"{model} holds custom_flask.py and no custom_litestar.py"
     assert lines[0].startswith(f"WARNING: {held}: DRUM's own server is used.")
     assert lines[-2] == broken
-    assert lines[-1] == f"{held}. Only DRUM's own server can load it; migrate it (docs/migrating-extensions.md)"
+    assert lines[-1] == f"{held}. Only DRUM's own server can load it; migrate it ({MIGRATING})"
 
 
 def test_flask_extension_is_drums(environment: Environment, model: Path, tmp_path: Path) -> None:
@@ -251,7 +252,7 @@ def test_flask_extension_is_drums(environment: Environment, model: Path, tmp_pat
     finally:
         output = stop(server)
     assert output.count(f"WARNING: {model} holds custom_flask.py") == 1
-    assert "docs/migrating-extensions.md" in output
+    assert MIGRATING in output
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def _ignore(failure: ModelLoadError) -> None: ...
 
 
 class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are in seconds. The defaults are those of ``settings.md``."""
+    """Times are in seconds. The defaults are those of ``drum_litestar.settings``."""
 
     workers: int = 1
     """Model worker processes."""

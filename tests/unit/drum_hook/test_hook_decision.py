@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from drum_litestar.documentation import MIGRATING, SWITCHING
 from drum_litestar.drum_hook.decision import DRUM_SERVER_TYPES, OUR_SERVER_TYPES, Choice, decide, hook_enabled, remedy
 
 VARIABLE = "MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE"
@@ -159,7 +160,7 @@ def test_flask_extension_is_drums_with_a_warning(model: Path) -> None:
     choice = decide(["server", "-cd", str(model)], platform("litestar"))
     assert not choice.ours
     assert "custom_flask.py" in choice.notice
-    assert "docs/migrating-extensions.md" in choice.notice
+    assert MIGRATING in choice.notice
     assert decide(["server", "-cd", str(model)], {}, default=True) == choice
     assert decide(["server", "-cd", str(model)], {}) == Choice(ours=False), "ours was not asked for"
     (model / "custom_litestar.py").touch()
@@ -192,7 +193,7 @@ class TestDefault:
         assert choice.notice.startswith(
             f"DEPRECATED: DRUM_SERVER_TYPE={name.strip().lower()} chooses DRUM's own server"
         )
-        assert "docs/switching.md" in choice.notice
+        assert SWITCHING in choice.notice
         assert decide(["server", "-cd", str(model)], platform(name)) == Choice(ours=False), "not the default there"
 
     @pytest.mark.parametrize("name", ["litestr", "True", "3"])
@@ -224,7 +225,7 @@ class TestRemedy:
 
     def test_flask_folder_is_migrated(self, model: Path) -> None:
         (model / "custom_flask.py").touch()
-        assert "migrate it (docs/migrating-extensions.md)" in remedy(["server", "-cd", str(model)], {})
+        assert f"migrate it ({MIGRATING})" in remedy(["server", "-cd", str(model)], {})
 
     @pytest.mark.parametrize("arguments", [[], ["score"], ["server", "--docker", "image"]])
     def test_nothing_for_other_commands(self, arguments: list[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from drum_litestar.documentation import MIGRATING
 from drum_litestar.drum_hook.command import HookStatus
 from drum_litestar.launcher.cli import main
 from drum_litestar.launcher.packages import ServersPackages
@@ -162,7 +163,7 @@ def test_flask_extension(model: Path, drum: DrumState, level: str, capsys: pytes
     (model / "custom_flask.py").touch()
     code, topics = check(capsys, "-cd", str(model), "--target-type", "regression")
     assert topics["extension"][0]["level"] == level
-    assert "docs/migrating-extensions.md" in topics["extension"][0]["text"]
+    assert MIGRATING in topics["extension"][0]["text"]
     assert code == (level == "blocking")
     (model / "custom_litestar.py").touch()
     code, topics = check(capsys, "-cd", str(model), "--target-type", "regression")
