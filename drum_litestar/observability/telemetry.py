@@ -19,11 +19,15 @@ from drum_litestar.errors import MissingExtraError
 from drum_litestar.observability.attributes import takes_any_value
 from drum_litestar.observability.log_format import ContextFilter
 from drum_litestar.observability.tracing import Tracing
+from drum_litestar.pip_command import install
 
 _log = logging.getLogger("drum.otel")
 
 SHUTDOWN_PATIENCE: Final = 5.0
 """Seconds that flushing to a collector which does not answer may hold up the end of the process."""
+
+LAST_WITH_LOGS: Final = "'opentelemetry-sdk<1.46' 'opentelemetry-exporter-otlp-proto-http<1.46'"
+"""Distributions that have ``LoggingHandler``, which is deprecated, and the modules around it."""
 
 
 class Telemetry:
@@ -93,9 +97,19 @@ def _set_up(worker: int | None, environ: Mapping[str, str]) -> Telemetry:
         providers.append(_meter_provider(resource, environ))
     handler = None
     if _wanted(environ, "LOGS"):
-        logger_provider, handler = _logger_provider(resource, worker)
-        providers.append(logger_provider)
-        logging.getLogger().addHandler(handler)
+        try:
+            logger_provider, handler = _logger_provider(resource, worker)
+        except ImportError as error:  # none of what it imports is public yet, and the handler is deprecated
+            command = install(LAST_WITH_LOGS)
+            _log.warning(
+                "Logs are not sent to OTEL_EXPORTER_OTLP_ENDPOINT: %s. Install the last SDK that is known to send them "
+                "(%s), or turn this warning off with OTEL_LOGS_EXPORTER=none",
+                error,
+                command,
+            )
+        else:
+            providers.append(logger_provider)
+            logging.getLogger().addHandler(handler)
     return Telemetry(Tracing(tracer_provider), tuple(providers), handler)
 
 

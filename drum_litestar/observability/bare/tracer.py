@@ -29,6 +29,7 @@ from drum_litestar.observability.bare.ended import Ended, EndedStep, EndedTrace
 from drum_litestar.observability.bare.ids import Ids
 from drum_litestar.observability.bare.spans import BareSpan, DroppedSpan
 from drum_litestar.observability.current import SPAN_KEY
+from drum_litestar.observability.guarded_processor import GuardedProcessor
 from drum_litestar.observability.request_span import Carrier, RequestSpan, span_context, traceparent
 from drum_litestar.observability.tracing import TRACER
 
@@ -49,13 +50,14 @@ class SpanProvider(TracerProvider):  # type: ignore[misc]
     def __init__(self, processor: SpanProcessor, resource: Resource, together: int = 1) -> None:
         """``together``: requests whose bare spans may leave as one item."""
         super().__init__(resource=resource, id_generator=Ids(), shutdown_on_exit=False)
+        processor = GuardedProcessor(processor)
         super().add_span_processor(processor)
         self.own = BareTracer(super().get_tracer(TRACER), self, processor.on_end, together)
         """The tracer of the server's own spans."""
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         self.own.bare = False
-        super().add_span_processor(span_processor)
+        super().add_span_processor(GuardedProcessor(span_processor))
 
 
 class BareTracer(Tracer):

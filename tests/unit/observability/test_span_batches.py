@@ -90,7 +90,7 @@ class Encoding(SpanExporter):  # type: ignore[misc]
 
 
 def exporter_of(provider: SpanProvider) -> Encoding:
-    processor = provider._active_span_processor._span_processors[0]
+    processor = provider._active_span_processor._span_processors[0]._processor  # behind its guard
     found = getattr(processor, "span_exporter", None) or processor._batch_processor._exporter
     assert isinstance(found, Encoding)
     return found

@@ -10,9 +10,11 @@ import sys
 
 import pytest
 
+from drum_litestar.observability.telemetry import LAST_WITH_LOGS
 from support.otlp import Collector
 
 PROGRAM = """
+{begin}
 import logging, sys, time
 from opentelemetry import metrics, trace
 from drum_litestar.observability.context import request_id_var
@@ -31,10 +33,12 @@ metrics.get_meter("user").create_counter("hooks").add(1)
 """
 
 
-def run(collector: str, *, arguments: str = "", end: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+def run(
+    collector: str, *, begin: str = "", arguments: str = "", end: str = "", **environ: str
+) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     return subprocess.run(
-        [sys.executable, "-W", "error", "-c", PROGRAM.format(arguments=arguments, end=end)],
+        [sys.executable, "-W", "error", "-c", PROGRAM.format(begin=begin, arguments=arguments, end=end)],
         env={**inherited, "OTEL_EXPORTER_OTLP_ENDPOINT": collector, **environ},
         capture_output=True,
         text=True,
@@ -89,6 +93,28 @@ except ValueError as error:
         assert "no *****" in str(collector.span("failing"))
 
 
+@pytest.mark.parametrize(
+    ("lost", "named"),
+    [
+        ("import opentelemetry.sdk._logs as logs; del logs.LoggingHandler", "'LoggingHandler'"),
+        ("import sys; sys.modules['opentelemetry.exporter.otlp.proto.http._log_exporter'] = None", "_log_exporter"),
+    ],
+    ids=["handler", "exporter"],
+)
+def test_an_sdk_without_the_means_to_send_logs_sends_the_rest(lost: str, named: str) -> None:
+    with Collector() as collector:
+        done = run(collector.endpoint, begin=lost)
+        assert done.stdout == "enabled True True\n", done.stderr
+        assert sorted(collector.names()) == ["drum.invocations", "hook"]
+        assert [metric["name"] for metric in collector.metrics] == ["hooks"]
+        assert not collector.logs
+    (line,) = [line for line in done.stderr.splitlines() if "Logs are not sent" in line]
+    assert line.startswith("WARNING ")
+    assert named in line
+    assert f"(pip install {LAST_WITH_LOGS})" in line
+    assert line.endswith("OTEL_LOGS_EXPORTER=none")
+
+
 def test_flushed_before_a_planned_kill() -> None:
     with Collector() as collector:
         done = run(collector.endpoint, end="telemetry.flush(); import os; os.kill(os.getpid(), 9)")
@@ -119,7 +145,7 @@ def test_one_signal_can_be_turned_off() -> None:
 
 
 def test_without_the_sdk_a_warning_names_the_command() -> None:
-    program = "import sys; sys.modules['opentelemetry.sdk'] = None\n" + PROGRAM.format(arguments="", end="")
+    program = "import sys; sys.modules['opentelemetry.sdk'] = None\n" + PROGRAM.format(begin="", arguments="", end="")
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"},

@@ -1,0 +1,45 @@
+"""A span processor that cannot break what its spans are of."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import SpanProcessor
+
+_log = logging.getLogger("drum.otel")
+
+
+class GuardedProcessor(SpanProcessor):  # type: ignore[misc]
+    """Passes everything on to ``processor``. What that raises about a span is logged, the first time, and goes no
+    further: spans begin and end within requests, and the SDK would let the error out there."""
+
+    def __init__(self, processor: SpanProcessor) -> None:
+        self._processor = processor
+        self._failed = False
+
+    def on_start(self, span: Any, parent_context: Context | None = None) -> None:
+        self._call(self._processor.on_start, span, parent_context)
+
+    def _on_ending(self, span: Any) -> None:
+        self._call(self._processor._on_ending, span)
+
+    def on_end(self, span: Any) -> None:
+        self._call(self._processor.on_end, span)
+
+    def shutdown(self) -> None:
+        self._processor.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        return bool(self._processor.force_flush(timeout_millis))
+
+    def _call(self, function: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            function(*arguments)
+        except Exception:
+            if not self._failed:
+                self._failed = True
+                name = type(self._processor).__name__
+                _log.exception("The span processor %s fails; its spans may be lost. This is reported once.", name)
