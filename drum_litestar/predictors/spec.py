@@ -35,6 +35,8 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Contract Q-8."""
     moderations_optional: bool = False
     """Contract Q-14."""
+    shortcuts: bool = True
+    """Take the quicker ways that give the same bytes (``DRUM_SHORTCUTS``)."""
     show_stacktrace: bool = False
     llm_id: Optional[str] = None
     """Runtime parameter ``LLM_ID`` (contract, 3.11)."""

@@ -81,7 +81,7 @@ def _advise_capacity(settings: ServerSettings) -> Iterator[Notice]:
             f"DRUM_UVICORN_LIMIT_CONCURRENCY ({limit}) leaves no connection free beside {settings.slots()} busy "
             "slots: probes may be refused under load"
         )
-    if admission.batch_max_rows > 1:
+    if admission.batch_max_rows > 1 and settings.model.shortcuts:
         yield info(
             "micro-batching merges structured CSV calls only; sparse (Matrix Market) and all other calls run singly"
         )
@@ -113,6 +113,10 @@ def _advise_without_effect(settings: ServerSettings, given: Collection[str]) -> 
         yield from unused(("DRUM_CORS_ORIGINS",), "DRUM_CORS_ENABLED is not true")
     if settings.admission.batch_max_rows == 1:
         yield from unused(("DRUM_BATCH_MAX_WAIT_MS",), "DRUM_BATCH_MAX_ROWS is 1, so batching is off")
+    elif not settings.model.shortcuts:
+        yield from unused(
+            ("DRUM_BATCH_MAX_ROWS", "DRUM_BATCH_MAX_WAIT_MS"), "DRUM_SHORTCUTS is false: calls are not merged"
+        )
     if settings.workers.max_requests == 0:
         yield from unused(("DRUM_UVICORN_MAX_REQUESTS_JITTER",), "DRUM_UVICORN_MAX_REQUESTS is 0")
     if not settings.tls.certfile:

@@ -35,7 +35,8 @@ class BatchPredictor:
         self._structured = structured
         self._single = single
         self._enabled = (
-            loaded.target_type not in _UNBATCHED_TARGETS
+            loaded.spec.shortcuts
+            and loaded.target_type not in _UNBATCHED_TARGETS
             and loaded.hooks.get("read_input_data") is None  # it may make anything of the bytes
             and loaded.monitor is None  # reports are made per request
             and loaded.deployment_config is None  # its full precision would show how the model's sums were blocked
@@ -46,20 +47,21 @@ class BatchPredictor:
         return self._enabled
 
     def handle(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
-        """One reply per call; None when nothing can be merged, or a merged call failed: run them singly."""
+        """One reply per call; None when nothing can be merged, or a stream came: run them singly.
+
+        What the model raises for merged calls may be the fault of one of them, in words that tell of all their rows.
+        So those are run once more, each alone, where it fails with its own error; the log says so.
+        """
         if not self._enabled or any(call.kind != "predict" for call in calls):
             return None
-        try:
-            return self._answer(calls)
-        except Exception as error:  # some call's own fault: run singly, it fails alone with its own error
-            logger.debug("A batch of %d calls is run singly: %s", len(calls), error)
-            return None
-
-    def _answer(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
         replies: dict[int, Reply] = {}
         for positions, source in self._by_options(calls):
             for group in merge_csv([_body(calls[position]) for position in positions]):
-                answers = self._answer_group(group, source)
+                try:
+                    answers = self._answer_group(group, source)
+                except Exception as error:
+                    logger.warning("%d merged calls failed and are run singly: %s", len(group.positions), error)
+                    continue
                 if answers is None:
                     return None
                 replies.update(zip((positions[member] for member in group.positions), answers))

@@ -90,9 +90,9 @@ def _column_names(payload: Payload) -> list[str]:
         raise UnprocessableError(str(error)) from error
 
 
-def read_input(data: StructuredInput, hooks: Hooks) -> Any:
-    """What ``read_input_data`` makes of the bytes, or the built-in readers' frame. Raises StageError,
-    ClientDataError, MissingExtraRequestError."""
+def read_input(data: StructuredInput, hooks: Hooks, *, shortcuts: bool = True) -> Any:
+    """What ``read_input_data`` makes of the bytes, or the built-in readers' frame (see :func:`read_frame`). Raises
+    StageError, ClientDataError, MissingExtraRequestError."""
     if hooks.get("read_input_data") is not None:
         return run_stage(
             "Model 'read_input_data' hook failed to read input data.",
@@ -100,14 +100,19 @@ def read_input(data: StructuredInput, hooks: Hooks) -> Any:
             "read_input_data",
             data.payload.read(),
         )
-    return read_frame(data.payload, data.mimetype, data.colnames)
+    return read_frame(data.payload, data.mimetype, data.colnames, shortcuts=shortcuts)
 
 
-def read_frame(payload: Payload, mimetype: str | None, colnames: list[str] | None = None) -> pd.DataFrame:
-    """``payload`` through the built-in readers. A spool file is streamed, not copied into memory."""
+def read_frame(
+    payload: Payload, mimetype: str | None, colnames: list[str] | None = None, *, shortcuts: bool = True
+) -> pd.DataFrame:
+    """``payload`` through the built-in readers. A spool file is streamed, not copied into memory.
+
+    ``shortcuts``: a small CSV body of plain numbers may go past pandas' reader.
+    """
     if mimetype == MTX:
         return _read_sparse(payload, colnames)
-    plain = None if payload.data is None else read_plain(payload.data)
+    plain = None if payload.data is None or not shortcuts else read_plain(payload.data)
     return _read_csv(payload) if plain is None else plain.frame
 
 

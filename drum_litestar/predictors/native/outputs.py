@@ -7,9 +7,9 @@ Numbers go through pandas' own encoder, because its rounding (10 decimals, in bi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Callable, cast
 
 import numpy as np
 import pandas as pd
@@ -19,17 +19,20 @@ if TYPE_CHECKING:
 
 PRECISION = 10
 
+FloatEncoder = Callable[["NDArray[np.float64]"], str]
+
 
 def _to_json(values: Any, orient: str) -> str:
     text: str = values.to_json(orient=orient, double_precision=PRECISION)
     return text
 
 
-def _series_encoder(values: NDArray[np.float64]) -> str:
+def series_encoder(values: NDArray[np.float64]) -> str:
+    """A 1-D float64 array as a JSON array, by pandas' public way."""
     return _to_json(pd.Series(values), "values")
 
 
-def _float_encoder() -> Callable[[NDArray[np.float64]], str]:
+def _float_encoder() -> FloatEncoder:
     """pandas' C encoder without the Series around it (8 times faster for one row), where it is still there.
 
     It is not public: a pandas that moves or changes it gives the public way back.
@@ -39,15 +42,15 @@ def _float_encoder() -> Callable[[NDArray[np.float64]], str]:
 
         dumps: Any = getattr(_json, "ujson_dumps", None) or _json.dumps  # type: ignore[attr-defined]
         sample = np.array([1.0, 1 / 3, np.nan, -np.inf, 1e-7, 1.5e16, -0.0])
-        if dumps(sample, double_precision=PRECISION) == _series_encoder(sample):
+        if dumps(sample, double_precision=PRECISION) == series_encoder(sample):
             return lambda values: cast("str", dumps(values, double_precision=PRECISION))
     except Exception:  # whatever a future pandas raises here, the public way works
         pass
-    return _series_encoder
+    return series_encoder
 
 
 encode_floats = _float_encoder()
-"""A 1-D float64 array as a JSON array."""
+"""As :func:`series_encoder`, quicker where it can be."""
 
 
 def encode_values(column: pd.Series[Any]) -> str:
@@ -60,12 +63,18 @@ def single_column(predictions: str, extra: pd.DataFrame | None) -> bytes:
     return _answer(predictions, extra)
 
 
-def by_label(values: NDArray[np.float64], labels: Sequence[str], extra: pd.DataFrame | None = None) -> bytes:
+def by_label(
+    values: NDArray[np.float64],
+    labels: Sequence[str],
+    extra: pd.DataFrame | None = None,
+    *,
+    encode: FloatEncoder = encode_floats,
+) -> bytes:
     """The answer of classification: one object for each row of ``values``, keys in ``labels``' order."""
     if len(values) == 0:
         return _answer("[]", extra)
     row = _row_template(tuple(labels))
-    numbers = encode_floats(np.ascontiguousarray(values).ravel())[1:-1].split(",")
+    numbers = encode(np.ascontiguousarray(values).ravel())[1:-1].split(",")
     return _answer("[" + ",".join([row] * len(values)) % tuple(numbers) + "]", extra)
 
 

@@ -42,7 +42,7 @@ class StreamPredictor:
             reply.headers += _STREAMING_HEADER
             return reply
         source = self._structured.parse(call)
-        data = self._structured.prepare(read_input(source, self._loaded.hooks))
+        data = self._structured.prepare(read_input(source, self._loaded.hooks, shortcuts=self._loaded.spec.shortcuts))
         produced = self._loaded.hooks.iterate(run_stage(_FAILURE, self._start, data))
         try:
             first = run_stage(_FAILURE, next, produced, _END)

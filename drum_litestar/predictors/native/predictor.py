@@ -61,9 +61,12 @@ class NativePredictor:
             unstructured=unstructured.available,
             batchable=self._batch.available,
             concurrency=model_concurrency(loaded),
-            description=_description(loaded),
+            description=_description(loaded, self._shortcuts(structured)),
             warnings=tuple(loaded.warnings),
         )
+
+    def _shortcuts(self, structured: StructuredPredictor) -> tuple[str, ...]:
+        return structured.shortcuts + (("merged CSV",) if self.batching else ())
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         """Answer one call. Never raises: whatever hooks and models raise, SystemExit too, is a reply."""
@@ -123,7 +126,7 @@ def model_info(loaded: LoadedModel) -> dict[str, Any]:
     return info
 
 
-def _description(loaded: LoadedModel) -> str:
+def _description(loaded: LoadedModel, shortcuts: tuple[str, ...]) -> str:
     if loaded.hooks.custom_task is not None:
         way = "CustomTask"
     elif loaded.framework is not None:
@@ -131,4 +134,5 @@ def _description(loaded: LoadedModel) -> str:
     else:
         way = "hooks: " + ", ".join(loaded.hooks.names)
     why = f"; chosen because: {loaded.spec.kind_reason}" if loaded.spec.kind_reason else ""
-    return f"native predictor ({way}), target type {loaded.target_type.value}{why}"
+    ways = ", ".join(shortcuts) if loaded.spec.shortcuts else "none, as DRUM_SHORTCUTS is false"
+    return f"native predictor ({way}), target type {loaded.target_type.value}{why}; shortcuts: {ways or 'none'}"

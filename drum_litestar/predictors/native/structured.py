@@ -58,15 +58,27 @@ class StructuredPredictor:
         self._proba = loaded.target_type in CLASSIFICATION_TARGETS
         self._label_kwargs = self._make_label_kwargs()
         # A custom.py may have changed anything about the model or its library.
-        self._direct = direct_estimator(loaded.model, loaded.target_type) if loaded.hooks.path is None else None
+        own = loaded.hooks.path is None and loaded.spec.shortcuts
+        self._direct = direct_estimator(loaded.model, loaded.target_type) if own else None
         self._users_code = self._direct is None or not only_sklearn(loaded.model)
+        self._encode = outputs.encode_floats if loaded.spec.shortcuts else outputs.series_encoder
         self._count_warning = threading.Lock()
+
+    @property
+    def shortcuts(self) -> tuple[str, ...]:
+        """The quicker ways to the same bytes that are open to this model, for the log."""
+        ways = {
+            "plain CSV": self._loaded.spec.shortcuts and not self._any_format,
+            "scikit-learn without frames": self._direct is not None,
+            "numbers by pandas' encoder": self._encode is not outputs.series_encoder,
+        }
+        return tuple(name for name, is_open in ways.items() if is_open)
 
     def handle(self, call: ModelCall) -> Reply:
         """Answer one predict call. Raises what :func:`error_reply` puts into words."""
         data = self.parse(call)
         with span("parse", hooks=self._any_format):
-            frame = read_input(data, self._hooks)
+            frame = read_input(data, self._hooks, shortcuts=self._loaded.spec.shortcuts)
         monitor = self._loaded.monitor
         features = None if monitor is None else monitor.keep(frame)
         began = time.perf_counter()
@@ -116,8 +128,7 @@ class StructuredPredictor:
                 scored, extra = self._split(scored)
             values, names = scored.to_numpy(), scored.columns
         else:
-            direct = None if self._direct is None or source.mimetype == MTX else self._direct.predict(features)
-            values, names = self._framework(features) if direct is None else direct
+            values, names = self._framework(features, source)
         marshalled = self._marshal(values, names)
         if count_matters:
             self._check_count(marshalled, frame)
@@ -133,10 +144,10 @@ class StructuredPredictor:
                 frame = pd.DataFrame(marshalled.floats(), columns=list(marshalled.columns))
             return deployment_answer(frame, extra, self._target_type, config)
         if self._proba:
-            return outputs.by_label(marshalled.floats(), marshalled.columns, extra)
+            return outputs.by_label(marshalled.floats(), marshalled.columns, extra, encode=self._encode)
         if self._target_type in KEPT_VALUE_TARGETS:
             return outputs.single_column(outputs.encode_values(marshalled.column()), extra)
-        return outputs.single_column(outputs.encode_floats(marshalled.floats().ravel()), extra)
+        return outputs.single_column(self._encode(marshalled.floats().ravel()), extra)
 
     def _score(self, data: Any, source: StructuredInput) -> pd.DataFrame:
         kwargs = {
@@ -157,16 +168,20 @@ class StructuredPredictor:
         moderation = self._loaded.moderation
         return hook(data, model, **kwargs) if moderation is None else moderation.score(data, model, hook, **kwargs)
 
-    def _framework(self, data: Any) -> tuple[Any, Any]:
+    def _framework(self, data: Any, source: StructuredInput) -> tuple[Any, Any]:
         try:
-            return run_stage("Failure when making predictions.", self._call_framework, data)
+            return run_stage("Failure when making predictions.", self._call_framework, data, source)
         except StageError as error:
             missing = self._missing_columns(data)
             if missing and self._loaded.spec.client_errors_4xx:
                 raise ClientDataError(str(error)) from error
             raise
 
-    def _call_framework(self, data: Any) -> tuple[Any, Any]:
+    def _call_framework(self, data: Any, source: StructuredInput) -> tuple[Any, Any]:
+        if self._direct is not None and source.mimetype != MTX:
+            predictions = self._direct.predict(data)
+            if predictions is not None:
+                return predictions
         framework = self._loaded.framework
         if framework is None:  # only a chat hook; DRUM's words
             raise AttributeError("'NoneType' object has no attribute 'predict'")

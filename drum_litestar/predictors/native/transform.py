@@ -38,6 +38,7 @@ class Transformer:
         self._loaded = loaded
         self._hooks = loaded.hooks
         self._any_format = loaded.hooks.get("read_input_data") is not None
+        self._shortcuts = loaded.spec.shortcuts
         self._schema = OutputSchema.from_metadata(loaded.metadata)
 
     def handle(self, call: ModelCall) -> Reply:
@@ -46,8 +47,8 @@ class Transformer:
             raise UnprocessableError(other_endpoint(self._loaded.target_type))
         data = structured_input(call, any_format=self._any_format)
         with span("parse", hooks=self._any_format):
-            features = read_input(data, self._hooks)
-            target = None if call.y is None or is_empty(call.y) else _read_target(call.y)
+            features = read_input(data, self._hooks, shortcuts=self._shortcuts)
+            target = None if call.y is None or is_empty(call.y) else self._read_target(call.y)
         with span("model"):
             result = self._transform(features, target)
         self._schema.check(result, is_sparse=is_sparse(result))
@@ -55,6 +56,9 @@ class Transformer:
             raise ClientDataError("Target data has a different number of rows than transformed data")
         with span("serialize", hooks=False):
             return transform_reply(result, target)
+
+    def _read_target(self, payload: Payload) -> pd.DataFrame:
+        return read_frame(payload, file_format(payload), shortcuts=self._shortcuts)
 
     def _transform(self, features: Any, target: pd.DataFrame | None) -> pd.DataFrame:
         task = self._hooks.custom_task
@@ -106,10 +110,6 @@ def other_endpoint(target_type: TargetType) -> str:
     """DRUM's answer to a transform of another target type."""
     endpoint = "/predictUnstructured/" if target_type is TargetType.UNSTRUCTURED else "/predict/"
     return f"This model has target type {target_type}, use the {endpoint} endpoint."
-
-
-def _read_target(payload: Payload) -> pd.DataFrame:
-    return read_frame(payload, file_format(payload))
 
 
 def _require_frame(result: Any) -> pd.DataFrame:

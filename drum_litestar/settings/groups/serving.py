@@ -50,6 +50,13 @@ class ModelSettings(msgspec.Struct, frozen=True):
     moderations_optional: Annotated[
         bool, Option("DRUM_MODERATIONS_OPTIONAL", "start without the moderation package although a config exists")
     ] = False
+    shortcuts: Annotated[
+        bool,
+        Option(
+            "DRUM_SHORTCUTS",
+            "quicker ways to the same bytes: small CSV bodies, merged requests, scikit-learn; false takes none of them",
+        ),
+    ] = True
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):

@@ -37,6 +37,7 @@ CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "DRUM_SINGLE_OUTPUT_IS": ("positive", {}),
     "DRUM_CLIENT_ERRORS_4XX": ("true", {}),
     "DRUM_MODERATIONS_OPTIONAL": ("true", {}),
+    "DRUM_SHORTCUTS": ("false", {}),
     "CUSTOM_MODEL_WORKERS": ("3", {}),
     "DRUM_FASTAPI_EXECUTOR_WORKERS": ("7", {}),
     "DRUM_UVICORN_MAX_REQUESTS": ("77", {}),

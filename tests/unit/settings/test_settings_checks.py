@@ -29,6 +29,11 @@ from drum_litestar.settings.resolve import resolve
         ),
         ({"DRUM_UVICORN_LIMIT_CONCURRENCY": "1"}, logging.WARNING, "leaves no connection free"),
         ({"DRUM_BATCH_MAX_ROWS": "100"}, logging.INFO, "sparse (Matrix Market) and all other calls run singly"),
+        (
+            {"DRUM_BATCH_MAX_ROWS": "100", "DRUM_SHORTCUTS": "false"},
+            logging.WARNING,
+            "DRUM_BATCH_MAX_ROWS has no effect: DRUM_SHORTCUTS is false",
+        ),
         ({"DRUM_SPOOL_THRESHOLD": "104857600"}, logging.INFO, "bodies stay in memory"),
         ({"DRUM_UVICORN_MAX_REQUESTS": "10"}, logging.WARNING, "the jitter decides"),
         ({"DRUM_EXECUTOR": "inline", "MAX_WORKERS": "2"}, logging.WARNING, "2 workers are ignored"),

@@ -38,16 +38,17 @@ class DirectEstimator(NamedTuple):
     target_type: TargetType
 
     def predict(self, frame: pd.DataFrame) -> tuple[Any, list[Any] | None] | None:
-        """What ``predict_estimator`` gives for ``frame``; None where scikit-learn has to look at it, or to complain."""
+        """What ``predict_estimator`` gives for ``frame``; None where scikit-learn has to look at it, or to complain.
+
+        The model runs only where its library has nothing to say against the frame. So what it raises then it would
+        raise for the frame too, and nobody needs to run it again. Raises that.
+        """
         if frame.shape[1] != self.width or not (self.columns is None or frame.columns.equals(self.columns)):
             return None
         values = frame.to_numpy()
-        if values.dtype not in _NUMBERS:
+        if values.dtype not in _NUMBERS or not len(values) or not np.isfinite(values).all():
             return None
-        try:
-            return predict_estimator(self.twin, values, self.target_type, _DRUM_NAME)
-        except Exception:  # the model itself says it in its own words
-            return None
+        return predict_estimator(self.twin, values, self.target_type, _DRUM_NAME)
 
 
 def direct_estimator(model: Any, target_type: TargetType) -> DirectEstimator | None:
@@ -58,7 +59,10 @@ def direct_estimator(model: Any, target_type: TargetType) -> DirectEstimator | N
         return None
     names = getattr(model, "feature_names_in_", None)
     direct = DirectEstimator(twin, None if names is None else pd.Index(names), width, target_type)
-    return direct if _agrees(direct, model) else None
+    try:
+        return direct if _agrees(direct, model) else None
+    except Exception:  # no target that it serves, or no rows that it takes: requests will tell
+        return None
 
 
 def only_sklearn(model: Any) -> bool:

@@ -77,8 +77,8 @@ def test_the_public_encoder_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> N
         return str(real(item, **options)) if "orient" in options else "[0]"
 
     monkeypatch.setattr(_json, name, changed)
-    assert outputs._float_encoder() is outputs._series_encoder
-    assert outputs._series_encoder(values) == fast
+    assert outputs._float_encoder() is outputs.series_encoder
+    assert outputs.series_encoder(values) == fast
 
 
 def test_rows_of_a_transposed_matrix_keep_their_order() -> None:
