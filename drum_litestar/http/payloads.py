@@ -13,12 +13,11 @@ from drum_litestar.errors import UnprocessableError, UnsupportedMediaTypeError
 from drum_litestar.http.bodies import BodyStream, Spool, read_raw
 from drum_litestar.http.forms import read_form
 from drum_litestar.http.options import BodyLimits
+from drum_litestar.media_types import FORM, URLENCODED, is_json, parameter, split_content_type
 from drum_litestar.observability.tracing import W3C_FIELDS
 from drum_litestar.predictors.protocol import CallKind, ModelCall, ModelCard, Payload
 from drum_litestar.scope import REQUEST_ID, SPAN
 
-FORM: Final = "multipart/form-data"
-URLENCODED: Final = "application/x-www-form-urlencoded"
 TRACE_HEADERS: Final = frozenset(name.encode() for name in W3C_FIELDS)
 
 NO_DATA: Final = "Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data"
@@ -100,23 +99,6 @@ class Inbound:
 Collector: TypeAlias = Callable[[Inbound, CallKind], Awaitable[ModelCall]]
 
 
-def split_content_type(value: str) -> tuple[str | None, str]:
-    """Media type without parameters (case kept, None when empty) and the text of the parameters."""
-    mimetype, _, parameters = value.partition(";")
-    return mimetype.strip() or None, parameters
-
-
-def parameter(parameters: str, name: str) -> str | None:
-    """One parameter of a Content-Type; broken quoting is tolerated (contract, 3.5), and the last one
-    that is not empty counts, as with DRUM. None when absent or empty."""
-    found = None
-    for item in parameters.split(";"):
-        key, _, value = item.partition("=")
-        if key.strip().lower() == name:
-            found = value.strip().strip('"') or found
-    return found
-
-
 async def collect_nothing(inbound: Inbound, kind: CallKind) -> ModelCall:
     """A call without a body."""
     return inbound.call(kind, with_head=True)
@@ -132,8 +114,7 @@ async def collect_raw(inbound: Inbound, kind: CallKind) -> ModelCall:
 
 async def collect_json(inbound: Inbound, kind: CallKind) -> ModelCall:
     """A body that says it is JSON; whether it is, the worker sees. Raises UnsupportedMediaTypeError."""
-    media = (split_content_type(inbound.content_type())[0] or "").lower()
-    if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
+    if not is_json(split_content_type(inbound.content_type())[0]):
         raise UnsupportedMediaTypeError
     return await collect_raw(inbound, kind)
 

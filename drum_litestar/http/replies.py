@@ -16,12 +16,10 @@ from drum_litestar.dialects import framework_json
 from drum_litestar.errors import RequestError
 from drum_litestar.execution.executor import ReplyStream
 from drum_litestar.http.interrupts import while_connected
+from drum_litestar.media_types import JSON, is_event_stream
 from drum_litestar.predictors.protocol import Reply, StreamHead
 
 logger = logging.getLogger(__name__)
-
-JSON: Final = "application/json"
-EVENT_STREAM: Final = "text/event-stream"
 
 T = TypeVar("T")
 Headers = tuple[tuple[str, str], ...]
@@ -211,7 +209,7 @@ class _StreamAnswer(_Answer):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             last = b""
         except Exception as error:
-            if not self._stream.head.content_type.startswith(EVENT_STREAM):
+            if not is_event_stream(self._stream.head.content_type):
                 raise  # the server cuts the connection, so that the client can tell a torn answer from a whole one
             logger.error("A stream broke off: %s", error, exc_info=not isinstance(error, RequestError))
             last = sse_error(error)

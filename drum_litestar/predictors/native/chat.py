@@ -14,6 +14,7 @@ from typing import Any
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import UnsupportedMediaTypeError, UnsupportedRouteError
+from drum_litestar.media_types import is_json
 from drum_litestar.predictors.native.event_stream import CHUNK_OBJECT, EventStream, as_dict, set_association_id
 from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.native.monitoring import ChatReport
@@ -100,11 +101,10 @@ def _unavailable(target_type: TargetType) -> str:
 
 
 def _read_params(body: Payload | None) -> dict[str, Any]:
-    mimetype = "" if body is None else (body.mimetype or "").strip().lower()
-    if mimetype != "application/json" and not (mimetype.startswith("application/") and mimetype.endswith("+json")):
+    if body is None or not is_json(body.mimetype):
         raise UnsupportedMediaTypeError
     try:
-        params: Any = json.loads(b"" if body is None else body.read())
+        params: Any = json.loads(body.read())
     except (ValueError, RecursionError) as error:
         raise UnreadableBodyError(str(error)) from error
     messages = params.get("messages", ())  # anything but an object has no `get`: DRUM's words are Python's

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from drum_litestar.errors import MissingExtraError, MissingExtraRequestError, UnprocessableError
+from drum_litestar.media_types import URLENCODED
 from drum_litestar.predictors.native.errors import ClientDataError, run_stage
 from drum_litestar.predictors.native.plain_csv import read_plain
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 MTX = "text/mtx"
 CSV_TYPES = ("", "text/csv", "text/plain")
 _BLANK_LINE = re.compile(rb"(?:^|\r\n|\n|\r(?!\n))[ \t]*[\r\n]")
-_FORM_TYPE = "application/x-www-form-urlencoded"
 _NO_DATA = (
     "Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data"  # DRUM's spaces
 )
@@ -45,7 +45,7 @@ def structured_input(call: ModelCall, *, any_format: bool) -> StructuredInput:
     if payload is None:
         raise UnprocessableError(_NO_DATA)
     mimetype = _mimetype(payload)
-    if payload.filename is None and (is_empty(payload) or mimetype == _FORM_TYPE):
+    if payload.filename is None and (is_empty(payload) or mimetype == URLENCODED):
         raise UnprocessableError(_NO_DATA)
     check_format(mimetype, any_format=any_format)
     colnames = None if call.colnames is None else _column_names(call.colnames)

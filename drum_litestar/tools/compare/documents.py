@@ -14,6 +14,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
+from drum_litestar.media_types import EVENT_STREAM
 from drum_litestar.name_clashes import own_modules
 from drum_litestar.tools.compare.messages import Answer
 
@@ -64,7 +65,7 @@ def settled(answer: Answer) -> bytes:
 def _read(content_type: str, body: bytes) -> Any:
     kind, options = media_type(content_type)
     try:
-        if kind == "text/event-stream":
+        if kind == EVENT_STREAM:
             return list(_events(body.decode("utf-8")))
         if kind.startswith("multipart/"):
             return list(_parts(body, options.get("boundary", "")))

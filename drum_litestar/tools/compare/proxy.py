@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import httpx
 import msgspec
 
+from drum_litestar.media_types import is_event_stream
 from drum_litestar.tools.compare.messages import (
     REQUEST_ID,
     Answer,
@@ -158,7 +159,7 @@ class _Call:
 
     async def _relay(self, response: httpx.Response) -> Answer:
         headers = decode_headers(response.headers.raw)
-        if self.client_left and response.headers.get("content-type", "").startswith("text/event-stream"):
+        if self.client_left and is_event_stream(response.headers.get("content-type", "")):
             await response.aclose()  # it may go on for long, and nobody reads it
             raise ClientGoneError
         passed: Headers = end_to_end(headers)

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from drum_litestar.http.payloads import NO_DATA, parameter, split_content_type
+from drum_litestar.http.payloads import NO_DATA
+from drum_litestar.media_types import is_json, parameter, split_content_type
 from drum_litestar.predictors.protocol import TargetType
 from http_serving import CSV, FORM, Serving, X, card, form, mirror, post
 
@@ -235,3 +236,19 @@ def test_content_type_pieces() -> None:
     assert parameter('a=b; Charset="x y" ', "charset") == "x y"
     assert parameter("charset=", "charset") is None
     assert parameter("", "charset") is None
+
+
+@pytest.mark.parametrize(
+    ("mimetype", "expected"),
+    [
+        ("application/json", True),
+        (" Application/JSON ", True),
+        ("application/problem+json", True),
+        ("text/x+json", False),
+        ("application/jsonl", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_what_is_json(mimetype: str | None, expected: bool) -> None:
+    assert is_json(mimetype) is expected
