@@ -54,14 +54,14 @@ def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchron
 
     from drum_litestar.execution.inline import InlineExecutor
     from drum_litestar.http.app import build_app
-    from drum_litestar.http.options import AppOptions
+    from drum_litestar.http.app_options import AppOptions
     from drum_litestar.launcher.bootstrap import settle_collector
-    from drum_litestar.launcher.event_loop import run
-    from drum_litestar.launcher.protocol import make_protocol
-    from drum_litestar.launcher.telemetry import FrontEndTelemetry
+    from drum_litestar.launcher.front_end_telemetry import FrontEndTelemetry
     from drum_litestar.middleware.stack import StackOptions, build_stack
-    from drum_litestar.observability.logging import configure_logging
-    from drum_litestar.settings.server import ServerSettings
+    from drum_litestar.observability.logs.setup import configure_logging
+    from drum_litestar.server.event_loop import run
+    from drum_litestar.server.http.http_protocol import make_protocol
+    from drum_litestar.settings.server_settings import ServerSettings
 
     null = Path(os.devnull).open("w")  # noqa: SIM115
     configure_logging("warning", stdout=null, stderr=null)

@@ -2,7 +2,7 @@
 
 import sys
 
-from drum_litestar.launcher.cli import main
+from drum_litestar.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -116,7 +116,7 @@ class Extension:
         self._builder = builder
 
     def app_options(self) -> dict[str, tuple[Any, ...]]:
-        """Fields of :class:`drum_litestar.http.options.AppOptions`, all of them tuples."""
+        """Fields of :class:`drum_litestar.http.app_options.AppOptions`, all of them tuples."""
         builder = self._builder
         return {
             "route_handlers": tuple(builder._routes),

@@ -24,8 +24,8 @@ ON_DISCONNECT: Final = "on_disconnect"
 returns its undo. Set by our uvicorn protocol; absent under other servers."""
 
 SPAN: Final = "span"
-"""``drum_litestar.observability.tracing.RequestSpan``: the span of a traced route. Its ``carrier`` goes into the
-call, the answer goes into its ``answered``."""
+"""The span of a traced route, a ``RequestSpan`` of ``drum_litestar.observability.tracing.request_span``. Its
+``carrier`` goes into the call, the answer goes into its ``answered``."""
 
 BODY_RECEIVED: Final = "body_received"
 """``bool``: the whole body was here when the request's task began, so reading it will not wait. Set by our uvicorn

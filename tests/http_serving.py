@@ -19,7 +19,7 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.http.app import build_app
-from drum_litestar.http.options import AppOptions
+from drum_litestar.http.app_options import AppOptions
 from drum_litestar.predictors.protocol import (
     ModelCall,
     ModelCard,

@@ -13,13 +13,13 @@ from typing import Any
 
 import uvicorn
 
-from drum_litestar.launcher.connection import ConnectionEvents
-from drum_litestar.launcher.event_loop import run
-from drum_litestar.launcher.protocol import make_protocol
-from drum_litestar.launcher.server import DrainingServer
-from drum_litestar.launcher.sockets import bind_sockets
-from drum_litestar.launcher.stopping import ServerHandle
 from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send
+from drum_litestar.server.event_loop import run
+from drum_litestar.server.http.connection_parts import ConnectionEvents
+from drum_litestar.server.http.http_protocol import make_protocol
+from drum_litestar.server.sockets import bind_sockets
+from drum_litestar.server.stopping import ServerHandle
+from drum_litestar.server.uvicorn_server import DrainingServer
 
 
 @dataclass

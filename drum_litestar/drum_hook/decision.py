@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from drum_litestar.documentation import MIGRATING, SWITCHING
 from drum_litestar.extensions import FILE, FLASK_FILE, needs_flask
-from drum_litestar.settings import runtime_params
-from drum_litestar.settings.runtime_params_file import METADATA_FILE
+from drum_litestar.settings.runtime_params import parameters as runtime_params
+from drum_litestar.settings.runtime_params.parameters_file import METADATA_FILE
 
 SWITCH = "DRUM_LITESTAR_HOOK"
 SERVER_TYPE = "DRUM_SERVER_TYPE"

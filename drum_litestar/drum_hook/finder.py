@@ -125,7 +125,7 @@ def _server() -> Callable[..., int]:
     """Our command line, with all of the server imported, so that a broken installation of it is found while DRUM can
     still take over. Raises whatever the import raises."""
     importlib.import_module("drum_litestar.launcher.bootstrap")
-    from drum_litestar.launcher.cli import main
+    from drum_litestar.cli.main import main
 
     return main
 

@@ -17,15 +17,15 @@ from typing import Any
 
 from drum_litestar.errors import DeadlineExceededError, ModelNotReadyError, QueueFullError, QueueTimeoutError
 from drum_litestar.execution.batching import Batcher
+from drum_litestar.execution.counters import Tally
 from drum_litestar.execution.drain import Drain
 from drum_litestar.execution.executor import ReplyStream
-from drum_litestar.execution.loading import LoadQueue
+from drum_litestar.execution.load_queue import LoadQueue
 from drum_litestar.execution.merged import MergedCall
 from drum_litestar.execution.observer import ExecutorObserver, NullObserver
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.execution.queue_limits import DEFAULT_QUEUE_MEMORY, QueueMemory, default_queue_depth
 from drum_litestar.execution.slots import Slot, SlotSource
-from drum_litestar.execution.tally import Tally
 from drum_litestar.execution.ticket import AdmissionTicket
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply
 

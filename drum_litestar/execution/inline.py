@@ -23,9 +23,9 @@ from drum_litestar.execution.pending import PendingCall
 from drum_litestar.execution.queue_limits import DEFAULT_QUEUE_MEMORY
 from drum_litestar.execution.streaming import ChunkStream, ThreadFlow, produce
 from drum_litestar.execution.threads import ComputeThreads
-from drum_litestar.observability.context import request_id_var
-from drum_litestar.observability.prints import end_prints
+from drum_litestar.observability.logs.prints import end_prints
 from drum_litestar.predictors.protocol import ModelCard, Predictor, Reply, StreamReply
+from drum_litestar.request_context import request_id_var
 
 _log = logging.getLogger(__name__)
 

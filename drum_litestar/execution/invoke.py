@@ -10,8 +10,8 @@ from typing import List, NamedTuple, Protocol
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.observability.context import request_id_var
 from drum_litestar.predictors.protocol import BatchPredictor, ModelCall, ModelCard, Predictor, Reply, StreamReply
+from drum_litestar.request_context import request_id_var
 
 _log = logging.getLogger(__name__)
 

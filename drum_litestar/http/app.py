@@ -18,6 +18,7 @@ from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive
 
 from drum_litestar.context import WorkerContext
 from drum_litestar.execution.executor import Executor
+from drum_litestar.http.app_options import AppOptions, normalize_prefix
 from drum_litestar.http.controllers.chat import ChatController
 from drum_litestar.http.controllers.direct_access import DirectAccessController
 from drum_litestar.http.controllers.health import HealthController
@@ -28,9 +29,8 @@ from drum_litestar.http.controllers.static import StaticController
 from drum_litestar.http.controllers.structured import StructuredController
 from drum_litestar.http.controllers.transform import TransformController
 from drum_litestar.http.controllers.unstructured import UnstructuredController
-from drum_litestar.http.errors import HANDLERS
+from drum_litestar.http.exception_handlers import HANDLERS
 from drum_litestar.http.lifespan import model_lifespan
-from drum_litestar.http.options import AppOptions, normalize_prefix
 from drum_litestar.http.service import EXCHANGE, STATE_KEY, Exchange, ModelService
 from drum_litestar.http.spool import SpoolDirectory
 

@@ -12,7 +12,7 @@ from litestar.types import Receive, Scope
 
 from drum_litestar.errors import BodyTooLargeError, DiskFullError
 from drum_litestar.execution.queue_limits import MemoryShare
-from drum_litestar.http.options import MEBIBYTE, BodyLimits
+from drum_litestar.http.app_options import MEBIBYTE, BodyLimits
 from drum_litestar.http.spool import SpoolDirectory, SpoolFile, discard_all
 from drum_litestar.predictors.protocol import Payload
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from drum_litestar.errors import FormTooLargeError
+from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.http.bodies import BodyStream, Sink, Spool
-from drum_litestar.http.options import BodyLimits
 from drum_litestar.name_clashes import own_modules
 from drum_litestar.predictors.protocol import Payload
 

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from drum_litestar.context import WorkerContext
 from drum_litestar.execution.executor import Executor
-from drum_litestar.http.options import AppOptions, LifespanHook
+from drum_litestar.http.app_options import AppOptions, LifespanHook
 from drum_litestar.http.spool import SpoolDirectory
 
 

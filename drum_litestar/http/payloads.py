@@ -10,11 +10,11 @@ from urllib.parse import parse_qsl, quote
 from litestar.types import HTTPScope, Receive
 
 from drum_litestar.errors import UnprocessableError, UnsupportedMediaTypeError
+from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.http.bodies import BodyStream, Spool, read_raw
 from drum_litestar.http.forms import read_form
-from drum_litestar.http.options import BodyLimits
 from drum_litestar.media_types import FORM, URLENCODED, is_json, parameter, split_content_type
-from drum_litestar.observability.tracing import W3C_FIELDS
+from drum_litestar.observability.tracing.request_tracing import W3C_FIELDS
 from drum_litestar.predictors.protocol import CallKind, ModelCall, ModelCard, Payload
 from drum_litestar.scope import REQUEST_ID, SPAN
 

@@ -8,7 +8,7 @@ from typing import Final
 from litestar import Controller, HttpMethod
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
-from drum_litestar.http.options import AnyResponse
+from drum_litestar.http.app_options import AnyResponse
 from drum_litestar.http.replies import BytesResponse
 
 READ: Final = [HttpMethod.GET, HttpMethod.HEAD]

@@ -19,10 +19,10 @@ from drum_litestar.errors import (
     is_error,
 )
 from drum_litestar.execution.executor import Executor, ReplyStream, Ticket
+from drum_litestar.http.app_options import AnyRequest, AnyResponse, AppOptions
 from drum_litestar.http.bodies import ClientGoneError, Spool
-from drum_litestar.http.errors import json_response
+from drum_litestar.http.exception_handlers import json_response
 from drum_litestar.http.interrupts import Interrupt, watch_disconnect
-from drum_litestar.http.options import AnyRequest, AnyResponse, AppOptions
 from drum_litestar.http.payloads import Collector, Inbound, collect_nothing
 from drum_litestar.http.replies import (
     Headers,
@@ -97,7 +97,7 @@ class ModelService:
 
     async def loaded_card(self, request: AnyRequest) -> ModelCard:
         """:meth:`card`, for calls of the model: while it loads for the first time they wait in the queue, with their
-        body unread (:class:`drum_litestar.execution.loading.LoadQueue`), and what the route then answers is what it
+        body unread (:class:`drum_litestar.execution.load_queue.LoadQueue`), and what the route then answers is what it
         would have answered to a model that had been there already.
 
         Raises also QueueFullError, DeadlineExceededError, and ClientGoneError when the client leaves meanwhile.

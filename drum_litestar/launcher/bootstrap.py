@@ -16,10 +16,10 @@ from drum_litestar.errors import ModelLoadError, RequestError
 from drum_litestar.execution.executor import Executor, Ticket
 from drum_litestar.execution.invoke import PredictorSource
 from drum_litestar.execution.queue_limits import default_queue_depth
-from drum_litestar.http.options import AppOptions, BodyLimits
-from drum_litestar.launcher.descriptors import raise_descriptor_limit
+from drum_litestar.http.app_options import AppOptions, BodyLimits
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executors import make_executor, refusing_executor, worker_uid
+from drum_litestar.launcher.front_end_telemetry import FrontEndTelemetry
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.preparation import (
     extended_app,
@@ -29,14 +29,14 @@ from drum_litestar.launcher.preparation import (
     with_worker_python,
     worker_spec,
 )
-from drum_litestar.launcher.protocol import make_protocol
-from drum_litestar.launcher.server import run_server
 from drum_litestar.launcher.shared_store import RedisRateLimitStore
-from drum_litestar.launcher.sockets import bind_sockets
-from drum_litestar.launcher.stopping import ServerHandle
-from drum_litestar.launcher.telemetry import FrontEndTelemetry
 from drum_litestar.middleware.stack import RateLimit, StackOptions, build_stack
-from drum_litestar.observability.logging import configure_logging
+from drum_litestar.observability.logs.setup import configure_logging
+from drum_litestar.server.descriptors import raise_descriptor_limit
+from drum_litestar.server.http.http_protocol import make_protocol
+from drum_litestar.server.sockets import bind_sockets
+from drum_litestar.server.stopping import ServerHandle
+from drum_litestar.server.uvicorn_server import run_server
 from drum_litestar.settings.masking import masked, protect
 
 CONTRACT_DRUM_VERSION = "1.18.1"

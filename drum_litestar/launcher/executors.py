@@ -9,10 +9,10 @@ from drum_litestar.errors import ModelLoadError, SettingsError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.observer import ExecutorObserver
 from drum_litestar.launcher.plan import LaunchPlan
-from drum_litestar.observability.tracing import Tracing
+from drum_litestar.observability.tracing.request_tracing import Tracing
 from drum_litestar.predictors.protocol import Predictor
 
-WORKER_BUILDER = "drum_litestar.observability.worker:build_predictor"
+WORKER_BUILDER = "drum_litestar.observability.worker_setup:build_predictor"
 
 
 def make_executor(
@@ -42,14 +42,14 @@ def make_executor(
     }
     if settings.model.executor == "inline":
         from drum_litestar.execution.inline import InlineExecutor
-        from drum_litestar.observability.traced_predictor import traced
+        from drum_litestar.observability.tracing.traced_predictor import traced
 
         return InlineExecutor(
             lambda: traced(plan.spec.build(), tracing), concurrency=settings.workers.threads, **common
         )
-    from drum_litestar.execution.pool.options import PoolOptions
     from drum_litestar.execution.pool.pool import PoolExecutor
-    from drum_litestar.observability.resources import memory_headroom
+    from drum_litestar.execution.pool.pool_options import PoolOptions
+    from drum_litestar.observability.metrics.resources import memory_headroom
 
     options = PoolOptions(
         workers=settings.workers.count,

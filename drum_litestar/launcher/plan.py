@@ -10,13 +10,13 @@ from typing import Any, Literal
 import msgspec
 
 from drum_litestar.errors import SettingsError, StartupError
-from drum_litestar.launcher.worker_python import WorkerPython
+from drum_litestar.launcher.worker_interpreter import WorkerPython
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
-from drum_litestar.settings import runtime_params_file
 from drum_litestar.settings.notices import Notice, warning
 from drum_litestar.settings.resolve import Resolution, parameter, resolve
-from drum_litestar.settings.server import ServerSettings
+from drum_litestar.settings.runtime_params import parameters_file as runtime_params_file
+from drum_litestar.settings.server_settings import ServerSettings
 
 DIRECT_ACCESS_TIMEOUT = 3600.0
 

@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.launcher.packages import Packages, ServersPackages
 from drum_litestar.predictors.drum.backend import find_backend
-from drum_litestar.predictors.native.language import PYTHON, detect_language
-from drum_litestar.predictors.native.moderation import CONFIG_FILE
+from drum_litestar.predictors.folder.language import PYTHON, detect_language
+from drum_litestar.predictors.native.datarobot.moderation import CONFIG_FILE
 from drum_litestar.predictors.spec import PredictorSpec
 
 LAZY_LOADING = "MLOPS_LAZY_LOADING_DATA"

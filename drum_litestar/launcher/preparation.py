@@ -13,12 +13,12 @@ from drum_litestar.errors import ModelLoadError, StartupError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.extensions import ASGIApp, Extension, load_extension
 from drum_litestar.http.app import build_app
-from drum_litestar.http.options import AppOptions
+from drum_litestar.http.app_options import AppOptions
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import choose_predictor, unreadable
-from drum_litestar.launcher.worker_python import ask_configured
-from drum_litestar.observability.tracing import Tracing
-from drum_litestar.predictors.native.metadata import read_metadata
+from drum_litestar.launcher.worker_interpreter import ask_configured
+from drum_litestar.observability.tracing.request_tracing import Tracing
+from drum_litestar.predictors.folder.metadata import read_metadata
 from drum_litestar.predictors.spec import PredictorSpec
 
 _log = logging.getLogger("drum")
@@ -106,7 +106,7 @@ def make_proxy(plan: LaunchPlan, tracing: Tracing) -> dict[str, Any]:
     """Fields of ``AppOptions`` for ``/directAccess/``; none where httpx is not installed: the route answers 501."""
     if find_spec("httpx") is None:
         return {}
-    from drum_litestar.http.proxy import DirectAccessProxy
+    from drum_litestar.http.direct_access_proxy import DirectAccessProxy
 
     settings = plan.settings
     proxy = DirectAccessProxy(

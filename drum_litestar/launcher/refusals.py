@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from drum_litestar.settings.options import declared
+from drum_litestar.settings.declaration import declared
 from drum_litestar.settings.resolve import shown_value
-from drum_litestar.settings.server import ServerSettings
+from drum_litestar.settings.server_settings import ServerSettings
 
 INTERVAL: Final = 60.0
 """Seconds between two warnings for one reason."""

@@ -12,7 +12,7 @@ from typing import Final
 
 from drum_litestar import scope as names
 from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send, state
-from drum_litestar.middleware.responder import Responder
+from drum_litestar.middleware.response_tap import Responder
 
 GATHER: Final = 0.02
 """Seconds for which ended requests gather before they are logged: many at once cost a fraction of as many apart."""

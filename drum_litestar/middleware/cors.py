@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from drum_litestar.middleware.asgi import BODY, START, ASGIApp, Header, Receive, Scope, Send, header
-from drum_litestar.middleware.responder import Responder
+from drum_litestar.middleware.response_tap import Responder
 
 _METHODS: Final = b"GET, HEAD, POST, PUT, OPTIONS"
 _EXPOSED: Final = b"X-Request-ID, X-Response-Time-Ms, X-Drum-Version, Retry-After"

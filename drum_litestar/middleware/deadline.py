@@ -10,7 +10,7 @@ from typing import Any
 from drum_litestar import scope as names
 from drum_litestar.errors import DeadlineExceededError
 from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send, send_error, state
-from drum_litestar.middleware.responder import Responder
+from drum_litestar.middleware.response_tap import Responder
 
 
 class DeadlineMiddleware:

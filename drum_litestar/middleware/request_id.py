@@ -9,8 +9,8 @@ from typing import Final
 
 from drum_litestar import scope as names
 from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send, header, state
-from drum_litestar.middleware.responder import Responder
-from drum_litestar.observability.context import request_id_var
+from drum_litestar.middleware.response_tap import Responder
+from drum_litestar.request_context import request_id_var
 
 _HARMLESS: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _RESPONSE_NAMES: Final = frozenset((b"x-request-id", b"x_request_id"))

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Set
 from typing import Final
 
 from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send
-from drum_litestar.middleware.responder import HeaderHook, Responder
+from drum_litestar.middleware.response_tap import HeaderHook, Responder
 
 HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from drum_litestar import scope as keys
 from drum_litestar.errors import RETRY_SECONDS, ModelNotReadyError, RequestError
 from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send, send_error, state
-from drum_litestar.middleware.responder import Responder
+from drum_litestar.middleware.response_tap import Responder
 
 _logger: Final = logging.getLogger(__name__)
 

@@ -63,7 +63,7 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     def build(self) -> Predictor:
         """The predictor, not yet loaded. Imports its implementation only here, in the process that runs it."""
         if self.kind == "drum":
-            from drum_litestar.predictors.drum.predictor import DrumPredictor
+            from drum_litestar.predictors.drum.drum_predictor import DrumPredictor
 
             return DrumPredictor(self)
         from drum_litestar.predictors.native.predictor import NativePredictor

@@ -16,13 +16,13 @@ from typing import Any
 import msgspec
 
 from drum_litestar.errors import SettingsError
-from drum_litestar.settings import runtime_params
-from drum_litestar.settings.checks import advise, refuse
+from drum_litestar.settings.cross_checks import advise, refuse
+from drum_litestar.settings.declaration import Declared, Option, declared
 from drum_litestar.settings.loop import choose_loop
 from drum_litestar.settings.masking import MASK
 from drum_litestar.settings.notices import Notice, info, warning
-from drum_litestar.settings.options import Declared, Option, declared
-from drum_litestar.settings.server import ServerSettings
+from drum_litestar.settings.runtime_params import parameters as runtime_params
+from drum_litestar.settings.server_settings import ServerSettings
 from drum_litestar.settings.values import (
     BadValueError,
     boolean_word,

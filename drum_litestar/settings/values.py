@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from drum_litestar.settings.address import Address, parse_address
-from drum_litestar.settings.options import Declared
+from drum_litestar.settings.declaration import Declared
 
 TRUE_WORDS = frozenset(("t", "true", "y", "yes", "on", "1", "1.0"))
 FALSE_WORDS = frozenset(("false", "n", "no", "off", "0", "none", "0.0"))

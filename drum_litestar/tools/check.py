@@ -10,14 +10,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from drum_litestar.cli import server_command
+from drum_litestar.cli.help import HelpFormatter, Parser
+from drum_litestar.cli.server_arguments import add_server_arguments
 from drum_litestar.drum_hook.command import HookStatus, hook_status, pth_path
 from drum_litestar.errors import StartupError
-from drum_litestar.launcher import server_command
-from drum_litestar.launcher.arguments import add_server_arguments
-from drum_litestar.launcher.help import HelpFormatter, Parser
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import unreadable
-from drum_litestar.launcher.worker_python import WorkerPython, ask_configured
+from drum_litestar.launcher.worker_interpreter import WorkerPython, ask_configured
 from drum_litestar.settings.masking import masked
 from drum_litestar.tools import environment_checks, folder_checks
 from drum_litestar.tools.findings import BLOCKING, Finding

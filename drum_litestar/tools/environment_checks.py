@@ -18,9 +18,9 @@ from drum_litestar.drum_hook.decision import SWITCH
 from drum_litestar.drum_hook.finder import ENTRY_POINT
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher.hidden_modules import hidden_modules
-from drum_litestar.launcher.worker_python import WorkerPython
+from drum_litestar.launcher.worker_interpreter import WorkerPython
 from drum_litestar.name_clashes import OWN_MODULES, clash, described, own_files
-from drum_litestar.observability.resources import cgroup_version, cpu_quota, memory_status, usable_cpus
+from drum_litestar.observability.metrics.resources import cgroup_version, cpu_quota, memory_status, usable_cpus
 from drum_litestar.settings.loop import choose_loop, installed_uvloop
 from drum_litestar.tools.findings import BLOCKING, Finding, Level, import_problem
 

@@ -16,11 +16,11 @@ from drum_litestar.drum_hook.command import HookStatus
 from drum_litestar.drum_hook.decision import decide, remedy
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.launcher.predictor_choice import choose_predictor
-from drum_litestar.launcher.worker_python import WorkerPython, review_there
-from drum_litestar.predictors.native.folder import read_folder, review_model
-from drum_litestar.predictors.native.language import detect_language
-from drum_litestar.predictors.native.metadata import METADATA_FILE
-from drum_litestar.predictors.native.targets import NO_TARGET_NAME
+from drum_litestar.launcher.worker_interpreter import WorkerPython, review_there
+from drum_litestar.predictors.folder.language import detect_language
+from drum_litestar.predictors.folder.metadata import METADATA_FILE
+from drum_litestar.predictors.folder.model_folder import read_folder, review_model
+from drum_litestar.predictors.folder.targets import NO_TARGET_NAME
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.tools.environment_checks import DrumState

@@ -10,7 +10,7 @@ import pytest
 
 from architecture.test_imports import IMPORTS, PACKAGE, ROOT
 
-ENTRANCES = ("execution.pool.worker", "observability.worker", "predictors.spec", "predictors.native.standin")
+ENTRANCES = ("execution.pool.worker_main", "observability.worker_setup", "predictors.spec", "predictors.native.standin")
 """What the worker's boot line, the pool's ``builder`` and the spec import."""
 
 OLDEST = (3, 8)

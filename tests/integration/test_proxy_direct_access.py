@@ -16,8 +16,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from drum_litestar.http.proxy import DirectAccessProxy
-from drum_litestar.observability.tracing import Tracing
+from drum_litestar.http.direct_access_proxy import DirectAccessProxy
+from drum_litestar.observability.tracing.request_tracing import Tracing
 from drum_litestar.predictors.protocol import TargetType
 from http_serving import Serving, card, mirror, options, read_all, read_until
 from support.process import free_port

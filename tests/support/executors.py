@@ -13,8 +13,8 @@ import psutil
 
 from drum_litestar.execution.executor import Executor, ReplyStream
 from drum_litestar.execution.inline import InlineExecutor
-from drum_litestar.execution.pool.options import PoolOptions
 from drum_litestar.execution.pool.pool import PoolExecutor
+from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import ModelCall, Reply
 from support.scripted import ScriptedSpec, order
 

@@ -15,8 +15,8 @@ import msgspec
 
 from drum_litestar.execution.base import BaseExecutor
 from drum_litestar.execution.inline import InlineExecutor
-from drum_litestar.execution.pool.options import PoolOptions
 from drum_litestar.execution.pool.pool import PoolExecutor
+from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, Predictor, Reply, TargetType
 from support.scripted import note
 

@@ -6,7 +6,7 @@ import argparse
 from importlib import import_module
 from typing import Any
 
-from drum_litestar.launcher.cli import Command
+from drum_litestar.cli.main import Command
 
 
 def all_options(command: Command) -> list[str]:

@@ -21,7 +21,6 @@ from typing import Any
 import msgspec
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.observability.context import request_id_var
 from drum_litestar.predictors.protocol import (
     ModelCall,
     ModelCard,
@@ -32,6 +31,7 @@ from drum_litestar.predictors.protocol import (
     StreamReply,
     TargetType,
 )
+from drum_litestar.request_context import request_id_var
 
 
 class ScriptedSpec(msgspec.Struct, frozen=True, kw_only=True):

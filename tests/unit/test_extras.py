@@ -13,7 +13,7 @@ from drum_litestar.errors import MissingExtraError
 from drum_litestar.execution.pool.interpreter import command
 from drum_litestar.extras import require
 from drum_litestar.pip_command import EXTRAS
-from drum_litestar.predictors.native.artifacts.loading import FRAMEWORKS
+from drum_litestar.predictors.native.frameworks.artifacts import FRAMEWORKS
 
 
 def test_present() -> None:

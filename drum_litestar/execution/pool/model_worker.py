@@ -13,9 +13,9 @@ from drum_litestar.execution.merged import MergedCall
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.execution.pool import wire
 from drum_litestar.execution.pool.channel import Channel
-from drum_litestar.execution.pool.options import PoolOptions, init_message
 from drum_litestar.execution.pool.ownership import WorkerOwner, WorkerState
-from drum_litestar.execution.pool.preview import Preview
+from drum_litestar.execution.pool.pool_options import PoolOptions, init_message
+from drum_litestar.execution.pool.prefetch import Preview
 from drum_litestar.execution.pool.process import ChildProcess, describe_exit
 from drum_litestar.execution.streaming import ChunkStream
 

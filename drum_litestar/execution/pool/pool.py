@@ -11,7 +11,7 @@ from drum_litestar.execution.base import BaseExecutor
 from drum_litestar.execution.executor import ExecutorState
 from drum_litestar.execution.invoke import PredictorSource
 from drum_litestar.execution.pending import PendingCall
-from drum_litestar.execution.pool.options import PoolOptions
+from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.execution.pool.supervisor import Supervisor
 from drum_litestar.execution.slots import Slot
 from drum_litestar.predictors.protocol import ModelCard

@@ -18,12 +18,12 @@ from drum_litestar.execution.pool.interpreter import command, identity
 
 _log = logging.getLogger(__name__)
 
-_MAIN = "from drum_litestar.execution.pool.worker import main; main({fd})"
+_MAIN = "from drum_litestar.execution.pool.worker_main import main; main({fd})"
 _LONGEST_LINE = 64 * 1024
 
 
 class ChildProcess:
-    """A fresh interpreter running :func:`drum_litestar.execution.pool.worker.main` on one end of a socket pair.
+    """A fresh interpreter running :func:`drum_litestar.execution.pool.worker_main.main` on one end of a socket pair.
 
     Not ``multiprocessing``: that would import the parent's ``__main__`` again in the child, and put its own
     arguments and helper process beside the user's. The child gets a session of its own, so that a Ctrl-C in the

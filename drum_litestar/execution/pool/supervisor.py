@@ -18,8 +18,8 @@ from drum_litestar.execution.observer import RestartCause
 from drum_litestar.execution.pool.crash_loop import CrashLoop
 from drum_litestar.execution.pool.memory import MemoryGuard
 from drum_litestar.execution.pool.model_worker import ModelWorker
-from drum_litestar.execution.pool.options import PoolOptions
 from drum_litestar.execution.pool.ownership import WorkerState
+from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import ModelCard
 
 _log = logging.getLogger(__name__)

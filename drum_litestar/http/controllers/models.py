@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import route
 
-from drum_litestar.http.options import AnyRequest, AnyResponse
+from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.payloads import collect_nothing
 from drum_litestar.http.routing import READ, DrumController
 from drum_litestar.http.rules import check_models

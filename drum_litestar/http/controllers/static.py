@@ -5,7 +5,7 @@ from __future__ import annotations
 from litestar import route
 from litestar.exceptions import NotFoundException
 
-from drum_litestar.http.options import AnyResponse
+from drum_litestar.http.app_options import AnyResponse
 from drum_litestar.http.routing import READ, DrumController
 
 

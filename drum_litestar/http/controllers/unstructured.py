@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from litestar import post
 
-from drum_litestar.http.options import AnyRequest, AnyResponse
+from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.payloads import collect_raw
 from drum_litestar.http.routing import DrumController
 from drum_litestar.http.rules import check_unstructured

@@ -15,10 +15,10 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
 
 from drum_litestar.observability.bare.ended import EndedStep, pack
 from drum_litestar.observability.bare.spans import BareSpan
-from drum_litestar.observability.call_notes import CallNotes
-from drum_litestar.observability.current import CURRENT, SPAN_KEY
-from drum_litestar.observability.request_span import span_context
-from drum_litestar.observability.steps import Step, mark_failed
+from drum_litestar.observability.tracing.call_report import CallNotes
+from drum_litestar.observability.tracing.current import CURRENT, SPAN_KEY
+from drum_litestar.observability.tracing.request_span import span_context
+from drum_litestar.observability.tracing.step_spans import Step, mark_failed
 
 if TYPE_CHECKING:
     from drum_litestar.observability.bare.tracer import BareTracer

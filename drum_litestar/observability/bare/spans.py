@@ -12,7 +12,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
 from opentelemetry.util.types import Attributes, AttributeValue
 
 from drum_litestar.observability.bare.ended import EndedStep
-from drum_litestar.observability.request_span import traceparent
+from drum_litestar.observability.tracing.request_span import traceparent
 
 if TYPE_CHECKING:
     from drum_litestar.observability.bare.tracer import BareTracer

@@ -28,10 +28,10 @@ from drum_litestar.observability.bare.call import BareCall, RequestElsewhere
 from drum_litestar.observability.bare.ended import Ended, EndedStep, EndedTrace
 from drum_litestar.observability.bare.ids import Ids
 from drum_litestar.observability.bare.spans import BareSpan, DroppedSpan
-from drum_litestar.observability.current import SPAN_KEY
-from drum_litestar.observability.guarded_processor import GuardedProcessor
-from drum_litestar.observability.request_span import Carrier, RequestSpan, span_context, traceparent
-from drum_litestar.observability.tracing import TRACER
+from drum_litestar.observability.tracing.current import SPAN_KEY
+from drum_litestar.observability.tracing.guarded_processor import GuardedProcessor
+from drum_litestar.observability.tracing.request_span import Carrier, RequestSpan, span_context, traceparent
+from drum_litestar.observability.tracing.request_tracing import TRACER
 
 RANDOM: Final = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 """Older SDKs do not know the flag."""

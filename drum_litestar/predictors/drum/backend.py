@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.pip_command import install
-from drum_litestar.predictors.native.language import JAVA, PYTHON, R
+from drum_litestar.predictors.folder.language import JAVA, PYTHON, R
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 

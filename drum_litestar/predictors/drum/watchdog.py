@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from drum_litestar.settings import runtime_params
+from drum_litestar.settings.runtime_params import parameters as runtime_params
 
 SWITCH: Final = "USE_NIM_WATCHDOG"
 REQUEST_TIMEOUT: Final = "NIM_WATCHDOG_REQUEST_TIMEOUT"

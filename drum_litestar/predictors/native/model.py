@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from drum_litestar.predictors.native.artifacts.base import Framework
-from drum_litestar.predictors.native.deployment_config import DeploymentConfig
-from drum_litestar.predictors.native.hooks import Hooks
-from drum_litestar.predictors.native.moderation import Moderation
-from drum_litestar.predictors.native.monitoring import Monitor
+from drum_litestar.predictors.folder.deployment_config import DeploymentConfig
+from drum_litestar.predictors.native.datarobot.moderation import Moderation
+from drum_litestar.predictors.native.datarobot.monitoring import Monitor
+from drum_litestar.predictors.native.frameworks.base import Framework
+from drum_litestar.predictors.native.hooks.custom_module import Hooks
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 

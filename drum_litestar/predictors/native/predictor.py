@@ -7,17 +7,17 @@ from typing import Any, Callable
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import ModelNotReadyError
-from drum_litestar.predictors.native.batch import BatchPredictor
-from drum_litestar.predictors.native.chat import ChatPredictor
+from drum_litestar.predictors.folder.targets import LIST_LABEL_TARGETS
+from drum_litestar.predictors.native.calls.batch import BatchPredictor
+from drum_litestar.predictors.native.calls.chat import ChatPredictor
+from drum_litestar.predictors.native.calls.model_list import ModelList
+from drum_litestar.predictors.native.calls.predict_stream import StreamPredictor
+from drum_litestar.predictors.native.calls.structured import StructuredPredictor
+from drum_litestar.predictors.native.calls.transform import Transformer
+from drum_litestar.predictors.native.calls.unstructured import UnstructuredPredictor
 from drum_litestar.predictors.native.concurrency import model_concurrency
-from drum_litestar.predictors.native.errors import error_reply
+from drum_litestar.predictors.native.error_replies import error_reply
 from drum_litestar.predictors.native.model import LoadedModel, load_model_folder
-from drum_litestar.predictors.native.model_list import ModelList
-from drum_litestar.predictors.native.predict_stream import StreamPredictor
-from drum_litestar.predictors.native.structured import StructuredPredictor
-from drum_litestar.predictors.native.targets import LIST_LABEL_TARGETS
-from drum_litestar.predictors.native.transform import Transformer
-from drum_litestar.predictors.native.unstructured import UnstructuredPredictor
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply, TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 

@@ -12,19 +12,19 @@ from types import ModuleType
 from typing import Any
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.predictors.native.artifacts.base import Framework
-from drum_litestar.predictors.native.artifacts.loading import find_artifact, load_artifact, recognise
-from drum_litestar.predictors.native.custom_task import load_custom_task, require_interface
-from drum_litestar.predictors.native.folder import read_folder
-from drum_litestar.predictors.native.hooks import Hooks, import_custom, require_hooks
-from drum_litestar.predictors.native.language import PYTHON
-from drum_litestar.predictors.native.lazy_loading import download_files
+from drum_litestar.predictors.folder.language import PYTHON
+from drum_litestar.predictors.folder.model_folder import read_folder
+from drum_litestar.predictors.native.datarobot.api_client import connect_api
+from drum_litestar.predictors.native.datarobot.lazy_loading import download_files
+from drum_litestar.predictors.native.datarobot.moderation import start_moderation
+from drum_litestar.predictors.native.datarobot.monitoring import start_monitor
+from drum_litestar.predictors.native.frameworks.artifacts import find_artifact, load_artifact, recognise
+from drum_litestar.predictors.native.frameworks.base import Framework
+from drum_litestar.predictors.native.hooks.custom_module import Hooks, import_custom, require_hooks
+from drum_litestar.predictors.native.hooks.custom_task import load_custom_task, require_interface
+from drum_litestar.predictors.native.hooks.user_errors import is_user_error
 from drum_litestar.predictors.native.model import LoadedModel
-from drum_litestar.predictors.native.moderation import start_moderation
-from drum_litestar.predictors.native.monitoring import start_monitor
-from drum_litestar.predictors.native.platform import connect_api
 from drum_litestar.predictors.native.standin import install_standin
-from drum_litestar.predictors.native.user_errors import is_user_error
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.settings.masking import protect

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from drum_litestar.settings.options import Option
+from drum_litestar.settings.declaration import Option
 
 
 class RateLimitSettings(msgspec.Struct, frozen=True):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from drum_litestar.settings.options import Option
+from drum_litestar.settings.declaration import Option
 
 MEBIBYTE = 1 << 20
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from drum_litestar.settings.address import Address
-from drum_litestar.settings.options import Option
+from drum_litestar.settings.declaration import Option
 
 
 class ListenSettings(msgspec.Struct, frozen=True):

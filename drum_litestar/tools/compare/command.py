@@ -6,9 +6,9 @@ import argparse
 import asyncio
 from typing import Any, Final
 
+from drum_litestar.cli.help import HelpFormatter
 from drum_litestar.errors import StartupError, UsageError
 from drum_litestar.extras import require
-from drum_litestar.launcher.help import HelpFormatter
 from drum_litestar.tools.compare.arguments import DESCRIPTION, add_arguments
 
 FEATURE: Final = "drum-litestar compare"

@@ -1,4 +1,4 @@
-"""Requests from disk: recorded JSONL (read and written here) or a folder (:mod:`.folder`).
+"""Requests from disk: recorded JSONL (read and written here) or a folder (:mod:`.request_folder`).
 
 One line is one request::
 
@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 
 from drum_litestar.errors import UsageError
-from drum_litestar.tools.compare.folder import read_folder
 from drum_litestar.tools.compare.messages import Headers, Request
+from drum_litestar.tools.compare.request_folder import read_folder
 
 
 class Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):

@@ -11,19 +11,19 @@ from typing import Final
 import msgspec
 
 from drum_litestar.errors import UsageError
-from drum_litestar.tools.compare.canary import Canary
-from drum_litestar.tools.compare.console import LOGGER, log_lines, progress
 from drum_litestar.tools.compare.corpus import read_corpus
 from drum_litestar.tools.compare.diff import Comparison
-from drum_litestar.tools.compare.proxy import Proxy
-from drum_litestar.tools.compare.recording import Recorder
+from drum_litestar.tools.compare.live.canary import Canary
+from drum_litestar.tools.compare.live.proxy import Proxy
+from drum_litestar.tools.compare.live.recording import Recorder
+from drum_litestar.tools.compare.live.rollout import Event
+from drum_litestar.tools.compare.live.serving import listen, serve
+from drum_litestar.tools.compare.live.shadow import Shadow
+from drum_litestar.tools.compare.outcomes import Tally
+from drum_litestar.tools.compare.progress import LOGGER, log_lines, progress
 from drum_litestar.tools.compare.replay import Replay
 from drum_litestar.tools.compare.reports import junit, text
 from drum_litestar.tools.compare.reports.summary import Summary, series, summarise
-from drum_litestar.tools.compare.rollout import Event
-from drum_litestar.tools.compare.serving import listen, serve
-from drum_litestar.tools.compare.shadow import Shadow
-from drum_litestar.tools.compare.tally import Tally
 from drum_litestar.tools.compare.upstream import Upstream
 from drum_litestar.tools.compare.verdict import Check, Thresholds, judge, success
 

@@ -10,10 +10,10 @@ from typing import Final
 
 import msgspec
 
-from drum_litestar.tools.compare.console import Advance
 from drum_litestar.tools.compare.diff import Comparison
 from drum_litestar.tools.compare.messages import REQUEST_ID, Headers, Request, end_to_end
-from drum_litestar.tools.compare.tally import SKIPPED, Tally, paired
+from drum_litestar.tools.compare.outcomes import SKIPPED, Tally, paired
+from drum_litestar.tools.compare.progress import Advance
 from drum_litestar.tools.compare.upstream import Upstream
 
 GIVE_UP_AFTER: Final = 20

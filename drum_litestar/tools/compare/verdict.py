@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from drum_litestar.tools.compare.tally import Side, Tally, percentile
+from drum_litestar.tools.compare.outcomes import Side, Tally, percentile
 
 
 class Thresholds(msgspec.Struct, frozen=True):

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from drum_litestar import __version__
+from drum_litestar.cli.main import main
 from drum_litestar.drum_hook import command
 from drum_litestar.drum_hook.command import COMMENT, hook_status, switch
 from drum_litestar.errors import StartupError
-from drum_litestar.launcher.cli import main
 
 LINE = Path(command.__file__).with_name(command.PTH_NAME).read_text()
 DEFAULT_LINE = LINE.replace("default=False", "default=True")
@@ -138,7 +138,7 @@ def test_status_with_the_variable(path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert hook_status(path) == (False, "disabled by DRUM_LITESTAR_HOOK=0", False)
 
 
-CODE = "from drum_litestar.launcher.cli import main; raise SystemExit(main(['hook', 'status']))"
+CODE = "from drum_litestar.cli.main import main; raise SystemExit(main(['hook', 'status']))"
 REINSTALL = "Bring it back with: pip install"
 
 

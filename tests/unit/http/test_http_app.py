@@ -12,7 +12,7 @@ from litestar.exceptions import NotAuthorizedException
 
 from drum_litestar.errors import BadRequestError, StartupError
 from drum_litestar.http.app import build_app
-from drum_litestar.http.options import normalize_prefix
+from drum_litestar.http.app_options import normalize_prefix
 from drum_litestar.predictors.protocol import TargetType
 from http_serving import CSV, Serving, StateExecutor, card, mirror, options, serving
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from drum_litestar.errors import BodyTooLargeError, FormTooLargeError
 from drum_litestar.execution.queue_limits import MemoryShare, QueueMemory
+from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.http.bodies import BodyStream, ClientGoneError, Spool, read_raw
 from drum_litestar.http.forms import read_form
-from drum_litestar.http.options import BodyLimits
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.predictors.protocol import Payload
 from http_serving import CSV, X, form

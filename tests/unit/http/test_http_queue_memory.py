@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from drum_litestar.execution.queue_limits import MemoryShare, QueueMemory
+from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.http.bodies import WRITE_BLOCK, BodyStream, Sink, Spool, read_raw
 from drum_litestar.http.forms import read_form
-from drum_litestar.http.options import BodyLimits
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.predictors.protocol import Payload
 from http_serving import X, form

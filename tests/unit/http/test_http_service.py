@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from drum_litestar.execution.inline import InlineExecutor
-from drum_litestar.http.options import BodyLimits
+from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.predictors.protocol import ModelCall, Reply, StreamHead
 from drum_litestar.scope import SPAN, TICKET
 from http_serving import (

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from drum_litestar.http.options import BodyLimits
+from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.predictors.protocol import TargetType
 from http_serving import CSV, FORM, Mirror, Serving, X, card, form, mirror, options, post
 

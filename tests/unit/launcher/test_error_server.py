@@ -9,7 +9,7 @@ import pytest
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.launcher.error_server import watch_load
-from drum_litestar.observability.log_format import TextFormatter
+from drum_litestar.observability.logs.log_format import TextFormatter
 from http_serving import Broken, Mirror, card, options, serving
 
 

@@ -9,7 +9,7 @@ import pytest
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.launcher import predictor_choice
 from drum_litestar.launcher.predictor_choice import Choice, choose_predictor
-from drum_litestar.launcher.worker_python import WorkerPython
+from drum_litestar.launcher.worker_interpreter import WorkerPython
 from drum_litestar.predictors.spec import PredictorSpec
 
 

@@ -7,7 +7,7 @@ import pytest
 from asgi_calls import ask, http_scope, replying
 from drum_litestar.middleware.asgi import Receive, Scope, Send
 from drum_litestar.middleware.request_id import RequestIdMiddleware
-from drum_litestar.observability.context import request_id_var
+from drum_litestar.request_context import request_id_var
 
 
 def ids(offered: bytes | None, **app: object) -> tuple[bytes | None, bytes | None]:

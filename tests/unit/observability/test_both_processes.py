@@ -17,11 +17,11 @@ TESTS = Path(__file__).parents[2]
 
 FRONT = """
 import asyncio, sys
-from drum_litestar.execution.pool.options import PoolOptions
+from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.execution.pool.pool import PoolExecutor
-from drum_litestar.observability.logging import configure_logging
-from drum_litestar.observability.observer import ExecutorTelemetry
-from drum_litestar.observability.telemetry import configure_telemetry
+from drum_litestar.observability.logs.setup import configure_logging
+from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
+from drum_litestar.observability.tracing.providers import configure_telemetry
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply
 from support.chatty import ChattySpec
 
@@ -41,7 +41,7 @@ async def request(executor, name, kind, request_id, body=None):
 
 async def main():
     executor = PoolExecutor(ChattySpec(), PoolOptions(
-        builder="drum_litestar.observability.worker:build_predictor",
+        builder="drum_litestar.observability.worker_setup:build_predictor",
         builder_kwargs=dict(log_level="info", json_lines=json_lines),
         on_output=pipeline.forward,
         observer=ExecutorTelemetry(tracing=telemetry.tracing),

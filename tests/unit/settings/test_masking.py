@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from drum_litestar.launcher.arguments import add_server_arguments
-from drum_litestar.launcher.cli import COMMANDS
-from drum_litestar.launcher.environment import FLAGS, TEXTS
+from drum_litestar.cli.environment import FLAGS, TEXTS
+from drum_litestar.cli.main import COMMANDS
+from drum_litestar.cli.server_arguments import add_server_arguments
 from drum_litestar.settings import masking
+from drum_litestar.settings.declaration import declared
 from drum_litestar.settings.masking import MASK, known_secrets, mask_arguments, mask_structure, mask_values, masked
-from drum_litestar.settings.options import declared
-from drum_litestar.settings.server import ServerSettings
+from drum_litestar.settings.server_settings import ServerSettings
 from support.parsers import all_options
 
 SUSPICIOUS = re.compile(r"token|passw|secret|credential|key", re.IGNORECASE)

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from drum_litestar.errors import SettingsError
-from drum_litestar.settings.options import declared
+from drum_litestar.settings.declaration import declared
 from drum_litestar.settings.resolve import Resolution, parameter, resolve
-from drum_litestar.settings.server import ServerSettings
+from drum_litestar.settings.server_settings import ServerSettings
 
 
 def rp(name: str, value: str) -> dict[str, str]:

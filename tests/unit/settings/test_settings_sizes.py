@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drum_litestar.cli.main import main
 from drum_litestar.errors import SettingsError
-from drum_litestar.launcher.cli import main
-from drum_litestar.settings.options import declared
+from drum_litestar.settings.declaration import declared
 from drum_litestar.settings.resolve import resolve
-from drum_litestar.settings.server import ServerSettings
+from drum_litestar.settings.server_settings import ServerSettings
 from drum_litestar.settings.values import LARGEST_SIZE, read_value, shown_size
 
 SIZES = {setting.option.name: setting for setting in declared(ServerSettings) if setting.is_size}

@@ -10,7 +10,7 @@ import pytest
 
 from drum_litestar.errors import SettingsError
 from drum_litestar.settings.groups.edge import TlsSettings
-from drum_litestar.settings.server import ServerSettings
+from drum_litestar.settings.server_settings import ServerSettings
 from drum_litestar.settings.tls import build_context
 from support.certificates import Pair, make_pair
 

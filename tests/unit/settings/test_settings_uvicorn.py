@@ -7,7 +7,7 @@ import pytest
 from uvicorn import Config
 
 from drum_litestar.settings.resolve import resolve
-from drum_litestar.settings.server import ServerSettings
+from drum_litestar.settings.server_settings import ServerSettings
 
 
 async def app(scope: object, receive: object, send: object) -> None: ...

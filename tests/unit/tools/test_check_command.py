@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from drum_litestar.cli.main import main
 from drum_litestar.documentation import MIGRATING
 from drum_litestar.drum_hook.command import HookStatus
-from drum_litestar.launcher.cli import main
 from drum_litestar.launcher.packages import ServersPackages
 from drum_litestar.tools import environment_checks
 from drum_litestar.tools.environment_checks import DrumState

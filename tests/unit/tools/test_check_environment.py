@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from drum_litestar.observability import resources
+from drum_litestar.observability.metrics import resources
 from drum_litestar.tools import environment_checks as checks
 from drum_litestar.tools.environment_checks import DrumState
 from drum_litestar.tools.findings import BLOCKING, import_problem

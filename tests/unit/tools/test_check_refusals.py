@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from drum_litestar.cli.main import build_plan, main
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.launcher.cli import build_plan, main
 from drum_litestar.tools import environment_checks
 from drum_litestar.tools.findings import import_problem
 
@@ -156,7 +156,7 @@ def test_what_the_folder_lacks(
 def test_artifact_without_its_library(
     folder: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drum_litestar.predictors.native.artifacts.onnx.OnnxFramework.can_load", lambda _: False)
+    monkeypatch.setattr("drum_litestar.predictors.native.frameworks.onnx.OnnxFramework.can_load", lambda _: False)
     code, (finding,) = check(
         capsys, "-cd", str(folder(**{"custom.py": "", "m.onnx": "x"})), "--target-type", "regression"
     )
@@ -217,7 +217,7 @@ def test_options_that_do_not_go_together_leave_the_json_whole(
 def check_without_roots_rights(model: Path, closed: Path, mode: int) -> subprocess.CompletedProcess[str]:
     """``check`` of ``model`` while ``closed`` has ``mode``, in a process of its own: root may read everything unless
     it gives that up."""
-    command = [sys.executable, "-c", "from drum_litestar.launcher.cli import main; raise SystemExit(main())"]
+    command = [sys.executable, "-c", "from drum_litestar.cli.main import main; raise SystemExit(main())"]
     if os.geteuid() == 0:
         if shutil.which("setpriv") is None:
             pytest.skip("needs setpriv to be refused anything")

@@ -10,9 +10,9 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from drum_litestar.tools.compare.live.rollout import Event
+from drum_litestar.tools.compare.outcomes import percentile
 from drum_litestar.tools.compare.reports.summary import Series
-from drum_litestar.tools.compare.rollout import Event
-from drum_litestar.tools.compare.tally import percentile
 
 COLOURS: Final = {"baseline": "#4878a8", "candidate": "#d1642c"}
 """Told apart with any kind of colour vision."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from drum_litestar.tools.compare.diff import Comparison
-from drum_litestar.tools.compare.rollout import Event
-from drum_litestar.tools.compare.tally import Case, Finding, Side, Tally, percentiles
+from drum_litestar.tools.compare.live.rollout import Event
+from drum_litestar.tools.compare.outcomes import Case, Finding, Side, Tally, percentiles
 from drum_litestar.tools.compare.verdict import Check
 
 

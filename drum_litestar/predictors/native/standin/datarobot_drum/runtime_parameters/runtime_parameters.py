@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drum_litestar.settings import runtime_params
+from drum_litestar.settings.runtime_params import parameters as runtime_params
 
 
 class RuntimeParameters:

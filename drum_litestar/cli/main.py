@@ -1,0 +1,116 @@
+"""The command line: finds the sub-command, parses, runs it, and turns start-up errors into one line and an exit code.
+
+Nothing heavy is imported here or while parsing, so that ``--help`` and a mistyped option answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import MutableMapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from drum_litestar import __version__
+from drum_litestar.cli.help import Parser
+from drum_litestar.errors import StartupError
+from drum_litestar.settings.masking import masked, protect
+
+if TYPE_CHECKING:
+    from drum_litestar.launcher.plan import LaunchPlan
+
+
+class Command(NamedTuple):
+    """A sub-command. Its module is imported only when it is asked for, and has
+
+    - ``add_parser(subparsers) -> None``
+    - ``run(args) -> int``, the exit code; ``args.environ`` and ``args.argv`` are there too
+    - optionally ``expand(prog, argv, environ) -> list[str]``: tokens that environment variables add
+    """
+
+    name: str
+    module: str
+    summary: str
+
+
+COMMANDS = (
+    Command("server", "drum_litestar.cli.server_command", "serve a model folder over HTTP"),
+    Command("settings", "drum_litestar.cli.settings_command", "show every setting and where it comes from"),
+    Command("check", "drum_litestar.tools.check", "say what this environment will do with a model folder"),
+    Command("compare", "drum_litestar.tools.compare.command", "is it safe to switch from one server to another?"),
+    Command("hook", "drum_litestar.drum_hook.command", "let `drum server` run this backend"),
+)
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "drum-litestar") -> int:
+    """Run the command line and return the exit code: 0, 1 (cannot start), 2 (bad arguments or settings) or the
+    server's own. ``prog`` is the name to show; ``drum`` when the hook calls."""
+    args: argparse.Namespace | None = None
+    words = sys.argv[1:] if argv is None else argv
+    protect(words, os.environ)
+    try:
+        args = parse(words, os.environ, prog)
+        code: int = args.module.run(args)
+    except SystemExit as stop:  # argparse has said what there was to say
+        return _exit_code(stop)
+    except StartupError as error:
+        if getattr(args, "show_stacktrace", False):
+            _print_traceback()
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except Exception:  # a bug of ours: what Python would print, without secrets
+        _print_traceback()
+        return 1
+    return code
+
+
+def build_plan(
+    argv: Sequence[str], environ: MutableMapping[str, str] | None = None, prog: str = "drum-litestar"
+) -> LaunchPlan:
+    """What ``main(["server", ...])`` would serve. Raises StartupError, or SystemExit where argparse has spoken."""
+    from drum_litestar.cli import server_command
+
+    return server_command.plan(parse(argv, os.environ if environ is None else environ, prog))
+
+
+def parse(argv: Sequence[str], environ: MutableMapping[str, str], prog: str) -> argparse.Namespace:
+    """Parse, with environment variables standing in for options. Raises SystemExit or UsageError."""
+    name = argv[0] if argv else None
+    command = next((command for command in COMMANDS if command.name == name), None)
+    module: Any = import_module(command.module) if command else None
+    root = Parser(prog=prog, description="Serve DataRobot custom models: DRUM's HTTP API on Litestar.")
+    root.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    subparsers = root.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for other in COMMANDS:
+        if other is command:
+            module.add_parser(subparsers)
+        else:
+            subparsers.add_parser(other.name, help=other.summary)
+    if not argv:
+        root.print_help()
+        raise SystemExit(1)
+    tokens: list[str] = []
+    if command is not None and hasattr(module, "expand"):
+        tokens = module.expand(f"{prog} {command.name}", argv[1:], environ)
+    args = root.parse_args([*argv, *tokens])
+    args.module = module
+    args.environ = environ
+    args.argv = (sys.argv[0], *argv)
+    args.from_environment = frozenset(token.partition("=")[0] for token in tokens)
+    return args
+
+
+def _print_traceback() -> None:
+    import traceback
+
+    sys.stderr.write(masked(traceback.format_exc()))
+
+
+def _exit_code(stop: SystemExit) -> int:
+    if stop.code is None:
+        return 0
+    if isinstance(stop.code, int):
+        return stop.code
+    print(masked(str(stop.code)), file=sys.stderr)
+    return 1

@@ -1,0 +1,216 @@
+"""The child's main: one predictor behind one socket."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from drum_litestar.context import StdoutFlusher, WorkerContext
+from drum_litestar.errors import ModelLoadError
+from drum_litestar.execution import invoke
+from drum_litestar.execution.pool import isolation, wire
+from drum_litestar.execution.pool.worker_connection import Connection, Inbox, WorkerStop
+from drum_litestar.execution.streaming import Flow, ThreadFlow, produce
+from drum_litestar.execution.threads import ComputeThreads
+from drum_litestar.observability.logs.prints import end_prints
+from drum_litestar.predictors.protocol import ModelCall, Predictor, Reply, StreamReply
+from drum_litestar.request_context import request_id_var
+
+_log = logging.getLogger(__name__)
+
+HURRIED = 1.0
+"""Seconds that generators in threads get to close after SIGTERM; SIGKILL follows soon."""
+
+BROKEN = 70
+"""Exit code of a worker that cannot answer (``EX_SOFTWARE``)."""
+
+
+def main(fd: int) -> None:
+    """Run a worker on the inherited socket ``fd`` until it is told to stop, its parent is gone, or it is killed.
+
+    Exits with 0, or with the load failure's exit code.
+    """
+    connection = Connection(socket.socket(fileno=fd))
+    init = connection.receive()
+    if init is None or not isinstance(init[0], wire.Init):
+        return
+    isolation.enter(init[0])
+    signal.signal(signal.SIGTERM, functools.partial(_terminate, connection))
+    try:
+        code = _serve(init[0], connection)
+    except (WorkerStop, KeyboardInterrupt):
+        code = 0
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.exit(code)
+
+
+def _terminate(connection: Connection, _number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough: another would only cut into the clean-up
+    connection.mute()  # a frame may be half sent
+    raise WorkerStop
+
+
+def _serve(init: wire.Init, connection: Connection) -> int:
+    """Load, run, clean up. Returns the exit code."""
+    context = WorkerContext(f"worker-{init.worker}")
+    context.start()
+    flusher = StdoutFlusher()
+    predictor: Predictor | None = None
+    try:
+        predictor, card = invoke.load(functools.partial(_build, init, context))
+        threads = init.threads or card.concurrency
+        # What exists now is the model's and lives for ever: the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
+        connection.send(wire.Ready(card, threads))
+        answering = _Answering(connection, predictor, flusher)
+        (_SerialLoop if threads == 1 else _ThreadedLoop)(connection, answering, threads).run()
+        return 0
+    except ModelLoadError as exc:
+        connection.send(wire.LoadFailed(str(exc), exc.exit_code, exc.detail))
+        return exc.exit_code
+    finally:
+        context.close()
+        if predictor is not None:
+            invoke.close(predictor)
+        flusher.close()
+
+
+def _build(init: wire.Init, context: WorkerContext) -> Predictor:
+    spec: invoke.PredictorSource = msgspec.msgpack.decode(init.spec, type=_import(init.spec_type))
+    if init.builder is None:
+        return spec.build()
+    predictor: Predictor = _import(init.builder)(spec, worker=init.worker, context=context, **init.builder_kwargs)
+    return predictor
+
+
+def _import(reference: str) -> Any:
+    module, _, name = reference.partition(":")
+    return functools.reduce(getattr, name.split("."), importlib.import_module(module))
+
+
+class _Answering:
+    """Answers calls, each in the thread that computes it."""
+
+    def __init__(self, connection: Connection, predictor: Predictor, flusher: StdoutFlusher) -> None:
+        self._connection = connection
+        self._predictor = predictor
+        self._flusher = flusher
+
+    def answer(self, call_id: int, call: ModelCall | list[ModelCall], flow: Flow) -> None:
+        if isinstance(call, list):
+            self._answer_merged(call_id, call)
+        else:
+            self._answer_one(call_id, call, flow)
+            end_prints()
+        self._flusher.touch()
+        request_id_var.set("")
+
+    def _answer_merged(self, call_id: int, calls: list[ModelCall]) -> None:
+        for part in invoke.invoke_merged(self._predictor, calls):
+            self._connection.send(wire.MergedAnswer(call_id, part))
+            end_prints()
+
+    def _answer_one(self, call_id: int, call: ModelCall, flow: Flow) -> None:
+        began = time.perf_counter()
+        request_id_var.set(call.request_id)
+        answer = invoke.invoke(self._predictor, call)
+        if isinstance(answer, Reply):
+            seconds = time.perf_counter() - began
+            body, answer.body = answer.body, b""
+            self._connection.send(wire.Answer(call_id, seconds, answer), body)
+        else:
+            self._stream(call_id, answer, flow, began)
+
+    def _stream(self, call_id: int, answer: StreamReply, flow: Flow, began: float) -> None:
+        connection = self._connection
+        connection.send(wire.StreamBegin(call_id, answer.head))
+        chunk = wire.Chunk(call_id)
+        error = produce(answer, flow, lambda piece: connection.send(chunk, piece))
+        if error is not None:
+            _log.error("The model failed while streaming", exc_info=error)
+        connection.send(wire.StreamEnd(call_id, time.perf_counter() - began, error is not None))
+
+
+class _SerialLoop:
+    """One call at a time, read and computed by the main thread: no hand-over between threads, and hooks may use
+    what Python allows only there (signals)."""
+
+    def __init__(self, connection: Connection, answering: _Answering, threads: int) -> None:
+        self._connection = connection
+        self._answering = answering
+
+    def run(self) -> None:
+        inbox = Inbox(self._connection)
+        while (taken := inbox.take()) is not None:
+            call_id, call, flow = taken
+            self._answering.answer(call_id, call, flow)
+            del taken, call  # while it waits, the last call's body must not stay alive
+
+
+class _ThreadedLoop:
+    """The main thread reads; ``threads`` others compute."""
+
+    def __init__(self, connection: Connection, answering: _Answering, threads: int) -> None:
+        self._connection = connection
+        self._answering = answering
+        self._threads = ComputeThreads(threads, "model")
+        self._flows: dict[int, ThreadFlow] = {}
+
+    def run(self) -> None:
+        try:
+            self._receive()
+            self._end(None)
+        except WorkerStop:
+            self._end(HURRIED)
+            raise
+
+    def _end(self, patience: float | None) -> None:
+        """Close all generators, and wait for the threads up to ``patience`` seconds."""
+        for flow in list(self._flows.values()):
+            flow.stop()
+        self._threads.join(patience)
+
+    def _receive(self) -> None:
+        while (received := self._connection.receive()) is not None:
+            message, body = received
+            if isinstance(message, (wire.Call, wire.Merged)):
+                flow = self._flows[message.id] = ThreadFlow()
+                call = wire.fill(message.call, body) if isinstance(message, wire.Call) else message.calls
+                self._threads.submit(functools.partial(self._run, message.id, call, flow))
+            elif isinstance(message, wire.Stop):
+                break
+            elif isinstance(message, (wire.Grant, wire.Cancel)):
+                self._steer(message)
+
+    def _steer(self, message: wire.Grant | wire.Cancel) -> None:
+        flow = self._flows.get(message.id)
+        if flow is None:
+            return  # it has just ended
+        if isinstance(message, wire.Grant):
+            flow.grant(message.size)
+        else:
+            flow.stop()
+
+    def _run(self, call_id: int, call: ModelCall | list[ModelCall], flow: ThreadFlow) -> None:
+        try:
+            self._answering.answer(call_id, call, flow)
+        except BaseException:
+            # The answer cannot be sent. A thread that just ended would leave its caller waiting for ever.
+            traceback.print_exc()
+            os._exit(BROKEN)
+        finally:
+            self._flows.pop(call_id, None)

@@ -1,0 +1,68 @@
+"""Exceptions to JSON answers: one table for the whole application.
+
+::
+
+    RequestError            its own status, body and headers
+    ClientGoneError         nothing: there is nobody to answer
+    Litestar HTTPException  its status, {"message": ...}; routing errors in DRUM's words
+    anything else           500 {"message": "Internal server error", "request_id": ...}, logged with its traceback
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.types import ExceptionHandlersMap
+
+from drum_litestar.dialects import framework_json
+from drum_litestar.errors import RequestError
+from drum_litestar.http.app_options import AnyRequest
+from drum_litestar.http.bodies import ClientGoneError
+from drum_litestar.http.replies import BytesResponse, Headers, SilentResponse
+from drum_litestar.scope import REQUEST_ID
+
+logger = logging.getLogger(__name__)
+
+NOT_FOUND: Final = "The requested URL was not found on the server."
+METHOD_NOT_ALLOWED: Final = "The method is not allowed for the requested URL."
+
+
+def json_response(body: dict[str, Any], *, status: int = 200, pairs: Headers = ()) -> BytesResponse:
+    """``body`` in dialect F."""
+    return BytesResponse(framework_json(body), status=status, pairs=pairs)
+
+
+def answer_request_error(_: AnyRequest, error: RequestError) -> BytesResponse:
+    return json_response(error.body(), status=error.status, pairs=error.headers)
+
+
+def answer_nobody(_: AnyRequest, __: ClientGoneError) -> SilentResponse:
+    return SilentResponse()
+
+
+def answer_http_exception(request: AnyRequest, error: HTTPException) -> BytesResponse:
+    if isinstance(error, NotFoundException):
+        message = NOT_FOUND
+    elif isinstance(error, MethodNotAllowedException):
+        message = METHOD_NOT_ALLOWED
+    else:
+        message = error.detail
+    if error.status_code >= 500:
+        logger.error("%s %s: %s", request.method, request.url.path, message, exc_info=error)
+    return json_response({"message": message}, status=error.status_code, pairs=tuple((error.headers or {}).items()))
+
+
+def answer_unexpected(request: AnyRequest, error: Exception) -> BytesResponse:
+    logger.error("Unhandled exception while answering %s %s", request.method, request.url.path, exc_info=error)
+    request_id = request.scope["state"].get(REQUEST_ID)
+    return json_response({"message": "Internal server error", "request_id": request_id}, status=500)
+
+
+HANDLERS: Final[ExceptionHandlersMap] = {
+    RequestError: answer_request_error,
+    ClientGoneError: answer_nobody,
+    HTTPException: answer_http_exception,
+    Exception: answer_unexpected,
+}

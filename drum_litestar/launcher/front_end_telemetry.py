@@ -1,0 +1,103 @@
+"""Joins the front end's observability to the parts it observes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any, Final, get_args
+
+from drum_litestar.execution.executor import Executor
+from drum_litestar.execution.observer import RejectReason
+from drum_litestar.http.span_middleware import RequestTracing
+from drum_litestar.launcher.refusals import RefusalLog
+from drum_litestar.middleware.asgi import ASGIApp
+from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
+from drum_litestar.observability.metrics.prometheus import Metrics, create_metrics
+from drum_litestar.observability.metrics.stats import StatsReporter
+from drum_litestar.observability.tracing.providers import configure_telemetry
+from drum_litestar.predictors.protocol import ModelCard
+from drum_litestar.server.http.connection_parts import ConnectionEvents
+from drum_litestar.settings.server_settings import ServerSettings
+
+EXECUTOR_REASONS: Final = frozenset(get_args(RejectReason))
+
+
+class ConnectionMetrics(ConnectionEvents):
+    """Counts connections."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.opened = metrics.connection_opened  # type: ignore[method-assign]
+        self.closed = metrics.connection_closed  # type: ignore[method-assign]
+        self._metrics = metrics
+
+    def slow(self, reason: str) -> None:
+        self._metrics.rejected(f"slow_{reason}")
+
+
+class FrontEndTelemetry:
+    """Metrics, traces and ``/stats/`` of the HTTP process. Metrics exist when their extra is installed."""
+
+    def __init__(self, settings: ServerSettings, *, show_perf: bool, otel_disabled: bool) -> None:
+        self._executor: Executor | None = None
+        self.metrics = create_metrics(executor_stats=self._executor_stats, workers=self._workers)
+        self.otel = configure_telemetry(sdk_disabled=otel_disabled)
+        self.stats = StatsReporter(self._pids, self._executor_stats, show_perf)
+        self.refusals = RefusalLog(settings, self._executor_stats)
+        self.observer = ExecutorTelemetry(
+            metrics=self.metrics, tracing=self.otel.tracing, stats=self.stats, on_rejected=self.refusals.refused
+        )
+        self.connections = ConnectionMetrics(self.metrics) if self.metrics is not None else ConnectionEvents()
+
+    def attach(self, executor: Executor) -> None:
+        """The executor that scrapes and ``/stats/`` ask."""
+        self._executor = executor
+
+    def _executor_stats(self) -> dict[str, Any]:
+        return self._executor.stats() if self._executor is not None else {}
+
+    def _pids(self) -> list[int]:
+        return self._executor.pids() if self._executor is not None else []
+
+    def _workers(self) -> dict[str, int]:
+        own = os.getpid()  # an inline executor's model is in this process, which is shown anyway
+        return {f"worker-{number}": pid for number, pid in enumerate(self._pids(), 1) if pid != own}
+
+    def app_options(self) -> dict[str, Any]:
+        """Fields of ``AppOptions``."""
+        return {
+            "stats": self.stats.report,
+            "metrics": self.metrics.render if self.metrics is not None else None,
+            "on_routes": self.metrics.set_routes if self.metrics is not None else None,
+            "on_rejected": self._refused,
+            "on_observe": self.observer.call_answered,
+            "on_shutdown": (self._close,),
+        }
+
+    def stack_callbacks(self) -> dict[str, Any]:
+        """Keyword arguments of ``build_stack``."""
+        return {
+            "on_request_end": self.metrics.request_finished if self.metrics is not None else None,
+            "on_rejected": self._refused,
+        }
+
+    def _refused(self, reason: str) -> None:
+        """A request was refused before the executor was asked. What that refused, it has reported itself."""
+        if reason in EXECUTOR_REASONS:
+            return
+        self.refusals.refused(reason)
+        if self.metrics is not None:
+            self.metrics.rejected(reason)
+
+    def traced(self, app: ASGIApp, url_prefix: str) -> ASGIApp:
+        """``app`` with a span for each request to the model, when spans are exported."""
+        if not self.otel.tracing.enabled:
+            return app
+        return RequestTracing(app, self.otel.tracing, url_prefix)
+
+    def model_loaded(self, card: ModelCard) -> None:
+        if self.metrics is not None:
+            self.metrics.set_model_info(card)
+
+    async def _close(self, _: object) -> None:
+        self.stats.close()
+        await asyncio.to_thread(self.otel.shutdown)

@@ -1,0 +1,135 @@
+"""How a log line looks: DRUM's format (contract, 5.8) or one JSON object, and never two lines for one.
+
+Whatever reaches a log may have been written by a client, so control characters and what terminals take for line ends
+are escaped. A traceback keeps its lines, indented: no line of it can pass for the start of a record.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from typing import Any, Final
+
+import msgspec
+
+from drum_litestar.request_context import request_id_var
+
+# C0 and C1 controls but the tab, line and paragraph separators, and the marks that reorder what is displayed.
+_UNSAFE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_SHORT: Final = {"\n": "\\n", "\r": "\\r"}
+_INDENT: Final = "    "
+
+ACCESS_LOGGER: Final = "drum_litestar.access"
+
+
+def escape(text: str) -> str:
+    """``text`` on one line, with nothing in it that a terminal obeys: ``\\n``, ``\\x1b``, ``\\u2028``."""
+    if text.isascii() and text.isprintable():  # nearly always, and much quicker than the search
+        return text
+    return _UNSAFE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    character = match[0]
+    code = ord(character)
+    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
+
+
+def request_context(worker: int | None) -> dict[str, str | int]:
+    """What is printed after a line that belongs to a request; empty outside one."""
+    request_id = request_id_var.get()
+    if not request_id:
+        return {}
+    return {"request_id": request_id} if worker is None else {"request_id": request_id, "worker": worker}
+
+
+class ContextFilter(logging.Filter):
+    """Gives each record ``context_data``, DRUM's name for it (exported OpenTelemetry records show it)."""
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not hasattr(record, "context_data"):
+            # a record that a worker sent here brings its worker along
+            record.context_data = request_context(getattr(record, "worker", self._worker)) or ""
+        return True
+
+
+class TextFormatter(logging.Formatter):
+    """``<asctime> LEVEL logger:  message {'request_id': ...}``; the access log's lines are printed as they come."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        if record.name == ACCESS_LOGGER:
+            return escape(message)
+        context = getattr(record, "context_data", "")
+        line = escape(f"{self.formatTime(record)} {record.levelname} {record.name}:  {message} {context}")
+        detail = exception_text(self, record)
+        if detail:
+            line += "".join(f"\n{_INDENT}{escape(part)}" for part in detail.split("\n"))
+        return line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line; keys that do not apply are left out.
+
+    ``status`` and ``duration`` (seconds) come from attributes of the record (``extra=``).
+    """
+
+    def __init__(self, worker: int | None = None) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, Any] = {
+            "timestamp": timestamp(record.created),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            "request_id": getattr(record, "request_id", None) or request_id_var.get() or None,
+            "worker": getattr(record, "worker", self._worker),
+            "duration": getattr(record, "duration", None),
+            "status": getattr(record, "status", None),
+            "exception": exception_text(self, record) or None,
+        }
+        trace = sys.modules.get("opentelemetry.trace")  # without it there is no span; it need not be installed
+        if trace is not None and (span := trace.get_current_span().get_span_context()).is_valid:
+            fields["trace_id"] = trace.format_trace_id(span.trace_id)
+            fields["span_id"] = trace.format_span_id(span.span_id)
+        return json_line(fields)
+
+
+def json_line(fields: dict[str, Any]) -> str:
+    """``fields`` without those that are None, as one line of JSON."""
+    present = {key: value for key, value in fields.items() if value is not None}
+    try:
+        data = msgspec.json.encode(present)
+    except (TypeError, ValueError):  # a lone surrogate, or a value of ``extra`` that is no JSON
+        clean = {key: str(value).encode("utf-8", "backslashreplace").decode() for key, value in present.items()}
+        data = msgspec.json.encode(clean)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", data.decode())
+
+
+def timestamp(seconds: float) -> str:
+    """ISO 8601 in UTC with milliseconds."""
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{int(seconds * 1000) % 1000:03d}Z"
+
+
+def exception_text(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    """The record's traceback and stack, as the standard formatter would append them.
+
+    ``traceback`` is an attribute of the record (``extra=``) for one that came as text, from another process.
+    """
+    if record.exc_info and not record.exc_text:
+        record.exc_text = formatter.formatException(record.exc_info)
+    parts = [
+        record.exc_text,
+        getattr(record, "traceback", "").rstrip(),
+        formatter.formatStack(record.stack_info) if record.stack_info else None,
+    ]
+    return "\n".join(part for part in parts if part)

@@ -1,0 +1,121 @@
+"""Logging of the front end and of model workers (contract, 5.8).
+
+The front end formats in the thread that logs and writes in another one, so that a stalled terminal or pipe never
+stops the event loop. A worker writes at once: its last line before a crash is the one that matters.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import logging
+import sys
+from typing import Final, TextIO
+
+from drum_litestar.observability.logs.log_format import ACCESS_LOGGER, ContextFilter, JsonFormatter, TextFormatter
+from drum_litestar.observability.logs.log_sink import LineSink, SinkHandler
+from drum_litestar.observability.logs.prints import LineStream, forwarded, json_print, text_line
+
+LEVELS: Final = {
+    "all": logging.NOTSET,
+    "trace": 5,
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "fatal": logging.CRITICAL,
+}
+"""The words of ``--logging-level``, and ``trace`` of ``DRUM_UVICORN_LOG_LEVEL``."""
+
+
+class LogPipeline:
+    """The front end's logging while it runs."""
+
+    def __init__(self, sink: LineSink, stdout: TextIO, stderr: TextIO, *, json_lines: bool) -> None:
+        self._sink = sink
+        self._streams = {"stdout": stdout, "stderr": stderr}
+        self._json_lines = json_lines
+
+    @property
+    def dropped(self) -> int:
+        """Lines lost because they could not be written fast enough."""
+        return self._sink.dropped
+
+    def forward(self, worker: int, stream: str, line: str) -> None:
+        """Write a line that ``worker`` wrote to its ``stdout`` or ``stderr``. Does not block."""
+        self._sink.put(self._streams[stream], forwarded(stream, line, worker, json_lines=self._json_lines))
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Wait for what has been logged so far; False after ``timeout`` seconds."""
+        return self._sink.flush(timeout)
+
+    def close(self) -> None:
+        """Write what is queued. Later lines are written at once. Idempotent."""
+        atexit.unregister(self.close)
+        self._sink.close()
+
+
+def configure_logging(
+    level: str = "warning",
+    *,
+    json_lines: bool = False,
+    server_level: str = "info",
+    queue_size: int = 10_000,
+    stdout: TextIO | None = None,
+    stderr: TextIO | None = None,
+) -> LogPipeline:
+    """Set up the front end's logging, in place of whatever was there.
+
+    ``level`` is a word of ``--logging-level``; ``server_level`` (``DRUM_UVICORN_LOG_LEVEL``) is uvicorn's own, which
+    like gunicorn's does not depend on it. The access log goes to ``stdout``, at any level, everything else to
+    ``stderr``. Raises KeyError for a word that is none of :data:`LEVELS`.
+    """
+    root_level, uvicorn_level = LEVELS[level.lower()], LEVELS[server_level.lower()]
+    out, err = stdout or sys.stdout, stderr or sys.stderr
+    sink = LineSink(queue_size)
+    _install(logging.getLogger(), SinkHandler(sink, err), root_level, _formatter(json_lines, None))
+    access = logging.getLogger(ACCESS_LOGGER)
+    access.propagate = False
+    _install(access, SinkHandler(sink, out), logging.INFO, _formatter(json_lines, None))
+    for name in ("uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(uvicorn_level)
+    pipeline = LogPipeline(sink, out, err, json_lines=json_lines)
+    atexit.register(pipeline.close)
+    return pipeline
+
+
+def configure_worker_logging(level: str = "warning", *, worker: int, json_lines: bool = False) -> None:
+    """Set up a model worker's logging and prints: records and printed lines name the request and ``worker``.
+
+    ``sys.stdout`` and ``sys.stderr`` are replaced, so call it before user code is imported. Lines go to the streams
+    that the process was started with; :meth:`LogPipeline.forward` passes them on if those are pipes.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    _install(logging.getLogger(), handler, LEVELS[level.lower()], _formatter(json_lines, worker), worker)
+    for name in ("stdout", "stderr"):
+        render = functools.partial(json_print, name) if json_lines else text_line
+        stream = LineStream(getattr(sys, name), functools.partial(render, worker=worker))
+        atexit.register(stream.drain)
+        setattr(sys, name, stream)
+
+
+def _formatter(json_lines: bool, worker: int | None) -> logging.Formatter:
+    return JsonFormatter(worker) if json_lines else TextFormatter()
+
+
+def _install(
+    logger: logging.Logger,
+    handler: logging.Handler,
+    level: int,
+    formatter: logging.Formatter,
+    worker: int | None = None,
+) -> None:
+    handler.setFormatter(formatter)
+    handler.addFilter(ContextFilter(worker))
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)

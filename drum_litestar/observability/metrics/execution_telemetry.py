@@ -1,0 +1,66 @@
+"""Passes what the executor and the routes tell on to metrics, traces and ``/stats/``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from drum_litestar.observability.metrics.prometheus import Metrics
+from drum_litestar.observability.metrics.stats import StatsReporter
+from drum_litestar.observability.tracing.request_tracing import Tracing
+from drum_litestar.predictors.protocol import CallKind
+
+_PREDICTIONS: Final = frozenset({"predict", "predict_stream", "transform", "unstructured", "chat"})
+
+
+def _ignore_steps(steps: bytes, trace: Mapping[str, str]) -> None: ...
+
+
+class ExecutorTelemetry:
+    """Keeps the executor's observer protocol; each part is optional."""
+
+    def __init__(
+        self,
+        *,
+        metrics: Metrics | None = None,
+        tracing: Tracing | None = None,
+        stats: StatsReporter | None = None,
+        on_rejected: Callable[[str], None] | None = None,
+    ) -> None:
+        self._metrics = metrics
+        self._tracing = tracing if tracing is not None and tracing.enabled else None
+        self.steps_ended = _ignore_steps if self._tracing is None else self._tracing.steps_ended
+        self._on_rejected = on_rejected
+        self.stats = stats
+        """May be set later: the reporter itself asks the executor."""
+
+    def queue_wait(self, seconds: float, trace: Mapping[str, str]) -> None:
+        """``trace`` is the call's (``ModelCall.trace``); with it the wait shows as the span ``queue``."""
+        if self._metrics is not None:
+            self._metrics.queue_wait(seconds)
+        if self._tracing is not None:
+            self._tracing.queue_waited(seconds, trace)
+
+    def model_seconds(self, seconds: float) -> None:
+        if self._metrics is not None:
+            self._metrics.model_seconds(seconds)
+
+    def batch_rows(self, rows: int) -> None:
+        if self._metrics is not None:
+            self._metrics.batch_rows(rows)
+
+    def rejected(self, reason: str) -> None:
+        if self._metrics is not None:
+            self._metrics.rejected(reason)
+        if self._on_rejected is not None:
+            self._on_rejected(reason)
+
+    def worker_restarted(self, cause: str) -> None:
+        if self._metrics is not None:
+            self._metrics.worker_restarted(cause)
+
+    def call_answered(self, kind: CallKind, status: int, seconds: float) -> None:
+        """One call of a route is over, failed ones too: counts for ``/stats/``. Probes and ``/models`` are no
+        predictions."""
+        if self.stats is not None and kind in _PREDICTIONS:
+            self.stats.observe(seconds)

@@ -1,0 +1,117 @@
+"""Requests through DRUM's predictor: what is native on the way in and out, and its methods in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from drum_litestar.dialects import framework_json
+from drum_litestar.errors import UnprocessableError, UnsupportedRouteError
+from drum_litestar.predictors.native.calls.chat import ASSOCIATION_ID, ChatPredictor
+from drum_litestar.predictors.native.calls.structured import Predictions, StructuredPredictor
+from drum_litestar.predictors.native.calls.transform import other_endpoint, transform_reply
+from drum_litestar.predictors.native.error_replies import SchemaValidationError
+from drum_litestar.predictors.native.formats.inputs import check_format, file_format, is_empty, structured_input
+from drum_litestar.predictors.native.formats.validation import Marshalled
+from drum_litestar.predictors.native.hooks.request_values import RequestHeaders
+from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
+
+
+class DrumStructured(StructuredPredictor):
+    """``/predict/``: DRUM reads, predicts and checks; the bytes of the answer are the native predictor's."""
+
+    def __init__(self, loaded: LoadedModel, drum: Any, *, sparse: bool) -> None:
+        super().__init__(loaded)
+        self._drum = drum
+        self._sparse = sparse
+        self._any_format = drum.has_read_input_data_hook()
+
+    def handle(self, call: ModelCall) -> Reply:
+        source = self.parse(call)
+        check_format(source.mimetype, any_format=self._any_format, sparse=self._sparse)
+        response = self._drum.predict(
+            binary_data=source.payload.read(),
+            mimetype=source.mimetype,
+            charset=source.charset,
+            sparse_colnames=source.colnames,
+        )
+        frame = response.predictions
+        marshalled = Marshalled(frame.to_numpy(), tuple(str(name) for name in frame.columns))
+        return Reply(body=self.encode(Predictions(marshalled, response.extra_model_output)))
+
+
+class DrumTransformer:
+    """``/transform/``."""
+
+    def __init__(self, loaded: LoadedModel, drum: Any) -> None:
+        self._target_type = loaded.target_type
+        self._drum = drum
+
+    def handle(self, call: ModelCall) -> Reply:
+        if self._target_type is not TargetType.TRANSFORM:
+            raise UnprocessableError(other_endpoint(self._target_type))
+        source = structured_input(call, any_format=self._drum.has_read_input_data_hook())
+        target = None if call.y is None or is_empty(call.y) else call.y
+        features, transformed = as_schema_error(
+            self._drum.transform,
+            binary_data=source.payload.read(),
+            mimetype=source.mimetype,
+            charset=source.charset,
+            target_binary_data=None if target is None else target.read(),
+            target_mimetype=None if target is None else file_format(target),
+            target_charset=None if target is None else target.charset,
+            sparse_colnames=source.colnames,
+        )
+        return transform_reply(features, transformed)
+
+
+class DrumChat(ChatPredictor):
+    """Chat routes. The client's headers always go along."""
+
+    def __init__(self, loaded: LoadedModel, drum: Any) -> None:
+        super().__init__(loaded)
+        self._drum = drum
+        self._supported = bool(drum.supports_chat())
+
+    @property
+    def available(self) -> bool:
+        return self._supported and self._loaded.target_type is not TargetType.UNSTRUCTURED
+
+    def _call_hook(self, params: dict[str, Any], call: ModelCall, association_id: Any) -> Any:
+        if self._loaded.spec.monitor:  # what DRUM reports and what the client sees must be the same id
+            params = {**params, ASSOCIATION_ID: association_id}
+        return self._drum.chat(params, headers=RequestHeaders(call.headers))
+
+
+class DrumModelList:
+    """``/models``."""
+
+    def __init__(self, loaded: LoadedModel, drum: Any) -> None:
+        self.available = loaded.target_type is TargetType.TEXT_GENERATION
+        self._drum = drum
+
+    def handle(self, _: ModelCall) -> Reply:
+        if not self.available:
+            raise UnsupportedRouteError("get_supported_llm_models is supported only for TextGen models")
+        return Reply(body=framework_json(self._drum.get_supported_llm_models()))
+
+
+def probe(method: Callable[[], tuple[dict[str, Any], int]]) -> Callable[[ModelCall], Reply]:
+    """A handler over one of DRUM's probe methods."""
+
+    def handle(_: ModelCall) -> Reply:
+        body, status = method()
+        return Reply(status=int(status), body=framework_json(body))
+
+    return handle
+
+
+def as_schema_error(method: Callable[..., Any], **kwargs: Any) -> Any:
+    """``method(**kwargs)``; DRUM's own schema error, told by its name, as ours. DRUM has logged it."""
+    try:
+        return method(**kwargs)
+    except Exception as error:
+        if type(error).__name__ == "DrumSchemaValidationException":
+            raise SchemaValidationError(str(error)) from error
+        raise

@@ -1,0 +1,57 @@
+"""What a model folder and the options say before any code of the model's runs: both predictors begin with it.
+
+Imports nothing heavy: ``drum-litestar check`` asks too.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from drum_litestar.predictors.folder.deployment_config import DeploymentConfig, read_deployment_config
+from drum_litestar.predictors.folder.language import detect_language
+from drum_litestar.predictors.folder.metadata import read_metadata
+from drum_litestar.predictors.folder.targets import require_target_name, resolve_labels, resolve_target_type
+from drum_litestar.predictors.native.datarobot.moderation import PACKAGE, start_moderation
+from drum_litestar.predictors.native.frameworks.artifacts import find_artifact, find_framework
+from drum_litestar.predictors.native.frameworks.base import installed
+from drum_litestar.predictors.native.hooks.custom_module import Hooks, find_custom, require_hooks
+from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.predictors.spec import PredictorSpec
+
+
+class Folder(NamedTuple):
+    """See the fields of ``LoadedModel``."""
+
+    metadata: dict[str, Any] | None
+    target_type: TargetType
+    labels: tuple[str, ...] | None
+    language: str
+    deployment_config: DeploymentConfig | None
+
+
+def read_folder(spec: PredictorSpec) -> Folder:
+    """Metadata, target, labels and language of ``spec``'s folder. Raises ModelLoadError when they cannot be served."""
+    code_dir = Path(spec.code_dir)
+    metadata = read_metadata(code_dir) if spec.metadata is msgspec.UNSET else spec.metadata
+    target_type = resolve_target_type(spec, metadata)
+    labels = resolve_labels(spec, target_type, metadata)
+    language = detect_language(code_dir, spec)
+    require_target_name(spec, target_type)
+    deployment_config = read_deployment_config(spec.deployment_config) if spec.deployment_config else None
+    return Folder(metadata, target_type, labels, language, deployment_config)
+
+
+def review_model(spec: PredictorSpec, target_type: TargetType) -> list[str]:
+    """What the native predictor can miss without importing anything: warnings. Raises ModelLoadError.
+
+    That is much of a folder that is only an artifact; a ``custom.py`` must be imported to know more. Guards whose
+    package is here are started with the model only.
+    """
+    code_dir = Path(spec.code_dir)
+    if find_custom(code_dir) is None:
+        require_hooks(target_type, Hooks())
+        find_framework(find_artifact(code_dir))
+    return [] if installed(PACKAGE) else start_moderation(spec, code_dir, target_type, "")[1]

@@ -1,0 +1,125 @@
+"""Several structured CSV calls answered by one call of the model.
+
+The answers are byte-identical to single ones because bodies are joined only where a single read would give the same
+columns and types (:mod:`csv_merge`), and because the checked predictions are cut before they are written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from drum_litestar.errors import RequestError
+from drum_litestar.predictors.native.calls.structured import Predictions, StructuredPredictor
+from drum_litestar.predictors.native.formats.inputs import MTX, StructuredInput
+from drum_litestar.predictors.native.formats.validation import KEPT_VALUE_TARGETS, Marshalled
+from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.shortcuts.csv_merge import MergedBodies, merge_csv
+from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamReply, TargetType
+
+logger = logging.getLogger("drum")
+
+_UNBATCHED_TARGETS = KEPT_VALUE_TARGETS | {TargetType.TRANSFORM, TargetType.UNSTRUCTURED}
+"""Values that are not cast to float could change their type among others' values."""
+
+
+class BatchPredictor:
+    """The batching side of one loaded model."""
+
+    def __init__(
+        self, loaded: LoadedModel, structured: StructuredPredictor, single: Callable[[ModelCall], Reply | StreamReply]
+    ) -> None:
+        """``single`` answers one call and raises nothing."""
+        self._structured = structured
+        self._single = single
+        self._enabled = (
+            loaded.spec.shortcuts
+            and loaded.target_type not in _UNBATCHED_TARGETS
+            and loaded.hooks.get("read_input_data") is None  # it may make anything of the bytes
+            and loaded.monitor is None  # reports are made per request
+            and loaded.deployment_config is None  # its full precision would show how the model's sums were blocked
+        )
+
+    @property
+    def available(self) -> bool:
+        return self._enabled
+
+    def handle(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
+        """One reply per call; None when nothing can be merged, or a stream came: run them singly.
+
+        What the model raises for merged calls may be the fault of one of them, in words that tell of all their rows.
+        So those are run once more, each alone, where it fails with its own error; the log says so.
+        """
+        if not self._enabled or any(call.kind != "predict" for call in calls):
+            return None
+        replies: dict[int, Reply] = {}
+        for positions, source in self._by_options(calls):
+            for group in merge_csv([_body(calls[position]) for position in positions]):
+                try:
+                    answers = self._answer_group(group, source)
+                except Exception as error:
+                    logger.warning("%d merged calls failed and are run singly: %s", len(group.positions), error)
+                    continue
+                if answers is None:
+                    return None
+                replies.update(zip((positions[member] for member in group.positions), answers))
+        if not replies:
+            return None
+        for position, call in enumerate(calls):
+            if position not in replies:
+                reply = self._single(call)
+                if isinstance(reply, StreamReply):
+                    reply.close()
+                    return None
+                replies[position] = reply
+        return [replies[position] for position in range(len(calls))]
+
+    def _by_options(self, calls: Sequence[ModelCall]) -> list[tuple[list[int], StructuredInput]]:
+        """Calls that hooks are told the same about, with what that is."""
+        groups: dict[Any, list[int]] = defaultdict(list)
+        sources: dict[Any, StructuredInput] = {}
+        for position, call in enumerate(calls):
+            try:
+                source = self._structured.parse(call)
+            except RequestError:
+                continue  # answered singly
+            if source.mimetype == MTX or source.colnames or source.payload.data is None:
+                continue
+            key = (source.mimetype, source.charset)
+            groups[key].append(position)
+            sources[key] = source
+        return [(positions, sources[key]) for key, positions in groups.items()]
+
+    def _answer_group(self, group: MergedBodies, source: StructuredInput) -> list[Reply] | None:
+        merged = source._replace(payload=Payload(data=group.data, size=len(group.data)))
+        predictions = self._structured.predict(group.frame, merged, count_matters=False)
+        got, rows = len(predictions.marshalled.values), len(group.frame)
+        if got != rows:
+            self._disable(f"the model returned {got} predictions for {rows} rows of merged requests")
+            return None
+        if predictions.extra is not None:  # its columns' types may depend on all rows
+            self._disable("the model returns extra output")
+            return None
+        return [Reply(body=self._structured.encode(part)) for part in _cut(predictions.marshalled, group.lengths)]
+
+    def _disable(self, reason: str) -> None:
+        if self._enabled:
+            self._enabled = False
+            logger.warning("Micro-batching is off from now on: %s.", reason)
+
+
+def _body(call: ModelCall) -> bytes:
+    """The CSV of a structured call that is in memory."""
+    payload = call.x if call.x is not None else call.body
+    return b"" if payload is None or payload.data is None else payload.data
+
+
+def _cut(marshalled: Marshalled, lengths: Sequence[int]) -> list[Predictions]:
+    parts = []
+    start = 0
+    for length in lengths:
+        parts.append(Predictions(Marshalled(marshalled.values[start : start + length], marshalled.columns), None))
+        start += length
+    return parts

@@ -1,0 +1,125 @@
+"""``/chat/completions``: the ``chat`` hook behind OpenAI's wire format (contract, 3.10).
+
+The openai package is never imported: answers and chunks are known by their ``object`` attribute.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from drum_litestar.dialects import framework_json
+from drum_litestar.errors import UnsupportedMediaTypeError, UnsupportedRouteError
+from drum_litestar.media_types import is_json
+from drum_litestar.predictors.native.calls.event_stream import CHUNK_OBJECT, EventStream, as_dict, set_association_id
+from drum_litestar.predictors.native.datarobot.monitoring import ChatReport
+from drum_litestar.predictors.native.hooks.request_values import RequestHeaders, UnreadableBodyError
+from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamHead, StreamReply, TargetType
+from drum_litestar.predictors.steps import span
+
+_COMPLETION_OBJECT = "chat.completion"
+ASSOCIATION_ID = "datarobot_association_id"
+_HOOK = "chat"
+_END = object()
+
+
+class ChatPredictor:
+    """The chat pipeline of one loaded model."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded = loaded
+        self._hook = loaded.hooks.get(_HOOK)
+        self._takes_headers = self._hook is not None and _takes_headers(self._hook)
+
+    @property
+    def available(self) -> bool:
+        return self._hook is not None and self._loaded.target_type is not TargetType.UNSTRUCTURED
+
+    def handle(self, call: ModelCall) -> Reply | StreamReply:
+        """Answer one chat call. Raises what the hook, or its first chunk, raises (contract, section 8, Q-16)."""
+        if not self.available:  # before the body is looked at (contract, section 8, Q-23)
+            raise UnsupportedRouteError(_unavailable(self._loaded.target_type))
+        params = _read_params(call.body)
+        association_id = params.get(ASSOCIATION_ID) or str(uuid.uuid4())
+        if self._loaded.monitor is None:
+            return self._answer(params, call, association_id, None)
+        report = self._loaded.monitor.chat(params, association_id)
+        with report.failures():
+            return self._answer(params, call, association_id, report)
+
+    def _answer(
+        self, params: dict[str, Any], call: ModelCall, association_id: Any, report: ChatReport | None
+    ) -> Reply | StreamReply:
+        with span("model"):
+            result = self._call_hook(params, call, association_id)
+        if getattr(result, "object", None) != _COMPLETION_OBJECT:
+            return self._stream(result, association_id, report)
+        reply = _complete(result, association_id)
+        if report is not None:
+            report.succeeded(result.choices[0].message.content)
+        return reply
+
+    def _call_hook(self, params: dict[str, Any], call: ModelCall, association_id: Any) -> Any:
+        model, moderation = self._loaded.model, self._loaded.moderation
+        hook = functools.partial(self._loaded.hooks.call, _HOOK)
+        headers = {"headers": RequestHeaders(call.headers)}
+        if moderation is not None:  # always tells the hook the headers (contract, 4.15)
+            return moderation.chat(params, model, hook, association_id, **headers)
+        return hook(params, model, **headers) if self._takes_headers else hook(params, model)
+
+    def _stream(self, result: Any, association_id: Any, report: ChatReport | None) -> StreamReply:
+        try:
+            source: Any = self._loaded.hooks.iterate(result)
+            if report is not None:
+                source = report.source(source)
+        except TypeError:
+            raise _unexpected(result) from None
+        try:
+            first = next(source, _END)
+            if first is not _END and getattr(first, "object", None) != CHUNK_OBJECT:
+                raise _unexpected(result)
+            chunks = EventStream(source, association_id, () if first is _END else (first,))
+        except BaseException:
+            source.close()
+            raise
+        return StreamReply(StreamHead(), chunks)
+
+
+def _takes_headers(hook: Callable[..., Any]) -> bool:
+    return len(inspect.signature(hook).parameters) > 2
+
+
+def _unavailable(target_type: TargetType) -> str:
+    text_generating = target_type in (TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW)
+    reason = "chat() is not implemented" if text_generating else "chat is not supported"
+    return f"This model's chat interface was called, but {reason}."
+
+
+def _read_params(body: Payload | None) -> dict[str, Any]:
+    if body is None or not is_json(body.mimetype):
+        raise UnsupportedMediaTypeError
+    try:
+        params: Any = json.loads(body.read())
+    except (ValueError, RecursionError) as error:
+        raise UnreadableBodyError(str(error)) from error
+    messages = params.get("messages", ())  # anything but an object has no `get`: DRUM's words are Python's
+    iter(messages)
+    return params  # type: ignore[no-any-return]
+
+
+def _complete(completion: Any, association_id: Any) -> Reply:
+    _ = completion.choices[0].message.content  # DRUM reports it, and answers 500 where there is none
+    extra = set_association_id(completion, association_id)
+    return Reply(body=framework_json({**as_dict(completion), **extra}))
+
+
+def _unexpected(result: Any) -> ValueError:
+    return ValueError(
+        "Expected response to be ChatCompletion or Iterable[ChatCompletionChunk]. "
+        f"response type: {type(result)}.response(str): {result}"
+    )

@@ -1,0 +1,126 @@
+"""Chat chunks as server-sent events, exactly as OpenAI's client expects them (contract, 3.10)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any, Iterator, Protocol
+
+from drum_litestar.predictors.native.error_replies import describe, http_status
+from drum_litestar.predictors.native.hooks.user_errors import is_user_error
+from drum_litestar.predictors.steps import record_exception
+from drum_litestar.settings.masking import masked
+
+CHUNK_OBJECT = "chat.completion.chunk"
+_ASSOCIATION_ID = "datarobot_association_id"
+_DONE = b"data: [DONE]\n\n"
+
+logger = logging.getLogger("drum")
+
+
+class Source(Protocol):
+    """An iterator whose producer can be stopped, also from another thread."""
+
+    def __next__(self) -> Any: ...
+
+    def close(self) -> None: ...
+
+
+class EventStream(Iterator[bytes]):
+    """One event per chunk, then ``[DONE]``.
+
+    An error in mid-stream becomes an ``{"error": ...}`` event and the stream ends without ``[DONE]`` (contract,
+    section 8, Q-16). ``close`` may be called from another thread than the one that iterates.
+    """
+
+    def __init__(self, source: Source, association_id: Any, first: Sequence[Any] = ()) -> None:
+        """``first``: chunks already pulled from ``source``. Raises what writing them raises: no status is sent yet."""
+        self._source = source
+        self._association_id = association_id
+        self._pending = [self._event(chunk) for chunk in first]
+        self._ended = False
+        self._lock = threading.Lock()
+
+    def __next__(self) -> bytes:
+        if self._ended:
+            raise StopIteration
+        try:
+            return self._pending.pop(0) if self._pending else self._event(next(self._source))
+        except StopIteration:
+            if self._end():
+                return _DONE
+            raise
+        except BaseException as error:
+            logger.error("%s", describe(error), exc_info=error)
+            record_exception(error)
+            self.close()
+            return _error_event(error)
+
+    def close(self) -> None:
+        """Stop the producer; its ``finally`` blocks run. Idempotent."""
+        if self._end():
+            self._source.close()
+
+    def _end(self) -> bool:
+        """True for the one who ends the stream."""
+        with self._lock:
+            ended, self._ended = self._ended, True
+        return not ended
+
+    def _event(self, chunk: Any) -> bytes:
+        if getattr(chunk, "object", None) != CHUNK_OBJECT:
+            raise ValueError(f"Expected a chat completion chunk, but received {type(chunk)}")
+        extra = set_association_id(chunk, self._association_id)
+        return _data(_chunk_json(chunk, extra))
+
+
+def _data(text: str) -> bytes:
+    # Only what ends a line in an event stream: `str.splitlines` would also cut texts with U+2028 in two.
+    lines = text.encode().splitlines() or [b""]
+    return b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
+
+
+def _error_event(error: BaseException) -> bytes:
+    user = is_user_error(error)
+    message, code = user if user is not None else (describe(error), http_status(error) or 500)
+    body = {"error": {"message": masked(message), "type": "server_error", "param": None, "code": code}}
+    return _data(json.dumps(body, separators=(",", ":")))
+
+
+def set_association_id(answer: Any, association_id: Any) -> dict[str, Any]:
+    """Put the id on ``answer`` as an extra field; where that is refused, a dict to merge into its JSON."""
+    try:
+        setattr(answer, _ASSOCIATION_ID, association_id)
+    except (AttributeError, TypeError, ValueError):
+        return {_ASSOCIATION_ID: association_id}
+    return {}
+
+
+def as_dict(answer: Any) -> dict[str, Any]:
+    """An OpenAI object, or one that only looks like it, as a dict of JSON values."""
+    for method, options in (("to_dict", {}), ("model_dump", {"mode": "json", "exclude_unset": True})):
+        convert = getattr(answer, method, None)
+        if convert is not None:
+            return dict(convert(**options))
+    return {name: _plain(value) for name, value in vars(answer).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    return as_dict(value)
+
+
+def _chunk_json(chunk: Any, extra: dict[str, Any]) -> str:
+    if not extra:
+        if hasattr(chunk, "to_json"):
+            return str(chunk.to_json(indent=None))
+        if hasattr(chunk, "model_dump_json"):
+            return str(chunk.model_dump_json(exclude_unset=True))
+    return json.dumps({**as_dict(chunk), **extra}, separators=(",", ":"), ensure_ascii=False)

@@ -1,0 +1,93 @@
+"""``/predictionsStream/``: predictions as they are made, where the model can; else the structured answer at once.
+
+A model streams when ``custom.py`` defines ``predict_stream(data, model)`` or the model object has a method
+``predict_stream(data)``. Either yields text (sent as UTF-8) or bytes, or is asynchronous and yields the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any, Iterator
+
+from drum_litestar.predictors.native.calls.event_stream import Source
+from drum_litestar.predictors.native.calls.structured import StructuredPredictor
+from drum_litestar.predictors.native.error_replies import describe, run_stage
+from drum_litestar.predictors.native.formats.inputs import read_input
+from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.protocol import ModelCall, Reply, StreamHead, StreamReply
+
+_HOOK = "predict_stream"
+_STREAMING_HEADER = (("X-Streaming", "true"),)
+_CONTENT_TYPE = "text/plain; charset=utf-8"
+_FAILURE = "Model 'predict_stream' hook failed to make predictions."
+_END = object()
+
+logger = logging.getLogger("drum")
+
+
+class StreamPredictor:
+    """The streaming side of structured predictions."""
+
+    def __init__(self, loaded: LoadedModel, structured: StructuredPredictor) -> None:
+        self._loaded = loaded
+        self._structured = structured
+        self._method: Any = getattr(loaded.model, _HOOK, None)
+
+    def handle(self, call: ModelCall) -> Reply | StreamReply:
+        """Answer one streaming call. Errors before the first chunk are raised, as those of a plain prediction."""
+        guarded = self._loaded.moderation is not None  # guards see whole answers
+        if guarded or (self._loaded.hooks.get(_HOOK) is None and not callable(self._method)):
+            reply = self._structured.handle(call)
+            reply.headers += _STREAMING_HEADER
+            return reply
+        source = self._structured.parse(call)
+        data = self._structured.prepare(read_input(source, self._loaded.hooks, shortcuts=self._loaded.spec.shortcuts))
+        produced = self._loaded.hooks.iterate(run_stage(_FAILURE, self._start, data))
+        try:
+            first = run_stage(_FAILURE, next, produced, _END)
+        except BaseException:
+            produced.close()
+            raise
+        chunks = _Chunks(produced, [] if first is _END else [first])
+        return StreamReply(StreamHead(content_type=_CONTENT_TYPE, headers=_STREAMING_HEADER), chunks)
+
+    def _start(self, data: Any) -> Any:
+        if self._loaded.hooks.get(_HOOK) is not None:
+            return self._loaded.hooks.call(_HOOK, data, self._loaded.model)
+        return self._loaded.hooks.run(self._method, data)
+
+
+class _Chunks(Iterator[bytes]):
+    """The producer's items as bytes. An error in mid-stream is logged, and cuts the answer short."""
+
+    def __init__(self, source: Source, first: list[Any]) -> None:
+        self._source = source
+        self._pending = first
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __next__(self) -> bytes:
+        try:
+            item = self._pending.pop(0) if self._pending else next(self._source)
+            return _to_bytes(item)
+        except StopIteration:
+            raise
+        except BaseException as error:
+            logger.error("%s", describe(error), exc_info=error)
+            self.close()
+            raise RuntimeError(f"The stream of predictions broke: {describe(error)}") from error
+
+    def close(self) -> None:
+        with self._lock:
+            closed, self._closed = self._closed, True
+        if not closed:
+            self._source.close()
+
+
+def _to_bytes(item: Any) -> bytes:
+    if isinstance(item, bytes):
+        return item
+    if isinstance(item, str):
+        return item.encode("utf-8")
+    raise TypeError(f"predict_stream must yield str or bytes, but yielded {type(item)}")

@@ -1,0 +1,263 @@
+"""``/predict/``: bytes -> frame -> hooks and model -> checked predictions -> bytes (contract, 3.5 to 3.7 and 4.2)."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+import time
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from drum_litestar.errors import UnprocessableError
+from drum_litestar.predictors.folder.targets import TEXT_TARGETS
+from drum_litestar.predictors.native.error_replies import ClientDataError, StageError, run_stage
+from drum_litestar.predictors.native.formats import outputs
+from drum_litestar.predictors.native.formats.inputs import MTX, StructuredInput, read_input, structured_input
+from drum_litestar.predictors.native.formats.prediction_server import deployment_answer
+from drum_litestar.predictors.native.formats.validation import (
+    CLASSIFICATION_TARGETS,
+    KEPT_VALUE_TARGETS,
+    SINGLE_COLUMN,
+    Marshalled,
+    marshal,
+)
+from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.shortcuts.sklearn_direct import direct_estimator, only_sklearn
+from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
+from drum_litestar.predictors.steps import span
+
+logger = logging.getLogger("drum")
+
+_SCORE_FAILURE = "Model 'score' hook failed to make predictions."
+
+
+class Predictions(NamedTuple):
+    """What one pass through hooks and model gave."""
+
+    marshalled: Marshalled
+    extra: pd.DataFrame | None
+    """Columns of the score hook beside its predictions (contract, 4.6)."""
+
+
+class StructuredPredictor:
+    """The predict pipeline of one loaded model. Safe to call from several threads if the model is."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._loaded = loaded
+        self._hooks = loaded.hooks
+        self._task = loaded.hooks.custom_task
+        self._target_type = loaded.target_type
+        self._labels = loaded.labels
+        self._has_score = loaded.hooks.get("score") is not None
+        self._has_transform = loaded.hooks.get("transform") is not None
+        self._has_post_process = loaded.hooks.get("post_process") is not None
+        self._any_format = loaded.hooks.get("read_input_data") is not None
+        self._proba = loaded.target_type in CLASSIFICATION_TARGETS
+        self._label_kwargs = self._make_label_kwargs()
+        # A custom.py may have changed anything about the model or its library.
+        own = loaded.hooks.path is None and loaded.spec.shortcuts
+        self._direct = direct_estimator(loaded.model, loaded.target_type) if own else None
+        self._users_code = self._direct is None or not only_sklearn(loaded.model)
+        self._encode = outputs.encode_floats if loaded.spec.shortcuts else outputs.series_encoder
+        self._count_warning = threading.Lock()
+
+    @property
+    def shortcuts(self) -> tuple[str, ...]:
+        """The quicker ways to the same bytes that are open to this model, for the log."""
+        ways = {
+            "plain CSV": self._loaded.spec.shortcuts and not self._any_format,
+            "scikit-learn without frames": self._direct is not None,
+            "numbers by pandas' encoder": self._encode is not outputs.series_encoder,
+        }
+        return tuple(name for name, is_open in ways.items() if is_open)
+
+    def handle(self, call: ModelCall) -> Reply:
+        """Answer one predict call. Raises what :func:`error_reply` puts into words."""
+        data = self.parse(call)
+        with span("parse", hooks=self._any_format):
+            frame = read_input(data, self._hooks, shortcuts=self._loaded.spec.shortcuts)
+        monitor = self._loaded.monitor
+        features = None if monitor is None else monitor.keep(frame)
+        began = time.perf_counter()
+        with span("model", hooks=self._users_code):
+            predictions = self.predict(frame, data)
+        seconds = time.perf_counter() - began
+        with span("serialize", hooks=False):
+            reply = Reply(body=self.encode(predictions))
+        if monitor is not None:
+            monitor.predicted(features, predictions.marshalled, self._proba, seconds)
+        return reply
+
+    def parse(self, call: ModelCall) -> StructuredInput:
+        """The call's data, after the checks that come first: target type, presence, format."""
+        if self._target_type is TargetType.TRANSFORM:
+            raise UnprocessableError("This model has target type 'transform', use the /transform/ endpoint.")
+        if self._target_type is TargetType.UNSTRUCTURED:
+            raise UnprocessableError(
+                "This model has target type 'unstructured', use the /predictUnstructured/ or "
+                "/predictionsUnstructured/ endpoint."
+            )
+        return structured_input(call, any_format=self._any_format)
+
+    def prepare(self, data: Any) -> Any:
+        """``data`` after the ``transform`` hook."""
+        if not self._has_transform:
+            return data
+        model = self._loaded.model
+        result = run_stage(
+            "Model 'transform hook' failed to transform dataset.", self._hooks.call, "transform", data, model
+        )
+        if not isinstance(result, pd.DataFrame):
+            raise ValueError(f"transform must return a dataframe, but received {type(result)}")
+        return result
+
+    def predict(self, frame: Any, source: StructuredInput, *, count_matters: bool = True) -> Predictions:
+        """Hooks, model, checks. ``source`` is what hooks are told about the data.
+
+        ``count_matters``: warn, once, when the number of predictions is not that of rows.
+        """
+        features = self.prepare(frame)
+        extra: pd.DataFrame | None = None
+        names: Any
+        if self._task is not None or self._has_score:
+            scored = self._score(features, source)
+            if self._task is None:
+                scored, extra = self._split(scored)
+            values, names = scored.to_numpy(), scored.columns
+        else:
+            values, names = self._framework(features, source)
+        marshalled = self._marshal(values, names)
+        if count_matters:
+            self._check_count(marshalled, frame)
+        return Predictions(marshalled, extra)
+
+    def encode(self, predictions: Predictions) -> bytes:
+        """The answer's body: dialect P, or dialect D with a deployment configuration."""
+        marshalled, extra = predictions
+        config = self._loaded.deployment_config
+        if config is not None:
+            frame = marshalled.frame()
+            if self._target_type not in KEPT_VALUE_TARGETS:
+                frame = pd.DataFrame(marshalled.floats(), columns=list(marshalled.columns))
+            return deployment_answer(frame, extra, self._target_type, config)
+        if self._proba:
+            return outputs.by_label(marshalled.floats(), marshalled.columns, extra, encode=self._encode)
+        if self._target_type in KEPT_VALUE_TARGETS:
+            return outputs.single_column(outputs.encode_values(marshalled.column()), extra)
+        return outputs.single_column(self._encode(marshalled.floats().ravel()), extra)
+
+    def _score(self, data: Any, source: StructuredInput) -> pd.DataFrame:
+        kwargs = {
+            "binary_data": source.payload.read(),
+            "mimetype": source.mimetype,
+            "charset": source.charset,
+            "sparse_colnames": source.colnames or None,
+            "target_type": self._target_type,
+            **self._label_kwargs,
+        }
+        if self._task is not None:
+            method = self._task.predict_proba if self._proba else self._task.predict
+            return run_stage(_SCORE_FAILURE, lambda: _require_scores(method(data, **kwargs)))
+        return _require_scores(run_stage(_SCORE_FAILURE, self._call_score, data, self._loaded.model, **kwargs))
+
+    def _call_score(self, data: Any, model: Any, **kwargs: Any) -> Any:
+        hook = functools.partial(self._hooks.call, "score")
+        moderation = self._loaded.moderation
+        return hook(data, model, **kwargs) if moderation is None else moderation.score(data, model, hook, **kwargs)
+
+    def _framework(self, data: Any, source: StructuredInput) -> tuple[Any, Any]:
+        try:
+            return run_stage("Failure when making predictions.", self._call_framework, data, source)
+        except StageError as error:
+            missing = self._missing_columns(data)
+            if missing and self._loaded.spec.client_errors_4xx:
+                raise ClientDataError(str(error)) from error
+            raise
+
+    def _call_framework(self, data: Any, source: StructuredInput) -> tuple[Any, Any]:
+        if self._direct is not None and source.mimetype != MTX:
+            predictions = self._direct.predict(data)
+            if predictions is not None:
+                return predictions
+        framework = self._loaded.framework
+        if framework is None:  # only a chat hook; DRUM's words
+            raise AttributeError("'NoneType' object has no attribute 'predict'")
+        return framework.predict(self._loaded.model, data, self._target_type)
+
+    def _missing_columns(self, data: Any) -> list[str]:
+        """Columns that the model was fitted on and the client did not send (contract, Q-8)."""
+        if not isinstance(data, pd.DataFrame):
+            return []
+        model = self._loaded.model
+        wanted = getattr(model, "feature_names_in_", None)
+        if wanted is None:
+            wanted = getattr(model, "feature_names", None)
+        return [] if wanted is None else [name for name in wanted if name not in data.columns]
+
+    def _split(self, scored: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+        if self._proba:
+            labels = list(reversed(self._labels or ())) if self._binary else list(self._labels or ())
+            if scored.shape[1] <= len(labels):
+                return scored, None
+            extra = scored.drop(columns=labels)
+            return scored[[name for name in scored.columns if name in labels]], extra
+        if scored.shape[1] <= 1:
+            return scored, None
+        target = self._target_column(scored)
+        extra = scored.drop(columns=[target])
+        return scored[[target]], extra
+
+    def _target_column(self, scored: pd.DataFrame) -> str:
+        if self._target_type not in TEXT_TARGETS:
+            return SINGLE_COLUMN
+        name = self._loaded.spec.target_name or os.environ.get("TARGET_NAME", "")
+        return name if name in scored.columns else name.strip('"')
+
+    def _marshal(self, values: Any, names: Any) -> Marshalled:
+        first = self._loaded.spec.single_output_is == "positive"
+        if not self._has_post_process:
+            return marshal(values, names, self._target_type, self._labels, single_output_first=first and self._binary)
+        # Only here DRUM orders binary labels [negative, positive] (contract, 4.7 step 3, Q-1).
+        order = tuple(reversed(self._labels)) if self._binary and self._labels else self._labels
+        before = marshal(values, names, self._target_type, order).frame()
+        after = run_stage(
+            "Model 'post_process' hook failed to post-process predictions.",
+            self._hooks.call,
+            "post_process",
+            before,
+            self._loaded.model,
+        )
+        if not isinstance(after, pd.DataFrame):
+            raise ValueError(f"Output of post_process hook must be a dataframe, not a {type(after)}")
+        return marshal(after.to_numpy(), after.columns, self._target_type, self._labels)
+
+    @property
+    def _binary(self) -> bool:
+        return self._target_type is TargetType.BINARY
+
+    def _make_label_kwargs(self) -> dict[str, Any]:
+        if self._labels is None:
+            return {}
+        if self._binary:
+            return {"positive_class_label": self._labels[0], "negative_class_label": self._labels[1]}
+        return {"class_labels": list(self._labels)}
+
+    def _check_count(self, marshalled: Marshalled, frame: Any) -> None:
+        """Models that aggregate are legal, but more often it is a mistake (contract, section 8, Q-19)."""
+        if not isinstance(frame, pd.DataFrame) or len(marshalled.values) == len(frame):
+            return
+        if self._count_warning.acquire(blocking=False):  # never released: one warning per model
+            logger.warning(
+                "The model returned %d predictions for %d rows. This is reported once.",
+                len(marshalled.values),
+                len(frame),
+            )
+
+
+def _require_scores(result: Any) -> pd.DataFrame:
+    if not isinstance(result, pd.DataFrame):
+        raise ValueError(f"score must return a dataframe, but received {type(result)}")
+    return result

@@ -1,0 +1,70 @@
+"""Moderated text models, through ``datarobot_dome`` (contract, 4.15): never served without their guards (Q-14)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from drum_litestar.errors import ModelLoadError
+from drum_litestar.pip_command import install
+from drum_litestar.predictors.folder.targets import TEXT_TARGETS
+from drum_litestar.predictors.native.frameworks.base import installed
+from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.predictors.spec import PredictorSpec
+
+CONFIG_FILE = "moderation_config.yaml"
+PACKAGE = "datarobot_dome"
+_COMPLETION = "completion"
+
+
+class Moderation:
+    """The pipeline that ``score`` and ``chat`` hooks are called through."""
+
+    def __init__(self, pipeline: Any, target_name: str) -> None:
+        """``pipeline``: what ``moderation_pipeline_factory`` made."""
+        self._pipeline = pipeline
+        self._target_name = target_name
+
+    def score(self, data: Any, model: Any, hook: Callable[..., Any], **kwargs: Any) -> Any:
+        """What the guards make of ``hook(data, model, **kwargs)``; further columns become extra output."""
+        result = self._pipeline.score(data, model, hook, **kwargs)
+        import pandas as pd  # here, because the launcher reads this module's constants in the HTTP process
+
+        if isinstance(result, pd.DataFrame) and self._target_name not in result and _COMPLETION in result:
+            return result.rename(columns={_COMPLETION: self._target_name})
+        return result
+
+    def chat(self, params: dict[str, Any], model: Any, hook: Callable[..., Any], association_id: Any, **kw: Any) -> Any:
+        """What the guards make of ``hook(params, model, **kw)``: a completion, or chunks."""
+        return self._pipeline.chat(params, model, hook, association_id, **kw)
+
+
+def start_moderation(
+    spec: PredictorSpec, code_dir: Path, target_type: TargetType, target_name: str
+) -> tuple[Moderation | None, list[str]]:
+    """The folder's moderation, to be called before ``custom.py`` is imported, and warnings to log.
+
+    Raises ModelLoadError when the folder configures guards that cannot run; ``DRUM_MODERATIONS_OPTIONAL`` turns that
+    into a warning.
+    """
+    if target_type not in TEXT_TARGETS or not (code_dir / CONFIG_FILE).exists():
+        return None, []
+    try:
+        if not installed(PACKAGE):
+            raise ModelLoadError(
+                f"the package '{PACKAGE}' is not installed; install it with: {install('datarobot-moderations')}"
+            )
+        pipeline = _pipeline(code_dir, target_type)
+    except Exception as error:
+        problem = f"{CONFIG_FILE} configures moderations, but {error or repr(error)}."
+        if spec.moderations_optional:
+            return None, [f"{problem} Moderation is disabled."]
+        raise ModelLoadError(f"{problem} Set DRUM_MODERATIONS_OPTIONAL=true to serve without moderation.") from error
+    return None if pipeline is None else Moderation(pipeline, target_name), []
+
+
+def _pipeline(code_dir: Path, target_type: TargetType) -> Any:
+    module = importlib.import_module(f"{PACKAGE}.drum_integration")
+    return module.moderation_pipeline_factory(target_type.value, model_dir=str(code_dir))

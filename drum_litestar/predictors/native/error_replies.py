@@ -1,0 +1,112 @@
+"""From an exception of hooks, model or data to the bytes that DRUM's clients expect (contract, 3.4 and 4.4)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from drum_litestar.dialects import framework_json
+from drum_litestar.errors import RequestError, is_error
+from drum_litestar.predictors.native.hooks.request_values import RequestValueError
+from drum_litestar.predictors.native.hooks.user_errors import is_user_error
+from drum_litestar.predictors.protocol import Reply
+from drum_litestar.predictors.steps import record_exception
+from drum_litestar.settings.masking import masked
+
+logger = logging.getLogger("drum")
+
+T = TypeVar("T")
+
+_USER_ERROR_HEADER = (("X-Drum-User-Http-Error", "true"),)
+_BODILESS = frozenset({204, 304})
+
+
+class ClientDataError(Exception):
+    """The client's data cannot be used. DRUM answers 500; the operator may choose 422 (contract, section 8, Q-8)."""
+
+
+class StageError(Exception):
+    """A hook or the model failed in a named stage of a request; ``__cause__`` is its exception (contract, 4.4)."""
+
+
+class SchemaValidationError(Exception):
+    """A transform's output violates ``typeSchema.output_requirements`` (contract, 3.8). Who raises it logs what is
+    violated."""
+
+
+def run_stage(failure: str, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    """``function(*args, **kwargs)``; its exceptions become ``StageError("<failure> Exception: <repr>")``.
+
+    Errors that user code raises for the client pass unchanged. ``SystemExit`` and ``KeyboardInterrupt`` are the
+    hook's too, never the server's: they must not end the worker (contract, section 8, Q-11).
+    """
+    try:
+        return function(*args, **kwargs)
+    except BaseException as error:
+        if is_user_error(error) is not None:
+            raise
+        raise StageError(f"{failure} Exception: {error!r}") from error
+
+
+def error_reply(error: BaseException, *, client_errors_4xx: bool = False) -> Reply:
+    """The answer to a request that ended with ``error``; also logs it with its traceback, unless the violations of a
+    schema, which have lines of their own, say it all."""
+    if not isinstance(error, SchemaValidationError):
+        logger.error("%s", _text(error), exc_info=error)
+    if not isinstance(error, (RequestError, SchemaValidationError)) or is_error(getattr(error, "status", 422)):
+        record_exception(error)
+    user = is_user_error(error)
+    if user is not None:
+        message, status = user
+        return _json_reply(status, {"message": masked(message)}, _USER_ERROR_HEADER)
+    if isinstance(error, RequestError):
+        return _json_reply(error.status, error.body(), error.headers)
+    if isinstance(error, SchemaValidationError):
+        return _json_reply(422, {"message": f"ERROR: {_text(error)}", "is_schema_validation_error": True})
+    if isinstance(error, ClientDataError):
+        return _message(422 if client_errors_4xx else 500, error)
+    if isinstance(error, StageError):
+        return _message(http_status(error.__cause__) or 500, error)
+    status = http_status(error) or 500
+    if status == 400:
+        return _json_reply(400, {"error": masked(str(getattr(error, "description", None) or error))})
+    return _message(status, error)
+
+
+def http_status(error: BaseException | None) -> int | None:
+    """Status of a werkzeug-like HTTP exception (``abort(404)`` in a hook), None for anything else.
+
+    Known by the name of its class, so that werkzeug is never imported (contract, section 8, Q-7).
+    """
+    if isinstance(error, RequestValueError):
+        return error.code
+    for cls in type(error).__mro__:
+        if cls.__name__ == "HTTPException" and cls.__module__.split(".", 1)[0] == "werkzeug":
+            code = getattr(error, "code", None)
+            return code if isinstance(code, int) and 400 <= code <= 599 else None
+    return None
+
+
+def describe(error: BaseException) -> str:
+    """What ``ERROR: `` is followed by."""
+    if isinstance(error, (SystemExit, KeyboardInterrupt)):
+        return masked(repr(error))  # its text alone would be just an exit code, or nothing
+    return _text(error)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return masked(str(error))
+    except Exception:
+        return f"<unprintable {type(error).__name__}>"
+
+
+def _message(status: int, error: BaseException) -> Reply:
+    return _json_reply(status, {"message": f"ERROR: {describe(error)}"})
+
+
+def _json_reply(status: int, body: dict[str, Any], headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    if status in _BODILESS:  # HTTP forbids a body, and a server that sends one breaks the connection
+        return Reply(status=status, content_type="application/json" if status == 204 else None, headers=headers)
+    return Reply(status=status, body=framework_json(body), headers=headers)

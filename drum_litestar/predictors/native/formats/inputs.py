@@ -1,0 +1,159 @@
+"""From a structured call's bytes to what the model is given (contract, 3.5 and 4.9)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
+
+from drum_litestar.errors import MissingExtraError, MissingExtraRequestError, UnprocessableError
+from drum_litestar.media_types import URLENCODED
+from drum_litestar.predictors.native.error_replies import ClientDataError, run_stage
+from drum_litestar.predictors.native.shortcuts.plain_csv import read_plain
+
+if TYPE_CHECKING:
+    from drum_litestar.predictors.native.hooks.custom_module import Hooks
+    from drum_litestar.predictors.protocol import ModelCall, Payload
+
+MTX = "text/mtx"
+CSV_TYPES = ("", "text/csv", "text/plain")
+_BLANK_LINE = re.compile(rb"(?:^|\r\n|\n|\r(?!\n))[ \t]*[\r\n]")
+_NO_DATA = (
+    "Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data"  # DRUM's spaces
+)
+
+
+class StructuredInput(NamedTuple):
+    """A structured call's data with what DRUM tells ``score`` about it."""
+
+    payload: Payload
+    mimetype: str | None
+    """None for a CSV file part, ``""`` for a raw body without a type."""
+    charset: str | None
+    colnames: list[str] | None
+    """From ``X.colnames``; None when the part is absent."""
+
+
+def structured_input(call: ModelCall, *, any_format: bool) -> StructuredInput:
+    """The data of ``call``. Raises UnprocessableError with DRUM's texts: no data, or a format that is not read.
+
+    ``any_format``: a ``read_input_data`` hook takes whatever comes.
+    """
+    payload = call.x if call.x is not None else call.body
+    if payload is None:
+        raise UnprocessableError(_NO_DATA)
+    mimetype = _mimetype(payload)
+    if payload.filename is None and (is_empty(payload) or mimetype == URLENCODED):
+        raise UnprocessableError(_NO_DATA)
+    check_format(mimetype, any_format=any_format)
+    colnames = None if call.colnames is None else _column_names(call.colnames)
+    return StructuredInput(payload, mimetype, payload.charset, colnames)
+
+
+def is_empty(payload: Payload) -> bool:
+    """No bytes at all."""
+    return payload.size == 0 and not payload.data
+
+
+def check_format(mimetype: str | None, *, any_format: bool, sparse: bool = True) -> None:
+    """Raises UnprocessableError for a content type that neither the readers nor a hook reads.
+
+    ``sparse``: the readers take Matrix Market.
+    """
+    if any_format or mimetype is None or mimetype in CSV_TYPES or (sparse and mimetype == MTX):
+        return
+    raise UnprocessableError(
+        f"payload format `{mimetype}` is not supported by predictor/transformer. Make DRUM support the format or "
+        "implement `read_input_data` hook to read the data. "
+    )
+
+
+def _mimetype(payload: Payload) -> str | None:
+    if payload.filename is not None:
+        return file_format(payload)
+    return (payload.mimetype or "").strip()
+
+
+def file_format(payload: Payload) -> str | None:
+    """Of a file part: its name decides, and case counts."""
+    return MTX if PurePath(payload.filename or "").suffix == ".mtx" else None
+
+
+def _column_names(payload: Payload) -> list[str]:
+    with payload.open() as stream:
+        lines = [line.strip() for line in stream]
+    try:
+        return [line.decode("utf-8") for line in lines]
+    except UnicodeDecodeError as error:
+        raise UnprocessableError(str(error)) from error
+
+
+def read_input(data: StructuredInput, hooks: Hooks, *, shortcuts: bool = True) -> Any:
+    """What ``read_input_data`` makes of the bytes, or the built-in readers' frame (see :func:`read_frame`). Raises
+    StageError, ClientDataError, MissingExtraRequestError."""
+    if hooks.get("read_input_data") is not None:
+        return run_stage(
+            "Model 'read_input_data' hook failed to read input data.",
+            hooks.call,
+            "read_input_data",
+            data.payload.read(),
+        )
+    return read_frame(data.payload, data.mimetype, data.colnames, shortcuts=shortcuts)
+
+
+def read_frame(
+    payload: Payload, mimetype: str | None, colnames: list[str] | None = None, *, shortcuts: bool = True
+) -> pd.DataFrame:
+    """``payload`` through the built-in readers. A spool file is streamed, not copied into memory.
+
+    ``shortcuts``: a small CSV body of plain numbers may go past pandas' reader.
+    """
+    if mimetype == MTX:
+        return _read_sparse(payload, colnames)
+    plain = None if payload.data is None or not shortcuts else read_plain(payload.data)
+    return _read_csv(payload) if plain is None else plain.frame
+
+
+def _read_csv(payload: Payload) -> pd.DataFrame:
+    with payload.open() as stream:
+        try:
+            frame = pd.read_csv(stream)
+            if frame.shape[1] == 1 and _may_have_blank_lines(payload):
+                # In a single column a blank line is a missing value, not a line to skip (contract, 4.9).
+                stream.seek(0)
+                return pd.read_csv(stream, skip_blank_lines=False)
+            return frame
+        except UnicodeDecodeError as error:
+            raise ClientDataError("Supplied CSV input file encoding must be UTF-8.") from error
+        except pd.errors.EmptyDataError as error:
+            raise ClientDataError(str(error)) from error
+        except pd.errors.ParserError as error:
+            # DRUM ends this text with the whole payload; ours says what is wrong instead (contract, section 8, Q-8).
+            raise ClientDataError(f"Pandas failed to read input binary data: {str(error).strip()}") from error
+
+
+def _may_have_blank_lines(payload: Payload) -> bool:
+    """Without one, both ways of reading give the same; spool files are not searched."""
+    return payload.data is None or _BLANK_LINE.search(payload.data) is not None
+
+
+def sparse_frame(matrix: Any, colnames: list[str] | None = None) -> pd.DataFrame:
+    """A scipy matrix as a frame of sparse columns, named 0, 1, ... by default."""
+    accessor: Any = pd.DataFrame.sparse
+    frame: pd.DataFrame = accessor.from_spmatrix(matrix, columns=colnames)
+    return frame
+
+
+def _read_sparse(payload: Payload, colnames: list[str] | None) -> pd.DataFrame:
+    try:
+        from scipy.io import mmread
+    except ImportError as error:
+        raise MissingExtraRequestError(str(MissingExtraError("Matrix Market input", "sparse", "scipy"))) from error
+    try:
+        with payload.open() as stream:
+            matrix = mmread(stream).tocsc()
+        return sparse_frame(matrix, colnames or None)
+    except (ValueError, OverflowError, AttributeError) as error:  # malformed; AttributeError: a dense matrix
+        raise ClientDataError(str(error)) from error

@@ -1,0 +1,95 @@
+"""Choosing the artifact file of a model folder, loading it, and recognising what came out (contract, 4.3, 4.5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from drum_litestar.errors import MissingExtraError, ModelLoadError
+from drum_litestar.predictors.native.frameworks.base import Framework
+from drum_litestar.predictors.native.frameworks.keras import KerasFramework
+from drum_litestar.predictors.native.frameworks.onnx import OnnxFramework
+from drum_litestar.predictors.native.frameworks.sklearn import SklearnFramework
+from drum_litestar.predictors.native.frameworks.torch import TorchFramework
+from drum_litestar.predictors.native.frameworks.xgboost import XGBoostFramework
+
+_KERAS, _XGBOOST, _TORCH, _SKLEARN, _ONNX = (
+    KerasFramework(),
+    XGBoostFramework(),
+    TorchFramework(),
+    SklearnFramework(),
+    OnnxFramework(),
+)
+FRAMEWORKS: tuple[Framework, ...] = (_KERAS, _XGBOOST, _TORCH, _SKLEARN, _ONNX)
+"""In the order in which they load a suffix and recognise an object."""
+
+_SUFFIXES = sorted({suffix for framework in FRAMEWORKS for suffix in framework.suffixes})
+_INTRO = "\n\nRunning environment language: Python.\n"
+
+
+def find_artifact(code_dir: Path) -> Path:
+    """The one loadable file in the top level of ``code_dir``. Raises ModelLoadError for none or several."""
+    names = sorted(path.name for path in code_dir.iterdir())
+    found = [name for name in names if Path(name).suffix.lower() in _SUFFIXES]
+    listed = f"List of retrieved files are: {' | '.join(names)}"
+    if not found:
+        raise ModelLoadError(
+            f"{_INTRO}Could not find model artifact file in: {code_dir} supported by default predictors.\n"
+            f"They support filenames with the following extensions {_SUFFIXES}.\n"
+            f"If your artifact is not supported by default predictor, implement custom.load_model() hook.\n{listed}"
+        )
+    if len(found) > 1:
+        raise ModelLoadError(
+            f"{_INTRO}Multiple serialized model files found. "
+            f"Remove extra artifacts or overwrite custom.load_model()\n{listed}"
+        )
+    return code_dir / found[0]
+
+
+def find_framework(path: Path) -> Framework:
+    """The first installed framework that loads ``path``'s suffix; it is not imported.
+
+    Raises ModelLoadError that names DRUM's requirements and our pip command.
+    """
+    candidates = [framework for framework in FRAMEWORKS if path.suffix.lower() in framework.suffixes]
+    able = next((framework for framework in candidates if framework.can_load()), None)
+    if able is None:
+        raise ModelLoadError(_missing(candidates))
+    return able
+
+
+def load_artifact(path: Path) -> Any:
+    """The model in ``path``. Raises ModelLoadError, also as :func:`find_framework` does."""
+    framework = find_framework(path)
+    try:
+        return framework.load(path)
+    except Exception as error:
+        text = f"Could not load model from the artifact file. Exception: {error!r}"
+        raise ModelLoadError(text + _hint(error)) from error
+
+
+def recognise(model: Any) -> Framework:
+    """The framework of ``model``. Raises ModelLoadError when it is of none."""
+    for framework in FRAMEWORKS:
+        if framework.recognises(model):
+            return framework
+    raise ModelLoadError(
+        f"{_INTRO}Could not find any framework to handle loaded model and a score hook is not provided"
+    )
+
+
+def _missing(candidates: list[Framework]) -> str:
+    lines = [
+        "\n    The following frameworks support this model artifact\n"
+        "    but could not load the model. Check if requirements are missing"
+    ]
+    lines += [f"Framework: {item.name}, requirements: {list(item.requirements)}" for item in candidates]
+    lines.append(str(MissingExtraError("This artifact", candidates[-1].extra)))
+    return "\n".join(lines)
+
+
+def _hint(error: Exception) -> str:
+    """The pip command, when a pickle needs a framework that is not installed."""
+    module = (error.name or "").split(".", 1)[0] if isinstance(error, ModuleNotFoundError) else ""
+    extra = {"sklearn": "sklearn", "xgboost": "xgboost", "torch": "torch", "keras": "keras"}.get(module)
+    return f"\n{MissingExtraError('This artifact', extra, module)}" if extra else ""

@@ -1,0 +1,1 @@
+"""What user code touches: the module ``custom.py``, its hooks, and the values that hooks receive."""

@@ -1,0 +1,137 @@
+"""The user's ``custom.py``: finding it, importing it, and calling its hooks, which may be ``async def``.
+
+Contract, 4.1 and 4.2.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.native.hooks.hook_loop import AsyncSource, HookLoop, SyncSource
+from drum_litestar.predictors.protocol import TargetType
+
+if TYPE_CHECKING:
+    from drum_litestar.predictors.native.hooks.custom_task import CustomTask
+
+CUSTOM_FILE = "custom.py"
+_MODULE = "custom"
+_STRUCTURED_HOOKS = (
+    "init",
+    "load_model",
+    "read_input_data",
+    "transform",
+    "score",
+    "post_process",
+    "chat",
+    "get_supported_llm_models",
+    "score_unstructured",
+    "predict_stream",
+)
+_UNSTRUCTURED_HOOKS = ("init", "load_model", "score_unstructured")
+
+logger = logging.getLogger("drum")
+
+
+class Hooks:
+    """The hooks of one model folder, callable from any thread."""
+
+    def __init__(self, path: Path | None = None, functions: dict[str, Callable[..., Any]] | None = None) -> None:
+        """``path``: the ``custom.py``; ``functions``: its hooks by name."""
+        self.path = path
+        self.custom_task: CustomTask | None = None
+        """Class mode (contract, 4.10); then no other hook is used."""
+        self._functions = functions or {}
+        self._loop = HookLoop()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the hooks found, in the order of the contract's table."""
+        return tuple(self._functions)
+
+    def get(self, name: str) -> Callable[..., Any] | None:
+        """The user's function itself, for looking at its parameters; None when there is none."""
+        return self._functions.get(name)
+
+    def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """What the hook returns, or raises. KeyError when there is no such hook."""
+        return self.run(self._functions[name], *args, **kwargs)
+
+    def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """``function(*args, **kwargs)``; if that is awaitable, its result on the hooks' event loop."""
+        result = function(*args, **kwargs)
+        return self._loop.run(result) if inspect.isawaitable(result) else result
+
+    def iterate(self, iterable: Any) -> SyncSource | AsyncSource:
+        """``iterable``, synchronous or not, as an iterator with ``close()``, which closes the source."""
+        if hasattr(iterable, "__aiter__"):
+            return AsyncSource(self._loop, iterable)
+        return SyncSource(iterable)
+
+    def close(self) -> None:
+        """End what the hooks need: their event loop, the masking of secrets. Idempotent."""
+        self._loop.close()
+        if self.custom_task is not None:
+            self.custom_task.close()
+
+
+def find_custom(code_dir: Path) -> Path | None:
+    """The ``custom.py`` anywhere below ``code_dir``. Raises ModelLoadError for several."""
+    found = sorted(path for path in code_dir.rglob(CUSTOM_FILE) if path.is_file())
+    if len(found) > 1:
+        raise ModelLoadError(f"Found too many custom hook files: {found}")
+    return found[0] if found else None
+
+
+def require_hooks(target_type: TargetType, hooks: Hooks) -> None:
+    """Raises ModelLoadError when a hook is missing that nothing stands in for."""
+    if target_type is TargetType.UNSTRUCTURED and hooks.get("score_unstructured") is None:
+        raise ModelLoadError("In 'unstructured' mode hook 'score_unstructured' must be provided.")
+
+
+def import_custom(code_dir: Path, target_type: TargetType) -> tuple[Hooks, ModuleType | None]:
+    """Find and import ``custom.py`` and run its ``init``; its hooks, and the module (None without a file).
+
+    Puts the file's directory first and the model folder last on ``sys.path``. In class mode (a truthy
+    ``CustomTask``) there are no hooks. Raises ModelLoadError for several files and for an ImportError; other
+    exceptions of the user's code pass unchanged.
+    """
+    path = find_custom(code_dir)
+    if path is None:
+        sys.path.append(str(code_dir))
+        logger.info("No %s file detected in %s", CUSTOM_FILE, code_dir)
+        return Hooks(), None
+    logger.info("Detected %s .. trying to load hooks", path)
+    sys.path.insert(0, str(path.parent))
+    sys.path.append(str(code_dir))
+    try:
+        module = _fresh_module()
+        hooks = Hooks(path, _functions(module, target_type))
+        if hooks.get("init") is not None:
+            hooks.call("init", code_dir=str(code_dir))
+    except ImportError as error:
+        raise ModelLoadError(
+            f"\n\nRunning environment language: Python.\nFailed loading hooks from [{path}] : {error}"
+        ) from error
+    return hooks, module
+
+
+def _fresh_module() -> ModuleType:
+    # A module of another folder may be left from an earlier load in this process (inline executor, tests).
+    sys.modules.pop(_MODULE, None)
+    importlib.invalidate_caches()
+    return importlib.import_module(_MODULE)
+
+
+def _functions(module: ModuleType, target_type: TargetType) -> dict[str, Callable[..., Any]]:
+    if getattr(module, "CustomTask", None):
+        return {}
+    wanted = _UNSTRUCTURED_HOOKS if target_type is TargetType.UNSTRUCTURED else _STRUCTURED_HOOKS
+    return {name: hook for name in wanted if (hook := getattr(module, name, None)) is not None}

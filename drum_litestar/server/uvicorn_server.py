@@ -1,0 +1,224 @@
+"""uvicorn run from code: on sockets bound beforehand, with our own signals, drain and exit code.
+
+What uvicorn does otherwise, and why that is not enough: after a clean shutdown it raises a captured SIGTERM again, so
+that the exit code says "killed"; it waits for tasks by polling, and without end for a client that does not read; a
+second SIGTERM does nothing; a failing start ends in ``sys.exit`` deep inside.
+
+Course of a stop::
+
+    first signal, or handle.stop() ─▶ on_drain() ─▶ close listeners and idle connections
+        ─▶ running requests end (grace) ─▶ on_stop(seconds left) ─▶ lifespan shutdown ─▶ exit code
+    second signal ─▶ requests cancelled ─▶ on_stop(0) ─▶ 130
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, cast
+
+import uvicorn
+
+from drum_litestar.errors import StartupError
+from drum_litestar.middleware.asgi import ASGIApp
+from drum_litestar.server.event_loop import run
+from drum_litestar.server.sockets import describe
+from drum_litestar.server.stopping import ServerHandle, stop_signals
+
+_TICK: Final = 1.0
+_FLUSH_POLL: Final = 0.05
+"""Only while stopping: a transport that still flushes its last bytes has no event to wait for."""
+
+_logger: Final = logging.getLogger(__name__)
+
+OnStarted = Callable[["ServerHandle"], Awaitable[None]]
+OnStop = Callable[[float], Awaitable[None]]
+
+
+class DrainingServer(uvicorn.Server):
+    """uvicorn's server with our stop. ``uvicorn.Config`` must name the application object, not an import string."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        handle: ServerHandle,
+        grace: float,
+        handshake_timeout: float = 0.0,
+        on_started: OnStarted | None = None,
+        on_stop: OnStop | None = None,
+    ) -> None:
+        super().__init__(config)
+        self._handshake_timeout = handshake_timeout
+        self.handle = handle
+        self.grace = grace
+        self._on_started = on_started
+        self._on_stop = on_stop
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # run_server has its own handlers
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            raise StartupError("The application failed to start; the log has the reason")
+        await self._listen(sockets or ())
+        self.started = True
+        _logger.info("Listening on %s", describe(sockets or (), "https" if self.config.is_ssl else "http"))
+        if self._on_started is not None:
+            try:
+                await self._on_started(self.handle)
+            except BaseException:
+                await self.shutdown(sockets)
+                raise
+
+    async def _listen(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept connections. uvicorn would leave a silent TLS handshake the event loop's minute."""
+        loop = asyncio.get_running_loop()
+        protocol: Callable[[], asyncio.Protocol] = functools.partial(
+            cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class),
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        tls: dict[str, Any] = {}
+        if self.config.ssl is not None:
+            tls = {"ssl": self.config.ssl, "ssl_handshake_timeout": self._handshake_timeout or None}
+        self.servers = [
+            await loop.create_server(protocol, sock=sock, backlog=self.config.backlog, **tls) for sock in sockets
+        ]
+
+    async def main_loop(self) -> None:
+        """uvicorn ticks ten times a second. Once is enough for the Date header, and a stop need not wait for it."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.handle.stop_begun.wait(), _TICK)
+
+    async def on_tick(self, counter: int) -> bool:
+        return await super().on_tick(counter) or self.handle.stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.grace
+        for server in self.servers:
+            server.close()
+        for sock in sockets or ():
+            sock.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        aborted = loop.create_task(self.handle.aborted.wait())
+        try:
+            await self._drain(deadline, aborted)
+            await self._cut_off()
+            await self._stop_model(max(0.0, deadline - loop.time()), aborted)
+            if not aborted.done():
+                await self.lifespan.shutdown()
+        finally:
+            aborted.cancel()
+
+    async def _drain(self, deadline: float, aborted: asyncio.Task[Any]) -> None:
+        """Return when every response is out, the grace period is over, or a second signal has come."""
+        loop = asyncio.get_running_loop()
+        tasks, connections = self.server_state.tasks, self.server_state.connections
+        if tasks:
+            _logger.info("Waiting up to %g s for %d running request(s)", self.grace, len(tasks))
+        told = set(connections)
+        while (tasks or connections) and not aborted.done() and (left := deadline - loop.time()) > 0:
+            for connection in set(connections) - told:  # accepted just before the port was closed
+                told.add(connection)
+                connection.shutdown()
+            timeout = left if tasks else min(left, _FLUSH_POLL)
+            await asyncio.wait({*tasks, aborted}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _cut_off(self) -> None:
+        tasks = list(self.server_state.tasks)
+        if tasks:
+            _logger.warning("Cancelling %d request(s) that did not end in time", len(tasks))
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=1.0)
+        for connection in list(self.server_state.connections):
+            transport: asyncio.Transport | None = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+
+    async def _stop_model(self, left: float, aborted: asyncio.Task[Any]) -> None:
+        if self._on_stop is None:
+            return
+        stopping = asyncio.ensure_future(self._on_stop(0.0 if aborted.done() else left))
+        if not aborted.done():
+            await asyncio.wait({stopping, aborted}, return_when=asyncio.FIRST_COMPLETED)
+            if not stopping.done():
+                stopping.cancel()
+                stopping = asyncio.ensure_future(self._on_stop(0.0))
+        try:
+            await stopping
+        except Exception:
+            _logger.exception("Stopping the model failed")
+
+
+def run_server(
+    app: ASGIApp,
+    *,
+    sockets: Sequence[socket.socket],
+    uvicorn_kwargs: Mapping[str, Any],
+    protocol: type[asyncio.Protocol],
+    grace: float,
+    handshake_timeout: float = 0.0,
+    on_started: OnStarted | None = None,
+    on_drain: Callable[[], None] | None = None,
+    on_stop: OnStop | None = None,
+    on_reload: Callable[[], Awaitable[None]] | None = None,
+) -> int:
+    """Serve ``app`` until a signal or ``ServerHandle.stop``; returns the process's exit code.
+
+    To be called on the main thread, without a running event loop.
+
+    Args:
+        app: the application inside its middleware stack.
+        sockets: from :func:`drum_litestar.server.sockets.bind_sockets`; closed at the end.
+        uvicorn_kwargs: for ``uvicorn.Config``; ``loop`` is ``uvloop``, ``asyncio`` or ``auto``.
+        protocol: from :func:`drum_litestar.server.http.http_protocol.make_protocol`.
+        grace: seconds that running requests and the model get together once a stop has begun.
+        handshake_timeout: seconds in which a client must complete its TLS handshake; 0 is the event loop's own
+            limit of a minute.
+        on_started: awaited when the port is open, with the handle that can stop the server.
+        on_drain: called at the very beginning of a stop: readiness goes to 503.
+        on_stop: awaited when the last response is out, with the seconds left of the grace period; 0 is "kill".
+        on_reload: what SIGHUP does; without it the signal keeps its default action.
+
+    Raises:
+        StartupError: the application's lifespan failed to start.
+    """
+    arguments = {**uvicorn_kwargs, "http": protocol}
+    kind = arguments.pop("loop", "auto")
+    for ours in ("log_config", "timeout_graceful_shutdown"):
+        arguments.pop(ours, None)
+    for default in ("access_log", "server_header"):
+        arguments.setdefault(default, False)
+    config = uvicorn.Config(app, log_config=None, **arguments)
+
+    async def serve() -> int:
+        handle = ServerHandle(on_drain)
+        with stop_signals(handle, on_reload):
+            server = DrainingServer(
+                config,
+                handle=handle,
+                grace=grace,
+                handshake_timeout=handshake_timeout,
+                on_started=on_started,
+                on_stop=on_stop,
+            )
+            await server.serve(sockets=list(sockets))
+        return handle.exit_code
+
+    try:
+        return run(serve(), kind)
+    finally:
+        for sock in sockets:
+            sock.close()

@@ -1,0 +1,126 @@
+"""Settings that are fine alone but not together: what cannot work is an error, what surprises is a warning."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from drum_litestar.errors import SettingsError
+from drum_litestar.settings.notices import Notice, info, warning
+from drum_litestar.settings.server_settings import ServerSettings
+from drum_litestar.settings.tls import build_context, check_tls
+from drum_litestar.settings.urls import check_origins, check_url_prefix
+from drum_litestar.settings.worker_python_file import find_interpreter
+from drum_litestar.settings.worker_user import check_worker_user
+
+STORE_SCHEMES = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
+
+
+def refuse(settings: ServerSettings) -> None:
+    """Raise SettingsError, one line, for what cannot work on this machine."""
+    if settings.listen.url_prefix is not None:
+        check_url_prefix(settings.listen.url_prefix)
+    check_origins(settings.cors.origins)
+    check_tls(settings.tls)
+    if settings.tls.certfile:
+        build_context(settings.tls)
+    spool = settings.uploads.spool_dir
+    if spool is not None and not (Path(spool).is_dir() and os.access(spool, os.W_OK | os.X_OK)):
+        raise SettingsError(f"DRUM_SPOOL_DIR='{spool}' is not a writable directory")
+    workers = settings.workers
+    if workers.python is not None:
+        find_interpreter(workers.python)
+        if settings.model.executor == "inline":
+            raise SettingsError("DRUM_WORKER_PYTHON needs worker processes, which --executor inline does not have")
+    if workers.user is not None:
+        check_worker_user(workers.user, own_python=workers.python is None)
+    if settings.rate_limit.store is not None and not settings.rate_limit.store.lower().startswith(STORE_SCHEMES):
+        raise SettingsError(f"DRUM_RATE_LIMIT_STORE must begin with one of {', '.join(STORE_SCHEMES)}")
+
+
+def advise(settings: ServerSettings, given: Collection[str]) -> Iterator[Notice]:
+    """What to say about combinations. ``given`` names the options that somebody set: defaults alone never warn."""
+    yield from _advise_times(settings, given)
+    yield from _advise_capacity(settings)
+    yield from _advise_without_effect(settings, given)
+
+
+def _advise_times(settings: ServerSettings, given: Collection[str]) -> Iterator[Notice]:
+    times, queue_timeout = settings.timeouts, settings.admission.queue_timeout
+    if 0 < times.request < times.keep_alive:
+        yield warning(
+            f"DRUM_CLIENT_REQUEST_TIMEOUT ({times.request:g} s) is below DRUM_UVICORN_KEEP_ALIVE "
+            f"({times.keep_alive:g} s): idle connections live longer than any request may; did you mix them up?"
+        )
+    if 0 < times.request <= queue_timeout:
+        yield warning(
+            f"DRUM_CLIENT_REQUEST_TIMEOUT ({times.request:g} s) is not above DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT "
+            f"({queue_timeout:g} s): a request that waits that long ends with 504, never with the queue's 503"
+        )
+    if "DRUM_UVICORN_GRACEFUL_TIMEOUT" in given and (times.request == 0 or times.graceful < times.request):
+        limit = "none" if times.request == 0 else f"{times.request:g} s"
+        yield warning(
+            f"DRUM_UVICORN_GRACEFUL_TIMEOUT ({times.graceful:g} s) is below DRUM_CLIENT_REQUEST_TIMEOUT ({limit}): "
+            "a shutdown cuts requests that take longer"
+        )
+    for name, value in (("DRUM_UVICORN_HEADER_TIMEOUT", times.header), ("DRUM_UVICORN_BODY_TIMEOUT", times.body)):
+        if value == 0:
+            yield warning(f"{name}=0: a client that sends nothing holds its connection for ever")
+
+
+def _advise_capacity(settings: ServerSettings) -> Iterator[Notice]:
+    workers, admission, limit = settings.workers, settings.admission, settings.connections.limit
+    if admission.max_concurrent is not None and admission.max_concurrent < workers.count:
+        yield warning(
+            f"DRUM_MAX_CONCURRENT_REQUESTS ({admission.max_concurrent}) is below the number of workers "
+            f"({workers.count}): some workers will always be idle"
+        )
+    if limit is not None and limit <= settings.slots():
+        yield warning(
+            f"DRUM_UVICORN_LIMIT_CONCURRENCY ({limit}) leaves no connection free beside {settings.slots()} busy "
+            "slots: probes may be refused under load"
+        )
+    if admission.batch_max_rows > 1 and settings.model.shortcuts:
+        yield info(
+            "micro-batching merges structured CSV calls only; sparse (Matrix Market) and all other calls run singly"
+        )
+    uploads = settings.uploads
+    if uploads.spool_threshold >= uploads.max_bytes:
+        yield info(
+            "DRUM_SPOOL_THRESHOLD is not below DRUM_FASTAPI_MAX_UPLOAD_SIZE: bodies stay in memory while "
+            "DRUM_QUEUE_MEMORY lasts"
+        )
+    if 0 < workers.max_requests < workers.max_requests_jitter:
+        yield warning(
+            f"DRUM_UVICORN_MAX_REQUESTS_JITTER ({workers.max_requests_jitter}) is above DRUM_UVICORN_MAX_REQUESTS "
+            f"({workers.max_requests}): the jitter decides when workers are replaced"
+        )
+    if settings.model.executor == "inline" and workers.count > 1:
+        yield warning(f"--executor inline runs one model in the server's process: {workers.count} workers are ignored")
+
+
+def _advise_without_effect(settings: ServerSettings, given: Collection[str]) -> Iterator[Notice]:
+    def unused(names: tuple[str, ...], switch: str) -> Iterator[Notice]:
+        for name in names:
+            if name in given:
+                yield warning(f"{name} has no effect: {switch}")
+
+    if not settings.rate_limit.enabled:
+        names = ("DRUM_RATE_LIMIT_RPM", "DRUM_RATE_LIMIT_BURST", "DRUM_RATE_LIMIT_KEY_HEADER", "DRUM_RATE_LIMIT_STORE")
+        yield from unused(names, "DRUM_RATE_LIMIT_ENABLED is not true")
+    if not settings.cors.enabled:
+        yield from unused(("DRUM_CORS_ORIGINS",), "DRUM_CORS_ENABLED is not true")
+    if settings.admission.batch_max_rows == 1:
+        yield from unused(("DRUM_BATCH_MAX_WAIT_MS",), "DRUM_BATCH_MAX_ROWS is 1, so batching is off")
+    elif not settings.model.shortcuts:
+        yield from unused(
+            ("DRUM_BATCH_MAX_ROWS", "DRUM_BATCH_MAX_WAIT_MS"), "DRUM_SHORTCUTS is false: calls are not merged"
+        )
+    if settings.workers.max_requests == 0:
+        yield from unused(("DRUM_UVICORN_MAX_REQUESTS_JITTER",), "DRUM_UVICORN_MAX_REQUESTS is 0")
+    if not settings.tls.certfile:
+        names = ("DRUM_SSL_KEYFILE_PASSWORD", "DRUM_SSL_VERSION", "DRUM_SSL_CERT_REQS", "DRUM_SSL_CA_CERTS")
+        yield from unused((*names, "DRUM_SSL_CIPHERS"), "DRUM_SSL_CERTFILE is not set")
+    if settings.listen.server_type in ("gunicorn", "werkzeug", "flask"):
+        yield info(f"DRUM_SERVER_TYPE={settings.listen.server_type} is for 'drum server'; this is drum-litestar")

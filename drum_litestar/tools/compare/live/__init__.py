@@ -1,0 +1,1 @@
+"""Comparing on live traffic: the proxy, and what recording, shadow and canary make of it."""

@@ -1,0 +1,427 @@
+"""Real faults in real worker processes. After each: every call answered, counters at zero, the next call works."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from drum_litestar.errors import DeadlineExceededError, ModelLoadError, RequestError, WorkerDiedError
+from drum_litestar.execution.executor import Executor
+from drum_litestar.predictors.protocol import Reply
+from support.executors import begin, pool, quiet, reply, run, still_works, stream, until
+from support.scripted import noted, order
+
+
+@pytest.mark.parametrize(
+    ("do", "fields", "words"),
+    [
+        ("segfault", {}, "signal SIGSEGV"),
+        ("exit", {"code": 9}, "exit code 9"),
+        ("kill", {}, "signal SIGKILL"),
+        ("close_fds", {}, "exit code 70"),
+    ],
+)
+def test_a_dead_worker_fails_its_calls_at_once_and_is_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, do: str, fields: dict[str, Any], words: str
+) -> None:
+    async def main() -> None:
+        async with pool(tmp_path, concurrency=2) as executor:
+            (pid,) = executor.pids()
+            mate = begin(executor, order("wait_for", name="never"))
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            waiting = [begin(executor, order("echo", a=1), 10) for _ in range(3)]
+            culprit = begin(executor, order(do, **fields))
+            for task in (culprit, mate):
+                with pytest.raises(WorkerDiedError):
+                    await asyncio.wait_for(task, 5)
+            assert executor.state in ("unready", "ready")
+            for task in waiting:
+                assert not isinstance(await task, WorkerDiedError)
+            await still_works(executor)
+            assert pid not in executor.pids()
+            assert executor.state == "ready"
+            assert executor.stats()["executor_restarts"] == {"died": 1}
+
+    asyncio.run(main())
+    assert re.search(rf"died: ({words})", caplog.text)
+
+
+def test_only_the_calls_of_the_dead_worker_fail(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pool(tmp_path, workers=2) as executor:
+            await until(lambda: executor.stats()["executor_workers_by_state"] == {"ready": 2})
+            survivor = begin(executor, order("wait_for", name="go"))
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            with pytest.raises(WorkerDiedError):
+                await run(executor, order("kill"))
+            assert executor.state == "ready"
+            (tmp_path / "go").touch()
+            await survivor
+            await still_works(executor)
+
+    asyncio.run(main())
+
+
+def test_an_operator_may_kill_an_idle_worker(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pool(tmp_path) as executor:
+            for number, cleaned in ((signal.SIGKILL, 0), (signal.SIGTERM, 1)):
+                (pid,) = executor.pids()
+                os.kill(pid, number)
+                await until(lambda pid=pid: executor.pids() not in ([pid], []))
+                await still_works(executor)
+                assert noted(tmp_path, "closes") == cleaned
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("do", ["memory", "raise", "sys_exit"])
+def test_what_user_code_raises_is_an_answer(tmp_path: Path, do: str) -> None:
+    async def main() -> None:
+        async with pool(tmp_path) as executor:
+            pids = executor.pids()
+            answer = await reply(executor, order(do))
+            assert answer.status == 500
+            assert json.loads(answer.body)["message"].startswith("ERROR: ")
+            await still_works(executor)
+            assert executor.pids() == pids
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("do", ["stubborn", "hold_gil", "wait_for"])
+def test_a_late_call_costs_its_worker_its_life(tmp_path: Path, do: str) -> None:
+    async def main() -> None:
+        async with pool(tmp_path) as executor:
+            loop = asyncio.get_running_loop()
+            (pid,) = executor.pids()
+            fields = {"name": "never"} if do == "wait_for" else {}
+            began = loop.time()
+            with pytest.raises(DeadlineExceededError):
+                await run(executor, order(do, **fields), 0.2)
+            assert loop.time() - began < 1  # the answer does not wait for the kill
+            assert executor.stats()["executor_in_flight"] == 1  # the work has not ended yet
+            next_one = begin(executor, order("echo", a=1), 10)
+            await next_one
+            assert len([p for p in executor.pids() if p != pid]) == 1
+            await until(lambda: not psutil.pid_exists(pid))
+            await still_works(executor)
+            assert executor.stats()["executor_restarts"] == {"deadline": 1}
+
+    asyncio.run(main())
+
+
+def test_mates_of_a_late_call_may_finish(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pool(tmp_path, concurrency=3) as executor:
+            (pid,) = executor.pids()
+            mate = begin(executor, order("wait_for", name="mate"), 30)
+            late = begin(executor, order("wait_for", name="never"), 0.3)
+            streamer = await stream(executor, order("stream", count=10, every=0.05))
+            with pytest.raises(DeadlineExceededError):
+                await late
+            assert executor.stats()["executor_workers_by_state"].get("condemned") == 1
+            assert (await reply(executor, order("echo"), 10)).status == 201  # by the replacement
+            assert len([chunk async for chunk in streamer]) == 10
+            assert psutil.pid_exists(pid)
+            (tmp_path / "mate").touch()
+            await mate
+            await until(lambda: not psutil.pid_exists(pid))
+            await still_works(executor)
+
+    asyncio.run(main())
+
+
+def test_an_expired_call_is_never_dispatched(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pool(tmp_path, request_timeout=12) as executor:
+            blocker = begin(executor, order("wait_for", name="go"))
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            with pytest.raises(DeadlineExceededError) as caught:
+                await run(executor, order("sleep", seconds=0), 0.05)
+            assert caught.value.body() == {"message": "Request timeout after 12s", "request_id": "r-1"}
+            (tmp_path / "go").touch()
+            await blocker
+            await still_works(executor)
+            assert noted(tmp_path, "begins") == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("end", ["cancel", "deadline"])
+def test_a_call_that_leaves_the_line_is_not_run_though_its_worker_has_it(tmp_path: Path, end: str) -> None:
+    async def main() -> None:
+        async with pool(tmp_path) as executor:
+            running = await stream(executor, order("stream", count=10**6, every=0.001))
+            leaver = begin(executor, order("sleep", request_id="leaves", seconds=0), 0.2 if end == "deadline" else None)
+            follower = begin(executor, order("sleep", seconds=0), 30)
+            await asyncio.sleep(0.05)  # more than enough for the worker to have it
+            if end == "cancel":
+                leaver.cancel()
+            with pytest.raises((asyncio.CancelledError, DeadlineExceededError)):
+                await leaver
+            await running.aclose()
+            await follower
+            await still_works(executor)
+            assert noted(tmp_path, "begins") == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("do", ["exit_on_go", "stubborn"])
+def test_a_call_that_a_worker_had_not_begun_is_run_once_by_its_replacement(tmp_path: Path, do: str) -> None:
+    async def main() -> None:
+        async with pool(tmp_path) as executor:
+            first = begin(executor, order(do), 0.5)
+            waiting = [begin(executor, order("sleep", seconds=0), 30) for _ in range(3)]
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            (tmp_path / "go").touch()
+            with pytest.raises((WorkerDiedError, DeadlineExceededError)):
+                await first
+            assert [isinstance(answer, Reply) for answer in await asyncio.gather(*waiting)] == [True] * 3
+            await still_works(executor)
+            assert noted(tmp_path, "begins") == 1 + 3
+
+    asyncio.run(main())
+
+
+def test_a_call_whose_client_has_gone_still_meets_its_deadline(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pool(tmp_path) as executor:
+            (pid,) = executor.pids()
+            task = begin(executor, order("stubborn"), 0.3)
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert executor.stats()["executor_in_flight"] == 1
+            await until(lambda: executor.pids() not in ([pid], []) and not psutil.pid_exists(pid))
+            await still_works(executor)
+
+    asyncio.run(main())
+
+
+def test_two_hundred_clients_leave(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pool(tmp_path, workers=2, queue_depth=1000) as executor:
+            tasks = [begin(executor, order("sleep", seconds=0.002), 30) for _ in range(100)]
+            tasks += [begin(executor, order("stream", count=5), 30) for _ in range(100)]
+            await until(lambda: noted(tmp_path, "begins") >= 5)
+            for task in tasks:
+                task.cancel()
+            for result in await asyncio.gather(*tasks, return_exceptions=True):
+                if hasattr(result, "aclose"):
+                    await result.aclose()
+            await still_works(executor)
+            assert len(executor.pids()) == 2
+
+    asyncio.run(main())
+
+
+def test_death_in_mid_stream_breaks_the_stream(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pool(tmp_path) as executor:
+            (pid,) = executor.pids()
+            chunks = await stream(executor, order("stream", count=1000, every=0.05))
+            assert await chunks.__aiter__().__anext__()
+            os.kill(pid, signal.SIGKILL)
+            with pytest.raises(WorkerDiedError):
+                assert all([chunk async for chunk in chunks])
+            await still_works(executor)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("script", "message", "exit_code"),
+    [
+        ("fail", "no such artifact", 3),
+        ("raise", "broken custom.py", 1),
+        ("exit", "the model called sys.exit(4) while loading", 1),
+        ("die", "The model worker died 3 times before it was ready (exit code 7)", 1),
+    ],
+)
+def test_a_model_that_cannot_be_loaded(tmp_path: Path, script: str, message: str, exit_code: int) -> None:
+    (tmp_path / "on_load").write_text(script)
+    told: list[ModelLoadError] = []
+
+    async def main() -> None:
+        async with pool(tmp_path, workers=2, crash_loop_deaths=3, on_fatal=told.append) as executor:
+            assert executor.state == "failed"
+            assert executor.failure is not None
+            assert (str(executor.failure), executor.failure.exit_code) == (message, exit_code)
+            assert ("Traceback" in executor.failure.detail) is (script in ("raise", "exit"))
+            with pytest.raises(RequestError):
+                executor.admit()
+            await until(lambda: not executor.pids())
+
+    asyncio.run(main())
+    assert not told  # it never worked: state and failure say it
+
+
+def test_load_failure_on_respawn_is_tried_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pool(tmp_path, crash_loop_deaths=100) as executor:
+            (tmp_path / "on_load").write_text("raise")
+            with pytest.raises(WorkerDiedError):
+                await run(executor, order("kill"))
+            waiting = begin(executor, order("echo"), 30)
+            await until(lambda: noted(tmp_path, "loads") >= 3)
+            assert executor.state == "unready"
+            (tmp_path / "on_load").unlink()
+            assert not isinstance(await waiting, Exception)
+            assert executor.state == "ready"
+            await still_works(executor)
+
+    asyncio.run(main())
+
+
+def test_a_crash_loop_ends_the_service_and_answers_those_who_wait(tmp_path: Path) -> None:
+    told: list[ModelLoadError] = []
+
+    async def main() -> None:
+        async with pool(tmp_path, crash_loop_deaths=3, on_fatal=told.append) as executor:
+            (tmp_path / "on_load").write_text("raise")
+            dying = begin(executor, order("kill"))
+            waiting = begin(executor, order("echo"), 30)
+            with pytest.raises(WorkerDiedError):
+                await dying
+            with pytest.raises(RequestError, match="No model worker is left"):
+                await waiting
+            assert executor.state == "failed"
+            assert quiet(executor)
+
+    asyncio.run(main())
+    assert [str(failure) for failure in told] == ["broken custom.py"]
+
+
+def test_death_policy_exit_tells_once_and_lets_others_finish(tmp_path: Path) -> None:
+    told: list[ModelLoadError] = []
+
+    async def main() -> None:
+        async with pool(tmp_path, workers=2, death_policy="exit", on_fatal=told.append) as executor:
+            await until(lambda: executor.stats()["executor_workers_by_state"] == {"ready": 2})
+            other = begin(executor, order("wait_for", name="go"))
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            with pytest.raises(WorkerDiedError):
+                await run(executor, order("exit", code=5))
+            await until(lambda: executor.state == "failed")
+            assert len(executor.pids()) == 1
+            (tmp_path / "go").touch()
+            await other
+
+    asyncio.run(main())
+    assert [str(failure) for failure in told] == ["A model worker died (exit code 5)"]
+
+
+PARENT = """
+import asyncio, sys
+from support.scripted import ScriptedSpec, order
+from drum_litestar.execution.pool.pool_options import PoolOptions
+from drum_litestar.execution.pool.pool import PoolExecutor
+
+async def main():
+    executor = PoolExecutor(ScriptedSpec(folder=sys.argv[1]), PoolOptions(workers=2))
+    await executor.start()
+    await executor.wait_started()
+    while len(executor.stats()["executor_workers_by_state"]) != 1:
+        await asyncio.sleep(0.01)
+    print(*executor.pids(), flush=True)
+    await executor.submit(order("hold_gil"), ticket=executor.admit())
+
+asyncio.run(main())
+"""
+
+
+def test_workers_die_with_a_killed_server_even_while_they_hold_the_gil(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=environment
+    )
+    with parent:
+        assert parent.stdout is not None
+        pids = [int(word) for word in parent.stdout.readline().split()]
+        assert len(pids) == 2
+        asyncio.run(until(lambda: noted(tmp_path, "begins")))
+        parent.kill()
+    asyncio.run(until(lambda: not any(map(alive, pids))))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_helpers_that_a_hook_started_do_not_outlive_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pool(tmp_path) as executor:
+            helper = int((await reply(executor, order("helper"))).body)
+            assert alive(helper)
+            with pytest.raises(WorkerDiedError):
+                await run(executor, order("kill"))
+            await until(lambda: not alive(helper))
+            await still_works(executor)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_cancellation_at_any_moment(tmp_path: Path, steps: int) -> None:
+    async def main() -> None:
+        async with pool(tmp_path) as executor:
+            for pause in (0.0, 0.001, 0.003):
+                tasks = [begin(executor, order(do, **fields), 20) for do, fields in ORDERS]
+                for _ in range(steps):
+                    await asyncio.sleep(pause)
+                for task in tasks:
+                    task.cancel()
+                for result in await asyncio.gather(*tasks, return_exceptions=True):
+                    if hasattr(result, "aclose"):
+                        await result.aclose()
+                await still_works(executor)
+            assert executor.stats()["executor_restarts"] == {}
+
+    asyncio.run(main())
+
+
+ORDERS: list[tuple[str, dict[str, Any]]] = [
+    ("echo", {}),
+    ("stream", {"count": 20}),
+    ("echo", {}),
+    ("stream", {"count": 3}),
+]
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_no_descriptor_leaks(tmp_path: Path) -> None:
+    async def main(executor: Executor) -> None:
+        for _ in range(3):
+            with pytest.raises(WorkerDiedError):
+                await run(executor, order("kill"))
+            await still_works(executor)
+
+    async def both() -> int:
+        async with pool(tmp_path) as executor:
+            await main(executor)
+            first = descriptors()
+            await main(executor)
+            assert descriptors() == first
+        return descriptors()
+
+    before = descriptors()
+    asyncio.run(both())
+    assert descriptors() == before

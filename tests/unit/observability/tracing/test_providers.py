@@ -1,0 +1,182 @@
+"""Whole processes against a real collector: what the standard variables turn on, and what is flushed at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from drum_litestar.observability.tracing.providers import LAST_WITH_LOGS
+from support.otlp import Collector
+
+PROGRAM = """
+{begin}
+import logging, sys, time
+from opentelemetry import metrics, trace
+from drum_litestar.request_context import request_id_var
+from drum_litestar.observability.tracing.providers import configure_telemetry
+logging.basicConfig(level="INFO", format="%(levelname)s %(message)s")
+telemetry = configure_telemetry({arguments})
+print("enabled", telemetry.enabled, telemetry.tracing.enabled, flush=True)
+request_id_var.set("RID1")
+with telemetry.tracing.request_span("drum.invocations", ()):
+    with trace.get_tracer("user").start_as_current_span("hook"):
+        logging.getLogger("mylog").warning("in hook")
+        logging.getLogger("mylog").debug("below the level")
+        logging.getLogger("opentelemetry.x").warning("not exported")
+metrics.get_meter("user").create_counter("hooks").add(1)
+{end}
+"""
+
+
+def run(
+    collector: str, *, begin: str = "", arguments: str = "", end: str = "", **environ: str
+) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM.format(begin=begin, arguments=arguments, end=end)],
+        env={**inherited, "OTEL_EXPORTER_OTLP_ENDPOINT": collector, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_traces_logs_and_metrics_are_flushed_at_exit() -> None:
+    with Collector() as collector:
+        done = run(
+            collector.endpoint,
+            arguments="worker=4",
+            OTEL_SERVICE_NAME="my-model",
+            OTEL_EXPORTER_OTLP_HEADERS="x-key=secret",
+        )
+        assert done.stdout == "enabled True True\n", done.stderr
+        assert f"INFO OTEL is configured with endpoint: {collector.endpoint}" in done.stderr
+        request, hook = collector.span("drum.invocations"), collector.span("hook")
+        assert hook["parent"] == request["span_id"]
+        assert request["resource"]["service.name"] == "my-model"
+        (log,) = [log for log in collector.logs if log["span_id"] == hook["span_id"]]
+        assert (log["severity"][:4], log["body"]) == ("WARN", "in hook")
+        assert str(log["attributes"]["context_data"]) == "{'request_id': 'RID1', 'worker': 4}"
+        assert "not exported" not in {log["body"] for log in collector.logs}
+        (metric,) = collector.metrics
+        assert (metric["name"], metric["temporality"]) == ("hooks", 1)  # delta
+        assert {headers["path"] for headers in collector.headers} == {"/v1/traces", "/v1/logs", "/v1/metrics"}
+        assert all(headers["x-key"] == "secret" for headers in collector.headers)
+
+
+def test_exported_logs_and_exceptions_hold_no_secrets() -> None:
+    end = """
+from drum_litestar.observability.tracing.step_spans import mark_failed
+from drum_litestar.settings.masking import protect
+protect((), {"A_TOKEN": "sesame-open"})
+try:
+    raise ValueError("no sesame-open")
+except ValueError as error:
+    logging.getLogger("mylog").exception("failed with sesame-open", extra={"detail": "sesame-open"})
+    with trace.get_tracer("user").start_as_current_span("failing") as span:
+        mark_failed(span, error)
+"""
+    with Collector() as collector:
+        done = run(collector.endpoint, end=end)
+        assert done.returncode == 0, done.stderr
+        (log,) = [log for log in collector.logs if "failed with" in log["body"]]
+        assert log["body"] == "failed with *****"
+        assert log["attributes"]["detail"] == "*****"
+        assert log["attributes"]["exception.message"] == "no *****"
+        assert "sesame" not in str(collector.logs) + str(collector.spans)
+        assert "no *****" in str(collector.span("failing"))
+
+
+@pytest.mark.parametrize(
+    ("lost", "named"),
+    [
+        ("import opentelemetry.sdk._logs as logs; del logs.LoggingHandler", "'LoggingHandler'"),
+        ("import sys; sys.modules['opentelemetry.exporter.otlp.proto.http._log_exporter'] = None", "_log_exporter"),
+    ],
+    ids=["handler", "exporter"],
+)
+def test_an_sdk_without_the_means_to_send_logs_sends_the_rest(lost: str, named: str) -> None:
+    with Collector() as collector:
+        done = run(collector.endpoint, begin=lost)
+        assert done.stdout == "enabled True True\n", done.stderr
+        assert sorted(collector.names()) == ["drum.invocations", "hook"]
+        assert [metric["name"] for metric in collector.metrics] == ["hooks"]
+        assert not collector.logs
+    (line,) = [line for line in done.stderr.splitlines() if "Logs are not sent" in line]
+    assert line.startswith("WARNING ")
+    assert named in line
+    assert f"(pip install {LAST_WITH_LOGS})" in line
+    assert line.endswith("OTEL_LOGS_EXPORTER=none")
+
+
+def test_flushed_before_a_planned_kill() -> None:
+    with Collector() as collector:
+        done = run(collector.endpoint, end="telemetry.flush(); import os; os.kill(os.getpid(), 9)")
+        assert done.returncode == -signal.SIGKILL
+        assert sorted(collector.names()) == ["drum.invocations", "hook"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "message"),
+    [
+        ("", {"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, "INFO OTEL is not configured"),
+        ("sdk_disabled=True", {}, "INFO OTEL explictly disabled"),
+        ("", {"OTEL_SDK_DISABLED": "true"}, "INFO OTEL explictly disabled"),
+    ],
+)
+def test_off(arguments: str, environ: dict[str, str], message: str) -> None:
+    with Collector() as collector:
+        done = run(collector.endpoint, arguments=arguments, **environ)
+        assert done.stdout == "enabled False False\n", done.stderr
+        assert message in done.stderr
+        assert collector.headers == []
+
+
+def test_one_signal_can_be_turned_off() -> None:
+    with Collector() as collector:
+        run(collector.endpoint, OTEL_LOGS_EXPORTER="none", OTEL_METRICS_EXPORTER="none")
+        assert {headers["path"] for headers in collector.headers} == {"/v1/traces"}
+
+
+def test_without_the_sdk_a_warning_names_the_command() -> None:
+    program = "import sys; sys.modules['opentelemetry.sdk'] = None\n" + PROGRAM.format(begin="", arguments="", end="")
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "enabled False False\n"
+    assert "pip install 'drum-litestar[otel]'" in done.stderr
+
+
+def test_a_collector_that_does_not_answer_delays_the_exit_by_no_more_than_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        end = "began = time.monotonic(); print(telemetry.shutdown(0.5)); assert time.monotonic() - began < 3"
+        done = run(f"http://127.0.0.1:{silent.getsockname()[1]}", end=end)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1] == "False"
+
+
+def test_unknown_propagators_are_replaced_with_a_warning() -> None:
+    with Collector() as collector:
+        done = run(collector.endpoint, OTEL_PROPAGATORS="nonsense")
+        assert "Propagator nonsense not found" in done.stderr
+        assert done.stdout == "enabled True True\n"
+
+
+def test_b3_is_found_by_its_standard_name() -> None:
+    with Collector() as collector:
+        done = run(
+            collector.endpoint,
+            end="print(telemetry.tracing.extract.__self__._propagator.fields)",
+            OTEL_PROPAGATORS="b3multi",
+        )
+        assert "x-b3-traceid" in done.stdout, done.stderr

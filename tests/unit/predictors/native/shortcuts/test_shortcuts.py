@@ -1,0 +1,142 @@
+"""One switch turns all shortcuts off, none changes a byte, and a model that fails runs once."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.tree import DecisionTreeRegressor
+
+from drum_litestar.predictors.native.calls import batch, structured
+from drum_litestar.predictors.native.formats import inputs, outputs
+from drum_litestar.predictors.native.predictor import NativePredictor
+from drum_litestar.predictors.protocol import Reply, TargetType
+from drum_litestar.predictors.spec import PredictorSpec
+from native_serving import csv_call
+
+FRAME = pd.DataFrame(np.random.default_rng(5).normal(size=(30, 2)), columns=["a", "b"])
+TARGET = FRAME["a"] * 2 - FRAME["b"]
+LABELS = np.where(TARGET > 0, "yes", "no")
+BINARY = {"positive_class_label": "yes", "negative_class_label": "no"}
+CALLS: list[str] = []
+
+
+def weights(distances: Any) -> Any:
+    """A user's function in a model, which fails far from home."""
+    CALLS.append("weights")
+    if distances.min() > 100:
+        raise ValueError("too far for 'you'")
+    return np.ones_like(distances)
+
+
+def test_all_are_named_in_the_log_and_none_without_the_switch(serve_folder: Any) -> None:
+    files = {"model.pkl": Ridge().fit(FRAME, TARGET)}
+    names = "plain CSV, scikit-learn without frames, numbers by pandas' encoder, merged CSV"
+    assert described(serve_folder(files)).endswith(f"; shortcuts: {names}")
+
+
+def test_without_the_switch_none_is_taken(serve_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a shortcut was taken")
+
+    for module, name in (
+        (inputs, "read_plain"),
+        (batch, "merge_csv"),
+        (structured, "direct_estimator"),
+        (outputs, "encode_floats"),
+    ):
+        monkeypatch.setattr(module, name, taken)
+    predictor = serve_folder({"model.pkl": Ridge().fit(FRAME, TARGET)}, shortcuts=False)
+    assert described(predictor).endswith("; shortcuts: none, as DRUM_SHORTCUTS is false")
+    assert not predictor.batching
+    assert predictor.handle_batch([csv_call("a,b\n1,2\n")] * 2) is None
+    assert predictor.handle(csv_call("a,b\n1,2\n")).status == 200
+
+
+def described(predictor: Any) -> str:
+    text: str = predictor.load().description
+    return text
+
+
+BODIES = [
+    "a,b\n1,2\n",
+    "a,b\n1.5,2\n-0.1,3\n",
+    "a,b\n1000,2\n",
+    "a,b\n1e300,2\n",
+    "a,b\n,2\n",
+    "a,b\ninf,2\n",
+    "a,b\n1e39,2\n",
+    "a,b\n",
+    "b,a\n1,2\n",
+    "a\n1\n",
+    "a,b,c\n1,2,3\n",
+    "a,b\nx,2\n",
+    "a,b\n1,2,3\n4,5\n",
+]
+MODELS: dict[str, tuple[Any, Any, TargetType, dict[str, Any]]] = {
+    "ridge": (Ridge(), TARGET, TargetType.REGRESSION, {}),
+    "tree": (DecisionTreeRegressor(max_depth=3), TARGET, TargetType.REGRESSION, {}),
+    "labels": (LogisticRegression(), LABELS, TargetType.BINARY, BINARY),
+    "failing": (KNeighborsRegressor(weights=weights), TARGET, TargetType.REGRESSION, {}),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_answers_are_the_same_bytes_and_a_model_runs_once(name: str, make_folder: Any) -> None:
+    model, target, target_type, labels = MODELS[name]
+    folder = make_folder({"model.pkl": model.fit(FRAME, target)})
+    answers: dict[bool, list[tuple[Reply, int]]] = {}
+    for shortcuts in (True, False):
+        predictor = NativePredictor(
+            PredictorSpec(code_dir=str(folder), target_type=target_type, shortcuts=shortcuts, **labels)
+        )
+        predictor.load()
+        answers[shortcuts] = []
+        for body in BODIES:
+            CALLS.clear()
+            reply = predictor.handle(csv_call(body))
+            assert isinstance(reply, Reply)
+            answers[shortcuts].append((reply, len(CALLS)))
+        predictor.close()
+    for (ours, runs), (plain, plain_runs), body in zip(answers[True], answers[False], BODIES, strict=True):
+        assert (ours.status, ours.body, ours.headers) == (plain.status, plain.body, plain.headers), body
+        assert runs == plain_runs <= 1, body
+
+
+def test_what_a_model_raises_past_the_checks_is_answered_at_once(serve_folder: Any) -> None:
+    model = KNeighborsRegressor(weights=weights).fit(FRAME, TARGET)
+    predictor = serve_folder({"model.pkl": model})
+    assert "scikit-learn without frames" in described(predictor)
+    CALLS.clear()
+    reply = predictor.handle(csv_call("a,b\n1000,2\n"))
+    assert (reply.status, CALLS) == (500, ["weights"])
+    text = "ERROR: Failure when making predictions. Exception: ValueError(\"too far for 'you'\")"
+    assert json.loads(reply.body) == {"message": text}
+
+
+SOME_FAIL = """
+import pandas as pd
+def load_model(code_dir): return []
+def score(data, model, **kwargs):
+    model.append(list(data.columns) + list(data.iloc[:, 0]))
+    if "b" in data and 4 in list(data.b):
+        raise ValueError("four")
+    return pd.DataFrame({"Predictions": data.iloc[:, 0]})
+"""
+
+
+def test_of_merged_calls_only_those_that_failed_run_again(serve_folder: Any, caplog: pytest.LogCaptureFixture) -> None:
+    predictor = serve_folder({"custom.py": SOME_FAIL})
+    caplog.set_level(logging.WARNING, "drum")
+    calls = [csv_call(body) for body in ("a\n1\n", "b\n3\n", "a\n2\n", "b\n4\n")]
+    replies = predictor.handle_batch(calls)
+    assert [reply.status for reply in replies] == [200, 200, 200, 500]
+    assert predictor._loaded.model == [["a", 1, 2], ["b", 3, 4], ["b", 3], ["b", 4]]
+    assert "2 merged calls failed and are run singly" in caplog.messages[0]
+    assert [reply.body for reply in replies] == [predictor.handle(call).body for call in calls]

@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from drum_litestar.middleware.asgi import Receive, Scope, Send
+from drum_litestar.middleware.connection_limit import ConnectionLimitMiddleware
+from drum_litestar.server.http.connection_parts import ConnectionEvents
+from raw_serving import echo, read_body, reply, serving
+
+GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+class Counter(ConnectionEvents):
+    def __init__(self) -> None:
+        self.open = 0
+        self.reasons: list[str] = []
+        self.all_closed = threading.Event()
+
+    def opened(self) -> None:
+        self.open += 1
+        self.all_closed.clear()
+
+    def closed(self) -> None:
+        self.open -= 1
+        if not self.open:
+            self.all_closed.set()
+
+    def slow(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+def until(condition: Callable[[], bool]) -> bool:
+    """Whether ``condition`` comes true within five seconds."""
+    deadline = time.monotonic() + 5
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return condition()
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_a_silent_connection_is_closed_without_a_word(kind: str) -> None:
+    events = Counter()
+    with serving(echo, kind=kind, events=events, limits={"header_timeout": 0.2}) as server, server.connect() as client:
+        began = time.monotonic()
+        assert client.closed()
+        assert 0.15 < time.monotonic() - began < 2
+        assert events.all_closed.wait(5)
+    assert events.reasons == ["head"]
+
+
+def test_a_head_that_drips_is_refused_in_time(kind: str) -> None:
+    events = Counter()
+    with serving(echo, kind=kind, events=events, limits={"header_timeout": 0.5}) as server, server.connect() as client:
+        began = time.monotonic()
+        for byte in b"GET / HTTP/1.1\r\nHost":
+            client.send(bytes([byte]))
+            time.sleep(0.01)
+        answer = client.response()
+        assert answer.status == 408
+        assert answer.headers["connection"] == "close"
+        assert answer.body == b'{"message":"Timeout while reading the request head"}\n'
+        assert client.closed()
+        assert time.monotonic() - began < 2
+    assert events.reasons == ["head"]
+
+
+def test_the_head_limit_holds_for_the_next_request_too() -> None:
+    with serving(echo, limits={"header_timeout": 0.2}, timeout_keep_alive=60) as server, server.connect() as client:
+        client.send(GET)
+        assert client.response().status == 200
+        time.sleep(0.4)  # idle between requests is the keep-alive limit's affair
+        client.send(GET + b"GET /y")
+        assert client.response().status == 200
+        assert client.response().status == 408
+        assert client.closed()
+
+
+def test_a_late_second_head_does_not_cut_the_first_response() -> None:
+    go_on = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.to_thread(go_on.wait)
+        await reply(send, b"whole")
+
+    with serving(app, limits={"header_timeout": 0.1}) as server, server.connect() as client:
+        client.send(GET + b"GET /late")
+        time.sleep(0.3)
+        go_on.set()
+        assert client.response().body == b"whole"
+        assert client.response().status == 408
+        assert client.closed()
+
+
+def test_silence_within_a_body_is_408(kind: str) -> None:
+    events = Counter()
+    gone = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"]["on_disconnect"](gone.set)
+        assert await read_body(receive) is None
+        assert scope["state"]["protocol_status"] == 408
+
+    limits = {"body_timeout": 0.3}
+    with serving(app, kind=kind, events=events, limits=limits) as server, server.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n")
+        for _ in range(3):
+            time.sleep(0.15)  # progress, so no silence
+            client.send(b"x")
+        answer = client.response()
+        assert (answer.status, answer.headers["connection"]) == (408, "close")
+        assert client.closed()
+        assert gone.wait(5)
+    assert events.reasons == ["body"]
+
+
+def test_waiting_for_100_continue_is_not_silence() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.5)
+        await echo(scope, receive, send)
+
+    with serving(app, limits={"body_timeout": 0.2}) as server, server.connect() as client:
+        client.send(b"POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+        assert client.response().status == 100
+        client.send(b"ok")
+        assert client.response().body == b"POST /e ok"
+
+
+def test_a_body_that_nobody_reads_is_not_silence() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.6)
+        body = await read_body(receive)
+        assert body is not None
+        await reply(send, str(len(body)).encode())
+
+    with serving(app, limits={"body_timeout": 0.2}) as server, server.connect() as client:
+        client.send(b"POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")
+        client.send(b"x" * 300000)
+        assert client.response().body == b"300000"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nHost: a\r\n" + b"".join(b"a%d: b\r\n" % n for n in range(10000)) + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 70000 + b"\r\n\r\n",
+        b"GET /" + b"y" * 70000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 500000,
+        b"GET /" + b"y" * 500000,
+        b"\r\n" * 400000,
+    ],
+)
+def test_an_oversize_head_is_431(kind: str, head: bytes) -> None:
+    with serving(echo, kind=kind) as server, server.connect() as client:
+        client.send(head)
+        answer = client.response()
+        assert (answer.status, answer.headers["connection"]) == (431, "close")
+        assert client.closed()
+
+
+def test_a_large_body_does_not_count_as_head() -> None:
+    with serving(echo, limits={"max_head_size": 4096}) as server, server.connect() as client:
+        body = b"x" * 200_000
+        request = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        client.send(request + request + b"\r\n")
+        for _ in range(2):
+            assert len(client.response().body) == len(body) + 7
+        client.send(GET)
+        assert client.response().status == 200
+
+
+def test_a_client_that_does_not_read_is_dropped() -> None:
+    events = Counter()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await reply(send, b"x" * 50_000_000)
+
+    with serving(app, events=events, limits={"write_timeout": 0.2}) as server, server.connect() as client:
+        client.send(GET)
+        assert events.all_closed.wait(10)
+    assert events.reasons == ["response"]
+
+
+def test_a_client_that_reads_slowly_is_served() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await reply(send, b"x" * 20_000_000)
+
+    with serving(app, limits={"write_timeout": 0.3}) as server, server.connect() as client:
+        client.send(GET)
+        received = 0
+        while received < 20_000_000:
+            received += len(client.sock.recv(2_000_000))
+            time.sleep(0.02)
+
+
+def test_keep_alive_closes_idle_connections_and_0_closes_each() -> None:
+    with serving(echo, timeout_keep_alive=0) as server, server.connect() as client:
+        client.send(GET)
+        assert client.response().headers["connection"] == "close"
+        assert client.closed()
+    with serving(echo, timeout_keep_alive=1) as server, server.connect() as client:
+        client.send(GET)
+        assert "connection" not in client.response().headers
+        assert client.closed()
+
+
+def test_over_the_connection_limit_only_probes_are_answered() -> None:
+    app = ConnectionLimitMiddleware(echo, open_paths=frozenset({"/livez"}))
+    with serving(app, limits={"max_connections": 1}) as server, server.connect() as first:
+        first.send(GET)
+        assert first.response().status == 200
+        with server.connect() as second:
+            second.send(GET.replace(b"/x", b"/livez"))
+            assert second.response().status == 200
+            second.send(GET)
+            answer = second.response()
+            assert (answer.status, answer.headers["connection"]) == (503, "close")
+            assert answer.headers["retry-after"] == "5"
+            assert "(DRUM_UVICORN_LIMIT_CONCURRENCY)" in json.loads(answer.body)["message"]
+            assert second.closed()
+        assert until(lambda: len(server.server.server_state.connections) == 1)
+        first.send(GET)
+        assert first.response().status == 200
+
+
+def test_limits_can_be_switched_off() -> None:
+    limits = {"header_timeout": 0, "body_timeout": 0, "write_timeout": 0}
+    with serving(echo, limits=limits) as server, server.connect() as client:
+        client.send(b"POST / HTTP/1.1\r\nHost: a\r\n")
+        time.sleep(0.1)
+        client.send(b"Content-Length: 1\r\n\r\n")
+        time.sleep(0.1)
+        client.send(b"x")
+        assert client.response().body == b"POST / x"
