@@ -28,7 +28,7 @@ def _nanoseconds(moment: Any) -> int:
 
 
 class BareSpan(Span):
-    """A name, a parent and two times (ns since the epoch), until somebody wants more.
+    """A name, a parent and two times (ns since the epoch), until more is asked of it.
 
     Then :attr:`full`, a span of the SDK with the same ids, takes its place. Threads may do that at the same time.
     """
