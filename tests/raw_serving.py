@@ -17,8 +17,8 @@ from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send
 from drum_litestar.server.event_loop import run
 from drum_litestar.server.http.connection_parts import ConnectionEvents
 from drum_litestar.server.http.http_protocol import make_protocol
+from drum_litestar.server.shutdown import ServerHandle
 from drum_litestar.server.sockets import bind_sockets
-from drum_litestar.server.stopping import ServerHandle
 from drum_litestar.server.uvicorn_server import DrainingServer
 
 

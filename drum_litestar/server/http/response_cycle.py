@@ -1,6 +1,6 @@
-"""A response in one write where it is whole.
+"""Response cycle that sends a complete response in one write.
 
-uvicorn writes head and body of an answer apart, which costs a second system call and wakes the client twice, and looks
+uvicorn writes head and body separately, which costs a second system call and wakes the client twice, and looks
 at each header with two regular expressions. Here the head of an answer of known length waits for the body, and what
 must not be in a head is looked for once, in all of it. Until then it can be taken back (``scope.WITHDRAW``). Everything
 unusual is left to uvicorn, but for what would go wrong there: heads that it finds bad when it is too late for another

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import psutil
 
-from drum_litestar.server.descriptors import ENOUGH
+from drum_litestar.server.descriptors import MAX_LIMIT
 from support.faults import FULL, Faults, FaultyServer, eventually, message, order
 from support.wire import Answer, csv, get
 
@@ -158,7 +158,7 @@ def test_thirty_clients_at_once_are_all_answered_by_the_defaults(faults: Faults)
         server = faults.start()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert psutil.Process(server.pid).rlimit(psutil.RLIMIT_NOFILE) == (min(hard, ENOUGH), hard)
+    assert psutil.Process(server.pid).rlimit(psutil.RLIMIT_NOFILE) == (min(hard, MAX_LIMIT), hard)
     with ThreadPoolExecutor(30) as clients:
         answers = list(clients.map(server.send, [order("sleep", 0.02)] * 30))
     assert [answer.status for answer in answers] == [200] * 30

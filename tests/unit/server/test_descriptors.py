@@ -54,7 +54,7 @@ def test_a_boundless_one_is_not_taken_to_the_end(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: given.append(limits))
     assert descriptors.raise_descriptor_limit(1025) is None
-    assert given == [(descriptors.ENOUGH, resource.RLIM_INFINITY)]
+    assert given == [(descriptors.MAX_LIMIT, resource.RLIM_INFINITY)]
 
 
 def test_a_system_that_refuses_is_no_reason_not_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
