@@ -1,10 +1,10 @@
-"""Exceptions to JSON answers: one table for the whole application.
+"""Exception handlers: one table for the whole application.
 
 ::
 
     RequestError            its own status, body and headers
-    ClientGoneError         nothing: there is nobody to answer
-    Litestar HTTPException  its status, {"message": ...}; routing errors in DRUM's words
+    ClientGoneError         no response: the client has disconnected
+    Litestar HTTPException  its status, {"message": ...}; routing errors have DRUM's texts
     anything else           500 {"message": "Internal server error", "request_id": ...}, logged with its traceback
 """
 
@@ -30,7 +30,7 @@ METHOD_NOT_ALLOWED: Final = "The method is not allowed for the requested URL."
 
 
 def json_response(body: dict[str, Any], *, status: int = 200, pairs: Headers = ()) -> BytesResponse:
-    """``body`` in dialect F."""
+    """Encode ``body`` as DRUM's web framework does."""
     return BytesResponse(framework_json(body), status=status, pairs=pairs)
 
 
@@ -38,7 +38,7 @@ def answer_request_error(_: AnyRequest, error: RequestError) -> BytesResponse:
     return json_response(error.body(), status=error.status, pairs=error.headers)
 
 
-def answer_nobody(_: AnyRequest, __: ClientGoneError) -> SilentResponse:
+def answer_client_gone(_: AnyRequest, __: ClientGoneError) -> SilentResponse:
     return SilentResponse()
 
 
@@ -62,7 +62,7 @@ def answer_unexpected(request: AnyRequest, error: Exception) -> BytesResponse:
 
 HANDLERS: Final[ExceptionHandlersMap] = {
     RequestError: answer_request_error,
-    ClientGoneError: answer_nobody,
+    ClientGoneError: answer_client_gone,
     HTTPException: answer_http_exception,
     Exception: answer_unexpected,
 }

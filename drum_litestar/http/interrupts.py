@@ -1,4 +1,4 @@
-"""Ending a coroutine early for a reason of our own: its deadline, or a client that has left."""
+"""Cancellation of a request's task by its deadline or by a client that disconnects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Reason = Literal["deadline", "disconnect"]
 
 
 class Interrupt:
-    """Cancels the task that created it, and tells that cancellation apart from anybody else's.
+    """Cancels the task that created it, and distinguishes that cancellation from any other.
 
     The technique of ``asyncio.timeout``, which Python 3.10 lacks, with a reason instead of a clock.
     """

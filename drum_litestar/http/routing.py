@@ -1,4 +1,4 @@
-"""What all our controllers share: OPTIONS as DRUM answers it."""
+"""Base class of the controllers: OPTIONS as DRUM answers it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class DrumController(Controller):
             if isinstance(handler, HTTPRouteHandler):
                 for path in handler.paths:
                     methods[path] |= handler.http_methods
-        # ours come first: Litestar adds its own to a path that has none when its first handler is registered
+        # first in the list: Litestar adds its own OPTIONS to a path whose first handler is registered without one
         return [*(self._options(path, ", ".join(sorted(allow))) for path, allow in methods.items()), *handlers]
 
     def _options(self, path: str, allow: str) -> HTTPRouteHandler:
