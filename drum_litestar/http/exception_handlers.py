@@ -35,14 +35,17 @@ def json_response(body: dict[str, Any], *, status: int = 200, pairs: Headers = (
 
 
 def answer_request_error(_: AnyRequest, error: RequestError) -> BytesResponse:
+    """Send the error's own status, body and headers."""
     return json_response(error.body(), status=error.status, pairs=error.headers)
 
 
 def answer_client_gone(_: AnyRequest, __: ClientGoneError) -> SilentResponse:
+    """Send nothing."""
     return SilentResponse()
 
 
 def answer_http_exception(request: AnyRequest, error: HTTPException) -> BytesResponse:
+    """Send the status of Litestar's error, with DRUM's text for 404 and 405; logs those of 500 and above."""
     if isinstance(error, NotFoundException):
         message = NOT_FOUND
     elif isinstance(error, MethodNotAllowedException):
@@ -55,6 +58,7 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> BytesRes
 
 
 def answer_unexpected(request: AnyRequest, error: Exception) -> BytesResponse:
+    """Send a 500 without details, and log the traceback."""
     logger.error("Unhandled exception while answering %s %s", request.method, request.url.path, exc_info=error)
     request_id = request.scope["state"].get(REQUEST_ID)
     return json_response({"message": "Internal server error", "request_id": request_id}, status=500)

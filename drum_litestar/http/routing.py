@@ -21,6 +21,7 @@ class DrumController(Controller):
     """Adds OPTIONS to each of its paths: 200, empty, ``Allow`` (contract, 3.1). Litestar's own would be a 204."""
 
     def get_route_handlers(self) -> list[BaseRouteHandler]:
+        """Return the controller's handlers and one for OPTIONS of each of its paths."""
         handlers = super().get_route_handlers()
         methods: defaultdict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
         for handler in handlers:

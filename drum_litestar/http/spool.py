@@ -141,5 +141,6 @@ class SpoolFile:
 
 
 def discard_all(files: Sequence[SpoolFile]) -> None:
+    """Remove ``files``, in one call of a thread."""
     for file in files:
         file.discard()

@@ -53,6 +53,7 @@ class ResponseTap:
         return True
 
     def __call__(self, message: Message) -> Awaitable[None]:
+        """Send ``message``; runs the hooks on the head of the response."""
         if message["type"] == START:
             self.started = True
             self.status = message["status"]

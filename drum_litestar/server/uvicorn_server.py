@@ -53,6 +53,7 @@ class DrainingServer(uvicorn.Server):
         on_started: OnStarted | None = None,
         on_stop: OnStop | None = None,
     ) -> None:
+        """See :func:`run_server`; ``grace`` and ``handshake_timeout`` are in seconds."""
         super().__init__(config)
         self._handshake_timeout = handshake_timeout
         self.handle = handle
@@ -62,9 +63,11 @@ class DrainingServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # run_server has its own handlers
+        """No-op: :func:`run_server` installs its own handlers."""
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Run the lifespan's startup, listen, then await ``on_started``. Raises StartupError, and what that raises."""
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             raise StartupError("The application failed to start; the log has the reason")
@@ -101,9 +104,11 @@ class DrainingServer(uvicorn.Server):
                 await asyncio.wait_for(self.handle.stop_begun.wait(), _TICK)
 
     async def on_tick(self, counter: int) -> bool:
+        """Do uvicorn's housekeeping; True ends the main loop."""
         return await super().on_tick(counter) or self.handle.stopping
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, drain, stop the model, run the lifespan's shutdown; see the module's docstring."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.grace
         for server in self.servers:

@@ -28,6 +28,7 @@ class RequestTimes:
         self._total = self._least = self._most = 0.0
 
     def observe(self, seconds: float) -> None:
+        """Add one duration."""
         with self._lock:
             self._least = min(self._least, seconds) if self._count else seconds
             self._most = max(self._most, seconds)

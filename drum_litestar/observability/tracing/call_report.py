@@ -35,6 +35,7 @@ class CallReport(msgspec.Struct, kw_only=True):
 
     @classmethod
     def of(cls, tracer: Any, context: Context) -> CallReport:
+        """Create the report of the call with this trace context."""
         sampled = trace.get_current_span(context).get_span_context().trace_flags.sampled
         return cls(tracer=tracer, context=context, sampled=sampled)
 

@@ -34,6 +34,7 @@ class ClosingProtocol(HttpToolsProtocol):
     """uvicorn's protocol with phases, one timer for each, an orderly close, and a timeout of writes."""
 
     write_timeout = 60.0
+    """Seconds; see :class:`WriteWatch`."""
     events = ConnectionEvents()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -39,7 +39,7 @@ _EXTENSIONS: Final[dict[str, Any]] = {names.WITHDRAW: {}}
 
 
 class GuardedHttpProtocol(ClosingProtocol):
-    """See the module's docstring. The class attributes are set by :func:`make_protocol`."""
+    """uvicorn's protocol with timeouts and limits. The class attributes are set by :func:`make_protocol`."""
 
     header_timeout = 30.0
     body_timeout = 60.0

@@ -17,6 +17,8 @@ _UPGRADE_HEADERS: Final = frozenset((b"upgrade", b"connection", b"http2-settings
 
 
 class HeadTooLargeError(RequestError):
+    """Request line and headers are over the limit."""
+
     status = 431
 
     def __init__(self) -> None:
