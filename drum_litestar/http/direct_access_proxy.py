@@ -169,7 +169,7 @@ class Upstream:
 
 
 class _UpstreamResponse(Response[Upstream]):
-    """Adapter of an upstream's response to Litestar."""
+    """Litestar's door to an upstream's answer."""
 
     def __init__(self, upstream: Upstream) -> None:
         super().__init__(upstream, status_code=upstream.response.status_code)

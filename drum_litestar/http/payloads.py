@@ -102,16 +102,14 @@ Collector: TypeAlias = Callable[[Inbound, CallKind], Awaitable[ModelCall]]
 
 
 def split_content_type(value: str) -> tuple[str | None, str]:
-    """Split into media type (case kept, None when empty) and the text of the parameters."""
+    """Media type without parameters (case kept, None when empty) and the text of the parameters."""
     mimetype, _, parameters = value.partition(";")
     return mimetype.strip() or None, parameters
 
 
 def parameter(parameters: str, name: str) -> str | None:
-    """Return one parameter of a Content-Type; None when absent or empty.
-
-    Broken quoting is tolerated (contract, 3.5), and the last value that is not empty counts, as with DRUM.
-    """
+    """One parameter of a Content-Type; broken quoting is tolerated (contract, 3.5), and the last one
+    that is not empty counts, as with DRUM. None when absent or empty."""
     found = None
     for item in parameters.split(";"):
         key, _, value = item.partition("=")
@@ -134,7 +132,7 @@ async def collect_raw(inbound: Inbound, kind: CallKind) -> ModelCall:
 
 
 async def collect_json(inbound: Inbound, kind: CallKind) -> ModelCall:
-    """Collect a body whose media type is JSON; the worker parses it. Raises UnsupportedMediaTypeError."""
+    """A body that says it is JSON; whether it is, the worker sees. Raises UnsupportedMediaTypeError."""
     media = (split_content_type(inbound.content_type())[0] or "").lower()
     if media != "application/json" and not (media.startswith("application/") and media.endswith("+json")):
         raise UnsupportedMediaTypeError

@@ -115,7 +115,7 @@ class ModelService:
         held: Ticket | None = state.get(TICKET)  # taken by the middleware, for the routes that read a body
         ticket = held or self.executor.admit()
         interrupt = Interrupt(self._running_loop())
-        register = state.get(ON_DISCONNECT)  # the body is unread, so only the protocol itself sees a disconnect
+        register = state.get(ON_DISCONNECT)  # the body is unread, so only the protocol itself can tell
         unwatch = register(lambda: interrupt.fire("disconnect")) if register is not None else None
         try:
             await self.executor.wait_loaded(ticket, state.get(DEADLINE))
