@@ -150,7 +150,7 @@ class Serving:
         return f"http://127.0.0.1:{self.port}"
 
     def send(self, data: bytes) -> socket.socket:
-        """Open a connection and send ``data`` on it."""
+        """A new connection on which ``data`` has been sent."""
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
         connection.sendall(data)
         return connection

@@ -127,7 +127,7 @@ def serving(
     on_stop: Callable[[float], Awaitable[None]] | None = None,
     **config: Any,
 ) -> Iterator[Running]:
-    """Serve ``app`` through our protocol and server on a separate thread; stops gracefully at the end."""
+    """``app`` behind our protocol and server, on a thread of its own; stopped gracefully at the end."""
     sockets = bind_sockets("127.0.0.1", 0)
     port = sockets[0].getsockname()[1]
     ready = threading.Event()

@@ -24,7 +24,7 @@ def check_504(answer: Answer, request_id: str, timeout: str = "2") -> None:
 
 
 class Probes:
-    """Sends probes continuously on a thread, and records the longest response time in seconds."""
+    """Asks the probes all the time on a thread, and keeps the longest answer time in seconds."""
 
     def __init__(self, server: FaultyServer) -> None:
         self.server = server
@@ -154,7 +154,7 @@ def test_waiting_longer_than_the_queue_allows(faults: Faults) -> None:
 
 
 def test_many_deadlines_at_once(faults: Faults) -> None:
-    """Every answer is a 504 or a prediction, in whatever order workers are killed and replaced."""
+    """Every answer is a 504 or a prediction, whatever order kills and replacements come in."""
     server = faults.start(env={"DRUM_CLIENT_REQUEST_TIMEOUT": "1.5", "CUSTOM_MODEL_WORKERS": "2"})
     server.settle(2)
     requests: list[Request] = []

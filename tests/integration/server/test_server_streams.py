@@ -151,7 +151,7 @@ def test_shutdown_closes_the_generator_of_an_endless_stream(faults: Faults, kind
     began = time.monotonic()
     assert stopped(server.server, signal.SIGTERM) == 0
     assert time.monotonic() - began < 8
-    if kind == "faults" or every < 1:  # a thread in user code cannot be interrupted
+    if kind == "faults" or every < 1:  # a thread inside of foreign code cannot be reached
         assert server.noted("finally") == 1
 
 
