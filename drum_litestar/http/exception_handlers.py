@@ -30,7 +30,7 @@ METHOD_NOT_ALLOWED: Final = "The method is not allowed for the requested URL."
 
 
 def json_response(body: dict[str, Any], *, status: int = 200, pairs: Headers = ()) -> BytesResponse:
-    """Encode ``body`` as DRUM's web framework does."""
+    """``body`` in dialect F."""
     return BytesResponse(framework_json(body), status=status, pairs=pairs)
 
 

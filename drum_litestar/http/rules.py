@@ -1,4 +1,4 @@
-"""Checks that need no model: functions of the ModelCard, with DRUM's texts (contract, 3.5 to 3.11)."""
+"""What can be refused without the model: pure functions of the ModelCard, in DRUM's words (contract, 3.5 to 3.11)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CHAT_TARGETS = frozenset({TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLO
 
 
 def check_structured(card: ModelCard) -> None:
-    """Check ``/predict/`` and its aliases. Raises UnprocessableError."""
+    """``/predict/`` and its aliases. Raises UnprocessableError."""
     if card.target_type is TargetType.TRANSFORM:
         raise UnprocessableError("This model has target type 'transform', use the /transform/ endpoint.")
     if card.target_type is TargetType.UNSTRUCTURED:
@@ -20,17 +20,14 @@ def check_structured(card: ModelCard) -> None:
 
 
 def check_transform(card: ModelCard) -> None:
-    """Check ``/transform/``. Raises UnprocessableError."""
+    """``/transform/``. Raises UnprocessableError."""
     if card.target_type is not TargetType.TRANSFORM:
         route = "/predictUnstructured/" if card.target_type is TargetType.UNSTRUCTURED else "/predict/"
         raise UnprocessableError(f"This model has target type {card.target_type}, use the {route} endpoint.")
 
 
 def check_unstructured(card: ModelCard) -> None:
-    """Check ``/predictUnstructured/``; a text model with ``score_unstructured`` passes (Q-9).
-
-    Raises UnprocessableError.
-    """
+    """``/predictUnstructured/``; a text model with ``score_unstructured`` may (Q-9). Raises UnprocessableError."""
     if card.target_type is not TargetType.UNSTRUCTURED and not card.unstructured:
         raise UnprocessableError(
             f"This model has target type {card.target_type}, use either /predict/ or /predictions/ endpoint."
@@ -38,13 +35,13 @@ def check_unstructured(card: ModelCard) -> None:
 
 
 def check_chat(card: ModelCard) -> None:
-    """Check the chat routes, before the body is read (Q-23). Raises UnsupportedRouteError."""
+    """Chat routes. Raises UnsupportedRouteError, before the body is looked at (Q-23)."""
     if not card.chat:
         reason = "chat() is not implemented." if card.target_type in CHAT_TARGETS else "chat is not supported."
         raise UnsupportedRouteError(f"This model's chat interface was called, but {reason}")
 
 
 def check_models(card: ModelCard) -> None:
-    """Check ``/models``. Raises UnsupportedRouteError."""
+    """``/models``. Raises UnsupportedRouteError."""
     if not card.models:
         raise UnsupportedRouteError("get_supported_llm_models is supported only for TextGen models")

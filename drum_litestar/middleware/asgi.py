@@ -48,9 +48,9 @@ def encode_headers(pairs: Iterable[tuple[str, str]]) -> list[Header]:
 
 
 async def send_error(send: Send, error: RequestError, *, close: bool = False) -> None:
-    """Send ``error`` as a whole response: its status, headers and JSON body.
+    """Answer with ``error``'s status, headers and body (dialect F).
 
-    ``close`` asks the server to close the connection: for answers that are sent while the client still uploads.
+    ``close`` asks the server to close the connection: for answers given while the client still uploads.
     """
     body = framework_json(error.body())
     headers = [

@@ -1,4 +1,4 @@
-"""Set-up of a model worker process: logging, captured output and telemetry, then the predictor."""
+"""What a model worker needs besides its predictor: logging, prints and telemetry."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TEXT_TARGETS: Final = frozenset({TargetType.TEXT_GENERATION, TargetType.AGENTIC
 
 
 class PredictorSource(Protocol):
-    """The part of ``drum_litestar.predictors.spec.PredictorSpec`` that is needed here."""
+    """``drum_litestar.predictors.spec.PredictorSpec``, or anything like it."""
 
     @property
     def target_type(self) -> TargetType | None: ...
@@ -35,9 +35,9 @@ def build_predictor(
 ) -> Predictor:
     """Set up this worker process and build its predictor: the pool's ``builder``.
 
-    ``log_level`` is a value of ``--logging-level``; ``otel_disabled`` the runtime parameter ``OTEL_SDK_DISABLED``.
-    Telemetry is flushed when the process exits, also after SIGTERM; only SIGKILL loses what is queued. Without the
-    OpenTelemetry API, which the interpreter that runs the model need not have, the worker makes no spans.
+    ``log_level`` is a word of ``--logging-level``; ``otel_disabled`` the runtime parameter ``OTEL_SDK_DISABLED``.
+    Telemetry is flushed when the process exits, also after SIGTERM; only SIGKILL loses what is queued. An interpreter
+    of the model's own may be without the OpenTelemetry API: then the model's process leaves no spans of its own.
     """
     configure_worker_logging(log_level, worker=worker, json_lines=json_lines)
     try:

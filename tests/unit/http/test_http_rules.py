@@ -1,4 +1,4 @@
-"""Exact texts of refusals that need no model (contract, 3.5 to 3.11)."""
+"""The exact texts of what is refused without the model (contract, 3.5 to 3.11)."""
 
 from __future__ import annotations
 
