@@ -1,7 +1,7 @@
 """Incremental parser of the file parts of a ``multipart/form-data`` body.
 
-Only the parts that a structured route knows are kept (contract, 3.5 and 3.8); everything else is counted, bounded
-and dropped.
+Only the parts that structured routes read are kept (contract, 3.5 and 3.8); all others are counted, bounded and
+dropped.
 """
 
 from __future__ import annotations

@@ -49,10 +49,10 @@ class Interrupt:
 
 
 def watch_disconnect(state: dict[str, Any], receive: Receive, interrupt: Interrupt) -> Callable[[], object]:
-    """Fire ``interrupt`` when the client goes away; returns what ends the watch.
+    """Fire ``interrupt`` when the client disconnects; returns a function that ends the watch.
 
-    To be used after the whole body was read. Our own server protocol tells us through ``ON_DISCONNECT``; under any
-    other server a task waits for ``http.disconnect``.
+    Call it after the whole body was read. Our own server protocol reports the disconnect through ``ON_DISCONNECT``;
+    under any other server a task waits for ``http.disconnect``.
     """
     register: Callable[[Callable[[], None]], Callable[[], None]] | None = state.get(ON_DISCONNECT)
     if register is not None:

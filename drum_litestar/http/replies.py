@@ -42,7 +42,7 @@ class UnusableReplyError(ValueError):
 
 
 class _WithPairs(Response[T]):
-    """A Litestar response with further headers, repeats allowed, that turns into wire form by itself."""
+    """A Litestar response with extra headers, repeats allowed, that encodes its own headers."""
 
     __slots__ = ("pairs",)
     pairs: Headers

@@ -21,7 +21,7 @@ _BUCKET: Final = struct.Struct("<dd")
 _WARNING_INTERVAL: Final = 60.0
 
 STORE_PAUSE: Final = 5.0
-"""Seconds for which a shared store that has failed is not asked again: requests must not each wait for its timeout."""
+"""Seconds for which a failed shared store is not used: requests must not each wait for its timeout."""
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -90,7 +90,7 @@ class RateLimitMiddleware:
     writing the shared bucket are two steps, so replicas asking at the same instant may spend the same token; the
     local bucket bounds that error. Only the shared bucket uses the wall clock, the one clock that replicas have in
     common; a clock that jumps gains a client one full bucket at most. While the store does not
-    answer, the local buckets alone decide; it is asked again after ``STORE_PAUSE`` seconds.
+    answer, the local buckets alone decide; it is tried again after ``STORE_PAUSE`` seconds.
 
     Args:
         app: the wrapped ASGI application.

@@ -30,7 +30,7 @@ class MemoryStatus(NamedTuple):
     used: int | None
     """Use in the cgroup that has the limit, page cache included, as ``docker stats`` and DRUM read it."""
     max_used: int | None
-    """Highest use so far; None where the kernel does not tell (cgroup v2 before Linux 5.19)."""
+    """Highest use so far; None where the kernel does not count it (cgroup v2 before Linux 5.19)."""
     oom_kills: int | None
     """Processes killed by the kernel for lack of memory in this cgroup and below; None where it is not counted."""
 
@@ -127,7 +127,7 @@ def _directory_quota(directory: Path) -> float | None:
 
 
 def _system_memory(root: Path) -> tuple[int, int, int]:
-    """Total, available and free bytes from ``/proc/meminfo``; other systems than Linux are asked by psutil."""
+    """Total, available and free bytes from ``/proc/meminfo``; psutil on other systems than Linux."""
     fields = _key_values(root / "proc/meminfo")
     if "MemTotal:" in fields:
         free = fields.get("MemFree:", 0)
