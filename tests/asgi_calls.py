@@ -1,4 +1,4 @@
-"""For tests of single middlewares: one request to an ASGI app without a server, as a server would make it."""
+"""Helpers for tests of single middlewares: one request to an ASGI app, without a server."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def http_scope(path: str = "/predict/", method: str = "POST", **fields: Any) -> 
 
 
 async def call(app: ASGIApp, scope: Scope, body: Iterable[bytes] = (b"",)) -> Answer:
-    """Send ``body`` chunk by chunk; what is read after the end is a disconnect."""
+    """Call ``app`` with ``body`` chunk by chunk; after its end ``receive`` returns a disconnect."""
     chunks = list(body)
     answer = Answer()
 
@@ -80,7 +80,7 @@ def ask(app: ASGIApp, scope: Scope | None = None, body: Iterable[bytes] = (b"",)
 def replying(
     body: bytes = b"ok", status: int = 200, headers: Iterable[tuple[bytes, bytes]] = ()
 ) -> Callable[[Scope, Receive, Send], Awaitable[None]]:
-    """An app that answers with constant messages, as an app may: a middleware must not change them."""
+    """Make an app that always sends the same message objects: a middleware must not change them."""
     start: Message = {"type": "http.response.start", "status": status, "headers": list(headers)}
     end: Message = {"type": "http.response.body", "body": body}
 

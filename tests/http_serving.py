@@ -1,5 +1,5 @@
-"""For the tests of the HTTP room: the application under a real uvicorn on loopback, over predictors whose answers
-say what they were asked."""
+"""Helpers for tests of ``drum_litestar.http``: the application under a real uvicorn on loopback, over predictors whose
+answers describe the call."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Mirror:
 
 
 def describe(call: ModelCall) -> dict[str, Any]:
-    """What arrived, as JSON can say it."""
+    """Describe a payload as JSON values."""
 
     def payload(value: Payload | None) -> Any:
         if value is None:
@@ -115,7 +115,7 @@ def describe(call: ModelCall) -> dict[str, Any]:
 
 
 class Broken:
-    """A model that does not load."""
+    """A predictor whose load fails."""
 
     def load(self) -> ModelCard:
         raise ModelLoadError("no such artifact", detail="Traceback: here")
@@ -156,7 +156,7 @@ class Serving:
         return connection
 
     def exchange(self, data: bytes) -> bytes:
-        """Send ``data`` as one whole conversation and read to its end (so it must ask for ``Connection: close``)."""
+        """Send ``data`` on a new connection and read until its end (so it must ask for ``Connection: close``)."""
         with self.send(data) as connection:
             return read_all(connection)
 
@@ -178,14 +178,14 @@ def read_until(connection: socket.socket, mark: bytes) -> bytes:
 
 
 def post(path: str, body: bytes, *headers: str, length: int | None = None, close: bool = True) -> bytes:
-    """A raw POST; ``length`` overrides the announced length."""
+    """Build a raw POST; ``length`` overrides its Content-Length."""
     lines = [f"POST {path} HTTP/1.1", "Host: test", f"Content-Length: {len(body) if length is None else length}"]
     lines += ["Connection: close"] * close
     return "\r\n".join([*lines, *headers, "", ""]).encode("latin-1") + body
 
 
 def form(*parts: tuple[str, bytes], boundary: str = "b1", end: bool = True) -> bytes:
-    """A multipart body of ``(Content-Disposition parameters, content)``."""
+    """Build a multipart body of ``(Content-Disposition parameters, content)``."""
     body = b""
     for disposition, content in parts:
         body += f"--{boundary}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n".encode() + content + b"\r\n"
@@ -197,7 +197,7 @@ X = 'name="X"; filename="x.csv"'
 
 
 class _Server(uvicorn.Server):
-    """Tells the test when it listens."""
+    """uvicorn server with an event that is set when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -214,7 +214,7 @@ class _Server(uvicorn.Server):
 def serving(
     executor: Executor, settings: AppOptions | None = None, *, wrap: Any = None, loaded: bool = True
 ) -> Iterator[Serving]:
-    """Serve the application; ``wrap`` puts middleware around it. ``loaded`` waits until the model's load has ended."""
+    """Serve the application; ``wrap`` adds middleware. ``loaded`` waits until the model's load has ended."""
     app = build_app(executor, settings or options())
     config = uvicorn.Config(
         wrap(app) if wrap else app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5
@@ -241,7 +241,7 @@ def serving(
 def mirror(
     description: ModelCard | None = None, settings: AppOptions | None = None, *, wrap: Any = None, **executor: Any
 ) -> Iterator[tuple[Serving, Mirror]]:
-    """A server over a :class:`Mirror`."""
+    """Serve a :class:`Mirror`."""
     predictor = Mirror(description or card())
     with serving(InlineExecutor(lambda: predictor, **executor), settings, wrap=wrap) as server:
         try:
@@ -251,7 +251,7 @@ def mirror(
 
 
 class StateExecutor:
-    """An executor that is in whatever state the test puts it in, and has no model."""
+    """An executor without a model, in a state that the test sets."""
 
     def __init__(self, state: Any = "ready", description: ModelCard | None = None) -> None:
         self.state = state

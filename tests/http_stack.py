@@ -1,4 +1,4 @@
-"""For the tests of the HTTP room: the part of the middleware stack that it relies on."""
+"""Helpers for tests of ``drum_litestar.http``: a stand-in for the middleware stack."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from http_serving import Serving
 
 
 class Stack:
-    """The part of the middleware stack that this room relies on; remembers how each request ended."""
+    """Sets what the middleware stack sets in the scope; records how each request ended."""
 
     def __init__(self, timeout: float | None = None, with_disconnect: bool = False) -> None:
         self.timeout = timeout
@@ -65,7 +65,7 @@ class Stack:
 
 
 def pending(server: Serving) -> int:
-    """Places in line that are taken, once the loop has done what was due."""
+    """Return the number of tickets in use, after the callbacks that are due on the server's loop."""
 
     async def count() -> int:
         return int(server.executor.stats()["executor_pending"])

@@ -1,5 +1,5 @@
-"""For tests of middleware and connections: any ASGI app under a real uvicorn on loopback, and a client that writes
-the very bytes it is told to."""
+"""Helpers for tests of middleware and connections: any ASGI app under a real uvicorn on loopback, and a client that
+sends raw bytes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send
 from drum_litestar.server.event_loop import run
 from drum_litestar.server.http.connection_parts import ConnectionEvents
 from drum_litestar.server.http.http_protocol import make_protocol
+from drum_litestar.server.shutdown import ServerHandle
 from drum_litestar.server.sockets import bind_sockets
-from drum_litestar.server.stopping import ServerHandle
 from drum_litestar.server.uvicorn_server import DrainingServer
 
 
@@ -27,11 +27,11 @@ class RawResponse:
     status: int
     headers: dict[str, str]
     body: bytes
-    """Decoded when it was chunked; what had come when the connection ended early."""
+    """Decoded if it was chunked; what had arrived if the connection ended early."""
 
 
 class RawClient:
-    """A socket with just enough HTTP to read answers."""
+    """Socket client with just enough HTTP to read responses."""
 
     def __init__(self, port: int, timeout: float = 10.0) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
@@ -69,7 +69,7 @@ class RawClient:
         return found
 
     def response(self, *, head: bool = False) -> RawResponse:
-        """The next response; ``head``: it answers a HEAD request."""
+        """Read the next response; ``head``: it answers a HEAD request."""
         first, *lines = self.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         pairs = [line.partition(":") for line in lines]
         headers = {name.lower(): value.strip() for name, _, value in pairs}
@@ -87,7 +87,7 @@ class RawClient:
         return RawResponse(status, headers, body)
 
     def closed(self) -> bool:
-        """Wait for the server's end of the connection; True when nothing more had come before it."""
+        """Wait until the server closes the connection; True when no more bytes arrived before."""
         while self._more():
             pass
         return not self.buffer
@@ -167,7 +167,7 @@ def serving(
 
 
 async def read_body(receive: Receive) -> bytes | None:
-    """The whole request body; None when the client has gone."""
+    """Read the whole request body; None when the client has disconnected."""
     body = b""
     while True:
         message = await receive()
@@ -185,7 +185,7 @@ async def reply(send: Send, body: bytes, status: int = 200, headers: tuple[tuple
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers with method, path and body, so that a test sees which bytes became which request."""
+    """ASGI app that answers with method, path and body, so that a test sees which bytes became which request."""
     body = await read_body(receive)
     if body is not None:
         await reply(send, b" ".join([scope["method"].encode(), scope["path"].encode(), body]))

@@ -31,7 +31,7 @@ from drum_litestar.http.controllers.transform import TransformController
 from drum_litestar.http.controllers.unstructured import UnstructuredController
 from drum_litestar.http.exception_handlers import HANDLERS
 from drum_litestar.http.lifespan import model_lifespan
-from drum_litestar.http.service import EXCHANGE, STATE_KEY, Exchange, ModelService
+from drum_litestar.http.service import RESOURCES, STATE_KEY, ModelService, RequestResources
 from drum_litestar.http.spool import SpoolDirectory
 
 CONTROLLERS: Final[tuple[type[Controller], ...]] = (
@@ -49,28 +49,28 @@ CONTROLLERS: Final[tuple[type[Controller], ...]] = (
 
 
 class DrumLitestar(Litestar):
-    """Litestar without the default plugins that import pydantic, and with an owner for what requests hold."""
+    """Litestar without the default plugins that import pydantic; frees each request's resources."""
 
     @staticmethod
     def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
-        """Only msgspec's. Litestar's own list imports pydantic when it finds it, and dies of a broken one."""
+        """Add only msgspec's plugin. Litestar's own list imports pydantic if installed, and fails with a broken one."""
         return [*plugins, MsgspecDIPlugin()]
 
     async def __call__(
         self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
     ) -> None:
-        """Answer, and then give back what the request held, whether it was answered, failed or was cancelled."""
+        """Answer a request, then free its resources, also when it failed or was cancelled."""
         try:
             await super().__call__(scope, receive, send)
         finally:
             if scope["type"] == ScopeType.HTTP:
-                exchange: Exchange | None = cast("Scope", scope)["state"].get(EXCHANGE)
-                if exchange is not None:
-                    await exchange.aclose()
+                resources: RequestResources | None = cast("Scope", scope)["state"].get(RESOURCES)
+                if resources is not None:
+                    await resources.aclose()
 
 
 def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
-    """The whole HTTP interface of ``executor`` (contract, 3).
+    """Build the whole HTTP interface of ``executor`` (contract, 3).
 
     Its lifespan starts the executor and drains it. Raises StartupError for an impossible ``url_prefix``.
     """
@@ -78,14 +78,14 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
     service = ModelService(executor, options, spool_directory)
     context = WorkerContext("http")
     app = DrumLitestar(
-        [*CONTROLLERS, *_guarded(options, service)],
+        [*CONTROLLERS, *_extension_routes(options, service)],
         path=normalize_prefix(options.url_prefix),
         state=State({STATE_KEY: service, "worker_context": context}),
         exception_handlers=dict(HANDLERS),
         lifespan=[lambda _: model_lifespan(executor, context, spool_directory, options)],
         on_app_init=options.on_app_init,
         openapi_config=_openapi(options) if options.enable_docs else None,
-        request_max_body_size=None,  # the readers have their own limit
+        request_max_body_size=None,  # ``BodyStream`` has its own limit
         logging_config=None,
         debug=False,
         pdb_on_exception=False,
@@ -95,9 +95,11 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
     return app
 
 
-def _guarded(options: AppOptions, service: ModelService) -> list[Router]:
-    """The further routes, which answer 513 like ours after a failed load. Not the way for ours: Litestar copies the
-    handler for each call of a guard."""
+def _extension_routes(options: AppOptions, service: ModelService) -> list[Router]:
+    """Put routes of extensions behind a guard, so that they answer 513 after a failed load, like our own.
+
+    Our own check that themselves, because Litestar copies the handler for each call of a guard.
+    """
 
     async def guard(_: ASGIConnection[Any, Any, Any, Any], __: BaseRouteHandler) -> None:
         service.check_failure()

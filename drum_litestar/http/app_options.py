@@ -1,4 +1,4 @@
-"""What the composition root hands to the HTTP application: scalars and callables, no settings object."""
+"""Options of the HTTP application: scalars and callables, no settings object."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class BodyLimits:
-    """Bounds of one request body, in bytes unless a field says otherwise."""
+    """Limits of one request body, in bytes unless a field says otherwise."""
 
     max_upload_size: int = 100 * MEBIBYTE
     spool_threshold: int = 10 * MEBIBYTE
-    """A body, or the file parts of a form together, above this go to disk."""
+    """Size above which a body, or the file parts of a form together, go to disk."""
     max_form_parts: int = 1000
     """Number of parts of a multipart body."""
     max_field_size: int = 500_000
-    """Largest non-file field of a form; its content is dropped, but it still costs bandwidth."""
+    """Largest non-file field of a form. Its content is dropped; the limit bounds what a client may send for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +42,11 @@ class AppOptions:
     drum_version: str
     """``drumVersion`` of ``/info/`` (contract, 8)."""
     server_version: str
-    """Our own version, for the OpenAPI document."""
+    """Version of drum-litestar, for the OpenAPI document."""
     info_server: str = "litestar"
     """``drumServer`` of ``/info/``."""
     url_prefix: str = ""
-    """``URL_PREFIX`` as the operator wrote it."""
+    """``URL_PREFIX`` as the operator wrote it; see :func:`normalize_prefix`."""
     limits: BodyLimits = BodyLimits()
     spool_dir: str | None = None
     """Parent of the spool directory; None is the system's temporary directory."""
@@ -56,7 +56,7 @@ class AppOptions:
     error_server: bool = False
     """Answer 513 once the model has failed to load (contract, 5.1; Q-22)."""
     grace: float = 299.0
-    """Seconds that running calls get at shutdown."""
+    """Seconds in which running calls may end at shutdown."""
     stats: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """Body of ``/stats/``; None shows the executor's counters alone."""
     metrics: Callable[[], tuple[bytes, str]] | None = None
@@ -64,26 +64,26 @@ class AppOptions:
     direct_access: Callable[[AnyRequest, str], Awaitable[AnyResponse]] | None = None
     """Proxies a request to the OpenAI-compatible server at the given base URL; None answers 501."""
     route_handlers: tuple[ControllerRouterHandler, ...] = ()
-    """Further routes, served under the same prefix and the same rules."""
+    """Routes of extensions, served under the same prefix and with the same rules as our own."""
     on_app_init: tuple[Callable[[AppConfig], AppConfig], ...] = ()
-    """Litestar's own hooks for changing the application before it is built."""
+    """Litestar's hooks that change the application before it is built."""
     on_startup: tuple[LifespanHook, ...] = ()
     """Run in order before the model starts to load."""
     on_shutdown: tuple[LifespanHook, ...] = ()
     """Run after the model has stopped, the last one first; a failing one does not skip the rest."""
     on_routes: Callable[[Iterable[str]], None] | None = None
-    """Told the templates of all routes once they are known."""
+    """Called with the templates of all routes once they are known."""
     on_rejected: Callable[[str], None] | None = None
-    """Told ``form_too_large`` when the application refuses a form; other refusals are the middleware stack's."""
+    """Called with ``form_too_large`` when the application refuses a form; the middleware reports its own refusals."""
     on_observe: Callable[[CallKind, int, float], None] | None = None
-    """Told of each model call when its answer is known: kind, status (499: the client left), seconds."""
+    """Called for each model call when its answer is known: kind, status (499: the client left), seconds."""
 
 
 def normalize_prefix(prefix: str) -> str:
-    """``URL_PREFIX`` without a trailing slash; empty for none or ``/``.
+    """Return ``URL_PREFIX`` without trailing and repeated slashes; empty for none or ``/``.
 
-    Raises StartupError for a prefix without leading slash, in DRUM's words (contract, 3.1), and for one that would
-    be read as a path pattern.
+    Raises StartupError for a prefix without leading slash, with DRUM's text (contract, 3.1), and for one with braces,
+    which would be a path pattern.
     """
     if prefix and not prefix.startswith("/"):
         raise StartupError(f"URL rule '{prefix.rstrip('/')}/ping/' must start with a slash.")

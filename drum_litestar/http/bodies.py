@@ -1,4 +1,4 @@
-"""Reading a request body from ASGI's ``receive``: bounded, counted, and into memory or a spool file."""
+"""Readers of a request body from ASGI's ``receive``: bounded, counted, into memory or a spool file."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""The disk, its owner's share, or what one file may take is used up."""
+"""``errno`` of a full disk, a quota, and a limit of file sizes."""
 
 WRITE_BLOCK = MEBIBYTE
-"""Bytes gathered before a thread is asked to write them, while the queue's memory has room for them."""
+"""Bytes that are buffered before a thread writes them, while the queue's memory has room for them."""
 
 
 class ClientGoneError(Exception):
-    """The client left while it was sending. There is nobody to answer."""
+    """The client disconnected while it was sending. No response can reach it."""
 
 
 class BodyStream:
-    """The chunks of one request body, never more than ``limit`` bytes of them."""
+    """The chunks of one request body, at most ``limit`` bytes together."""
 
     __slots__ = ("_limit", "_receive", "announced", "done", "size")
 
     def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
-        """Raises BodyTooLargeError when ``Content-Length`` already says so."""
+        """Raises BodyTooLargeError when ``Content-Length`` is over the limit."""
         self._receive = receive
         self._limit = limit
         self.size = 0
@@ -47,7 +47,7 @@ class BodyStream:
             raise BodyTooLargeError(limit)
 
     async def read(self) -> bytes:
-        """The next non-empty chunk; ``b""`` at the end. Raises ClientGoneError and BodyTooLargeError."""
+        """Return the next non-empty chunk; ``b""`` at the end. Raises ClientGoneError and BodyTooLargeError."""
         while not self.done:
             message = await self._receive()
             if message["type"] != "http.request":
@@ -70,33 +70,34 @@ def _content_length(scope: Scope) -> int:
 
 
 class Spool:
-    """The spool files of one request, and how much of it is kept in memory."""
+    """The spool files of one request, and a counter of its bytes in memory."""
 
     __slots__ = ("_directory", "_files", "held", "memory", "threshold")
 
     def __init__(self, directory: SpoolDirectory, limits: BodyLimits, memory: MemoryShare) -> None:
-        """``memory`` counts what of the request's body is in memory."""
+        """``memory``: the request's share of the queue's memory; counts the bytes of its body that are not on disk."""
         self._directory = directory
         self._files: list[SpoolFile] = []
         self.threshold = limits.spool_threshold
         self.memory = memory
         self.held = 0
-        """Bytes that this request's sinks keep in memory for good."""
+        """Bytes that the request's sinks keep in memory until the call is sent."""
 
     def new_file(self) -> SpoolFile:
+        """Add a spool file to the request."""
         file = SpoolFile(self._directory)
         self._files.append(file)
         return file
 
     async def discard(self) -> None:
-        """Remove all files, in a thread, even when the caller is cancelled meanwhile. Idempotent."""
+        """Remove all files in a thread, also if the caller is cancelled meanwhile. Idempotent."""
         files, self._files = self._files, []
         if files:
             await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, discard_all, files))
 
 
 class Sink:
-    """Collects one payload: in memory while the request's threshold and the queue's memory last, then in a file."""
+    """Collects one payload: in memory up to the request's threshold and the queue's memory, then in a file."""
 
     __slots__ = ("_chunks", "_counted", "_file", "_pending", "_spool", "size")
 
@@ -109,7 +110,7 @@ class Sink:
         self.size = 0
 
     async def write(self, chunk: bytes) -> None:
-        """Raises DiskFullError, and OSError for other troubles of the disk."""
+        """Add a chunk. Raises DiskFullError, and OSError for other errors of the disk."""
         size = len(chunk)
         self._chunks.append(chunk)
         self._pending += size
@@ -127,9 +128,9 @@ class Sink:
             await self._flush(self._file.write)
 
     async def finish(self) -> tuple[bytes | None, str | None]:
-        """``(data, None)`` or ``(None, path)``. Raises as :meth:`write` does."""
+        """Return ``(data, None)`` or ``(None, path)``. Raises as :meth:`write` does."""
         if self._file is None:
-            # bytes() copies only what older parsers hand out, a bytearray
+            # bytes() copies only a bytearray, which older parsers return
             return bytes(self._chunks[0]) if len(self._chunks) == 1 else b"".join(self._chunks), None
         return None, await self._flush(self._file.finish)
 
@@ -154,9 +155,9 @@ async def _in_thread(function: Callable[..., T], *args: Any) -> T:
 async def read_raw(
     stream: BodyStream, spool: Spool, *, mimetype: str | None = None, charset: str | None = None
 ) -> Payload:
-    """The whole body as one payload."""
+    """Read the whole body as one payload. Raises what ``stream`` and :class:`Sink` raise."""
     chunk = await stream.read()
-    # Nearly every request: it came with its head, in one piece.
+    # The fast path of nearly every request: the body arrived in one piece.
     if stream.done and len(chunk) <= spool.threshold and spool.memory.reserve(len(chunk)):
         return Payload(data=chunk, size=len(chunk), mimetype=mimetype, charset=charset)
     sink = Sink(spool)

@@ -1,7 +1,7 @@
 """``/directAccess/<path>`` and ``/nim/<path>``: a transparent streaming proxy to the LLM server (contract, 3.15, Q-13).
 
-Nothing is buffered, decoded or followed: what the upstream says reaches the client as it is said, but for headers that
-belong to one connection.
+Nothing is buffered or decoded, redirects are not followed: the upstream's response is relayed unchanged except for
+hop-by-hop headers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from drum_litestar.http.app_options import AnyRequest, AnyResponse, normalize_pr
 from drum_litestar.http.bodies import BodyStream, ClientGoneError
 from drum_litestar.http.interrupts import Interrupt, watch_disconnect, while_connected
 from drum_litestar.http.replies import SilentResponse
-from drum_litestar.http.service import EXCHANGE
+from drum_litestar.http.service import RESOURCES
 from drum_litestar.observability.tracing.request_tracing import Tracing, upstream_answered
 from drum_litestar.observability.tracing.step_spans import mark_failed
 
@@ -45,17 +45,17 @@ _HOP_BY_HOP: Final = frozenset(
     }
 )
 _REQUEST_ONLY: Final = frozenset({b"host", b"expect"})
-"""The upstream has a name of its own; and 100-continue is our server's affair."""
+"""The upstream has its own host name, and our server handles ``Expect: 100-continue``."""
 
 Headers = list[tuple[bytes, bytes]]
 
 
 class DirectAccessProxy:
-    """Forwards requests through one pooled client, which is made on the first use and belongs to one event loop."""
+    """Forwards requests through one pooled client, created on first use and bound to one event loop."""
 
     def __init__(self, *, timeout: float, max_body: int, url_prefix: str = "", tracing: Tracing | None = None) -> None:
-        """``timeout``: seconds of silence that the upstream is granted (``NIM_DIRECT_ACCESS_REQUEST_TIMEOUT``), and
-        at most 10 of them to connect. ``max_body``: bytes of a request."""
+        """``timeout``: seconds without data from the upstream (``NIM_DIRECT_ACCESS_REQUEST_TIMEOUT``), at most 10 to
+        connect. ``max_body``: bytes of a request body."""
         self._timeout = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
         self._max_body = max_body
         self._tracing = tracing or Tracing()
@@ -63,7 +63,7 @@ class DirectAccessProxy:
         self._client: httpx.AsyncClient | None = None
 
     async def __call__(self, request: AnyRequest, base_url: str) -> AnyResponse:
-        """The upstream's answer, not yet read.
+        """Forward ``request`` and return the upstream's response, its body still unread.
 
         Raises BadRequestError for a path that could leave the upstream's tree, UpstreamError (502),
         UpstreamTimeoutError (504), BodyTooLargeError.
@@ -94,7 +94,7 @@ class DirectAccessProxy:
         finally:
             if unwatch is not None:
                 unwatch()
-        scope["state"][EXCHANGE] = upstream  # the application closes it, whatever becomes of the answer
+        scope["state"][RESOURCES] = upstream  # the application closes it, however the request ends
         return _UpstreamResponse(upstream)
 
     async def aclose(self, _: object = None) -> None:
@@ -119,7 +119,7 @@ class DirectAccessProxy:
         )
 
     def _path(self, raw: bytes) -> bytes:
-        """What follows the route's name in the path as the client spelled it, checked to stay below the root."""
+        """Return the raw path after the route's name, checked to stay below the upstream's root."""
         lead, rest = len(self._prefix) + 1, raw.split(b"?", 1)[0]
         found: list[bytes] = []
         while rest and len(found) < lead:
@@ -128,7 +128,7 @@ class DirectAccessProxy:
                 found.append(unquote_to_bytes(segment))
         if found[:-1] != self._prefix or not found or found[-1] not in _ROUTES:
             raise BadRequestError("The path cannot be forwarded")
-        # An encoded slash or backslash separates for some servers: dots between them would climb.
+        # Some servers decode slashes and backslashes: relative segments between them would leave the root.
         decoded = unquote_to_bytes(rest).replace(b"\\", b"/")
         if any(part in (b".", b"..") for part in decoded.split(b"/")):
             raise BadRequestError("The path must not contain relative segments")
@@ -151,19 +151,19 @@ class DirectAccessProxy:
     def _pool(self) -> httpx.AsyncClient:
         if self._client is None:
             limits = httpx.Limits(max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS)
-            # The environment's proxies and .netrc are for others: the upstream is the model's own sidecar.
+            # Proxies and .netrc of the environment do not apply: the upstream is the model's own sidecar.
             self._client = httpx.AsyncClient(limits=limits, trust_env=False)
         return self._client
 
 
 class Upstream:
-    """An answer of the upstream that has begun, with its connection."""
+    """The upstream's response, whose head has arrived, with its connection."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.response = response
 
     async def aclose(self) -> None:
-        """Give the connection back, or close it when the body was not read to its end. Idempotent."""
+        """Return the connection to the pool, or close it if the body was not read to its end. Idempotent."""
         await self.response.aclose()
 
 
@@ -200,7 +200,7 @@ class _UpstreamAnswer:
 
 @contextmanager
 def _upstream_errors() -> Iterator[None]:
-    """httpx's exceptions as ours."""
+    """Raise httpx's exceptions as ours."""
     try:
         yield
     except httpx.ConnectTimeout as error:
@@ -218,7 +218,7 @@ def _has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]], also: frozenset[bytes] = frozenset()) -> Headers:
-    """``headers`` (lower-case names) without those of one connection, nor those that ``Connection`` names."""
+    """Return ``headers`` (lower-case names) without hop-by-hop headers, those named by ``Connection``, and ``also``."""
     pairs = list(headers)
     listed = {token.strip().lower() for name, value in pairs if name == b"connection" for token in value.split(b",")}
     dropped = _HOP_BY_HOP | also | listed

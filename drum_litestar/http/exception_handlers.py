@@ -1,10 +1,10 @@
-"""Exceptions to JSON answers: one table for the whole application.
+"""Exception handlers: one table for the whole application.
 
 ::
 
     RequestError            its own status, body and headers
-    ClientGoneError         nothing: there is nobody to answer
-    Litestar HTTPException  its status, {"message": ...}; routing errors in DRUM's words
+    ClientGoneError         no response: the client has disconnected
+    Litestar HTTPException  its status, {"message": ...}; routing errors have DRUM's texts
     anything else           500 {"message": "Internal server error", "request_id": ...}, logged with its traceback
 """
 
@@ -35,14 +35,17 @@ def json_response(body: dict[str, Any], *, status: int = 200, pairs: Headers = (
 
 
 def answer_request_error(_: AnyRequest, error: RequestError) -> BytesResponse:
+    """Send the error's own status, body and headers."""
     return json_response(error.body(), status=error.status, pairs=error.headers)
 
 
-def answer_nobody(_: AnyRequest, __: ClientGoneError) -> SilentResponse:
+def answer_client_gone(_: AnyRequest, __: ClientGoneError) -> SilentResponse:
+    """Send nothing."""
     return SilentResponse()
 
 
 def answer_http_exception(request: AnyRequest, error: HTTPException) -> BytesResponse:
+    """Send the status of Litestar's error, with DRUM's text for 404 and 405; logs those of 500 and above."""
     if isinstance(error, NotFoundException):
         message = NOT_FOUND
     elif isinstance(error, MethodNotAllowedException):
@@ -55,6 +58,7 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> BytesRes
 
 
 def answer_unexpected(request: AnyRequest, error: Exception) -> BytesResponse:
+    """Send a 500 without details, and log the traceback."""
     logger.error("Unhandled exception while answering %s %s", request.method, request.url.path, exc_info=error)
     request_id = request.scope["state"].get(REQUEST_ID)
     return json_response({"message": "Internal server error", "request_id": request_id}, status=500)
@@ -62,7 +66,7 @@ def answer_unexpected(request: AnyRequest, error: Exception) -> BytesResponse:
 
 HANDLERS: Final[ExceptionHandlersMap] = {
     RequestError: answer_request_error,
-    ClientGoneError: answer_nobody,
+    ClientGoneError: answer_client_gone,
     HTTPException: answer_http_exception,
     Exception: answer_unexpected,
 }

@@ -1,7 +1,7 @@
-"""The file parts of a ``multipart/form-data`` body, parsed as they arrive.
+"""Incremental parser of the file parts of a ``multipart/form-data`` body.
 
-Only the parts that a structured route knows are kept (contract, 3.5 and 3.8); everything else is counted, bounded
-and dropped.
+Only the parts that structured routes read are kept (contract, 3.5 and 3.8); all others are counted, bounded and
+dropped.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ MAX_PART_HEADER_SIZE = 16 * 1024
 
 
 async def read_form(stream: BodyStream, spool: Spool, boundary: str, limits: BodyLimits) -> dict[str, Payload]:
-    """The first file part of each name in ``FILE_PARTS``.
+    """Return the first file part of each name in ``FILE_PARTS``.
 
-    A form that is broken or cut off has no parts at all, as under DRUM (seen there: "Samples should be provided").
-    Raises FormTooLargeError, and what ``stream`` raises.
+    A malformed or truncated form has no parts at all, as under DRUM (which answers "Samples should be provided").
+    Raises FormTooLargeError, and what ``stream`` and :class:`Sink` raise.
     """
     collector = _Collector(spool, limits.max_field_size)
     try:
@@ -48,7 +48,7 @@ async def read_form(stream: BodyStream, spool: Spool, boundary: str, limits: Bod
                 await collector.take(event)
         parser.close()
     except ParserLimitReached:
-        # The other limits, those of a part's headers, have no setting.
+        # The limits of a part's headers have no setting.
         too_many = collector.segments >= limits.max_form_parts
         raise FormTooLargeError("DRUM_FORM_MAX_PARTS" if too_many else None) from None
     except MultipartError:
@@ -57,7 +57,7 @@ async def read_form(stream: BodyStream, spool: Spool, boundary: str, limits: Bod
 
 
 class _Collector:
-    """Turns the parser's events into payloads."""
+    """Collects payloads from the parser's events."""
 
     def __init__(self, spool: Spool, max_field_size: int) -> None:
         self._spool = spool
@@ -70,7 +70,7 @@ class _Collector:
         self.parts: dict[str, Payload] = {}
 
     async def take(self, event: Any) -> None:
-        """A segment starts a part, bytes continue it, None ends it."""
+        """Process an event: a segment starts a part, bytes continue it, None ends it."""
         if event is None:
             await self._end()
         elif isinstance(event, MultipartSegment):
@@ -97,7 +97,7 @@ class _Collector:
 
 
 def _filename(segment: Any) -> str | None:
-    """The part's file name; the extended form ``filename*=`` wins, as with DRUM. None for a plain field."""
+    """Return the part's file name, None for a plain field. The form ``filename*=`` has precedence, as with DRUM."""
     plain: str | None = segment.filename
     disposition: str = segment.header("Content-Disposition", "")
     if "filename*=" not in disposition:

@@ -1,4 +1,4 @@
-"""Ending a coroutine early for a reason of our own: its deadline, or a client that has left."""
+"""Cancellation of a request's task by its deadline or by a client that disconnects."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Reason = Literal["deadline", "disconnect"]
 
 
 class Interrupt:
-    """Cancels the task that created it, and tells that cancellation apart from anybody else's.
+    """Cancels the task that created it, and distinguishes that cancellation from any other.
 
     The technique of ``asyncio.timeout``, which Python 3.10 lacks, with a reason instead of a clock.
     """
@@ -48,10 +48,10 @@ class Interrupt:
 
 
 def watch_disconnect(state: dict[str, Any], receive: Receive, interrupt: Interrupt) -> Callable[[], object]:
-    """Fire ``interrupt`` when the client goes away; returns what ends the watch.
+    """Fire ``interrupt`` when the client disconnects; returns a function that ends the watch.
 
-    To be used after the whole body was read. Our own server protocol tells us through ``ON_DISCONNECT``; under any
-    other server a task waits for ``http.disconnect``.
+    Call it after the whole body was read. Our own server protocol reports the disconnect through ``ON_DISCONNECT``;
+    under any other server a task waits for ``http.disconnect``.
     """
     register: Callable[[Callable[[], None]], Callable[[], None]] | None = state.get(ON_DISCONNECT)
     if register is not None:

@@ -1,4 +1,4 @@
-"""The application's life: spool directory, worker context, hooks, model; each may rely on those before it."""
+"""Lifespan of the application: spool directory, worker context, hooks, model, in the order of their dependencies."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from drum_litestar.http.spool import SpoolDirectory
 async def model_lifespan(
     executor: Executor, context: WorkerContext, spool_directory: SpoolDirectory, options: AppOptions
 ) -> AsyncIterator[None]:
-    """Start hooks, then the model's loading (the server listens meanwhile); at the end everything in reverse.
+    """Run startup hooks, then begin to load the model (the server listens meanwhile); shut down in reverse.
 
-    The end drains first: running calls finish within the grace period, then the model stops, then the context's stop
-    and cleanup callbacks run, then the shutdown hooks. A failure in one step does not skip the others.
+    Shutdown: running calls finish within the grace period, then the model stops, then the context's stop and cleanup
+    callbacks run, then the shutdown hooks. A failure in one step does not skip the others.
     """
     async with AsyncExitStack() as stack:
         await asyncio.to_thread(spool_directory.sweep)

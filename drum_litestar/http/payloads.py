@@ -1,4 +1,4 @@
-"""From request to :class:`~drum_litestar.predictors.protocol.ModelCall`. Nothing is parsed but the form's framing."""
+"""Collectors: request to :class:`~drum_litestar.predictors.protocol.ModelCall`. Only a form's framing is parsed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRACE_HEADERS: Final = frozenset(name.encode() for name in W3C_FIELDS)
 NO_DATA: Final = "Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data"
 
 _AS_SENT: Final = "drum_litestar.as_sent"
-"""Handler of ``decode`` errors: bytes of a query that are no UTF-8 stay escaped, as with DRUM."""
+"""Name of a handler of ``decode`` errors: bytes of a query that are not UTF-8 stay escaped, as with DRUM."""
 
 
 def _escaped(error: UnicodeError) -> tuple[str, int]:
@@ -36,7 +36,7 @@ codecs.register_error(_AS_SENT, _escaped)
 
 
 class Inbound:
-    """One request as the collectors below need it."""
+    """One request, as the collectors read it."""
 
     __slots__ = ("card", "limits", "receive", "scope", "spool")
 
@@ -48,11 +48,11 @@ class Inbound:
         self.spool = spool
 
     def body(self) -> BodyStream:
-        """The body, to be read once. Raises BodyTooLargeError."""
+        """Return the body, which can be read once. Raises BodyTooLargeError."""
         return BodyStream(self.scope, self.receive, self.limits.max_upload_size)
 
     def content_type(self) -> str:
-        """The last ``Content-Type``, as DRUM's framework picks it; empty when there is none."""
+        """Return the last ``Content-Type``, which DRUM's framework uses; empty when there is none."""
         found = b""
         for name, value in self.scope["headers"]:
             if name == b"content-type":
@@ -69,7 +69,7 @@ class Inbound:
         colnames: Payload | None = None,
         with_head: bool = False,
     ) -> ModelCall:
-        """``with_head``: for hooks that are given the query and the headers."""
+        """Build the call. ``with_head`` adds query and headers, for hooks that are given them."""
         scope = self.scope
         raw = scope["headers"] if with_head else ()
         headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
@@ -87,7 +87,7 @@ class Inbound:
         )
 
     def _trace(self) -> dict[str, str]:
-        """The trace context of the request's own span; without tracing, what the client sent."""
+        """Return the trace context of the request's span; without tracing, the client's."""
         span = self.scope["state"].get(SPAN)
         if span is not None:
             carrier: dict[str, str] = span.carrier
@@ -97,15 +97,16 @@ class Inbound:
 
 
 Collector: TypeAlias = Callable[[Inbound, CallKind], Awaitable[ModelCall]]
+"""Reads a request into a call. Raises RequestError, ClientGoneError, and OSError for errors of the disk."""
 
 
 async def collect_nothing(inbound: Inbound, kind: CallKind) -> ModelCall:
-    """A call without a body."""
+    """Collect a call without a body."""
     return inbound.call(kind, with_head=True)
 
 
 async def collect_raw(inbound: Inbound, kind: CallKind) -> ModelCall:
-    """The whole body, whatever it is; an empty one is legal (contract, 3.9)."""
+    """Collect the whole body of any type; it may be empty (contract, 3.9)."""
     mimetype, parameters = split_content_type(inbound.content_type())
     charset = parameter(parameters, "charset") if parameters else None
     body = await read_raw(inbound.body(), inbound.spool, mimetype=mimetype, charset=charset)
@@ -120,7 +121,7 @@ async def collect_json(inbound: Inbound, kind: CallKind) -> ModelCall:
 
 
 async def collect_structured(inbound: Inbound, kind: CallKind) -> ModelCall:
-    """X from the form's file part or from the raw body, with y and column names (contract, 3.5 and 3.8).
+    """Collect X from a form's file part or from the raw body, with y and column names (contract, 3.5 and 3.8).
 
     Raises UnprocessableError: first for missing data, then for a format that the model cannot read.
     """
@@ -130,7 +131,7 @@ async def collect_structured(inbound: Inbound, kind: CallKind) -> ModelCall:
         boundary = parameter(parameters, "boundary")
         if boundary is not None:
             return await _collect_form(inbound, kind, boundary)
-    elif media == URLENCODED:  # a form type, which DRUM's framework has consumed before anybody looks for data
+    elif media == URLENCODED:  # DRUM's framework has parsed such a form before DRUM reads the body
         raise UnprocessableError(NO_DATA)
     stream = inbound.body()
     if mimetype is not None and mimetype not in inbound.card.mimetypes and not inbound.card.any_format:

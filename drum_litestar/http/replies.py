@@ -1,4 +1,4 @@
-"""From the executor's replies to Litestar responses, bytes untouched."""
+"""Responses for the executor's replies; the bytes are not changed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _FRAMING: Final = frozenset(
     {"connection", "content-length", "content-type", "keep-alive", "trailer", "transfer-encoding", "upgrade"}
 )
-"""Headers that follow from how the answer is sent, so a hook cannot set them."""
+"""Headers that depend on how the response is sent, so a hook cannot set them."""
 
 
 class UnusableReplyError(ValueError):
@@ -38,7 +38,7 @@ class UnusableReplyError(ValueError):
 
 
 class _WithPairs(Response[T]):
-    """A Litestar response with further headers, repeats allowed, that turns into wire form by itself."""
+    """A Litestar response with extra headers, repeats allowed, that encodes its own headers."""
 
     __slots__ = ("pairs",)
     pairs: Headers
@@ -83,7 +83,7 @@ class BytesResponse(_WithPairs[bytes]):
 
 
 class StreamResponse(_WithPairs[ReplyStream]):
-    """A streamed answer, sent as it is produced. Closing the stream is left to the request's exchange."""
+    """A streamed answer, sent as it is produced. The stream is closed with the request's resources."""
 
     __slots__ = ()
 
@@ -96,7 +96,7 @@ class StreamResponse(_WithPairs[ReplyStream]):
 
 
 class SilentResponse(Response[None]):
-    """No answer at all, for a client that has left."""
+    """No response, for a client that has disconnected."""
 
     def __init__(self) -> None:
         super().__init__(None)
@@ -106,7 +106,7 @@ class SilentResponse(Response[None]):
 
 
 class SingleChunk:
-    """A complete reply in the shape of a stream (``/predictionsStream/`` over a model that does not stream)."""
+    """A complete reply with the interface of a stream (``/predictionsStream/`` of a model that does not stream)."""
 
     def __init__(self, reply: Reply) -> None:
         self.head = StreamHead(status=reply.status, content_type=reply.content_type or JSON, headers=reply.headers)
@@ -116,13 +116,13 @@ class SingleChunk:
         yield self._body
 
     async def aclose(self) -> None:
-        """Nothing is running."""
+        """No-op: no generator is running."""
 
 
 def to_response(reply: Reply | ReplyStream, *, extra: Headers = ()) -> BytesResponse | StreamResponse:
-    """The response for an executor's answer, with ``extra`` headers of ours.
+    """Build the response for an executor's reply, with ``extra`` headers of ours.
 
-    Raises UnusableReplyError for a status or header from user code that must not reach the wire.
+    Raises UnusableReplyError for a status or header of user code that must not be sent.
     """
     if isinstance(reply, Reply):
         _check(reply.status, reply.content_type, reply.headers)
@@ -148,7 +148,7 @@ def _without_framing(headers: Headers) -> Headers:
 
 
 def sse_error(error: Exception) -> bytes:
-    """The event that ends a broken stream (contract, Q-16), in the form that OpenAI clients raise as an error."""
+    """Encode the event that ends a failed stream (contract, Q-16), in the form that OpenAI clients raise."""
     code = error.status if isinstance(error, RequestError) else 500
     text = str(error) if isinstance(error, RequestError) else "Internal server error"
     body = framework_json({"error": {"code": code, "message": text, "type": "server_error"}})

@@ -1,4 +1,4 @@
-"""What all our controllers share: OPTIONS as DRUM answers it."""
+"""Base class of the controllers: OPTIONS as DRUM answers it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ class DrumController(Controller):
     """Adds OPTIONS to each of its paths: 200, empty, ``Allow`` (contract, 3.1). Litestar's own would be a 204."""
 
     def get_route_handlers(self) -> list[BaseRouteHandler]:
+        """Return the controller's handlers and one for OPTIONS of each of its paths."""
         handlers = super().get_route_handlers()
         methods: defaultdict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
         for handler in handlers:
             if isinstance(handler, HTTPRouteHandler):
                 for path in handler.paths:
                     methods[path] |= handler.http_methods
-        # ours come first: Litestar adds its own to a path that has none when its first handler is registered
+        # first in the list: Litestar adds its own OPTIONS to a path whose first handler is registered without one
         return [*(self._options(path, ", ".join(sorted(allow))) for path, allow in methods.items()), *handlers]
 
     def _options(self, path: str, allow: str) -> HTTPRouteHandler:

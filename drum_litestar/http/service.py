@@ -1,4 +1,4 @@
-"""One request's way to the executor and back: ticket, body, deadline, client that leaves, clean-up."""
+"""Path of a request to the executor and back: ticket, body, deadline, disconnect, resources."""
 
 from __future__ import annotations
 
@@ -32,23 +32,24 @@ from drum_litestar.http.replies import (
     to_response,
 )
 from drum_litestar.http.spool import SpoolDirectory
+from drum_litestar.middleware.asgi import CLIENT_CLOSED
 from drum_litestar.predictors.protocol import CallKind, ModelCard, Reply
 from drum_litestar.scope import BODY_RECEIVED, DEADLINE, ON_DISCONNECT, REQUEST_ID, SPAN, TICKET, TIMEOUT
 
 logger = logging.getLogger(__name__)
 
 STATE_KEY: Final = "model_service"
-EXCHANGE: Final = "drum_litestar_exchange"
-_WHY_NOT_LOADED: Final = {
-    "failed": "Model failed to load",
-    "draining": "Server is shutting down",
-    "stopped": "Server is shutting down",
-}
-CLIENT_LEFT: Final = 499
+RESOURCES: Final = "drum_litestar_resources"
+"""Key of the request's resources in ``scope["state"]``; the application awaits their ``aclose``."""
+_SHUTTING_DOWN: Final = dict.fromkeys(("draining", "stopped"), "Server is shutting down")
+_NOT_LOADED: Final = {"failed": "Model failed to load", **_SHUTTING_DOWN}
 
 
-class Exchange:
-    """What one request holds until its answer has been sent. The application closes it, however the request ends."""
+class RequestResources:
+    """Ticket, spool files and stream of one request, held until its response has been sent.
+
+    The application closes them, however the request ends.
+    """
 
     __slots__ = ("spool", "stream", "ticket")
 
@@ -58,7 +59,7 @@ class Exchange:
         self.stream: ReplyStream | None = None
 
     async def aclose(self) -> None:
-        """Give everything back; each step happens whatever the others do."""
+        """Close the stream, release the ticket, remove the spool files; an error in one does not skip the others."""
         try:
             if self.stream is not None:
                 await self.stream.aclose()
@@ -68,7 +69,7 @@ class Exchange:
 
 
 class ModelService:
-    """The executor as controllers see it."""
+    """Interface of the executor for controllers."""
 
     def __init__(self, executor: Executor, options: AppOptions, spool_directory: SpoolDirectory) -> None:
         self.executor = executor
@@ -77,37 +78,39 @@ class ModelService:
 
     @classmethod
     def of(cls, request: AnyRequest) -> ModelService:
-        """The service of the application that answers ``request``."""
+        """Return the service of the application that answers ``request``."""
         return cast("ModelService", request.app.state[STATE_KEY])
 
     def check_failure(self) -> None:
-        """Raises ModelFailedError when the model could not be loaded and we are the error server (Q-22)."""
+        """Raises ModelFailedError when the model could not be loaded and the error server is enabled (Q-22)."""
         if self.options.error_server and self.executor.state == "failed":
             raise ModelFailedError(str(self.executor.failure))
 
     def card(self) -> ModelCard:
-        """The loaded model's description. Raises ModelNotReadyError until a worker has been ready once, and
-        ModelFailedError as error server: every route of ours that needs a model passes here, or through
-        :meth:`loaded_card`."""
+        """Return the loaded model's card.
+
+        Every route that needs a model calls this or :meth:`loaded_card`. Raises ModelNotReadyError until a worker has
+        been ready once, and ModelFailedError as :meth:`check_failure` does.
+        """
         self.check_failure()
         card = self.executor.card
         if card is None:
-            raise ModelNotReadyError(_WHY_NOT_LOADED.get(self.executor.state, "Model is still loading"))
+            raise ModelNotReadyError(_NOT_LOADED.get(self.executor.state, "Model is still loading"))
         return card
 
     async def loaded_card(self, request: AnyRequest) -> ModelCard:
-        """:meth:`card`, for calls of the model: while it loads for the first time they wait in the queue, with their
-        body unread (:class:`drum_litestar.execution.load_queue.LoadQueue`), and what the route then answers is what it
-        would have answered to a model that had been there already.
+        """Return the card as :meth:`card` does, but wait while the model loads for the first time.
 
-        Raises also QueueFullError, DeadlineExceededError, and ClientGoneError when the client leaves meanwhile.
+        The call waits in the queue with its body unread (:class:`drum_litestar.execution.load_queue.LoadQueue`) and is
+        then answered as if the model had been loaded before. Raises also QueueFullError, DeadlineExceededError, and
+        ClientGoneError when the client disconnects meanwhile.
         """
         if self.executor.card is None and self.executor.state == "starting":
             await self._wait_loaded(request.scope["state"])
         return self.card()
 
     async def _wait_loaded(self, state: dict[str, Any]) -> None:
-        held: Ticket | None = state.get(TICKET)  # by the middleware, for the routes that read a body
+        held: Ticket | None = state.get(TICKET)  # taken by the middleware, for the routes that read a body
         ticket = held or self.executor.admit()
         interrupt = Interrupt()
         register = state.get(ON_DISCONNECT)  # the body is unread, so only the protocol itself can tell
@@ -131,13 +134,12 @@ class ModelService:
         self.card()
         state = self.executor.state
         if state != "ready":
-            stopping = state in ("draining", "stopped")
-            raise ModelNotReadyError("Server is shutting down" if stopping else "No model worker is ready")
+            raise ModelNotReadyError(_SHUTTING_DOWN.get(state, "No model worker is ready"))
 
     async def probe(self, request: AnyRequest, kind: CallKind) -> AnyResponse:
-        """Ask the predictor itself where it is one that answers probes; else ``OK``.
+        """Forward a probe to a predictor that answers probes; else answer ``OK``.
 
-        No deadline: missing it would cost the worker its life. A full queue is no sign of death.
+        Without a deadline, because a worker that misses one is killed. A full queue does not fail liveness.
         """
         if self.card().probes_model:
             try:
@@ -156,17 +158,17 @@ class ModelService:
         single_chunk: bool = False,
         extra: Headers = (),
     ) -> AnyResponse:
-        """Collect the call, run it, and return its response.
+        """Collect the call, run it, and return its response; none is sent to a client that has disconnected.
 
-        ``extra`` headers go onto answers below 400; with ``single_chunk`` those are streamed even when the model
-        does not. Raises RequestError; a client that leaves gets silence.
+        Responses below 400 get the ``extra`` headers, and with ``single_chunk`` they are sent as a stream even if the
+        model does not stream. Raises RequestError.
         """
         started = time.perf_counter()
         status = 500
         try:
             reply = await self._run(request, kind, collect)
             if reply is None:
-                status = CLIENT_LEFT
+                status = CLIENT_CLOSED
                 return SilentResponse()
             status = reply.status if isinstance(reply, Reply) else reply.head.status
             if single_chunk and isinstance(reply, Reply) and status < 400:
@@ -188,13 +190,13 @@ class ModelService:
                 self.options.on_observe(kind, status, time.perf_counter() - started)
 
     async def _run(self, request: AnyRequest, kind: CallKind, collect: Collector) -> Reply | ReplyStream | None:
-        """The executor's answer, or None when the client has left."""
+        """Return the executor's reply, None when the client has disconnected."""
         scope, receive = request.scope, request.receive
         state: dict[str, Any] = scope["state"]
         card = self.card()
         ticket: Ticket = state.get(TICKET) or self.executor.admit()
         spool = Spool(self._spool_directory, self.options.limits, ticket.memory)
-        exchange = state[EXCHANGE] = Exchange(ticket, spool)
+        resources = state[RESOURCES] = RequestResources(ticket, spool)
         deadline: float | None = state.get(DEADLINE)
         loop = asyncio.get_running_loop()
         interrupt = Interrupt()
@@ -204,9 +206,9 @@ class ModelService:
                 cleanup = loop.call_at(deadline, interrupt.fire, "deadline").cancel
             call = await collect(Inbound(scope, receive, card, self.options.limits, spool), kind)
             if cleanup is not None:
-                cleanup()  # from here on the deadline is the executor's affair
+                cleanup()  # from here on the executor keeps the deadline
             cleanup = watch_disconnect(state, receive, interrupt)
-            reply = await self.executor.submit(call, ticket=exchange.ticket, deadline=deadline)
+            reply = await self.executor.submit(call, ticket=resources.ticket, deadline=deadline)
         except ClientGoneError:
             return None
         except asyncio.CancelledError:
@@ -223,12 +225,12 @@ class ModelService:
         if (span := state.get(SPAN)) is not None:
             span.answered(reply if isinstance(reply, Reply) else reply.head)
         if isinstance(reply, Reply):
-            await exchange.aclose()  # who has the answer may rely on the place being free again
+            await resources.aclose()  # before the response: the client may send its next request at once
         else:
-            exchange.stream = reply
+            resources.stream = reply
         return reply
 
 
 def _deadline_error(state: dict[str, Any]) -> DeadlineExceededError:
-    """In the words of the whole allowance, which only the middleware knows."""
+    """Build the 504 with the request's whole timeout, which only the middleware knows."""
     return DeadlineExceededError(state.get(TIMEOUT, 0.0), state.get(REQUEST_ID))

@@ -1,7 +1,7 @@
-"""Files for request bodies that are too large for memory.
+"""Spool files for request bodies that are too large for memory.
 
-One directory per process, held by a lock on a file inside it. A directory that nobody holds was left by a crash; the
-next start removes it. Everything here blocks, so the event loop calls it through threads.
+One directory per process, locked through a file inside it. A directory whose lock is free was left by a crash; the
+next start removes it. All functions block, so the event loop calls them in threads.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOCK_NAME = "lock"
 
 
 def _is_abandoned(directory: Path) -> bool:
-    """True when no living process holds ``directory``'s lock."""
+    """Whether no process holds the lock of ``directory``."""
     try:
         with (directory / LOCK_NAME).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,10 +37,10 @@ def _is_abandoned(directory: Path) -> bool:
 
 
 class SpoolDirectory:
-    """Makes spool files below ``parent``; created with the first file, removed by :meth:`close`."""
+    """Directory of the spool files below ``parent``; created with the first file, removed by :meth:`close`."""
 
     def __init__(self, parent: str | None = None, owner: int | None = None) -> None:
-        """``owner`` is the user id that gets the files, None to leave them ours."""
+        """``owner``: user id to which complete files are given; None keeps this process's."""
         self._parent = Path(parent or tempfile.gettempdir())
         self._owner = owner
         self._guard = threading.Lock()
@@ -48,7 +48,7 @@ class SpoolDirectory:
         self._lock: BinaryIO | None = None
 
     def sweep(self) -> None:
-        """Remove what crashed processes left behind. Never raises: a full disk must not stop the start."""
+        """Remove directories of crashed processes. Never raises: an error of the disk must not prevent the start."""
         if fcntl is None:
             return
         for directory in self._parent.glob(f"{PREFIX}*"):
@@ -57,10 +57,10 @@ class SpoolDirectory:
                 shutil.rmtree(directory, ignore_errors=True)
 
     def create(self) -> tuple[BinaryIO, str]:
-        """A new empty file, open for writing, and its path. Raises OSError."""
+        """Create an empty file; returns it open for writing, and its path. Raises OSError."""
         try:
             descriptor, path = tempfile.mkstemp(dir=self._directory())
-        except FileNotFoundError:  # a cleaner of old temporary files was here
+        except FileNotFoundError:  # removed by a cleaner of temporary files
             self.close()
             descriptor, path = tempfile.mkstemp(dir=self._directory())
         return os.fdopen(descriptor, "wb"), path
@@ -86,18 +86,18 @@ class SpoolDirectory:
                 lock = (path / "unlocked").open("wb")
                 if fcntl is not None:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                (path / "unlocked").rename(path / LOCK_NAME)  # a sweeper sees the name only with the lock held
+                (path / "unlocked").rename(path / LOCK_NAME)  # visible to a sweep only after the lock is held
                 if self._owner is not None:
-                    path.chmod(0o711)  # others may open a file whose random name they were told
+                    path.chmod(0o711)  # other users can open a file whose random name they are given
                 self._path, self._lock = path, lock
             return self._path
 
 
 class SpoolFile:
-    """One body on its way to disk. Methods may run in different threads; ``discard`` wins over a late write.
+    """Spool file of one body. Methods may run in different threads; after :meth:`discard` writes are ignored.
 
-    It is open only while it is written to: a thousand uploads at once would need as many descriptors again as they have
-    connections.
+    It is open only while it is written to: else a thousand concurrent uploads would need a descriptor each beside
+    that of their connection.
     """
 
     def __init__(self, directory: SpoolDirectory) -> None:
@@ -119,8 +119,11 @@ class SpoolFile:
                 file.writelines(chunks)
 
     def finish(self, chunks: Sequence[bytes] = ()) -> str:
-        """Append the last ``chunks``; the path, whose file is the owner's from now on: who is not root in all respects
-        could not open it again. Raises OSError, also when there is no file."""
+        """Append the last ``chunks``, give the file to its owner, and return its path.
+
+        After that, a process without all of root's capabilities could not open it again. Raises OSError, also when
+        there is no file.
+        """
         if chunks:
             self.write(chunks)
         with self._guard:
@@ -130,7 +133,7 @@ class SpoolFile:
             return self._path
 
     def discard(self) -> None:
-        """Remove the file, whatever state it is in."""
+        """Remove the file, complete or not."""
         with self._guard:
             self._discarded = True
             if self._path is not None:
@@ -138,5 +141,6 @@ class SpoolFile:
 
 
 def discard_all(files: Sequence[SpoolFile]) -> None:
+    """Remove ``files``, in one call of a thread."""
     for file in files:
         file.discard()

@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.observer import RejectReason
-from drum_litestar.http.span_middleware import RequestTracing
+from drum_litestar.http.span_middleware import SpanMiddleware
 from drum_litestar.launcher.refusals import RefusalLog
 from drum_litestar.middleware.asgi import ASGIApp
 from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
@@ -92,7 +92,7 @@ class FrontEndTelemetry:
         """``app`` with a span for each request to the model, when spans are exported."""
         if not self.otel.tracing.enabled:
             return app
-        return RequestTracing(app, self.otel.tracing, url_prefix)
+        return SpanMiddleware(app, self.otel.tracing, url_prefix)
 
     def model_loaded(self, card: ModelCard) -> None:
         if self.metrics is not None:

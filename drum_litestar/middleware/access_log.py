@@ -1,4 +1,4 @@
-"""Access log, response time, and the end-of-request hook for metrics."""
+"""Access log, response time, and the end-of-request callback for metrics."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ from collections.abc import Callable, Set
 from typing import Final
 
 from drum_litestar import scope as names
-from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send, state
-from drum_litestar.middleware.response_tap import Responder
+from drum_litestar.middleware.asgi import CLIENT_CLOSED, ASGIApp, Header, Receive, Scope, Send, state
+from drum_litestar.middleware.response_tap import ResponseTap
 
-GATHER: Final = 0.02
-"""Seconds for which ended requests gather before they are logged: many at once cost a fraction of as many apart."""
-
-CLIENT_CLOSED: Final = 499
-"""Logged (never sent) for a request whose client left before an answer began; nginx's number."""
+FLUSH_INTERVAL: Final = 0.02
+"""Seconds after which ended requests are logged: many lines at once cost a fraction of as many single ones."""
 
 OnRequestEnd = Callable[[str, str, "str | None", int, float], None]
 """``(method, path, route template or None, status, seconds)``."""
@@ -66,7 +63,7 @@ class AccessLogMiddleware:
             try:
                 await self.app(scope, receive, send)
             finally:
-                self.flush()  # the lifespan has ended, and soon the loop
+                self.flush()  # the lifespan has ended: the event loop stops before a timer could fire
             return
         clock = self.clock
         started = clock()
@@ -76,25 +73,25 @@ class AccessLogMiddleware:
         def set_time(_status: int, headers: list[Header], _names: Set[bytes]) -> None:
             headers.append((b"x-response-time-ms", b"%.3f" % ((clock() - started) * 1000)))
 
-        responder = Responder.of(send)
-        responder.on_start(set_time)
+        tap = ResponseTap.of(send)
+        tap.on_start(set_time)
         failed = 0
         try:
-            await self.app(scope, receive, responder)
+            await self.app(scope, receive, tap)
         except Exception:
             failed = 500
             raise
         finally:
-            # What the protocol sent in the app's stead counts; it discards what the app says after that.
-            status = responder.status or failed or CLIENT_CLOSED
-            sent = 0 if scope["method"] == "HEAD" else responder.sent
+            # An answer that the protocol itself has sent counts: it discards what the app sends after that.
+            status = tap.status or failed or CLIENT_CLOSED
+            sent = 0 if scope["method"] == "HEAD" else tap.sent
             status, sent = state(scope).get(names.PROTOCOL_ANSWER) or (status, sent)
             self._finish(scope, status, sent, clock() - started)
 
     def _finish(self, scope: Scope, status: int, sent: int, seconds: float) -> None:
         if _access.isEnabledFor(logging.INFO):
             if not self._ended:
-                asyncio.get_running_loop().call_later(GATHER, self.flush)
+                asyncio.get_running_loop().call_later(FLUSH_INTERVAL, self.flush)
             self._ended.append((scope, status, sent, seconds, time.time()))
         if status >= 400 and _drum.isEnabledFor(logging.INFO):
             target = f"{scope['path']}?{scope['query_string'].decode('latin-1')}"
@@ -111,12 +108,12 @@ class AccessLogMiddleware:
             self.on_request_end(scope["method"], scope["path"], scope.get("path_template") or None, status, seconds)
 
     def flush(self) -> None:
-        """Log the requests that have ended since the last time."""
+        """Log the requests that have ended since the last flush."""
         ended, self._ended = self._ended, []
         for scope, status, sent, seconds, now in ended:
             try:
                 line = self._line(scope, status, sent, now)
-            except Exception:  # something inside has made the scope odd: no reason to lose the others' lines
+            except Exception:  # the app has changed the scope in a way that breaks this line only
                 _logger.exception("A request is missing in the access log")
                 continue
             record = _access.makeRecord(_access.name, logging.INFO, __file__, 0, line, (), None)
@@ -146,7 +143,7 @@ class AccessLogMiddleware:
                 user = _basic_user(value)
         if not _plain(target + referer + agent + client) or " " in client:
             target, referer, agent = printable(target), printable(referer), printable(agent)
-            client = _field(client)  # a trusted proxy may pass on whatever the client calls itself
+            client = _field(client)  # a trusted proxy may pass on any name that the client gives itself
         return (
             f"{client} - {user} [{self._date(int(now))}] "
             f'"{scope["method"]} {target} HTTP/{scope["http_version"]}" {status} {sent} "{referer}" "{agent}"'
@@ -170,5 +167,5 @@ def _basic_user(authorization: bytes) -> str:
 
 
 def _field(text: str) -> str:
-    """``text`` for a place between blanks."""
+    """Escape ``text`` for a field between blanks; ``-`` when empty."""
     return printable(text).replace(" ", "\\x20") or "-"

@@ -1,4 +1,4 @@
-"""ASGI types, and the one way in which the stack answers an error."""
+"""ASGI types, helpers for scopes, and the function with which every middleware answers an error."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-"""A layer with nothing to do after the app may be a plain function that returns the app's own awaitable: a coroutine
-around a coroutine costs more than most layers do. (uvicorn takes such a function for ASGI 2 unless told: ``asgi3``.)"""
+"""A middleware with nothing to do after the app may be a plain function that returns the app's awaitable: a coroutine
+around a coroutine costs more than most of them do. (uvicorn takes such a function for ASGI 2 without ``asgi3``.)"""
 Header = tuple[bytes, bytes]
 OnRejected = Callable[[str], None]
-"""Told when a layer refuses a request, for metrics; the argument is one of a few fixed words."""
+"""Called when a middleware refuses a request, for metrics; the argument is one of a few fixed words."""
 
 START: Final = "http.response.start"
 BODY: Final = "http.response.body"
 
+CLIENT_CLOSED: Final = 499
+"""Status recorded (never sent) for a request whose client left before its answer began; nginx's number."""
+
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """The first request header called ``name`` (lower case, as ASGI servers deliver names); None when absent."""
+    """Return the first request header ``name`` (lower case, as ASGI servers deliver names); None when absent."""
     for key, value in scope["headers"]:
         if key == name:
             return bytes(value)
@@ -32,7 +35,7 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 def state(scope: Scope) -> dict[str, Any]:
-    """``scope["state"]``, created where the server left it out."""
+    """Return ``scope["state"]``; creates it where the server has left it out."""
     found: dict[str, Any] | None = scope.get("state")
     if found is None:
         found = scope["state"] = {}
@@ -40,7 +43,7 @@ def state(scope: Scope) -> dict[str, Any]:
 
 
 def encode_headers(pairs: Iterable[tuple[str, str]]) -> list[Header]:
-    """Header pairs as ASGI wants them: names in lower case, latin-1 bytes."""
+    """Encode header pairs for ASGI: names in lower case, latin-1 bytes."""
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
 
 

@@ -10,10 +10,11 @@ from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, S
 
 
 class AuthMiddleware:
-    """Requires ``token`` as ``Authorization: Bearer <token>`` or ``X-API-Key: <token>``; else 401.
+    """Answers 401 to requests without ``Authorization: Bearer <token>`` or ``X-API-Key: <token>``.
 
     Every offered credential is compared in constant time. Paths in ``open_paths`` (the probes) need none, because
-    orchestrators cannot send one. Use a token of 128 random bits or more: guesses are not counted here.
+    orchestrators cannot send one. Use a token of 128 random bits or more: failed attempts are not limited here.
+    Raises ValueError for an empty token.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Admission before the body is read: a full server says so without taking the upload."""
+"""Admission before the body is read: a full server refuses a request without taking its upload."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, S
 
 
 class Ticket(Protocol):
-    """A place in line; see ``drum_litestar.execution.executor.Ticket``."""
+    """A call's place in the queue or on a slot; see ``drum_litestar.execution.executor.Ticket``."""
 
     def release(self) -> None:
-        """Give the place back. Idempotent."""
+        """Free the place. Idempotent."""
 
 
 Admit = Callable[[], "Ticket | None"]
-"""Takes a place in line. Raises a ``RequestError`` (queue full, model not ready); None lets the request through
-without a place, for an app that answers without the model (error server)."""
+"""Issues a ticket. Raises a ``RequestError`` (queue full, model not ready); None lets the request through without a
+ticket, for an app that answers without the model (error server)."""
 
 
 class BackpressureMiddleware:
-    """Holds a place in line for each POST or PUT to ``model_paths``, until the response has ended however it ends.
+    """Takes a ticket for each POST or PUT to ``model_paths``, and releases it when the response has ended or failed.
 
-    The place is left in ``scope["state"]`` under ``scope.TICKET`` for the controller's ``executor.submit``.
+    The ticket is in ``scope["state"]`` under ``scope.TICKET``, for the controller's ``executor.submit``. A refused
+    request gets 503 and ``on_rejected`` is called with ``queue_full`` or ``not_ready``.
     """
 
     def __init__(

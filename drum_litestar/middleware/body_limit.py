@@ -1,4 +1,4 @@
-"""Largest request body."""
+"""Limit of the size of request bodies."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from drum_litestar.middleware.asgi import START, ASGIApp, Message, OnRejected, R
 
 
 class BodyLimitMiddleware:
-    """413 for bodies over ``limit`` bytes; the connection then closes.
+    """Answers 413 to bodies over ``limit`` bytes and closes the connection.
 
-    An announced length is refused before anything is read. A body of unknown length is refused at the first byte
-    over: the answer goes out at that moment, reading stops, and the app sees ``BodyTooLargeError`` from
-    ``receive``, whatever it makes of it being discarded. Once a response has begun there is nothing left to answer:
-    the error reaches the server, which cuts the connection.
+    A ``Content-Length`` over the limit is refused before anything is read. A body of unknown length is refused at the
+    first byte over: the answer is sent at once, reading stops, ``receive`` raises ``BodyTooLargeError`` in the app,
+    and what the app sends after that is discarded. If the response has begun, the error reaches the server, which cuts
+    the connection.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int, on_rejected: OnRejected | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Refuses what comes over more connections than the operator allows."""
+"""Refusal of requests on connections beyond the operator's limit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, S
 
 
 class ConnectionLimitMiddleware:
-    """503 and a closed connection for requests that the protocol has marked ``scope.OVER_CONNECTION_LIMIT``.
+    """Answers 503 to requests that the protocol has marked ``scope.OVER_CONNECTION_LIMIT``, and closes the connection.
 
     Only the protocol can count connections. ``open_paths`` (the probes) pass: an orchestrator that cannot reach them
     would restart a server that is merely busy.

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable
 from typing import Final
 
 from drum_litestar.middleware.asgi import BODY, START, ASGIApp, Header, Receive, Scope, Send, header
-from drum_litestar.middleware.response_tap import Responder
+from drum_litestar.middleware.response_tap import ResponseTap
 
 _METHODS: Final = b"GET, HEAD, POST, PUT, OPTIONS"
 _EXPOSED: Final = b"X-Request-ID, X-Response-Time-Ms, X-Drum-Version, Retry-After"
@@ -14,7 +14,7 @@ _MAX_AGE: Final = b"600"
 
 
 class CORSMiddleware:
-    """Answers preflights of allowed origins and marks their responses.
+    """Answers preflights of allowed origins and adds CORS headers to their responses.
 
     Credentials are allowed only when origins are named: browsers refuse ``*`` with credentials, and echoing any
     origin instead would open the server to every site. A request from another origin is served without CORS
@@ -35,15 +35,15 @@ class CORSMiddleware:
         origin = header(scope, b"origin") if scope["type"] == "http" else None
         if origin is None or not (self._any or origin.lower() in self._allowed):
             return self.app(scope, receive, send)
-        marks = self._marks(origin)
+        allow = self._allow_headers(origin)
         if scope["method"] == "OPTIONS" and header(scope, b"access-control-request-method") is not None:
-            return self._preflight(scope, send, marks)
-        marks.append((b"access-control-expose-headers", _EXPOSED))
-        responder = Responder.of(send)
-        responder.on_start(lambda _status, headers, _names: headers.extend(marks))
-        return self.app(scope, receive, responder)
+            return self._preflight(scope, send, allow)
+        allow.append((b"access-control-expose-headers", _EXPOSED))
+        tap = ResponseTap.of(send)
+        tap.on_start(lambda _status, headers, _names: headers.extend(allow))
+        return self.app(scope, receive, tap)
 
-    def _marks(self, origin: bytes) -> list[Header]:
+    def _allow_headers(self, origin: bytes) -> list[Header]:
         if self._any:
             return [(b"access-control-allow-origin", b"*")]
         return [
@@ -52,8 +52,8 @@ class CORSMiddleware:
             (b"vary", b"Origin"),
         ]
 
-    async def _preflight(self, scope: Scope, send: Send, marks: list[Header]) -> None:
-        headers = [*marks, (b"access-control-allow-methods", _METHODS), (b"access-control-max-age", _MAX_AGE)]
+    async def _preflight(self, scope: Scope, send: Send, allow: list[Header]) -> None:
+        headers = [*allow, (b"access-control-allow-methods", _METHODS), (b"access-control-max-age", _MAX_AGE)]
         wanted = header(scope, b"access-control-request-headers")
         if wanted:
             headers.append((b"access-control-allow-headers", wanted))

@@ -1,4 +1,4 @@
-"""The request's deadline: announced to all, enforced here only when everyone else has failed to."""
+"""Deadline of a request: set here for all components, and enforced here as a backstop."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 from drum_litestar import scope as names
 from drum_litestar.errors import DeadlineExceededError
 from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send, send_error, state
-from drum_litestar.middleware.response_tap import Responder
+from drum_litestar.middleware.response_tap import ResponseTap
 
 
 class DeadlineMiddleware:
     """Sets ``DEADLINE`` (event-loop time) and ``TIMEOUT`` in ``scope["state"]``; a backstop answers 504.
 
-    Body reading and the executor honour the deadline themselves and know better how to end their work, so the
-    backstop waits ``slack`` seconds longer. It is one timer: if no response has begun when it fires, the request's
+    Body readers and the executor keep the deadline themselves and end their work in an orderly way, so the backstop
+    waits ``slack`` seconds longer. It is one timer: if no response has begun when it fires, the request's
     task is cancelled where it awaits, and the cancellation is turned into a 504. A response that has begun is
     never cut.
 
     Args:
         app: the wrapped ASGI application.
-        timeout: allowance in seconds for upload, queue and compute together; 0 is none.
+        timeout: seconds for upload, queue and compute together; 0 is no deadline.
         exempt_paths: paths without a deadline.
         slack: seconds by which the backstop lags behind the deadline.
     """
@@ -47,31 +47,31 @@ class DeadlineMiddleware:
         shared[names.TIMEOUT] = self.timeout
         task = asyncio.current_task(loop)
         assert task is not None
-        responder = Responder.of(send)
+        tap = ResponseTap.of(send)
         expired = False
 
         def expire() -> None:
             nonlocal expired
-            if not responder.started:
+            if not tap.started:
                 expired = True
                 task.cancel()
 
         timer = loop.call_at(deadline + self.slack, expire)
         try:
-            await self.app(scope, receive, responder)
+            await self.app(scope, receive, tap)
         except asyncio.CancelledError:
-            if not expired or responder.started or _cancelled_by_others(task):
+            if not expired or tap.started or _cancelled_by_others(task):
                 raise
         finally:
             timer.cancel()
-        if expired and not responder.started:
-            await send_error(responder, DeadlineExceededError(self.timeout, shared.get(names.REQUEST_ID)))
+        if expired and not tap.started:
+            await send_error(tap, DeadlineExceededError(self.timeout, shared.get(names.REQUEST_ID)))
 
 
 def _cancelled_by_others(task: asyncio.Task[Any]) -> bool:
-    """Take our own cancellation back; True when another one (server shutdown) is still due.
+    """Undo the backstop's cancellation; True when another one (server shutdown) is pending.
 
-    Python 3.10 cannot count cancellations: there the two are taken for ours, and the server's next one ends the task.
+    Python 3.10 does not count cancellations: there both are undone, and the server's next one ends the task.
     """
     if sys.version_info < (3, 11):
         return False

@@ -1,4 +1,4 @@
-"""Token bucket per client."""
+"""Rate limit: one token bucket per client."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from drum_litestar.errors import RateLimitedError
 from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, Send, header, send_error
 
 MAX_CLIENTS: Final = 10_000
-"""Buckets kept at most; the client that was silent longest is forgotten first."""
+"""Maximum number of buckets; the client with the oldest request is dropped first."""
 
 _BUCKET: Final = struct.Struct("<dd")
-_COMPLAIN_EVERY: Final = 60.0
+_WARNING_INTERVAL: Final = 60.0
 
 STORE_PAUSE: Final = 5.0
-"""Seconds without asking a shared store that has failed: requests must not each wait for it in vain."""
+"""Seconds for which a failed shared store is not used: requests must not each wait for its timeout."""
 _logger: Final = logging.getLogger(__name__)
 
 
@@ -38,8 +38,8 @@ class SharedStore(Protocol):
 class TokenBuckets:
     """Buckets of ``burst`` tokens that refill at ``rpm`` tokens a minute; each client starts with a full one.
 
-    Clients are kept in the order of their last request, so that the front of the table is always the stalest.
-    A bucket that would be full again says no more than an absent one, and is dropped.
+    Clients are kept in the order of their last request, so the first entry of the table is the least recently used.
+    A bucket that is full again equals an absent one, and is dropped.
     """
 
     def __init__(self, *, rpm: float, burst: int, max_clients: int = MAX_CLIENTS) -> None:
@@ -53,14 +53,17 @@ class TokenBuckets:
         return len(self._table)
 
     def take(self, key: str, now: float) -> float:
-        """Spend one token of ``key``. Returns 0.0, or the seconds until there will be one (nothing is spent)."""
+        """Spend one token of ``key``. Returns 0.0, or the seconds until there is one (then nothing is spent)."""
         bucket, wait = self.spend(self._table.pop(key, None), now)
         self._evict(now)
         self._table[key] = bucket
         return wait
 
     def spend(self, bucket: tuple[float, float] | None, now: float) -> tuple[tuple[float, float], float]:
-        """``bucket`` is (tokens, time of that count) or None for a full one; returns its successor and the wait."""
+        """Spend one token of ``bucket``: (tokens, time of that count), or None for a full one.
+
+        Returns the bucket afterwards, and the wait in seconds as :meth:`take` does.
+        """
         tokens = self.burst
         if bucket is not None:
             elapsed = max(0.0, now - bucket[1])
@@ -71,34 +74,34 @@ class TokenBuckets:
 
     def _evict(self, now: float) -> None:
         while self._table:
-            stalest = next(iter(self._table))
-            if len(self._table) < self.max_clients and now - self._table[stalest][1] < self.fill_seconds:
+            oldest = next(iter(self._table))
+            if len(self._table) < self.max_clients and now - self._table[oldest][1] < self.fill_seconds:
                 return
-            del self._table[stalest]
+            del self._table[oldest]
 
 
 class RateLimitMiddleware:
-    """429 with ``Retry-After`` once a client has emptied its bucket.
+    """Answers 429 with ``Retry-After`` to a client whose bucket is empty.
 
     The client is the peer as the server's trusted-proxy handling left it in ``scope["client"]``: the first address
-    of ``X-Forwarded-For`` is anyone's to write. IPv6 clients count by their /64, the smallest block a site is given.
+    of ``X-Forwarded-For`` can be forged. IPv6 clients count by their /64, the smallest block that a site is given.
 
     With a ``shared_store`` the client must find a token in this process's bucket and in the shared one. Reading and
     writing the shared bucket are two steps, so replicas asking at the same instant may spend the same token; the
-    local bucket bounds what that can give away. Only the shared bucket uses the wall clock, the one clock that
-    replicas have in common; a clock that jumps gains a client one full bucket at most. While the store does not
-    answer, the local buckets alone decide; it is asked again after ``STORE_PAUSE`` seconds.
+    local bucket bounds that error. Only the shared bucket uses the wall clock, the one clock that replicas have in
+    common; a clock that jumps gains a client one full bucket at most. While the store does not
+    answer, the local buckets alone decide; it is tried again after ``STORE_PAUSE`` seconds.
 
     Args:
         app: the wrapped ASGI application.
         rpm: tokens a minute.
         burst: size of the bucket.
-        exempt_paths: paths that cost nothing.
+        exempt_paths: paths that spend no token.
         key_header: header whose value names the client instead of its address. Only for a header that an
             authenticating layer has verified: a client that may invent values has as many buckets as it likes.
         shared_store: see above.
         clock: monotonic seconds.
-        on_rejected: told ``rate_limit`` for each refusal.
+        on_rejected: called with ``rate_limit`` for each refusal.
         max_clients: bound of the local table.
     """
 
@@ -122,8 +125,8 @@ class RateLimitMiddleware:
         self.shared_store = shared_store
         self.clock = clock
         self.on_rejected = on_rejected
-        self._next_complaint = -math.inf
-        self._store_returns = -math.inf
+        self._next_warning = -math.inf
+        self._store_paused_until = -math.inf
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or scope["path"] in self.exempt_paths:
@@ -134,7 +137,7 @@ class RateLimitMiddleware:
         key = self._key(scope)
         now = self.clock()
         wait = self.buckets.take(key, now)
-        if not wait and self.shared_store is not None and now >= self._store_returns:
+        if not wait and self.shared_store is not None and now >= self._store_paused_until:
             wait = await self._take_shared(self.shared_store, key)
         if wait:
             if self.on_rejected is not None:
@@ -162,16 +165,16 @@ class RateLimitMiddleware:
                 await store.set(name, _BUCKET.pack(*after), expires_in=math.ceil(self.buckets.fill_seconds) + 1)
         except Exception as error:
             now = self.clock()
-            self._store_returns = now + STORE_PAUSE
-            if now >= self._next_complaint:
-                self._next_complaint = now + _COMPLAIN_EVERY
+            self._store_paused_until = now + STORE_PAUSE
+            if now >= self._next_warning:
+                self._next_warning = now + _WARNING_INTERVAL
                 _logger.warning("Rate limit store does not answer, limits are per process until it does: %r", error)
             return 0.0
         return wait
 
 
 def network_of(host: str) -> str:
-    """``host`` as it is, or the /64 of an IPv6 address; an IPv4-mapped one is its IPv4 address."""
+    """Return ``host`` as it is, or the /64 of an IPv6 address; an IPv4-mapped one becomes its IPv4 address."""
     if ":" not in host:
         return host
     try:

@@ -1,4 +1,4 @@
-"""Request id: accepted from the client when harmless, else made; visible everywhere the request goes."""
+"""Request id: taken from the client when it is harmless, else generated; in the scope, logs and the response."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from drum_litestar import scope as names
 from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send, header, state
-from drum_litestar.middleware.response_tap import Responder
+from drum_litestar.middleware.response_tap import ResponseTap
 from drum_litestar.request_context import request_id_var
 
 _HARMLESS: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
@@ -20,7 +20,7 @@ class RequestIdMiddleware:
     """Sets the id in ``scope["state"]``, in ``request_id_var``, and on the response as ``X-Request-ID`` and
     ``X_Request_ID`` (DRUM's spelling; contract, 3.2).
 
-    A client's ``X-Request-ID`` is taken over when it is 1..128 of ``[A-Za-z0-9._:/+=-]``; anything else could split
+    A client's ``X-Request-ID`` is kept when it is 1..128 of ``[A-Za-z0-9._:/+=-]``; anything else could split
     a log line or a header, and is replaced by a new UUID4 (contract, section 8).
     """
 
@@ -40,15 +40,15 @@ class RequestIdMiddleware:
         state(scope)[names.REQUEST_ID] = request_id
 
         def set_id(_status: int, headers: list[Header], names: Set[bytes]) -> None:
-            # An id that the app or a proxied server has set would be a second, contradicting one.
+            # The app or a proxied server may have set another id.
             if not _RESPONSE_NAMES.isdisjoint(names):
                 headers[:] = [pair for pair in headers if pair[0] not in _RESPONSE_NAMES]
             headers += ((b"x-request-id", value), (b"x_request_id", value))
 
-        responder = Responder.of(send)
-        responder.on_start(set_id)
+        tap = ResponseTap.of(send)
+        tap.on_start(set_id)
         token = request_id_var.set(request_id)
         try:
-            await self.app(scope, receive, responder)
+            await self.app(scope, receive, tap)
         finally:
             request_id_var.reset(token)

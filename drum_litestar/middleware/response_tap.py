@@ -1,8 +1,8 @@
-"""One ``send`` for all layers of a request.
+"""One ``send`` wrapper that all middlewares of a request share.
 
-Most layers want little of the response: to know whether it has begun, or to touch its headers. Wrapped around each
-other, their ``send`` functions cost more than what they do, so the outermost layer wraps the server's ``send`` once
-and the ones inside find that wrapper and share it. A layer used alone makes its own.
+Most middlewares only need to know whether the response has begun, or to change its headers. Nested ``send`` functions
+would cost more than that work, so the outermost middleware wraps the server's ``send`` once and the inner ones use
+its wrapper. A middleware without others around it makes its own.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from drum_litestar.middleware.asgi import START, Header, Message, Scope, Send
 from drum_litestar.scope import WITHDRAW
 
 HeaderHook = Callable[[int, list[Header], Set[bytes]], None]
-"""Changes the response's headers in place, just before they are sent. It gets the status, the headers, and the names
-that the app has set."""
+"""``(status, headers, names)``: changes ``headers`` in place just before they are sent. ``names`` are those that the
+app has set, in lower case."""
 
 
-class Responder:
-    """A ``send`` that knows how far the response is."""
+class ResponseTap:
+    """An ASGI ``send`` that records the progress of the response and lets hooks change its headers."""
 
     __slots__ = ("_hooks", "_send", "sent", "started", "status")
 
@@ -26,22 +26,23 @@ class Responder:
         self._send = send
         self._hooks: list[HeaderHook] = []
         self.started = False
+        """Whether the response has begun."""
         self.status = 0
         """Status of the response; 0 until it has begun."""
         self.sent = 0
         """Bytes of the response's body so far."""
 
     @classmethod
-    def of(cls, send: Send) -> Responder:
-        """``send`` itself when an outer layer has made it a responder."""
-        return send if isinstance(send, Responder) else cls(send)
+    def of(cls, send: Send) -> ResponseTap:
+        """Wrap ``send``; returns ``send`` itself when an outer middleware has wrapped it."""
+        return send if isinstance(send, ResponseTap) else cls(send)
 
     def on_start(self, hook: HeaderHook) -> None:
-        """Call ``hook`` when the response begins; inner layers' hooks run before outer ones'."""
+        """Call ``hook`` when the response begins; hooks of inner middlewares run before those of outer ones."""
         self._hooks.append(hook)
 
-    async def withdrawn(self, scope: Scope) -> bool:
-        """Take back a response of which the client has seen nothing; False when it is too late for another one."""
+    async def withdraw(self, scope: Scope) -> bool:
+        """Withdraw a response of which nothing has been sent yet; False when that is no longer possible."""
         if WITHDRAW not in scope.get("extensions", ()):
             return False
         try:
@@ -52,12 +53,13 @@ class Responder:
         return True
 
     def __call__(self, message: Message) -> Awaitable[None]:
+        """Send ``message``; runs the hooks on the head of the response."""
         if message["type"] == START:
             self.started = True
             self.status = message["status"]
             headers = list(message.get("headers", ()))
             names = {name for name, _ in headers}
-            if not b"".join(names).islower():  # else hooks would not find what they replace
+            if not b"".join(names).islower():  # hooks look for names in lower case
                 headers = [(name.lower(), value) for name, value in headers]
                 names = {name for name, _ in headers}
             for hook in reversed(self._hooks):

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Iterable, Set
 from typing import Final
 
 from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send
-from drum_litestar.middleware.response_tap import HeaderHook, Responder
+from drum_litestar.middleware.response_tap import HeaderHook, ResponseTap
 
 HSTS: Final = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
@@ -20,15 +20,15 @@ DOCS_POLICY: Final = (
 
 
 class SecurityHeadersMiddleware:
-    """Adds the headers below where the app has not set its own value, and removes ``Server``.
+    """Adds security and version headers that the app has not set itself, and removes ``Server``.
 
-    ``Strict-Transport-Security`` goes out only on requests that came over TLS (also as the trusted proxy says), the
-    content policy only on paths that begin with one of ``docs_prefixes``.
+    ``Strict-Transport-Security`` is sent only for requests over TLS (to the server or to a trusted proxy), the content
+    policy only for paths that begin with one of ``docs_prefixes``.
 
     Args:
         app: the wrapped ASGI application.
         drum_version: value of ``X-Drum-Version`` (contract, 3.2 and section 8).
-        server_version: ours; ``X-Drum-Server`` becomes ``litestar/<server_version>``.
+        server_version: version of drum-litestar; ``X-Drum-Server`` becomes ``litestar/<server_version>``.
         docs_prefixes: path prefixes of the OpenAPI pages; empty when they are off.
         docs_policy: the Content-Security-Policy of those pages.
     """
@@ -53,8 +53,8 @@ class SecurityHeadersMiddleware:
         )
         docs = (b"content-security-policy", docs_policy.encode("latin-1"))
         self._docs_prefixes = tuple(docs_prefixes)
-        self._plain, self._plain_docs = _setter(plain), _setter((*plain, docs))
-        self._tls, self._tls_docs = _setter((*plain, HSTS)), _setter((*plain, HSTS, docs))
+        self._plain, self._plain_docs = _header_hook(plain), _header_hook((*plain, docs))
+        self._tls, self._tls_docs = _header_hook((*plain, HSTS)), _header_hook((*plain, HSTS, docs))
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
@@ -64,16 +64,17 @@ class SecurityHeadersMiddleware:
             hook = self._tls_docs if tls else self._plain_docs
         else:
             hook = self._tls if tls else self._plain
-        responder = Responder.of(send)
-        responder.on_start(hook)
-        return self.app(scope, receive, responder)
+        tap = ResponseTap.of(send)
+        tap.on_start(hook)
+        return self.app(scope, receive, tap)
 
 
-def _setter(ours: tuple[Header, ...]) -> HeaderHook:
-    watched = frozenset((b"server", *(name for name, _ in ours)))
+def _header_hook(ours: tuple[Header, ...]) -> HeaderHook:
+    """Make a hook that adds ``ours`` where the app has not set the header, and removes ``Server``."""
+    replaced = frozenset((b"server", *(name for name, _ in ours)))
 
     def set_headers(_status: int, headers: list[Header], names: Set[bytes]) -> None:
-        if watched.isdisjoint(names):
+        if replaced.isdisjoint(names):
             headers += ours
             return
         headers[:] = [pair for pair in headers if pair[0] != b"server"]

@@ -1,4 +1,4 @@
-"""The last net: an exception of our own code becomes a JSON 500, never a traceback on the wire."""
+"""Answer to exceptions that the application has not handled: a JSON 500, never a traceback on the wire."""
 
 from __future__ import annotations
 
@@ -8,35 +8,34 @@ import traceback
 from collections.abc import Callable, Set
 from typing import Any, Final
 
-from drum_litestar import scope as keys
+from drum_litestar import scope as names
 from drum_litestar.errors import RETRY_SECONDS, ModelNotReadyError, RequestError
 from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send, send_error, state
-from drum_litestar.middleware.response_tap import Responder
+from drum_litestar.middleware.response_tap import ResponseTap
 
 _logger: Final = logging.getLogger(__name__)
-
 
 _RETRY_LATER: Final = (b"retry-after", str(RETRY_SECONDS).encode())
 
 
 def add_retry_after(status: int, headers: list[Header], names: Set[bytes]) -> None:
-    """Every 503 says when to try again; those of hooks, extensions and upstreams often do not."""
+    """Header hook: add ``Retry-After`` to a 503 without one, as hooks, extensions and upstreams send it."""
     if status == 503 and b"retry-after" not in names:
         headers.append(_RETRY_LATER)
 
 
 class ServerErrorMiddleware:
-    """Answers exceptions that nothing inside has answered, and completes 503s that come without ``Retry-After``.
+    """Answers unhandled exceptions of the app, and adds ``Retry-After`` to every 503 without one.
 
     A ``RequestError`` gets its own status and body; anything else is logged with its traceback and answered with
     500 ``{"message": "Internal server error", "request_id": ...}``. When part of the response has been sent, the
-    exception is passed on, so that the server cuts the connection and the client can tell a torn answer from a
-    whole one.
+    exception is passed on, so that the server cuts the connection and the client can tell a truncated
+    answer from a whole one.
 
     Args:
         app: the wrapped ASGI application.
         show_stacktrace: ``--show-stacktrace``: puts the traceback into the body, for development.
-        mask: hides secrets in it.
+        mask: masks secrets in that traceback.
     """
 
     def __init__(self, app: ASGIApp, *, show_stacktrace: bool = False, mask: Callable[[str], str] = str) -> None:
@@ -48,25 +47,25 @@ class ServerErrorMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        responder = Responder.of(send)
-        responder.on_start(add_retry_after)
+        tap = ResponseTap.of(send)
+        tap.on_start(add_retry_after)
         try:
-            await self.app(scope, receive, responder)
+            await self.app(scope, receive, tap)
         except asyncio.CancelledError:
-            # The server cancels what still runs when the grace period is over.
-            if not responder.started:
-                await send_error(responder, ModelNotReadyError("Server is shutting down"), close=True)
+            # The server cancels requests that still run when the grace period is over.
+            if not tap.started:
+                await send_error(tap, ModelNotReadyError("Server is shutting down"), close=True)
             raise
         except Exception as error:
-            if responder.started and not await responder.withdrawn(scope):
+            if tap.started and not await tap.withdraw(scope):
                 raise
             if not isinstance(error, RequestError):
                 _logger.exception("Unhandled exception while answering %s %s", scope["method"], scope.get("raw_path"))
                 error = self._answer(error, scope)
-            await send_error(responder, error)
+            await send_error(tap, error)
 
     def _answer(self, error: Exception, scope: Scope) -> RequestError:
-        fields: dict[str, Any] = {"request_id": state(scope).get(keys.REQUEST_ID)}
+        fields: dict[str, Any] = {"request_id": state(scope).get(names.REQUEST_ID)}
         if self.show_stacktrace:
             text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
             fields["traceback"] = self.mask(text)

@@ -5,25 +5,25 @@
     server (uvicorn; its proxy handling has already put the real client into the scope)
       │
       ▼
-    request id         everything below can name the request
-    access log         sees every answer, whoever gives it; times it
+    request id         first, so that all others can log the id
+    access log         logs and times every answer, refusals included
     security headers   on every answer
-    server error       the net under all that follows
-    CORS               preflights end here: browsers send them without credentials;
-                       and every refusal below stays readable for an allowed page
+    server error       answers exceptions of everything below
+    CORS               answers preflights, which browsers send without credentials;
+                       its headers make refusals below readable for an allowed page
     connection limit   (with a limit) 503 before any work on the request
-    auth               (with a token) before anything is counted, queued or read for a stranger,
-                       and so that rate limit may trust a key header
-    body limit         413 from Content-Length before anything else is spent on the request
-    rate limit         429; before a place in line is taken
+    auth               (with a token) 401 before the request is counted, queued or read;
+                       and rate limit may trust a key header
+    body limit         413 from Content-Length before other work on the request
+    rate limit         429 before a ticket is taken
     backpressure       503; the last refusal that needs no body
-    deadline           504 backstop; nearest to the app, since it works by cancelling
+    deadline           504 as a backstop; innermost, since it cancels the app
       │
       ▼
     Litestar
 
-The stack wraps the application from outside, because Litestar's own middlewares do not run for 404 and 405. Layers
-that the options switch off are left out, not skipped at each request.
+The stack wraps the application from outside, because Litestar's own middlewares do not run for 404 and 405.
+Middlewares that the options switch off are left out, not skipped at each request.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from drum_litestar.middleware.server_error import ServerErrorMiddleware
 
 @dataclass(frozen=True)
 class RateLimit:
-    """Values of ``DRUM_RATE_LIMIT_*``."""
+    """Values of the settings ``DRUM_RATE_LIMIT_*``; ``rpm`` is tokens a minute, ``burst`` the size of the bucket."""
 
     rpm: float = 60
     burst: int = 10
@@ -59,26 +59,26 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class StackOptions:
-    """What the stack needs of the settings, as scalars."""
+    """Options of the stack, as scalars."""
 
     drum_version: str
     """``X-Drum-Version``."""
     server_version: str
-    """Ours, for ``X-Drum-Server``."""
+    """Version of drum-litestar, for ``X-Drum-Server``."""
     url_prefix: str = ""
-    """``URL_PREFIX``: all paths below are taken under it."""
+    """``URL_PREFIX``; it is put before all paths below but ``docs_prefixes``."""
     max_body: int | None = None
     """Largest body in bytes; None is no limit."""
     timeout: float = 0.0
-    """Allowance of one request in seconds; 0 is none."""
+    """Deadline of one request in seconds from its start; 0 is none."""
     limit_connections: bool = False
-    """The protocol counts connections: refuse requests over its limit."""
+    """Refuse requests that the protocol has marked as over its limit of connections."""
     rate_limit: RateLimit | None = None
     cors_origins: tuple[str, ...] = ()
     """Allowed origins; empty switches CORS off."""
     api_token: str | None = field(default=None, repr=False)
     docs_prefixes: tuple[str, ...] = ()
-    """Where the OpenAPI pages are, when they are on; with the prefix."""
+    """Path prefixes of the OpenAPI pages, ``url_prefix`` included; empty when they are off."""
     docs_policy: str = DOCS_POLICY
     show_stacktrace: bool = False
     probe_paths: tuple[str, ...] = PROBE_PATHS
@@ -98,18 +98,18 @@ def build_stack(
     mask: Callable[[str], str] = str,
     clock: Callable[[], float] = time.monotonic,
 ) -> ASGIApp:
-    """``app`` inside the stack.
+    """Wrap ``app`` in the stack.
 
     Args:
         app: the Litestar application (any ASGI application).
         options: see :class:`StackOptions`.
-        admit: takes a place in line, see :data:`~drum_litestar.middleware.backpressure.Admit`.
+        admit: issues a ticket, see :data:`~drum_litestar.middleware.backpressure.Admit`.
         on_request_start: called at the beginning of each HTTP request, for metrics.
         on_request_end: called at its end, with method, path, route template, status and seconds.
         on_rejected: called with ``connection_limit``, ``unauthorized``, ``body_too_large``, ``rate_limit``,
             ``queue_full`` or ``not_ready`` when the stack refuses a request.
         shared_store: rate-limit store common to several replicas.
-        mask: hides secrets in tracebacks that are sent.
+        mask: masks secrets in tracebacks that are sent.
         clock: monotonic seconds, of the rate limit.
     """
     exempt = path_set(options.exempt_paths, options.url_prefix)

@@ -1,4 +1,4 @@
-"""What operators see: logs, metrics, traces. The other packages report through protocols of their own.
+"""Logs, metrics and traces. Other packages report to this one through protocols that they define.
 
-``worker_setup.py`` joins the three for a model worker. No module here may be needed to answer a request.
+``worker_setup.py`` sets up all three in a model worker. No answer may depend on a module of this package.
 """

@@ -1,4 +1,4 @@
 """uvicorn run from code: listening sockets, event loop, signals, drain and exit code.
 
-``http`` has the HTTP/1.1 protocol. What the application answers is none of this package's business.
+``http`` has the HTTP/1.1 protocol. This package does not depend on what the application answers.
 """

@@ -1,4 +1,4 @@
-"""How many files and connections this process may have open."""
+"""Limit of open files (RLIMIT_NOFILE), raised to what the connections need."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ try:
 except ImportError:  # Windows has no such limit
     resource = None  # type: ignore[assignment]
 
-ENOUGH: Final = 65_536
-"""Not raised beyond: programs that a hook starts may close every possible descriptor one by one."""
+MAX_LIMIT: Final = 65_536
+"""The limit is not raised above this: programs that a hook starts may close every possible descriptor one by one."""
 RESERVE: Final = 128
-"""For what is open beside the clients' connections: sockets and pipes of workers, logs, spool files being written."""
+"""Descriptors beside the clients' connections: sockets and pipes of workers, logs, spool files being written."""
 
 
 def raise_descriptor_limit(connections: int) -> Notice | None:
     """Raise the soft limit of open files as far as the hard one allows; many systems start with a soft one of 1,024.
 
-    Returns a warning when there is still no room for ``connections`` at once.
+    Returns a warning when that is less than ``connections`` plus :data:`RESERVE`.
     """
     if resource is None:
         return None
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = ENOUGH if hard == resource.RLIM_INFINITY else min(hard, ENOUGH)
+    wanted = MAX_LIMIT if hard == resource.RLIM_INFINITY else min(hard, MAX_LIMIT)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
             soft = wanted
-        except (OSError, ValueError):  # a system or sandbox with a limit of its own
+        except (OSError, ValueError):  # the system or a sandbox refuses
             pass
     if soft == resource.RLIM_INFINITY or soft >= connections + RESERVE:
         return None

@@ -1,4 +1,4 @@
-"""Run a coroutine to its end on a chosen event loop. ``asyncio.Runner`` would do, but Python 3.10 lacks it."""
+"""Choice of the event loop, and ``asyncio.Runner`` for Python 3.10, which lacks it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ T = TypeVar("T")
 
 
 def new_event_loop(kind: str) -> asyncio.AbstractEventLoop:
-    """A loop of ``kind`` ``uvloop`` or ``asyncio``; ``auto`` is uvloop where it can be imported."""
+    """Create a loop of ``kind`` ``uvloop``, ``asyncio`` or ``auto``: uvloop where it can be imported.
+
+    Raises ImportError for ``uvloop`` where it is not installed.
+    """
     if kind in ("uvloop", "auto"):
         try:
             import uvloop
@@ -23,7 +26,7 @@ def new_event_loop(kind: str) -> asyncio.AbstractEventLoop:
 
 
 def run(main: Coroutine[Any, Any, T], kind: str) -> T:
-    """The result of ``main`` on a new loop. Tasks that it leaves behind are cancelled and awaited."""
+    """Run ``main`` on a new loop and return its result. Tasks that are left are cancelled and awaited."""
     loop = new_event_loop(kind)
     try:
         asyncio.set_event_loop(loop)
@@ -39,8 +42,8 @@ def run(main: Coroutine[Any, Any, T], kind: str) -> T:
 
 
 def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
-    left = asyncio.all_tasks(loop)
-    for task in left:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
         task.cancel()
-    if left:
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))

@@ -1,4 +1,4 @@
-"""Listening sockets, bound before anything else starts: a port in use is known before a model is loaded."""
+"""Listening sockets, bound before the model is loaded: a port in use is reported at once."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _NO_SUCH_FAMILY: Final = frozenset((errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT))
 
 
 def bind_sockets(host: str, port: int) -> list[socket.socket]:
-    """One socket for each address that ``host`` stands for, bound, not yet listening.
+    """Bind one socket to each address of ``host``, without listening yet.
 
     ``host`` is a name, an IPv4 or an IPv6 address (brackets allowed); ``port`` 0 picks a free one, the same for all
     addresses. An address family that the machine lacks is left out as long as another one works (``localhost``).
 
     Raises:
-        StartupError: one line, when no socket can be bound (port in use, no such host, not permitted).
+        StartupError: no socket can be bound (port in use, no such host, not permitted); the text is one line.
     """
     shown = format_address(host, port)
     try:
@@ -48,7 +48,7 @@ def bind_sockets(host: str, port: int) -> list[socket.socket]:
 def _bind(family: int, address: tuple[object, ...], *, only_v6: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # Lets a restarted server have its port while old connections are in TIME_WAIT. On Windows the same option
+        # A restarted server can bind its port while old connections are in TIME_WAIT. On Windows the same option
         # would let two servers share one port.
         if os.name == "posix":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -69,13 +69,13 @@ def _reason(error: BaseException | None) -> str:
 
 
 def format_address(host: str, port: int) -> str:
-    """``host:port``, an IPv6 address in brackets."""
+    """Format ``host:port``, an IPv6 address in brackets."""
     bare = host.strip("[]")
     return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
 
 
 def describe(sockets: Sequence[socket.socket], scheme: str) -> str:
-    """Addresses that ``sockets`` are bound to, as URLs, for the log."""
+    """Format the addresses of ``sockets`` as URLs, for the log."""
     names = [sock.getsockname() for sock in sockets]
     return ", ".join(
         f"{scheme}://{format_address(str(name[0]), int(name[1]))}" if isinstance(name, tuple) else f"unix:{name}"

@@ -1,10 +1,10 @@
 """uvicorn run from code: on sockets bound beforehand, with our own signals, drain and exit code.
 
-What uvicorn does otherwise, and why that is not enough: after a clean shutdown it raises a captured SIGTERM again, so
-that the exit code says "killed"; it waits for tasks by polling, and without end for a client that does not read; a
-second SIGTERM does nothing; a failing start ends in ``sys.exit`` deep inside.
+uvicorn's own shutdown is not enough: afterwards it raises a captured SIGTERM again, so that the exit code says
+"killed"; it waits for tasks by polling, and for ever for a client that does not read; a second SIGTERM does nothing; a
+failed start ends in ``sys.exit`` inside uvicorn.
 
-Course of a stop::
+Shutdown::
 
     first signal, or handle.stop() ─▶ on_drain() ─▶ close listeners and idle connections
         ─▶ running requests end (grace) ─▶ on_stop(seconds left) ─▶ lifespan shutdown ─▶ exit code
@@ -26,12 +26,13 @@ import uvicorn
 from drum_litestar.errors import StartupError
 from drum_litestar.middleware.asgi import ASGIApp
 from drum_litestar.server.event_loop import run
+from drum_litestar.server.shutdown import ServerHandle, stop_signals
 from drum_litestar.server.sockets import describe
-from drum_litestar.server.stopping import ServerHandle, stop_signals
 
 _TICK: Final = 1.0
+"""Seconds between uvicorn's housekeeping ticks, which renew the Date header."""
 _FLUSH_POLL: Final = 0.05
-"""Only while stopping: a transport that still flushes its last bytes has no event to wait for."""
+"""Seconds between looks at a transport that flushes its last bytes during a shutdown: there is no event for its end."""
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ OnStop = Callable[[float], Awaitable[None]]
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn's server with our stop. ``uvicorn.Config`` must name the application object, not an import string."""
+    """uvicorn's server with our shutdown. ``uvicorn.Config`` must have the application object, not an import string."""
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class DrainingServer(uvicorn.Server):
         on_started: OnStarted | None = None,
         on_stop: OnStop | None = None,
     ) -> None:
+        """See :func:`run_server`; ``grace`` and ``handshake_timeout`` are in seconds."""
         super().__init__(config)
         self._handshake_timeout = handshake_timeout
         self.handle = handle
@@ -61,9 +63,11 @@ class DrainingServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # run_server has its own handlers
+        """No-op: :func:`run_server` installs its own handlers."""
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Run the lifespan's startup, listen, then await ``on_started``. Raises StartupError, and what that raises."""
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             raise StartupError("The application failed to start; the log has the reason")
@@ -78,7 +82,7 @@ class DrainingServer(uvicorn.Server):
                 raise
 
     async def _listen(self, sockets: Sequence[socket.socket]) -> None:
-        """Accept connections. uvicorn would leave a silent TLS handshake the event loop's minute."""
+        """Accept connections. uvicorn cannot set a timeout for TLS handshakes, whose default is a minute."""
         loop = asyncio.get_running_loop()
         protocol: Callable[[], asyncio.Protocol] = functools.partial(
             cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class),
@@ -94,15 +98,17 @@ class DrainingServer(uvicorn.Server):
         ]
 
     async def main_loop(self) -> None:
-        """uvicorn ticks ten times a second. Once is enough for the Date header, and a stop need not wait for it."""
+        """Tick once a second instead of uvicorn's ten times, and return at once when a shutdown begins."""
         while not await self.on_tick(0):
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.handle.stop_begun.wait(), _TICK)
 
     async def on_tick(self, counter: int) -> bool:
+        """Do uvicorn's housekeeping; True ends the main loop."""
         return await super().on_tick(counter) or self.handle.stopping
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, drain, stop the model, run the lifespan's shutdown; see the module's docstring."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.grace
         for server in self.servers:
@@ -111,31 +117,32 @@ class DrainingServer(uvicorn.Server):
             sock.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        aborted = loop.create_task(self.handle.aborted.wait())
+        forced = loop.create_task(self.handle.force_stopped.wait())
         try:
-            await self._drain(deadline, aborted)
+            await self._drain(deadline, forced)
             await self._cut_off()
-            await self._stop_model(max(0.0, deadline - loop.time()), aborted)
-            if not aborted.done():
+            await self._stop_model(max(0.0, deadline - loop.time()), forced)
+            if not forced.done():
                 await self.lifespan.shutdown()
         finally:
-            aborted.cancel()
+            forced.cancel()
 
-    async def _drain(self, deadline: float, aborted: asyncio.Task[Any]) -> None:
-        """Return when every response is out, the grace period is over, or a second signal has come."""
+    async def _drain(self, deadline: float, forced: asyncio.Task[Any]) -> None:
+        """Wait until every response is sent, the grace period is over, or a second signal arrives."""
         loop = asyncio.get_running_loop()
         tasks, connections = self.server_state.tasks, self.server_state.connections
         if tasks:
             _logger.info("Waiting up to %g s for %d running request(s)", self.grace, len(tasks))
-        told = set(connections)
-        while (tasks or connections) and not aborted.done() and (left := deadline - loop.time()) > 0:
-            for connection in set(connections) - told:  # accepted just before the port was closed
-                told.add(connection)
+        notified = set(connections)
+        while (tasks or connections) and not forced.done() and (left := deadline - loop.time()) > 0:
+            for connection in set(connections) - notified:  # accepted just before the port was closed
+                notified.add(connection)
                 connection.shutdown()
             timeout = left if tasks else min(left, _FLUSH_POLL)
-            await asyncio.wait({*tasks, aborted}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*tasks, forced}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
     async def _cut_off(self) -> None:
+        """Cancel requests that still run, then abort all connections."""
         tasks = list(self.server_state.tasks)
         if tasks:
             _logger.warning("Cancelling %d request(s) that did not end in time", len(tasks))
@@ -147,12 +154,13 @@ class DrainingServer(uvicorn.Server):
             if transport is not None:
                 transport.abort()
 
-    async def _stop_model(self, left: float, aborted: asyncio.Task[Any]) -> None:
+    async def _stop_model(self, left: float, forced: asyncio.Task[Any]) -> None:
+        """Await ``on_stop`` with the seconds ``left``; on a second signal again with 0."""
         if self._on_stop is None:
             return
-        stopping = asyncio.ensure_future(self._on_stop(0.0 if aborted.done() else left))
-        if not aborted.done():
-            await asyncio.wait({stopping, aborted}, return_when=asyncio.FIRST_COMPLETED)
+        stopping = asyncio.ensure_future(self._on_stop(0.0 if forced.done() else left))
+        if not forced.done():
+            await asyncio.wait({stopping, forced}, return_when=asyncio.FIRST_COMPLETED)
             if not stopping.done():
                 stopping.cancel()
                 stopping = asyncio.ensure_future(self._on_stop(0.0))
@@ -177,20 +185,20 @@ def run_server(
 ) -> int:
     """Serve ``app`` until a signal or ``ServerHandle.stop``; returns the process's exit code.
 
-    To be called on the main thread, without a running event loop.
+    Must be called on the main thread, without a running event loop.
 
     Args:
         app: the application inside its middleware stack.
         sockets: from :func:`drum_litestar.server.sockets.bind_sockets`; closed at the end.
         uvicorn_kwargs: for ``uvicorn.Config``; ``loop`` is ``uvloop``, ``asyncio`` or ``auto``.
         protocol: from :func:`drum_litestar.server.http.http_protocol.make_protocol`.
-        grace: seconds that running requests and the model get together once a stop has begun.
+        grace: seconds from the beginning of a shutdown in which running requests and the model may end.
         handshake_timeout: seconds in which a client must complete its TLS handshake; 0 is the event loop's own
             limit of a minute.
         on_started: awaited when the port is open, with the handle that can stop the server.
-        on_drain: called at the very beginning of a stop: readiness goes to 503.
-        on_stop: awaited when the last response is out, with the seconds left of the grace period; 0 is "kill".
-        on_reload: what SIGHUP does; without it the signal keeps its default action.
+        on_drain: called when a shutdown begins, so that readiness answers 503.
+        on_stop: awaited when the last response is sent, with the seconds left of the grace period; 0 is a force stop.
+        on_reload: awaited on SIGHUP; without it the signal keeps its default action.
 
     Raises:
         StartupError: the application's lifespan failed to start.

@@ -1,1 +1,1 @@
-"""One file per family of routes. Endpoints check what needs no model, then delegate."""
+"""Controllers, one file per family of routes. An endpoint runs the checks that need no model, then delegates."""

@@ -29,7 +29,7 @@ class DirectAccessController(DrumController):
         base_url = (await service.loaded_card(request)).direct_access
         if base_url is None:
             if (span := request.scope["state"].get(SPAN)) is not None:
-                span.fail(NO_LLM)  # an error to the trace, although only a 400 to the client (contract, 5.6)
+                span.fail(NO_LLM)  # an error in the trace, although a 400 for the client (contract, 5.6)
             raise BadRequestError(NO_LLM)
         if service.options.direct_access is None:
             raise MissingExtraRequestError(str(MissingExtraError("/directAccess/", "proxy", "httpx")))

@@ -1,4 +1,4 @@
-"""Probes: is the process alive, has the model started, would a call be served now?"""
+"""Probes: liveness of the process, start and readiness of the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server says about itself and its model (contract, 3.12 to 3.14)."""
+"""Descriptions of the server and its model (contract, 3.12 to 3.14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``/static/<path>``: a default of DRUM's web framework. It holds no files, but its methods show (contract, 3.1)."""
+"""``/static/<path>``, a default route of DRUM's web framework: no files, but OPTIONS and 405 (contract, 3.1)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags
 
 from drum_litestar.observability.bare.ended import EndedStep, pack
 from drum_litestar.observability.bare.spans import BareSpan
-from drum_litestar.observability.tracing.call_report import CallNotes
+from drum_litestar.observability.tracing.call_report import CallReport
 from drum_litestar.observability.tracing.current import CURRENT, SPAN_KEY
 from drum_litestar.observability.tracing.request_span import span_context
 from drum_litestar.observability.tracing.step_spans import Step, mark_failed
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class RequestElsewhere(NonRecordingSpan):
-    """The request's span, for the model's process; its ids are read when somebody asks for them."""
+    """The request's span, for the model's process; its ids are parsed on demand."""
 
     def __init__(self, traceparent: str) -> None:
         self._traceparent = traceparent
@@ -35,7 +35,7 @@ class RequestElsewhere(NonRecordingSpan):
         return span_context(self._traceparent)  # it may be a client's, of a route that is not traced
 
 
-class BareCall(CallNotes, kw_only=True):
+class BareCall(CallReport, kw_only=True):
     """A call of the model whose steps are bare spans, which go to the HTTP process with the answer."""
 
     tracer: BareTracer
@@ -49,12 +49,12 @@ class BareCall(CallNotes, kw_only=True):
         context = CURRENT.get()
         return Step(BareStep(self, name, context), context)
 
-    def take(self) -> bytes:
+    def take_steps(self) -> bytes:
         if self.tracer.tells_process:
-            self.leave()
+            self.export_steps()
         return pack(self.ended) if self.ended else b""
 
-    def leave(self) -> None:
+    def export_steps(self) -> None:
         ended, self.ended = self.ended, []
         if ended:
             self.tracer.steps_ended(self.request.get_span_context(), pack(ended))
@@ -91,7 +91,7 @@ class BareStep(BareSpan):
 
 
 class _StepWithoutHooks(msgspec.Struct):
-    """A step of the call itself, in which nobody asks for the current span."""
+    """A step of the call itself, in which no code reads the current span."""
 
     call: BareCall
     name: str

@@ -28,7 +28,7 @@ Encode = Callable[[Sequence[Any]], Any]
 _SLOTS: Final = [bytes(range(first, first + size)) for first, size in ((1, 16), (17, 8), (25, 8), (33, 8), (41, 8))]
 """What a sample has in place of its ids (trace, span, parent) and times; none of them occurs twice in it."""
 
-_PATIENCE: Final = 100
+_SLICE: Final = 100
 """Requests that are encoded before another thread may go on: some tenths of a millisecond."""
 
 Alike = Tuple[TraceFlags, str, Optional[bool]]
@@ -85,9 +85,9 @@ class BareEncoder:
     def _message(self, tracer: BareTracer, batch: list[EndedTrace]) -> bytes:
         """The message of spans that ``tracer`` made."""
         columns: defaultdict[Alike, tuple[list[Any], ...]] = defaultdict(lambda: ([], [], [], [], []))
-        for start in range(0, len(batch), _PATIENCE):
+        for start in range(0, len(batch), _SLICE):
             time.sleep(0)  # lets the event loop have the interpreter, for which it would wait 5 ms otherwise
-            for alike, some in _in_columns(batch[start : start + _PATIENCE], tracer.random_ids):
+            for alike, some in _in_columns(batch[start : start + _SLICE], tracer.random_ids):
                 for column, more in zip(columns[alike], some):
                     column.extend(more)
         written = []

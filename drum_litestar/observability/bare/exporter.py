@@ -7,7 +7,7 @@ from typing import Final
 
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-TOGETHER: Final = 4
+REQUESTS_PER_ITEM: Final = 4
 """Requests whose bare spans are one item for the SDK's processor, which takes some microseconds for each."""
 
 ITEMS: Final = 384
@@ -23,4 +23,4 @@ def batching(exporter: SpanExporter, environ: Mapping[str, str]) -> tuple[BatchS
     """
     if any(environ.get(f"OTEL_BSP_MAX_{what}") for what in ("EXPORT_BATCH_SIZE", "QUEUE_SIZE")):
         return BatchSpanProcessor(exporter), 1
-    return BatchSpanProcessor(exporter, max_export_batch_size=ITEMS), TOGETHER
+    return BatchSpanProcessor(exporter, max_export_batch_size=ITEMS), REQUESTS_PER_ITEM

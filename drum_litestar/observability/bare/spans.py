@@ -28,7 +28,7 @@ def _nanoseconds(moment: Any) -> int:
 
 
 class BareSpan(Span):
-    """A name, a parent and two times (ns since the epoch), until somebody wants more.
+    """A name, a parent and two times (ns since the epoch), until more is asked of it.
 
     Then :attr:`full`, a span of the SDK with the same ids, takes its place. Threads may do that at the same time.
     """
@@ -110,7 +110,7 @@ class BareSpan(Span):
     @cached_property
     def ended(self) -> Any:
         """Takes what ends under this span, with ``append``: an ``EndedStep`` or packed ones."""
-        return _Late(self._tracer, self.get_span_context())  # made by who comes after the end
+        return _Late(self._tracer, self.get_span_context())  # for spans that end after this one
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
         self.full.set_attribute(key, value)

@@ -47,12 +47,12 @@ class SpanProvider(TracerProvider):  # type: ignore[misc]
     the only one: a processor that a hook adds may read anything of a span.
     """
 
-    def __init__(self, processor: SpanProcessor, resource: Resource, together: int = 1) -> None:
-        """``together``: requests whose bare spans may leave as one item."""
+    def __init__(self, processor: SpanProcessor, resource: Resource, requests_per_item: int = 1) -> None:
+        """``requests_per_item``: requests whose bare spans may be sent as one item."""
         super().__init__(resource=resource, id_generator=Ids(), shutdown_on_exit=False)
         processor = GuardedProcessor(processor)
         super().add_span_processor(processor)
-        self.own = BareTracer(super().get_tracer(TRACER), self, processor.on_end, together)
+        self.own = BareTracer(super().get_tracer(TRACER), self, processor.on_end, requests_per_item)
         """The tracer of the server's own spans."""
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
@@ -63,11 +63,13 @@ class SpanProvider(TracerProvider):  # type: ignore[misc]
 class BareTracer(Tracer):
     """Makes bare spans, and leaves to ``tracer``, the SDK's, what cannot be bare."""
 
-    def __init__(self, tracer: Tracer, provider: TracerProvider, on_end: Callable[[Any], None], together: int) -> None:
+    def __init__(
+        self, tracer: Tracer, provider: TracerProvider, on_end: Callable[[Any], None], requests_per_item: int
+    ) -> None:
         self.bare = type(provider.sampler).__module__ == "opentelemetry.sdk.trace.sampling"
         """False leaves all spans to the SDK."""
         self._on_end = on_end
-        self._together = together
+        self._requests_per_item = requests_per_item
         self._open: Ended | None = None
         """An item that the processor has, and that may still grow."""
         self._tracer = tracer
@@ -178,11 +180,11 @@ class BareTracer(Tracer):
             item = self._open
             if item is not None:
                 item.traces.append(ended)
-                if len(item.traces) >= self._together:
+                if len(item.traces) >= self._requests_per_item:
                     self._open = None
                 return
             item = Ended(self, [ended])
-            if self._together > 1:
+            if self._requests_per_item > 1:
                 self._open = item
         self._on_end(item)
 

@@ -1,1 +1,1 @@
-"""Log lines: set-up of the handlers, the two formats, the writer thread, captured output of hooks."""
+"""Logging: set-up of the handlers, the two formats, the writer thread, captured output of hooks."""

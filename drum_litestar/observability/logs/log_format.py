@@ -1,7 +1,7 @@
-"""How a log line looks: DRUM's format (contract, 5.8) or one JSON object, and never two lines for one.
+"""Formats of a log record: one line in DRUM's format (contract, 5.8), or one JSON object.
 
-Whatever reaches a log may have been written by a client, so control characters and what terminals take for line ends
-are escaped. A traceback keeps its lines, indented: no line of it can pass for the start of a record.
+Any part of a record may come from a client, so control characters and everything that terminals take for a line end
+are escaped. A traceback keeps its lines, indented, so that none of them looks like the start of a record.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ ACCESS_LOGGER: Final = "drum_litestar.access"
 
 
 def escape(text: str) -> str:
-    """``text`` on one line, with nothing in it that a terminal obeys: ``\\n``, ``\\x1b``, ``\\u2028``."""
-    if text.isascii() and text.isprintable():  # nearly always, and much quicker than the search
+    """Escape line ends and control characters of ``text``: ``\\n``, ``\\x1b``, ``\\u2028``."""
+    if text.isascii() and text.isprintable():  # nearly always, and much faster than the search
         return text
     return _UNSAFE.sub(_escaped, text)
 
@@ -37,8 +37,11 @@ def _escaped(match: re.Match[str]) -> str:
     return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")
 
 
-def request_context(worker: int | None) -> dict[str, str | int]:
-    """What is printed after a line that belongs to a request; empty outside one."""
+def context_data(worker: int | None) -> dict[str, str | int]:
+    """Return what is printed after a line of a request: its id, and in a model worker the worker's number.
+
+    Empty outside a request.
+    """
     request_id = request_id_var.get()
     if not request_id:
         return {}
@@ -46,7 +49,7 @@ def request_context(worker: int | None) -> dict[str, str | int]:
 
 
 class ContextFilter(logging.Filter):
-    """Gives each record ``context_data``, DRUM's name for it (exported OpenTelemetry records show it)."""
+    """Sets ``context_data`` on each record: DRUM's attribute, which exported OpenTelemetry records show."""
 
     def __init__(self, worker: int | None = None) -> None:
         super().__init__()
@@ -54,13 +57,13 @@ class ContextFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not hasattr(record, "context_data"):
-            # a record that a worker sent here brings its worker along
-            record.context_data = request_context(getattr(record, "worker", self._worker)) or ""
+            # a record forwarded from a worker names that worker itself
+            record.context_data = context_data(getattr(record, "worker", self._worker)) or ""
         return True
 
 
 class TextFormatter(logging.Formatter):
-    """``<asctime> LEVEL logger:  message {'request_id': ...}``; the access log's lines are printed as they come."""
+    """``<asctime> LEVEL logger:  message {'request_id': ...}``; access log messages have no prefix."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage()
@@ -75,7 +78,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line; keys that do not apply are left out.
+    """One JSON object per line; keys that do not apply are left out.
 
     ``status`` and ``duration`` (seconds) come from attributes of the record (``extra=``).
     """
@@ -104,26 +107,26 @@ class JsonFormatter(logging.Formatter):
 
 
 def json_line(fields: dict[str, Any]) -> str:
-    """``fields`` without those that are None, as one line of JSON."""
+    """Encode ``fields`` as one line of JSON, without those that are None."""
     present = {key: value for key, value in fields.items() if value is not None}
     try:
         data = msgspec.json.encode(present)
-    except (TypeError, ValueError):  # a lone surrogate, or a value of ``extra`` that is no JSON
+    except (TypeError, ValueError):  # a lone surrogate, or a value of ``extra`` that JSON cannot encode
         clean = {key: str(value).encode("utf-8", "backslashreplace").decode() for key, value in present.items()}
         data = msgspec.json.encode(clean)
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", data.decode())
 
 
 def timestamp(seconds: float) -> str:
-    """ISO 8601 in UTC with milliseconds."""
+    """Format ``seconds`` since the epoch as ISO 8601 in UTC, with milliseconds."""
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{whole}.{int(seconds * 1000) % 1000:03d}Z"
 
 
 def exception_text(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    """The record's traceback and stack, as the standard formatter would append them.
+    """Return the record's traceback and stack, as the standard formatter would append them.
 
-    ``traceback`` is an attribute of the record (``extra=``) for one that came as text, from another process.
+    A traceback that came as text from another process is the record's attribute ``traceback`` (``extra=``).
     """
     if record.exc_info and not record.exc_text:
         record.exc_text = formatter.formatException(record.exc_info)

@@ -1,4 +1,4 @@
-"""Exported log records without secrets. Imports the SDK (extra ``otel``)."""
+"""Masking of secrets in exported log records. Imports the SDK (extra ``otel``)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from drum_litestar.settings.masking import masked
 
 
 class MaskingProcessor(LogRecordProcessor):  # type: ignore[misc]
-    """Masks the text and the attributes of each record. To be added before the processor that exports."""
+    """Masks the text and the attributes of each record. Must be added before the processor that exports."""
 
     def on_emit(self, log_record: Any) -> None:
-        """``log_record``: the SDK's wrapper around the record, which may be changed."""
+        """Mask a record in place. ``log_record`` is the SDK's wrapper around it."""
         record = log_record.log_record
         if isinstance(record.body, str):
             record.body = masked(record.body)
@@ -24,8 +24,8 @@ class MaskingProcessor(LogRecordProcessor):  # type: ignore[misc]
     emit = on_emit  # its name in older SDKs
 
     def shutdown(self) -> None:
-        """Nothing is held."""
+        """No-op: nothing is buffered."""
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Nothing is held."""
+        """No-op: nothing is buffered."""
         return True

@@ -1,4 +1,4 @@
-"""Writing log lines without making anyone wait: a bounded queue, one writer thread, a count of what was dropped."""
+"""Log output that never blocks the logging thread: a bounded queue, one writer thread, a counter of dropped lines."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Final, TextIO
 from drum_litestar.settings.masking import masked
 
 BATCH: Final = 512
-"""Lines joined into one write, at most."""
+"""Maximum number of lines that are joined into one write."""
 
 
 class LineSink:
     """Takes lines from any thread and writes them in order; never blocks, never raises.
 
-    A full queue (a stalled terminal, a full pipe) drops lines and counts them; a line that tells so is written when
-    there is room again.
+    A full queue (a stalled terminal, a full pipe) drops lines and counts them; a warning with their number is logged
+    when half of the queue is free again.
     """
 
     def __init__(self, limit: int = 10_000) -> None:
-        """``limit``: lines that may wait."""
+        """``limit``: lines that may be queued."""
         self._limit = limit
         self._queue: SimpleQueue[tuple[TextIO, str] | threading.Event] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -32,14 +32,14 @@ class LineSink:
         """Lines lost so far, because the queue was full or the stream was gone."""
 
     @property
-    def roomy(self) -> bool:
-        """At least half of the queue is free."""
+    def has_room(self) -> bool:
+        """Whether at least half of the queue is free."""
         return self._queue.qsize() * 2 <= self._limit
 
     def put(self, stream: TextIO, line: str) -> None:
         """Write ``line``, without its newline, to ``stream`` as soon as possible."""
         if self._closed:
-            _write(stream, line + "\n")  # the end of the process: nobody else is waiting
+            _write(stream, line + "\n")  # the process is ending: blocking is fine
         elif self._queue.qsize() >= self._limit:
             with self._lock:
                 self.dropped += 1
@@ -57,10 +57,10 @@ class LineSink:
         return written.wait(timeout)
 
     def close(self, timeout: float = 5.0) -> bool:
-        """Flush; later lines are written by their own threads. Idempotent."""
+        """Flush; later lines are written by the thread that logs them. Idempotent."""
         done = self.flush(timeout)
         self._closed = True
-        return done and self.flush(timeout)  # what slipped in before the switch
+        return done and self.flush(timeout)  # lines queued before ``_closed`` was set
 
     def _start(self) -> None:
         with self._lock:
@@ -91,7 +91,7 @@ class LineSink:
 
 
 class SinkHandler(logging.Handler):
-    """Formats in the logging thread, where the request's context is, and leaves the writing to a sink."""
+    """Formats a record in the logging thread, which has the request's context, and passes the line to a sink."""
 
     def __init__(self, sink: LineSink, stream: TextIO) -> None:
         super().__init__()
@@ -105,13 +105,13 @@ class SinkHandler(logging.Handler):
         except Exception:
             self.handleError(record)
             return
-        if self._sink.dropped != self._reported and self._sink.roomy:
+        if self._sink.dropped != self._reported and self._sink.has_room:
             self._report()
         self._sink.put(self._stream, line)
 
     def _report(self) -> None:
-        news, self._reported = self._sink.dropped - self._reported, self._sink.dropped
-        text = f"{news} log lines were dropped, because they came faster than they could be written"
+        lost, self._reported = self._sink.dropped - self._reported, self._sink.dropped
+        text = f"{lost} log lines were dropped, because they came faster than they could be written"
         self._sink.put(
             self._stream,
             self.format(logging.LogRecord("drum_litestar.log", logging.WARNING, __file__, 0, text, None, None)),
@@ -119,7 +119,10 @@ class SinkHandler(logging.Handler):
 
 
 def _write(stream: TextIO, text: str) -> bool:
-    """Write ``text`` without the secrets in it: here and not where it is made, because nobody waits for this thread."""
+    """Mask secrets in ``text`` and write it; False when the stream is gone.
+
+    Masking takes place here because no request waits for the writer thread.
+    """
     text = masked(text)
     try:
         try:

@@ -1,4 +1,4 @@
-"""What hooks print, and what native libraries write: whole lines that say which request and worker they belong to."""
+"""Captured output of hooks and native libraries: whole lines, each with its request and worker."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any, Final, TextIO
 
 import msgspec
 
-from drum_litestar.observability.logs.log_format import escape, json_line, request_context, timestamp
+from drum_litestar.observability.logs.log_format import context_data, escape, json_line, timestamp
 
-LONGEST: Final = 64 * 1024
+MAX_LINE_LENGTH: Final = 64 * 1024
 """Characters after which a line is cut."""
 
 
 class LineStream(io.TextIOBase):
-    """Stands in for ``sys.stdout`` or ``sys.stderr``: passes whole lines on, each thread's by itself.
+    """Replaces ``sys.stdout`` or ``sys.stderr``; buffers each thread's text and writes whole lines.
 
     ``print`` writes text and newline separately, so two threads' lines would mix in an ordinary stream. Of a line
     that is rewritten with carriage returns (a progress bar) the last state is kept.
     """
 
     def __init__(self, original: TextIO, render: Callable[[str], str]) -> None:
-        """``render`` makes the line to write to ``original`` from a printed one."""
+        """``render`` turns a printed line into the line that is written to ``original``."""
         self._original = original
         self._render = render
         self._lock = threading.Lock()
@@ -33,9 +33,9 @@ class LineStream(io.TextIOBase):
 
     def write(self, text: str) -> int:
         *lines, rest = (getattr(self._threads, "text", "") + text).split("\n")
-        while len(rest) > LONGEST:
-            lines.append(rest[:LONGEST])
-            rest = rest[LONGEST:]
+        while len(rest) > MAX_LINE_LENGTH:
+            lines.append(rest[:MAX_LINE_LENGTH])
+            rest = rest[MAX_LINE_LENGTH:]
         self._threads.text = rest
         if lines:
             whole = "".join(self._render(line.rstrip("\r").rpartition("\r")[2]) + "\n" for line in lines)
@@ -45,8 +45,8 @@ class LineStream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Lines go out as they end; an unfinished one waits for its end (see :meth:`drain`). So what is left to flush
-        are bytes that were written to :attr:`buffer`."""
+        """Flush bytes written to :attr:`buffer`. Whole lines are out already; an unfinished one waits for its end or
+        for :meth:`drain`."""
         self._original.flush()
 
     def drain(self) -> None:
@@ -54,7 +54,7 @@ class LineStream(io.TextIOBase):
         if getattr(self._threads, "text", ""):
             self.write("\n")
 
-    # What user code expects of a standard stream
+    # The rest of a text stream's interface, for user code
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -66,7 +66,7 @@ class LineStream(io.TextIOBase):
 
     @property
     def buffer(self) -> Any:
-        """The bytes below, for those who write bytes: they pass as they are."""
+        """The underlying byte stream; bytes written to it are not changed."""
         return self._original.buffer
 
     def fileno(self) -> int:
@@ -79,24 +79,24 @@ class LineStream(io.TextIOBase):
         return True
 
     def reconfigure(self, **_: object) -> None:
-        """Buffering is this class's own affair."""
+        """No-op: this class buffers in its own way."""
 
 
 def end_prints() -> None:
-    """Write the unfinished lines of this thread: what it prints next belongs to another request."""
+    """Write this thread's unfinished lines at the end of a request, so that the next one starts on a new line."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, LineStream):
             stream.drain()
 
 
 def text_line(line: str, worker: int | None) -> str:
-    """A printed line, followed by the request's context as in the log."""
-    context = request_context(worker)
+    """Render a printed line with the request's context after it, as in the log."""
+    context = context_data(worker)
     return f"{escape(line)} {context}" if context else escape(line)
 
 
 def json_print(stream: str, line: str, worker: int | None) -> str:
-    """A printed line as a JSON log line of the logger ``stdout`` or ``stderr``."""
+    """Render a printed line as a JSON log line of the logger ``stdout`` or ``stderr``."""
     return json_line(
         {
             "timestamp": timestamp(time.time()),
@@ -104,16 +104,16 @@ def json_print(stream: str, line: str, worker: int | None) -> str:
             "logger": stream,
             "message": line,
             "worker": worker,
-            "request_id": request_context(None).get("request_id"),
+            "request_id": context_data(None).get("request_id"),
         }
     )
 
 
 def forwarded(stream: str, text: str, worker: int, *, json_lines: bool) -> str:
-    """A line that came through a worker's pipe, without its newline, ready to be written.
+    """Render a line read from a worker's pipe (without its newline).
 
-    Those of the worker's logging and prints already have their form; what native code wrote is escaped, and wrapped
-    when lines are JSON.
+    Lines of the worker's logging and of :class:`LineStream` are formatted already; output of native code is escaped,
+    or wrapped in a JSON object when lines are JSON.
     """
     if not json_lines:
         return escape(text)

@@ -27,11 +27,11 @@ LEVELS: Final = {
     "critical": logging.CRITICAL,
     "fatal": logging.CRITICAL,
 }
-"""The words of ``--logging-level``, and ``trace`` of ``DRUM_UVICORN_LOG_LEVEL``."""
+"""Values of ``--logging-level``, and ``trace`` of ``DRUM_UVICORN_LOG_LEVEL``."""
 
 
 class LogPipeline:
-    """The front end's logging while it runs."""
+    """The front end's running log output: forwards lines of workers, flushes, closes."""
 
     def __init__(self, sink: LineSink, stdout: TextIO, stderr: TextIO, *, json_lines: bool) -> None:
         self._sink = sink
@@ -48,7 +48,7 @@ class LogPipeline:
         self._sink.put(self._streams[stream], forwarded(stream, line, worker, json_lines=self._json_lines))
 
     def flush(self, timeout: float = 5.0) -> bool:
-        """Wait for what has been logged so far; False after ``timeout`` seconds."""
+        """Wait until everything logged so far is written; False after ``timeout`` seconds."""
         return self._sink.flush(timeout)
 
     def close(self) -> None:
@@ -66,11 +66,11 @@ def configure_logging(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
 ) -> LogPipeline:
-    """Set up the front end's logging, in place of whatever was there.
+    """Set up the front end's logging, replacing any handlers.
 
-    ``level`` is a word of ``--logging-level``; ``server_level`` (``DRUM_UVICORN_LOG_LEVEL``) is uvicorn's own, which
+    ``level`` is a value of ``--logging-level``; ``server_level`` (``DRUM_UVICORN_LOG_LEVEL``) is uvicorn's own, which
     like gunicorn's does not depend on it. The access log goes to ``stdout``, at any level, everything else to
-    ``stderr``. Raises KeyError for a word that is none of :data:`LEVELS`.
+    ``stderr``. Raises KeyError for a level that is not in :data:`LEVELS`.
     """
     root_level, uvicorn_level = LEVELS[level.lower()], LEVELS[server_level.lower()]
     out, err = stdout or sys.stdout, stderr or sys.stderr

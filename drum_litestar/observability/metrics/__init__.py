@@ -1,1 +1,1 @@
-"""Numbers: Prometheus series, ``/stats/``, memory and CPU limits of this process."""
+"""Metrics: Prometheus series, ``/stats/``, memory and CPU limits of this process."""

@@ -1,4 +1,4 @@
-"""Passes what the executor and the routes tell on to metrics, traces and ``/stats/``."""
+"""Observer of the executor and of the routes: updates metrics, traces and ``/stats/``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _ignore_steps(steps: bytes, trace: Mapping[str, str]) -> None: ...
 
 
 class ExecutorTelemetry:
-    """Keeps the executor's observer protocol; each part is optional."""
+    """Implements the executor's observer protocol; each destination is optional."""
 
     def __init__(
         self,
@@ -32,35 +32,38 @@ class ExecutorTelemetry:
         self.steps_ended = _ignore_steps if self._tracing is None else self._tracing.steps_ended
         self._on_rejected = on_rejected
         self.stats = stats
-        """May be set later: the reporter itself asks the executor."""
+        """May be set after construction, because the reporter needs the executor's counters."""
 
     def queue_wait(self, seconds: float, trace: Mapping[str, str]) -> None:
-        """``trace`` is the call's (``ModelCall.trace``); with it the wait shows as the span ``queue``."""
+        """Record a call's wait for a worker; ``trace`` (``ModelCall.trace``) also gives it the span ``queue``."""
         if self._metrics is not None:
             self._metrics.queue_wait(seconds)
         if self._tracing is not None:
             self._tracing.queue_waited(seconds, trace)
 
     def model_seconds(self, seconds: float) -> None:
+        """Record the time that one call of the model took."""
         if self._metrics is not None:
             self._metrics.model_seconds(seconds)
 
     def batch_rows(self, rows: int) -> None:
+        """Record the rows of one call of the model."""
         if self._metrics is not None:
             self._metrics.batch_rows(rows)
 
     def rejected(self, reason: str) -> None:
+        """Count a call that was refused without asking the model; ``reason`` is one of a few fixed words."""
         if self._metrics is not None:
             self._metrics.rejected(reason)
         if self._on_rejected is not None:
             self._on_rejected(reason)
 
     def worker_restarted(self, cause: str) -> None:
+        """Count a replaced worker; ``cause`` is one of a few fixed words."""
         if self._metrics is not None:
             self._metrics.worker_restarted(cause)
 
     def call_answered(self, kind: CallKind, status: int, seconds: float) -> None:
-        """One call of a route is over, failed ones too: counts for ``/stats/``. Probes and ``/models`` are no
-        predictions."""
+        """Count one finished prediction for ``/stats/``, failed ones too; probes and ``/models`` are not counted."""
         if self.stats is not None and kind in _PREDICTIONS:
             self.stats.observe(seconds)

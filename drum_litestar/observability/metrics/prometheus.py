@@ -1,7 +1,7 @@
 """Prometheus metrics of the front-end process, in a registry of their own.
 
 One process sees every request and every worker, so there is nothing to aggregate and no multiprocess directory.
-What others own (queue depth, workers, memory) is asked for when a scrape comes.
+Values that other components own (queue depth, workers, memory) are read at each scrape.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def create_metrics(
     executor_stats: Callable[[], Mapping[str, Any]] | None = None,
     workers: Callable[[], Mapping[str, int]] | None = None,
 ) -> Metrics | None:
-    """The metrics, or None when ``prometheus-client`` (extra ``prometheus``) is not installed.
+    """Create the metrics; None when ``prometheus-client`` (extra ``prometheus``) is not installed.
 
     ``executor_stats`` gives the executor's counters (its ``stats()``); ``workers`` gives a name and a pid for each
     model worker. Both are called at each scrape.
@@ -42,15 +42,18 @@ def create_metrics(
 
 
 class Metrics:
-    """Plain methods to tell it what happens; :meth:`render` for the scrape. What happens in each request is to be told
-    by one thread, the event loop's; the rest by any."""
+    """Updates the series and renders them for a scrape.
+
+    Methods that are called for each request (:meth:`request_finished`, :meth:`queue_wait`, :meth:`model_seconds`,
+    :meth:`batch_rows`) take no lock: call them on one thread, the event loop's. The others may be called on any.
+    """
 
     def __init__(
         self, executor_stats: Callable[[], Mapping[str, Any]], workers: Callable[[], Mapping[str, int]]
     ) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge
 
-        self.registry = registry = CollectorRegistry(auto_describe=True)
+        self.registry = registry = CollectorRegistry()
         self._requests = RequestSeries(BUCKETS)
         self._routes = RouteTable()
         registry.register(self._requests)
@@ -73,39 +76,44 @@ class Metrics:
         registry.register(_Scraped(executor_stats, workers))
 
     def request_finished(self, method: str, path: str, route: str | None, status: int, seconds: float) -> None:
-        """One request is over. ``route`` is the template of the matched route, None when it was refused before that
-        was looked for; ``path`` is what the client asked for, and no label unless it is a route's."""
+        """Count one finished request. ``route`` is the template of the matched route, None for a request that was
+        refused before routing; its label is then the template that fits ``path``, never ``path`` itself."""
         self._requests.finished(method, route or self._routes.find(path), status, seconds)
 
     def set_routes(self, templates: Iterable[str]) -> None:
-        """The templates of all routes, by which refused requests are counted too."""
+        """Set the templates of all routes, to label requests that were refused before routing."""
         self._routes = RouteTable(templates)
 
     def connection_opened(self) -> None:
+        """Count an open client connection."""
         self._connections.inc()
 
     def connection_closed(self) -> None:
+        """Count an open client connection no longer."""
         self._connections.dec()
 
     def queue_wait(self, seconds: float) -> None:
+        """Record a call's wait for a worker."""
         self._queue_wait.observe(seconds)
 
     def model_seconds(self, seconds: float) -> None:
+        """Record the time of a call in its worker."""
         self._model.observe(seconds)
 
     def batch_rows(self, rows: int) -> None:
+        """Record the rows of one call of the model."""
         self._batch_rows.observe(rows)
 
     def worker_restarted(self, cause: str) -> None:
-        """``cause`` is one of the executor's few words (crash, deadline, memory, ...), never free text."""
+        """Count a replaced worker. ``cause`` is a fixed word (crash, deadline, memory, ...), never free text."""
         self._restarts.labels(cause).inc()
 
     def rejected(self, reason: str) -> None:
-        """``reason`` is one of a few words (queue_full, queue_timeout, rate_limit, ...), never free text."""
+        """Count a refusal. ``reason`` is a fixed word (queue_full, queue_timeout, rate_limit, ...), never free text."""
         self._rejected.labels(reason).inc()
 
     def set_model_info(self, card: ModelCard) -> None:
-        """Show ``card``; a model loaded anew replaces the former one."""
+        """Set ``drum_model_info`` to ``card``, replacing the previous model's."""
         self._info.clear()
         info = card.info
         self._info.labels(
@@ -113,9 +121,9 @@ class Metrics:
         ).set(1)
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
-        """The scrape's body and content type, by the ``Accept`` header (OpenMetrics when asked for).
+        """Return the scrape's body and content type, by the ``Accept`` header (OpenMetrics when asked for).
 
-        Reads ``/proc`` for each process: some milliseconds, better not spent on the event loop.
+        Blocks for some milliseconds, because it reads ``/proc`` for each process: call it off the event loop.
         """
         from prometheus_client.exposition import choose_encoder
 
@@ -124,17 +132,13 @@ class Metrics:
 
 
 class _Scraped:
-    """Collects, at the scrape, what other parts own."""
+    """Collector of values that other components own."""
 
     def __init__(
         self, executor_stats: Callable[[], Mapping[str, Any]], workers: Callable[[], Mapping[str, int]]
     ) -> None:
         self._executor_stats = executor_stats
         self._workers = workers
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing to promise beforehand: the names are checked at the scrape."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         from prometheus_client.core import GaugeMetricFamily

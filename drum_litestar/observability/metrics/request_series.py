@@ -1,8 +1,8 @@
-"""Counts and distributions of what happens in each request, kept in plain numbers.
+"""Counters and histograms of requests, kept as plain numbers.
 
 The client library's own counters take a lock and walk their buckets for each observation, which cost more than all
-other work at the end of a short request. Here that is a lookup, a bisection and three additions; the library's
-families are made when a scrape comes.
+other work at the end of a short request. An observation here is a lookup, a bisection and three additions; the
+library's metric families are built at the scrape.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 
 class _Series:
-    """Observed values: how many in each bucket, the last one being for what is above all bounds, and their sum."""
+    """Number of observed values per bucket (the last is ``+Inf``), and their sum."""
 
     __slots__ = ("counts", "sum")
 
@@ -39,7 +39,7 @@ class _Series:
 
 
 class PlainHistogram:
-    """A collector of one histogram without labels. :meth:`observe` is for one thread."""
+    """Collector of one histogram without labels. Not thread-safe: call :meth:`observe` on one thread."""
 
     def __init__(self, name: str, text: str, bounds: Sequence[float]) -> None:
         self._name, self._text = name, text
@@ -51,10 +51,6 @@ class PlainHistogram:
         self._series.counts[bisect_left(self._bounds, value)] += 1
         self._series.sum += value
 
-    def describe(self) -> Iterable[Metric]:
-        """Nothing to promise beforehand: the names are checked at the scrape."""
-        return ()
-
     def collect(self) -> Iterator[Metric]:
         from prometheus_client.core import HistogramMetricFamily
 
@@ -64,48 +60,47 @@ class PlainHistogram:
 
 
 class RouteTable:
-    """Finds the template of a path that the router has not seen, because the request was refused before."""
+    """Lookup of route templates by path, for requests that were refused before routing."""
 
     def __init__(self, templates: Iterable[str] = ()) -> None:
-        """``templates`` as ``/predict`` or ``/nim/{path}``. Others, with a parameter amid, are left out."""
+        """``templates``: ``/predict`` or ``/nim/{path}``; those with a parameter before their end are left out."""
         known = tuple(templates)
         self._fixed = frozenset(template for template in known if "{" not in template)
-        self._beginnings = tuple(
-            (beginning, template)
+        self._prefixes = tuple(
+            (prefix, template)
             for template in known
-            for beginning, brace, name in (template.partition("{"),)
-            if brace and name.find("}") == len(name) - 1 and beginning != "/"
+            for prefix, brace, name in (template.partition("{"),)
+            if brace and name.find("}") == len(name) - 1 and prefix != "/"
         )
 
     def find(self, path: str) -> str | None:
-        """The template of ``path``, with a slash at the end or without; None when it is no route's."""
+        """Return the template of ``path``, with or without a trailing slash; None when no route has it."""
         bare = path.rstrip("/") or "/"
         if bare in self._fixed:
             return bare
-        return next((template for beginning, template in self._beginnings if path.startswith(beginning)), None)
+        return next((template for prefix, template in self._prefixes if path.startswith(prefix)), None)
 
 
 class RequestSeries:
-    """A collector of ``drum_requests`` and ``drum_request_duration_seconds``. :meth:`finished` is for one thread."""
+    """Collector of ``drum_requests`` and ``drum_request_duration_seconds``.
+
+    Not thread-safe: call :meth:`finished` on one thread.
+    """
 
     def __init__(self, buckets: Sequence[float]) -> None:
         self._bounds = tuple(buckets)
         self._series: dict[tuple[str, str | None, int], _Series] = {}
 
     def finished(self, method: str, route: str | None, status: int, seconds: float) -> None:
-        """Count one request."""
+        """Count one finished request."""
         series = self._series.get((method, route, status)) or self._find(method, route, status)
         series.counts[bisect_left(self._bounds, seconds)] += 1
         series.sum += seconds
 
     def _find(self, method: str, route: str | None, status: int) -> _Series:
-        """Made-up methods must not fill the table."""
+        """Return the labels' series. Unknown methods share one: clients must not be able to create series."""
         key = (method if method in _METHODS else "OTHER", route, status)
         return self._series.setdefault(key, _Series(len(self._bounds) + 1))
-
-    def describe(self) -> Iterable[Metric]:
-        """Nothing to promise beforehand: the names are checked at the scrape."""
-        return ()
 
     def collect(self) -> Iterator[Metric]:
         from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily

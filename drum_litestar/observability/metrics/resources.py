@@ -1,7 +1,7 @@
-"""Memory and CPU that this process may use: cgroup v2, v1 or hybrid, else the system.
+"""Memory and CPU that this process may use, by cgroup (v2, v1 or hybrid) or else by the system.
 
-Everything is read from a root directory, ``/`` in production, so that the layouts of real container runtimes can be
-kept as fixture trees. Nothing raises: a file that is absent or unreadable means "no such limit".
+All files are read below a root directory, ``/`` in production and a fixture tree of a container runtime in tests. No
+function raises: a file that is absent or unreadable means "no such limit".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROOT = Path("/")
 
 
 class MemoryStatus(NamedTuple):
-    """Bytes. The ``limit`` is None when no cgroup limit below the system's memory applies."""
+    """Limits and use of memory in bytes. ``limit`` is None when no cgroup limit below the system's memory applies."""
 
     total: int
     """Physical memory of the machine."""
@@ -30,7 +30,7 @@ class MemoryStatus(NamedTuple):
     used: int | None
     """Use in the cgroup that has the limit, page cache included, as ``docker stats`` and DRUM read it."""
     max_used: int | None
-    """Highest use so far; None where the kernel does not tell (cgroup v2 before Linux 5.19)."""
+    """Highest use so far; None where the kernel does not count it (cgroup v2 before Linux 5.19)."""
     oom_kills: int | None
     """Processes killed by the kernel for lack of memory in this cgroup and below; None where it is not counted."""
 
@@ -43,7 +43,7 @@ class _Group(NamedTuple):
 
 
 def memory_status(root: Path = ROOT) -> MemoryStatus:
-    """Limits and use of memory, now."""
+    """Read the limits and the current use of memory."""
     total, available, free = _system_memory(root)
     group = _find_group(root, "memory")
     levels = [level for level in map(_MemoryLevel, _directories(group)) if level.limit is not None]
@@ -65,7 +65,7 @@ def memory_status(root: Path = ROOT) -> MemoryStatus:
 
 
 def cgroup_version(root: Path = ROOT) -> int | None:
-    """1 or 2: the cgroup hierarchy that limits this process's memory; None outside of any."""
+    """Return 1 or 2, the version of the cgroup hierarchy that limits this process's memory; None outside of any."""
     group = _find_group(root, "memory")
     return None if group is None else group.version
 
@@ -127,7 +127,7 @@ def _directory_quota(directory: Path) -> float | None:
 
 
 def _system_memory(root: Path) -> tuple[int, int, int]:
-    """Total, available and free bytes from ``/proc/meminfo``; other systems than Linux are asked by psutil."""
+    """Total, available and free bytes from ``/proc/meminfo``; psutil on other systems than Linux."""
     fields = _key_values(root / "proc/meminfo")
     if "MemTotal:" in fields:
         free = fields.get("MemFree:", 0)

@@ -1,4 +1,4 @@
-"""What ``/stats/`` answers: DRUM's keys (contract, 3.14), the executor's counters, all processes of the server."""
+"""Report of ``/stats/``: DRUM's keys (contract, 3.14), the executor's counters, all processes of the server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MIB = 1024 * 1024
 
 
 class RequestTimes:
-    """Durations since the last :meth:`take`; safe from any thread."""
+    """Request durations since the last :meth:`take`. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -28,6 +28,7 @@ class RequestTimes:
         self._total = self._least = self._most = 0.0
 
     def observe(self, seconds: float) -> None:
+        """Add one duration."""
         with self._lock:
             self._least = min(self._least, seconds) if self._count else seconds
             self._most = max(self._most, seconds)
@@ -36,8 +37,10 @@ class RequestTimes:
             self._used = True
 
     def take(self) -> dict[str, float | None]:
-        """Seconds to 3 places, and a fresh start. Without observations all are None (contract, Q-10), but
-        ``total`` is 0.0 once there has been any."""
+        """Return average, maximum, minimum and total in seconds to 3 places, and reset.
+
+        Without observations all are None (contract, Q-10), but ``total`` is 0.0 once there has been one.
+        """
         with self._lock:
             count, total, least, most = self._count, self._total, self._least, self._most
             self._count, self._total, self._least, self._most = 0, 0.0, 0.0, 0.0
@@ -50,8 +53,8 @@ class RequestTimes:
 class StatsReporter:
     """Builds the answer of ``/stats/``.
 
-    Process tables are read in one thread of its own: psutil takes milliseconds per process, which neither the event
-    loop nor the default thread pool should pay. Concurrent reports wait for each other there.
+    Processes are read on one separate thread, because psutil takes milliseconds for each: too long for the event loop
+    and for the default thread pool. Concurrent reports are serialized there.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class StatsReporter:
             self._times.observe(seconds)
 
     async def report(self) -> dict[str, Any]:
-        """The answer's object. Sizes in MiB, times in seconds since the previous report."""
+        """Return the object to send: sizes in MiB, times in seconds since the previous report."""
         roots = [os.getpid(), *self._pids()]
         executor = self._executor_stats()
         if self._thread is None:
@@ -103,8 +106,8 @@ class StatsReporter:
         }
 
     def _refresh(self, roots: list[int]) -> None:
-        """The tree below ``roots``. Known processes are kept, because psutil's ``cpu_percent`` is a difference
-        between two readings of the same object."""
+        """Update the process tree below ``roots``. Known processes are kept, because psutil's ``cpu_percent`` is a
+        difference between two readings of the same object."""
         tree: dict[int, psutil.Process] = {}
         for pid in roots:
             with contextlib.suppress(psutil.Error):
@@ -112,12 +115,12 @@ class StatsReporter:
                 tree[pid] = root
                 tree.update((child.pid, child) for child in root.children(recursive=True))
         known = self._processes
-        # Process objects are equal only when pid *and* start time are, so a reused pid starts afresh.
+        # Process objects are equal only when pid *and* start time are, so a reused pid is a new process.
         self._processes = {pid: known[pid] if known.get(pid) == process else process for pid, process in tree.items()}
 
 
 def _describe(process: psutil.Process) -> dict[str, Any] | None:
-    """DRUM's entry of a process; None when it has just ended. Anyone may read it, so secrets are masked."""
+    """Return DRUM's entry of a process, with secrets masked; None when it has just ended."""
     try:
         with process.oneshot():
             return {

@@ -1,4 +1,4 @@
-"""Span attribute values that come from JSON: made fit for the wire, and for the installed SDK."""
+"""Conversion of JSON values to span attributes that the wire formats and the installed SDK accept."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Any, Dict, Final
 
 Attributes = Dict[str, Any]
 
-_DEEPEST: Final = 16
+_MAX_DEPTH: Final = 16
 
 
 def sendable(value: Any, depth: int = 0) -> Any:
-    """``value`` (of JSON) as msgpack and protobuf can carry it: no lone surrogates, 64-bit integers, some levels."""
+    """Convert a JSON ``value`` to one that msgpack and protobuf can encode: no lone surrogates, 64-bit integers, and
+    text below the 16th level."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return str(value)
-    if isinstance(value, (list, dict)) and depth == _DEEPEST:
+    if isinstance(value, (list, dict)) and depth == _MAX_DEPTH:
         return str(value)
     if isinstance(value, list):
         return [sendable(item, depth + 1) for item in value]
@@ -29,7 +30,7 @@ def sendable(value: Any, depth: int = 0) -> Any:
 
 @functools.lru_cache(maxsize=None)
 def takes_any_value() -> bool:
-    """Whether attributes may be null, maps and mixed lists: only the newest SDKs take them, others warn and drop."""
+    """Whether the SDK takes null, maps and mixed lists as attributes: only the newest do, others warn and drop them."""
     from opentelemetry.attributes import BoundedAttributes
 
     logger = logging.getLogger("opentelemetry.attributes")
@@ -41,8 +42,8 @@ def takes_any_value() -> bool:
 
 
 def settable(attributes: Attributes) -> Attributes:
-    """``attributes`` for ``Span.set_attributes``: as they are, or for an older SDK without nulls and with JSON text
-    in place of what it would drop."""
+    """Return ``attributes`` for ``Span.set_attributes``: as they are, or for an older SDK without nulls and with JSON
+    text in place of values that it would drop."""
     if takes_any_value():
         return attributes
     return {

@@ -45,7 +45,7 @@ def response_attributes(body: bytes) -> Attributes:
 
 
 class StreamAssembler:
-    """Puts the answer of a streamed chat together, event by event."""
+    """Assembles the answer of a streamed chat from its events."""
 
     def __init__(self) -> None:
         self.model: Any = None
@@ -55,7 +55,7 @@ class StreamAssembler:
         self._pending = b""
 
     def feed(self, chunk: bytes) -> None:
-        """Bytes of the event stream, cut anywhere."""
+        """Add bytes of the event stream, cut anywhere."""
         *events, self._pending = (self._pending + chunk).split(b"\n\n")
         for event in events:
             lines = [
@@ -68,7 +68,7 @@ class StreamAssembler:
                 self._add(data)
 
     def attributes(self) -> Attributes:
-        """The answer so far. Choices are in the order of their indexes."""
+        """Return the attributes of the answer so far, its choices in the order of their indexes."""
         return _completion_attributes(
             self.model, [(choice, choice.get("finish_reason")) for _, choice in sorted(self._choices.items())]
         )
@@ -84,17 +84,17 @@ class StreamAssembler:
             if not isinstance(choice, dict) or not isinstance(choice.get("index"), int):
                 continue
             delta = _dict(choice.get("delta"))
-            news = {
+            added = {
                 "role": delta.get("role"),
                 "content": delta.get("content"),
                 "finish_reason": choice.get("finish_reason"),
             }
-            if not any(news.values()):
+            if not any(added.values()):
                 continue
             whole = self._choices.setdefault(choice["index"], {})
-            if news["content"]:
-                whole["content"] = (whole.get("content") or "") + str(news["content"])
-            whole.update({key: value for key, value in news.items() if value and key != "content"})
+            if added["content"]:
+                whole["content"] = (whole.get("content") or "") + str(added["content"])
+            whole.update({key: value for key, value in added.items() if value and key != "content"})
 
 
 def _completion_attributes(model: Any, choices: list[tuple[dict[str, Any], Any]]) -> Attributes:

@@ -1,4 +1,4 @@
-"""OpenTelemetry's current context, without the layers above it, which cost more than the variable itself."""
+"""Direct access to OpenTelemetry's current context: the API around its variable costs more than the variable."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 
-class _Layers:
-    """What a :class:`ContextVar` has, by OpenTelemetry's own functions."""
+class _PublicFunctions:
+    """The interface of a :class:`ContextVar`, implemented by OpenTelemetry's functions."""
 
     set = staticmethod(otel_context.attach)
     reset = staticmethod(otel_context.detach)
@@ -19,18 +19,18 @@ class _Layers:
 
 
 def find_variable() -> Any:
-    """The ``ContextVar`` that ``attach`` sets; with another runtime context than OpenTelemetry's own, its stand-in."""
+    """Find the ``ContextVar`` that ``attach`` sets; a runtime context without one gets :class:`_PublicFunctions`."""
     mark = Context()
     token = otel_context.attach(mark)
     try:
         found = [variable for variable, value in copy_context().items() if value is mark]
     finally:
         otel_context.detach(token)
-    return found[0] if len(found) == 1 else _Layers
+    return found[0] if len(found) == 1 else _PublicFunctions
 
 
 CURRENT: Final = find_variable()
-"""Has ``get``, ``set`` and ``reset``."""
+"""The variable of the current context, with ``get``, ``set`` and ``reset``."""
 
 (SPAN_KEY,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
-"""Where a context has its current span. ``trace.set_span_in_context`` would copy it twice."""
+"""Key of the current span in a context. ``trace.set_span_in_context`` would copy the context twice."""

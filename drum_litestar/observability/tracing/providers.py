@@ -23,15 +23,15 @@ from drum_litestar.pip_command import install
 
 _log = logging.getLogger("drum.otel")
 
-SHUTDOWN_PATIENCE: Final = 5.0
-"""Seconds that flushing to a collector which does not answer may hold up the end of the process."""
+SHUTDOWN_TIMEOUT: Final = 5.0
+"""Seconds that a flush to a collector which does not answer may delay the end of the process."""
 
 LAST_WITH_LOGS: Final = "'opentelemetry-sdk<1.46' 'opentelemetry-exporter-otlp-proto-http<1.46'"
 """Distributions that have ``LoggingHandler``, which is deprecated, and the modules around it."""
 
 
 class Telemetry:
-    """The OpenTelemetry of one process; disabled, it does nothing."""
+    """OpenTelemetry providers of one process; without any, telemetry is disabled."""
 
     def __init__(self, tracing: Tracing, providers: tuple[Any, ...] = (), handler: logging.Handler | None = None):
         self.tracing = tracing
@@ -40,12 +40,12 @@ class Telemetry:
         self._handler = handler
         self._closed = False
 
-    def flush(self, timeout: float = SHUTDOWN_PATIENCE) -> bool:
-        """Send what is queued; False when ``timeout`` seconds were not enough. Blocks: not for the event loop."""
+    def flush(self, timeout: float = SHUTDOWN_TIMEOUT) -> bool:
+        """Send what is queued; False when ``timeout`` seconds were not enough. Blocks the calling thread."""
         return _bounded([provider.force_flush for provider in self._providers], timeout)
 
-    def shutdown(self, timeout: float = SHUTDOWN_PATIENCE) -> bool:
-        """Flush and stop, in at most ``timeout`` seconds. Idempotent. Blocks: not for the event loop."""
+    def shutdown(self, timeout: float = SHUTDOWN_TIMEOUT) -> bool:
+        """Flush and stop, in at most ``timeout`` seconds. Idempotent. Blocks the calling thread."""
         if self._closed:
             return True
         self._closed = True
@@ -126,8 +126,8 @@ def _tracer_provider(resource: Any, environ: Mapping[str, str]) -> Any:
     from drum_litestar.observability.bare.tracer import SpanProvider
 
     # shutdown_on_exit is off for all three: their own exit handlers have no time limit, Telemetry.shutdown has.
-    processor, together = batching(OTLPSpanExporter(), environ)
-    provider = SpanProvider(processor, resource, together)
+    processor, requests_per_item = batching(OTLPSpanExporter(), environ)
+    provider = SpanProvider(processor, resource, requests_per_item)
     encoder.install(provider)
     trace.set_tracer_provider(provider)
     return provider
@@ -179,7 +179,7 @@ def _flatten_context(record: logging.LogRecord) -> bool:
 
 
 def _load_propagators() -> None:
-    """Import the propagators that ``OTEL_PROPAGATORS`` names; the W3C ones when one of them cannot be had.
+    """Import the propagators that ``OTEL_PROPAGATORS`` names; the W3C ones when one of them cannot be loaded.
 
     The API loads them when it is imported, and an unknown name would fail every import for good.
     """
@@ -199,7 +199,7 @@ def instrument_clients() -> None:
     """Trace the HTTP calls that text targets' hooks make with ``requests`` and ``aiohttp`` (contract, 5.6).
 
     For workers of text generation and agentic targets, when telemetry is enabled. A missing instrumentation package
-    is a warning in DRUM's words.
+    is a warning with DRUM's text.
     """
     for module, name, package in (
         ("opentelemetry.instrumentation.requests", "RequestsInstrumentor", "requests"),
@@ -225,5 +225,5 @@ def _bounded(actions: list[Callable[[], Any]], timeout: float) -> bool:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout)  # they share the same collector: one that waits means all do
+        thread.join(timeout)  # they wait for the same collector, so at the same time
     return not any(thread.is_alive() for thread in threads)

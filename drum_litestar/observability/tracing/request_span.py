@@ -1,4 +1,4 @@
-"""The span of one request, and how its context goes to the model's process."""
+"""Span of one request in the HTTP process, and the carrier of its context to the model worker."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _HEX = [f"{number:02x}" for number in range(256)]
 
 
 def traceparent(trace_id: int, span_id: int, flags: int) -> str:
-    """The header of W3C trace context."""
-    ids = (trace_id << 64 | span_id).to_bytes(24, "big").hex()  # formatting integers would take thrice the time
+    """Format the header of W3C trace context."""
+    ids = (trace_id << 64 | span_id).to_bytes(24, "big").hex()  # three times as fast as formatting the integers
     return f"00-{ids[:32]}-{ids[32:]}-{_HEX[flags]}"
 
 
@@ -32,7 +32,7 @@ _TRACEPARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 def span_context(traceparent: str) -> SpanContext:
-    """The remote span of a plain header; INVALID_SPAN_CONTEXT of any other, which the propagator may understand."""
+    """Parse a plain header; INVALID_SPAN_CONTEXT for any other, which is left to the propagator."""
     found = _TRACEPARENT.fullmatch(traceparent)
     if found is None:
         return trace.INVALID_SPAN_CONTEXT
@@ -41,17 +41,17 @@ def span_context(traceparent: str) -> SpanContext:
 
 
 class Carrier(Dict[str, str]):
-    """Trace context as headers, for ``ModelCall.trace``; in the process that made it, the context itself too."""
+    """Trace context as headers, for ``ModelCall.trace``; in the process that made it also the context itself."""
 
     __slots__ = ("bare", "context")
     bare: Any
-    """The span of the context, if it has a ``traceparent`` of its own and no baggage is beside it, else None."""
+    """The context's span, if that has an attribute ``traceparent`` and the context has no baggage; else None."""
     context: Context
-    """Only set without ``bare``."""
+    """Set only when ``bare`` is None."""
 
     @classmethod
     def of(cls, span: Any, context: Context) -> Carrier:
-        """What the W3C propagators write of ``context``, which has ``span`` and no baggage."""
+        """Write ``context``, which has ``span`` and no baggage, as the W3C propagators do."""
         header = getattr(span, "traceparent", None)
         if header is not None:
             carrier = cls(traceparent=header)
@@ -79,9 +79,9 @@ class RequestSpan(msgspec.Struct):
     failed: bool = False
 
     def answered(self, answer: Reply | StreamHead) -> None:
-        """Add what the worker sent back with its answer."""
+        """Apply the worker's report that came with ``answer``."""
         report = answer.span
-        if report is None:  # the worker could not tell more (it does not trace, or its predictor broke)
+        if report is None:  # no report from the worker: it does not trace, or its predictor broke
             if is_error(answer.status):
                 self.fail(f"status {answer.status}")
             return
@@ -93,7 +93,7 @@ class RequestSpan(msgspec.Struct):
             self.fail(report.error)
 
     def fail(self, message: str) -> None:
-        """Status ERROR without an exception event, also for one that is raised next (``/directAccess`` without an
+        """Set status ERROR without an exception event, also for one that is raised next (``/directAccess`` without an
         LLM, contract, 5.6)."""
         self.failed = True
         self.span.set_status(StatusCode.ERROR, message)
@@ -116,7 +116,7 @@ class RequestSpan(msgspec.Struct):
     ) -> None:
         try:  # noqa: SIM105 (suppress would cost more)
             CURRENT.reset(self.token)
-        except ValueError:  # closed from elsewhere, as at the end of the loop
+        except ValueError:  # exited in another context, as when the event loop closes
             pass
         if isinstance(error, Exception):
             self.held = False
@@ -127,7 +127,7 @@ class RequestSpan(msgspec.Struct):
 
 
 class _NoSpan(RequestSpan):
-    """Tracing is off: carries the client's trace context, does nothing else. Shared, so it keeps no state."""
+    """Request span while tracing is off: only carries the client's trace context. Shared, so it keeps no state."""
 
     def answered(self, answer: Reply | StreamHead) -> None: ...
 
@@ -144,5 +144,5 @@ class _NoSpan(RequestSpan):
 
 
 def no_span(carrier: dict[str, str]) -> RequestSpan:
-    """For a request that is not traced."""
+    """Return the context manager for a request that is not traced."""
     return _NoSpan(trace.INVALID_SPAN, carrier, Context())

@@ -1,11 +1,11 @@
 """Spans of a request, in the two processes that serve it (contract, 5.6).
 
-The HTTP process owns the request's span (``drum.invocations`` etc.) from start to end, so that a request that a dead
-worker took with it still has one. The worker opens child spans under it (``steps.py``), and a chat's
-``drum.chat.completions.stream``. What only the worker can know of the request's own span, the ``gen_ai.*`` attributes
+The HTTP process owns the request's span (``drum.invocations`` etc.) from start to end, so that a request whose worker
+died still has one. The worker opens child spans under it (``traced_predictor.py``), and a chat's
+``drum.chat.completions.stream``. What only the worker knows of the request's own span, the ``gen_ai.*`` attributes
 and the exception, comes back with the answer as a :class:`~drum_litestar.predictors.protocol.SpanReport`.
 
-Only the OpenTelemetry API is imported here. When tracing is off, a request costs one look through its headers for a
+Only the OpenTelemetry API is imported here. When tracing is off, a request costs one search of its headers for a
 trace context to pass on to the hooks.
 """
 
@@ -42,14 +42,14 @@ def _no_call(carrier: Mapping[str, str]) -> None: ...
 
 
 def upstream_answered(span: Span, status: int) -> None:
-    """Note the status of an upstream's answer; from 400 on it is an error to its client."""
+    """Set the status of an upstream's answer; 400 and above is an error of a client span."""
     span.set_attribute("http.status_code", status)
     if status >= 400:
         span.set_status(StatusCode.ERROR)
 
 
 class Tracing:
-    """Opens spans and carries their context between processes. Immutable; made once per process."""
+    """Opens spans and passes their context between processes. Immutable; made once per process."""
 
     def __init__(self, provider: TracerProvider | None = None, propagator: TextMapPropagator | None = None) -> None:
         """``provider`` None turns spans off; trace context is still passed on. ``propagator`` None takes the one
@@ -60,7 +60,7 @@ class Tracing:
             propagator = propagate.get_global_textmap()
         self.enabled = provider is not None
         self.tracer: Tracer = trace.NoOpTracer()
-        if provider is not None:  # one of ours has a quicker tracer for the server
+        if provider is not None:  # ``SpanProvider`` has a faster tracer for the server's own spans
             self.tracer = getattr(provider, "own", None) or provider.get_tracer(TRACER)
         self._propagator = propagator
         w3c = set(propagator.fields) == W3C_FIELDS
@@ -73,7 +73,7 @@ class Tracing:
         self._off = no_span({})
 
     def request_span(self, name: str, headers: RawHeaders) -> RequestSpan:
-        """The span ``name`` of a request, child of the trace context in its headers. Use it with ``with``."""
+        """Create the span ``name`` of a request, child of the trace context in its headers; a context manager."""
         read = [(key, value) for key, value in headers if key in self._read]
         if self._bare is not None and (not read or (len(read) == 1 and read[0][0] == b"traceparent")):
             bare: RequestSpan | None = self._bare.request_span(name, read[0][1] if read else None)
@@ -107,19 +107,20 @@ class Tracing:
             self.tracer.start_span("queue", context, start_time=start).end(now)
 
     def steps_ended(self, steps: bytes, carrier: Mapping[str, str]) -> None:
-        """Add ``SpanReport.steps`` to the trace of a call (``ModelCall.trace``), whose request may be over."""
+        """Add ``SpanReport.steps`` to the trace of a call (``ModelCall.trace``), whose request may have ended."""
         if isinstance(carrier, Carrier) and carrier.bare is not None:
             carrier.bare.ended.append(steps)
-        elif self._bare is not None:  # it could be bare, but is not
+        elif self._bare is not None:  # the request has a span of the SDK
             parent = trace.get_current_span(self.extract(carrier))
             self._bare.steps_ended(parent.get_span_context(), steps)
 
     @contextmanager
     def upstream_call(self, method: str, url: str, headers: MutableMapping[str, str]) -> Iterator[Span]:
-        """A client span around the request with which the current one is passed on, and its context in ``headers``.
+        """Open a client span around a request to an upstream and write its context to ``headers``.
 
-        As DRUM's instrumented ``requests`` leaves it. The caller notes the outcome: :func:`upstream_answered`, or
-        :func:`~drum_litestar.observability.tracing.step_spans.mark_failed` for what was the upstream's fault.
+        The span is like that of DRUM's instrumented ``requests``. The caller reports the outcome with
+        :func:`upstream_answered`, or :func:`~drum_litestar.observability.tracing.step_spans.mark_failed` for an error
+        of the upstream.
         """
         if not self.enabled:
             yield trace.INVALID_SPAN
@@ -134,11 +135,11 @@ class Tracing:
             yield span
 
     def extract(self, carrier: Mapping[str, str]) -> Context:
-        """The trace context in ``carrier``; no parent from what happens to be current here."""
+        """Read the trace context of ``carrier``; the current context is no parent."""
         return self._propagator.extract(carrier, context=Context())
 
     def carrier(self, context: Context) -> Carrier:
-        """``context`` as headers."""
+        """Write ``context`` as headers."""
         if self._bare is not None and len(context) == 1:  # no baggage
             span = trace.get_current_span(context)
             if hasattr(span, "traceparent"):

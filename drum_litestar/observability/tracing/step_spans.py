@@ -1,4 +1,4 @@
-"""Spans of a call's steps and of its exceptions: what :mod:`drum_litestar.predictors.steps` reports, as spans.
+"""Spans of a call's steps and their exception events, from reports of :mod:`drum_litestar.predictors.steps`.
 
 Only the OpenTelemetry API is imported here.
 """
@@ -20,11 +20,11 @@ from drum_litestar.settings.masking import masked
 
 
 class Step(msgspec.Struct):
-    """``trace.use_span`` without its generators, which cost as much as a span."""
+    """Makes ``span`` current, and ends it. ``trace.use_span`` is made of generators, which cost as much as a span."""
 
     span: Span
     context: Context
-    """The current one."""
+    """The current context."""
     token: Any = None
 
     def __enter__(self) -> Span:
@@ -38,8 +38,11 @@ class Step(msgspec.Struct):
         self.span.end()
 
 
-def described(error: BaseException) -> tuple[str, str, str]:
-    """Type, message and traceback of ``error``, as the SDK words them and protobuf can carry them; without secrets."""
+def describe_exception(error: BaseException) -> tuple[str, str, str]:
+    """Return type, message and traceback of ``error`` in the SDK's form, with secrets masked.
+
+    Protobuf can encode all three.
+    """
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
@@ -51,32 +54,32 @@ def described(error: BaseException) -> tuple[str, str, str]:
 
 
 def add_exception(span: Span, description: tuple[str, str, str]) -> None:
-    """The ``exception`` event of ``span``, from :func:`described`."""
+    """Add the ``exception`` event to ``span``, from :func:`describe_exception`."""
     kind, message, stacktrace = description
     event = {"exception.type": kind, "exception.message": message, "exception.stacktrace": stacktrace}
     span.add_event("exception", {**event, "exception.escaped": "False"})
 
 
 def mark_failed(span: Span, error: BaseException) -> None:
-    """Status ERROR and the ``exception`` event."""
-    description = described(error)
+    """Set status ERROR and add the ``exception`` event."""
+    description = describe_exception(error)
     add_exception(span, description)
     span.set_status(StatusCode.ERROR, f"{type(error).__name__}: {description[1]}")
 
 
-class noting(msgspec.Struct):  # noqa: N801 (reads as a function, and a generator would cost more)
-    """Make ``notes`` the receiver of what a predictor reports in this thread or task, and
-    ``context`` OpenTelemetry's current one."""
+class report_to(msgspec.Struct):  # noqa: N801 (reads as a function, and a generator would cost more)
+    """Send what a predictor reports in this thread or task to ``reporter``, and make ``context`` OpenTelemetry's
+    current one."""
 
-    notes: CallReporter | None
+    reporter: CallReporter | None
     context: Context
-    attached: Any = None
-    noted: Any = None
+    context_token: Any = None
+    reporter_token: Any = None
 
     def __enter__(self) -> None:
-        self.attached = CURRENT.set(self.context)
-        self.noted = REPORTER.set(self.notes)
+        self.context_token = CURRENT.set(self.context)
+        self.reporter_token = REPORTER.set(self.reporter)
 
     def __exit__(self, *error: object) -> None:
-        REPORTER.reset(self.noted)
-        CURRENT.reset(self.attached)
+        REPORTER.reset(self.reporter_token)
+        CURRENT.reset(self.context_token)

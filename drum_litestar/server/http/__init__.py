@@ -1,4 +1,4 @@
-"""The HTTP/1.1 protocol: what a connection may do, before and after the application sees a request.
+"""The HTTP/1.1 protocol: limits, framing and closing of connections.
 
-It passes uvicorn's public ``http=`` parameter. It knows neither routes nor models.
+It is given to uvicorn through the public parameter ``http=``. It depends neither on routes nor on models.
 """

@@ -1,7 +1,7 @@
-"""How a connection ends: after the answers that are owed, with an error that the client can still read.
+"""Orderly close of a connection: after pending responses, with an error that the client can still read.
 
-Closing a socket with unread input resets the connection and destroys the answer on its way, so whoever refuses an
-upload sends the answer, says that nothing will follow, discards input for a while, and only then closes.
+Closing a socket with unread input resets the connection and destroys a response on its way. So a refusal of an upload
+is sent, then the write side is closed, then input is discarded for a while, and then the socket is closed.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from drum_litestar.server.http.connection_parts import (
 )
 
 LINGER_SECONDS: Final = 5.0
-"""How long the rest of a refused upload is discarded."""
+"""Seconds for which the rest of a refused upload is discarded."""
 
 HEAD, BODY, WAIT, CLOSING = range(4)
 """Phases of a connection; plain numbers, since they are compared several times for each request."""
 
 
 class ClosingProtocol(HttpToolsProtocol):
-    """uvicorn's connection with a phase, one timer, an orderly end, and someone who watches a stalled reader."""
+    """uvicorn's protocol with phases, one timer for each, an orderly close, and a timeout of writes."""
 
     write_timeout = 60.0
+    """Seconds; see :class:`WriteWatch`."""
     events = ConnectionEvents()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -42,14 +43,14 @@ class ClosingProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._idle_since = 0.0
-        self._owed_error: RequestError | None = None
-        self._running: RequestResponseCycle | None = None  # uvicorn's ``cycle`` is the last one, which may have to wait
+        self._pending_error: RequestError | None = None
+        self._running: RequestResponseCycle | None = None  # uvicorn's ``cycle`` is the last one, which may be queued
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._context = contextvars.copy_context()
         self._response_transport: Any = ResponseTransport(transport, self._close_after_response)
-        self._gone = DisconnectCallbacks(self.loop, transport)
+        self._on_disconnect = DisconnectCallbacks(self.loop, transport)
         self._write_watch = WriteWatch(self.loop, transport, self.write_timeout, self._on_write_stall)
         self.events.opened()
 
@@ -65,7 +66,7 @@ class ClosingProtocol(HttpToolsProtocol):
             self._running.message_event.set()
         self.pipeline.clear()
         self.events.closed()
-        self._gone.tell()
+        self._on_disconnect.notify()
 
     def _set_timer(self, seconds: float, callback: Callable[[], None] | None = None) -> None:
         if self._timer is not None:
@@ -77,8 +78,8 @@ class ClosingProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if self._phase == CLOSING and not self.pipeline:
-            if self._owed_error is not None:
-                self._send_and_close(self._owed_error)
+            if self._pending_error is not None:
+                self._send_and_close(self._pending_error)
             return
         if self.transport.is_closing():
             return
@@ -91,15 +92,15 @@ class ClosingProtocol(HttpToolsProtocol):
             self._now_idle()
 
     def _begin(self, cycle: RequestResponseCycle) -> None:
-        """Let the application answer, in a context of its own: what an earlier request of this connection has set
-        would else be its too (python/cpython#140947)."""
+        """Start the application in a copy of the connection's context, without the variables that earlier requests of
+        this connection have set (python/cpython#140947)."""
         self._running = cycle
         task = self._context.run(self.loop.create_task, cycle.run_asgi(self.app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 
     def _now_idle(self) -> None:
-        """Keep-alive begins. One timer that looks at the clock is cheaper than one for each request."""
+        """Begin keep-alive. One timer that checks the clock is cheaper than one for each request."""
         self._idle_since = self.loop.time()
         if self._idle_timer is None:
             self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._on_idle_timer)
@@ -107,7 +108,7 @@ class ClosingProtocol(HttpToolsProtocol):
     def _on_idle_timer(self) -> None:
         self._idle_timer = None
         if self._phase != WAIT or not self.cycle.response_complete:
-            return  # busy; the end of the answer will start it again
+            return  # busy: the end of the response starts the timer again
         left = self._idle_since + self.timeout_keep_alive - self.loop.time()
         if left > 0:
             self._idle_timer = self.loop.call_later(left, self._on_idle_timer)
@@ -115,20 +116,21 @@ class ClosingProtocol(HttpToolsProtocol):
             self.timeout_keep_alive_handler()
 
     def _await_rest_of_body(self) -> None:
-        """The response is out before the body is in."""
+        """Wait for the rest of a request whose response is complete."""
         if self.expect_100_continue:
-            self._linger()  # the client may hold the body back: what comes next is ambiguous
+            self._linger()  # the client may not send the body: the next bytes are ambiguous
         else:
             self._set_timer(LINGER_SECONDS, self.transport.close)
 
     def _close_after_response(self) -> None:
-        """The response asked for a close, or broke off."""
+        """Close after a response that asked for it, or that was not completed."""
         if self._phase == BODY and self.cycle.response_complete:
             self._linger()
         else:
             self.transport.close()
 
     def _linger(self) -> None:
+        """Close the write side, discard input for :data:`LINGER_SECONDS`, then close."""
         self._phase = CLOSING
         if self.transport.can_write_eof():
             self.transport.write_eof()
@@ -148,14 +150,14 @@ class ClosingProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _fail(self, error: RequestError) -> None:
-        """Answer ``error`` after the responses that are owed to earlier requests, then close."""
+        """Send ``error`` after the responses to earlier requests, then close."""
         cycle = self.cycle
         in_body = self._phase == BODY
         self._phase = CLOSING
         self._set_timer(0)
         if in_body and self.pipeline and self.pipeline[0][0] is cycle:
-            self.pipeline.popleft()  # never started: the error is its answer
-            self._owed_error = error
+            self.pipeline.popleft()  # not started: the error is its response
+            self._pending_error = error
         elif in_body and cycle.response_started:
             self.transport.close()
         elif in_body:
@@ -164,9 +166,9 @@ class ClosingProtocol(HttpToolsProtocol):
             cycle.waiting_for_100_continue = False
             cycle.message_event.set()
             self._send_and_close(error)
-            self._gone.tell()
+            self._on_disconnect.notify()
         elif cycle is not None and not cycle.response_complete:
-            self._owed_error = error
+            self._pending_error = error
         else:
             self._send_and_close(error)
 

@@ -1,4 +1,4 @@
-"""Small parts of a guarded connection: what it reports, what a response writes to, who watches a stalled reader."""
+"""Parts of a connection: observer, transport of responses, disconnect callbacks, timeout of writes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable
 
 
 class ConnectionEvents:
-    """Told about connections, for metrics. This one ignores everything."""
+    """Observer interface of connections, for metrics. This base class ignores all events."""
 
     def opened(self) -> None:
-        """A connection was accepted."""
+        """Called when a connection was accepted."""
 
     def closed(self) -> None:
-        """A connection has ended."""
+        """Called when a connection has ended."""
 
     def slow(self, reason: str) -> None:
-        """A connection is being closed for slowness; ``reason`` is ``head``, ``body`` or ``response``."""
+        """Called when a connection is closed by a timeout; ``reason`` is ``head``, ``body`` or ``response``."""
 
 
 class ResponseTransport:
-    """The connection as a response sees it: ``close`` leaves the client time to read."""
+    """Transport of a response: ``close`` is the connection's own, which leaves the client time to read."""
 
     __slots__ = ("close", "is_closing", "write")
 
@@ -31,7 +31,7 @@ class ResponseTransport:
 
 
 class DisconnectCallbacks:
-    """Who wants to know that the client has gone (``scope.ON_DISCONNECT``)."""
+    """Callbacks for a client that disconnects (``scope.ON_DISCONNECT``)."""
 
     __slots__ = ("_callbacks", "_loop", "_transport")
 
@@ -41,7 +41,10 @@ class DisconnectCallbacks:
         self._callbacks: dict[object, Callable[[], None]] = {}
 
     def register(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` when the client has gone (soon, if it has already); returns the undo."""
+        """Call ``callback`` when the client disconnects (soon, if it already has).
+
+        Returns a function that removes the callback.
+        """
         if self._transport.is_closing():
             return self._loop.call_soon(callback).cancel
         key = object()
@@ -52,14 +55,14 @@ class DisconnectCallbacks:
 
         return undo
 
-    def tell(self) -> None:
-        """The client has gone. Each callback is called once."""
+    def notify(self) -> None:
+        """Call and forget all callbacks: the client has disconnected."""
         while self._callbacks:
             self._callbacks.popitem()[1]()
 
 
 class WriteWatch:
-    """Drops a client that does not read: ``on_stall`` when a full write buffer has not moved for ``timeout`` s."""
+    """Timeout of writes: calls ``on_stall`` when a full write buffer has not changed for ``timeout`` seconds."""
 
     __slots__ = ("_handle", "_loop", "_on_stall", "_size", "_timeout", "_transport")
 
@@ -78,17 +81,17 @@ class WriteWatch:
         self._size = 0
 
     def start(self) -> None:
-        """The buffer has passed its high-water mark."""
+        """Start the timer: the buffer has passed its high-water mark."""
         if self._timeout and self._handle is None:
-            self._again(self._transport.get_write_buffer_size())
+            self._schedule(self._transport.get_write_buffer_size())
 
     def stop(self) -> None:
-        """The buffer has drained, or the connection has ended. Idempotent."""
+        """Stop the timer: the buffer has drained, or the connection has ended. Idempotent."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
-    def _again(self, size: int) -> None:
+    def _schedule(self, size: int) -> None:
         self._size = size
         self._handle = self._loop.call_later(self._timeout, self._check)
 
@@ -98,4 +101,4 @@ class WriteWatch:
         if left == self._size:
             self._on_stall()
         else:
-            self._again(left)
+            self._schedule(left)

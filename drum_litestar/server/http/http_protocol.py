@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol (httptools) with the limits that an open network needs.
+"""uvicorn's HTTP/1.1 protocol (httptools) with limits for connections from an open network.
 
 uvicorn has no limit on the time a request head may take, on silence within a body, on a head's size, or on a client
 that does not read. Here each connection is in one of four phases, each with at most one timer::
@@ -6,7 +6,7 @@ that does not read. Here each connection is in one of four phases, each with at 
     HEAD ──head complete──▶ BODY ──message complete──▶ WAIT ──first byte──▶ HEAD ...
       │ header_timeout        │ body_timeout              uvicorn's keep-alive timer
       └──────────┬────────────┘
-          broken or late ▶ CLOSING: answer what is owed, then the error, discard input, close
+        broken or late ─▶ CLOSING: send pending responses, then the error, discard input, close
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ MAX_PIPELINED: Final = 100
 
 
 class _Discarded(list[Any]):
-    """Where trailers go: in with the headers they would be a way around whatever acted upon those."""
+    """List that drops trailers: among the headers they would bypass the checks that were made of those."""
 
     def append(self, _: Any) -> None:
-        """Forget it."""
+        """Drop the trailer."""
 
 
 _TRAILERS: Final = _Discarded()
@@ -39,7 +39,7 @@ _EXTENSIONS: Final[dict[str, Any]] = {names.WITHDRAW: {}}
 
 
 class GuardedHttpProtocol(ClosingProtocol):
-    """See the module's docstring. The class attributes are set by :func:`make_protocol`."""
+    """uvicorn's protocol with timeouts and limits. The class attributes are set by :func:`make_protocol`."""
 
     header_timeout = 30.0
     body_timeout = 60.0
@@ -49,7 +49,7 @@ class GuardedHttpProtocol(ClosingProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._last_byte = 0.0
-        self._unfinished = 0  # bytes fed that have not yet made a head, a piece of body, or an end
+        self._unfinished = 0  # bytes fed since the last complete head, piece of body or message
         self._offered_upgrade: tuple[bytes, str] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -81,7 +81,7 @@ class GuardedHttpProtocol(ClosingProtocol):
             self._set_timer(self.body_timeout, self._on_body_timeout)
 
     def _head_begun(self) -> bool:
-        """Part of a head is here: there is a scope that has no cycle yet."""
+        """Whether part of a head has arrived: there is a scope without a cycle."""
         return self.scope is not None and (self.cycle is None or self.cycle.scope is not self.scope)
 
     def _feed(self, data: bytes) -> None:
@@ -91,16 +91,16 @@ class GuardedHttpProtocol(ClosingProtocol):
                 return
             except httptools.HttpParserUpgrade as upgrade:
                 rest = data[upgrade.args[0] :]
-            # The parser takes an offer for a fact and skips the body. Parse the request again without the offer.
+            # The parser takes an upgrade offer as accepted and skips the body: parse the request again without it.
             assert self._offered_upgrade is not None
             method, version = self._offered_upgrade
             self._offered_upgrade = None
             data = head_without_upgrade(method, version, self.url, self.headers) + rest
             self.parser = httptools.HttpRequestParser(self)
-            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn sets it: pipelining
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does, for pipelining
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        name, value = name.lower(), value.rstrip(b" \t")  # the parser leaves those (RFC 9110, 5.5)
+        name, value = name.lower(), value.rstrip(b" \t")  # the parser keeps trailing blanks (RFC 9110, 5.5)
         if name == b"expect" and value.lower() == b"100-continue":
             self.expect_100_continue = True
         self.headers.append((name, value))
@@ -117,7 +117,7 @@ class GuardedHttpProtocol(ClosingProtocol):
         complete_scope(cast("dict[str, Any]", scope), method, version, self.url, self.root_path)
         scope["extensions"] = _EXTENSIONS
         shared = scope["state"]
-        shared[names.ON_DISCONNECT] = self._gone.register
+        shared[names.ON_DISCONNECT] = self._on_disconnect.register
         if 0 < self.max_connections < len(self.connections):
             shared[names.OVER_CONNECTION_LIMIT] = True
         self.headers = _TRAILERS
@@ -125,7 +125,7 @@ class GuardedHttpProtocol(ClosingProtocol):
         self._unfinished = 0
         if self._timer is not None:
             self._set_timer(0)
-        former = self.cycle
+        previous = self.cycle
         self.cycle = cycle = SingleWriteCycle(
             scope=scope,
             transport=self._response_transport,
@@ -139,7 +139,7 @@ class GuardedHttpProtocol(ClosingProtocol):
             keep_alive=version == "1.1" and self.timeout_keep_alive > 0 and parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        if former is None or former.response_complete:
+        if previous is None or previous.response_complete:
             self._begin(cycle)
         else:
             self.flow.pause_reading()
@@ -158,18 +158,18 @@ class GuardedHttpProtocol(ClosingProtocol):
             cycle.message_event.set()
         self.scope["state"][names.BODY_RECEIVED] = True
         if self.flow.read_paused and not self.pipeline:
-            self.flow.resume_reading()  # the body may have paused it at its end, and a client that leaves must be seen
+            self.flow.resume_reading()  # the body may have paused it, and a disconnect is seen only while reading
         self._phase = WAIT
         self._unfinished = 0
         if self._timer is not None:
             self._set_timer(0)
         if cycle.response_complete:
-            self._now_idle()  # the last of a body that was answered early
+            self._now_idle()  # the end of a body whose response was sent before
 
     def _on_head_timeout(self) -> None:
         self._timer = None
         if self.flow.read_paused:
-            self._set_timer(self.header_timeout, self._on_head_timeout)  # it is we who do not read
+            self._set_timer(self.header_timeout, self._on_head_timeout)  # the server is not reading
             return
         self.events.slow("head")
         if self._head_begun():
@@ -184,7 +184,7 @@ class GuardedHttpProtocol(ClosingProtocol):
         cycle = self.cycle
         silence = self.loop.time() - self._last_byte
         if self.flow.read_paused or cycle.waiting_for_100_continue or cycle.response_started:
-            # Not the client's silence: nobody reads, or it waits for our word, or it has its answer.
+            # Not the client's delay: reading is paused, or it waits for 100 Continue, or it has its response.
             self._set_timer(self.body_timeout, self._on_body_timeout)
         elif silence < self.body_timeout:
             self._set_timer(self.body_timeout - silence, self._on_body_timeout)
@@ -202,7 +202,7 @@ def make_protocol(
     max_connections: int = 0,
     events: ConnectionEvents | None = None,
 ) -> type[asyncio.Protocol]:
-    """A protocol class for uvicorn's ``http=``; 0 switches a limit off.
+    """Create a protocol class for uvicorn's ``http=``; 0 switches a limit off.
 
     Args:
         header_timeout: seconds in which a new connection, or one that has begun another request, must deliver a
@@ -210,9 +210,9 @@ def make_protocol(
         body_timeout: longest silence in seconds while a body uploads; then 408 and close.
         write_timeout: seconds without any progress after which a client that does not read is dropped.
         max_head_size: bytes of request line and headers (32 more for each header), then 431 and close.
-        max_connections: open connections; requests on further ones are marked ``scope.OVER_CONNECTION_LIMIT``, for
-            the middleware stack to refuse.
-        events: told about connections.
+        max_connections: open connections; requests that arrive while more are open are marked
+            ``scope.OVER_CONNECTION_LIMIT``, for the middleware stack to refuse.
+        events: observer of the connections.
     """
     attributes: dict[str, Any] = {
         "header_timeout": header_timeout,

@@ -1,4 +1,4 @@
-"""Checks of a request head that go beyond the parser's: no shape that two servers could read differently."""
+"""Checks of a request head that the parser leaves out: no head may be ambiguous between two servers."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _UPGRADE_HEADERS: Final = frozenset((b"upgrade", b"connection", b"http2-settings
 
 
 class HeadTooLargeError(RequestError):
+    """Request line and headers are over the limit."""
+
     status = 431
 
     def __init__(self) -> None:
@@ -24,14 +26,14 @@ class HeadTooLargeError(RequestError):
 
 
 _HEADER_OVERHEAD: Final = 32
-"""Counted for each header beside its text (as HTTP/2 does), which bounds the number of headers too."""
+"""Bytes counted for each header beside its text (as HTTP/2 does), which bounds the number of headers too."""
 
 
 def check_head(method: bytes, version: str, url: bytes, headers: Sequence[tuple[bytes, bytes]], max_size: int) -> None:
-    """Raise BadRequestError or HeadTooLargeError for a head that must not reach the application.
+    """Check a head; raises BadRequestError or HeadTooLargeError (over ``max_size`` bytes).
 
     llhttp already refuses most request-smuggling shapes (Content-Length beside Transfer-Encoding, repeated or
-    signed lengths, obs-fold, bare LF). Left to us: what it lets through or reports only after the head is complete
+    signed lengths, obs-fold, bare LF). Checked here is what it accepts or reports only after the head is complete
     (RFC 9112, 3.2, 6.1 and 6.3). ``headers`` have lower-case names.
     """
     if version not in ("1.1", "1.0"):
@@ -61,7 +63,7 @@ def check_head(method: bytes, version: str, url: bytes, headers: Sequence[tuple[
 
 
 def complete_scope(scope: dict[str, Any], method: bytes, version: str, url: bytes, root_path: str) -> None:
-    """Add to an ASGI HTTP scope what the request line says. Raises httptools' error for a target that is no URL."""
+    """Add the parts of the request line to an ASGI HTTP scope. Raises httptools' error for a target that is no URL."""
     target = httptools.parse_url(url)
     path = target.path.decode("ascii")
     scope["method"] = method.decode("ascii")
@@ -72,7 +74,7 @@ def complete_scope(scope: dict[str, Any], method: bytes, version: str, url: byte
 
 
 def head_without_upgrade(method: bytes, version: str, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """The same head as bytes, without its offer to upgrade the connection (which a server may ignore)."""
+    """Serialize a head without its offer to upgrade the connection, which a server may ignore (RFC 9110, 7.8)."""
     lines = [b"%s %s HTTP/%s" % (method, url, version.encode("ascii"))]
     options: set[bytes] = set()
     for name, value in headers:

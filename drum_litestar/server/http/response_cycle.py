@@ -1,10 +1,10 @@
-"""A response in one write where it is whole.
+"""Response cycle that sends a complete response in one write.
 
-uvicorn writes head and body of an answer apart, which costs a second system call and wakes the client twice, and looks
+uvicorn writes head and body separately, which costs a second system call and wakes the client twice, and looks
 at each header with two regular expressions. Here the head of an answer of known length waits for the body, and what
-must not be in a head is looked for once, in all of it. Until then it can be taken back (``scope.WITHDRAW``). Everything
-unusual is left to uvicorn, but for what would go wrong there: heads that it finds bad when it is too late for another
-answer, and bodies of unknown length for HTTP/1.0, which knows no chunks.
+must not be in a head is looked for once, in all of it. Until then it can be withdrawn (``scope.WITHDRAW``). Everything
+unusual is left to uvicorn, except for its errors: heads that it finds invalid when it is too late for another
+answer, and bodies of unknown length for HTTP/1.0, which has no chunks.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class SingleWriteCycle(RequestResponseCycle):
     """See the module's docstring."""
 
     _head: bytes | None = None
-    """Waits for the body."""
+    """The rendered head, which is sent together with the body."""
     _ends_by_close = False
-    """The body's length is told by the end of the connection."""
+    """The end of the connection marks the end of the body."""
 
     async def send(self, message: Any) -> None:
         """ASGI's ``send``. Raises RuntimeError for a message that cannot be sent."""
@@ -71,7 +71,7 @@ class SingleWriteCycle(RequestResponseCycle):
             self.expected_content_length = len(message.get("body", b""))
         await super().send(message)
         if message["type"] == "http.response.start" and message["status"] in (204, 304):
-            self.expected_content_length = 0  # a length that they announce is that of another answer
+            self.expected_content_length = 0  # their Content-Length is that of another response (RFC 9110, 8.6)
 
     def _withdraw(self) -> None:
         if self.response_started and self._head is None:
@@ -126,7 +126,7 @@ class SingleWriteCycle(RequestResponseCycle):
         return STATUS_LINE[message["status"]] + fields + end
 
     def _is_rest(self, message: Any) -> bool:
-        """All that is left of a response that somebody still wants."""
+        """Whether ``message`` completes the response, and the client is there to read it at once."""
         return (
             not message.get("more_body", False)
             and message["type"] == "http.response.body"

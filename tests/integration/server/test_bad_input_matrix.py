@@ -1,4 +1,4 @@
-"""The bad-input matrix: what nobody should send, over raw sockets, to the real server with a model in its own process.
+"""The bad-input matrix: malformed and hostile requests over raw sockets, to a real server with a model worker.
 
 For each case: the expected statuses or a closed connection, never a 5xx of ours, and the next request on a new
 connection is served. At the end the HTTP process is as large as after the first round. ``pytest -rA`` of this file
@@ -65,7 +65,7 @@ def server(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
     log = tmp_path_factory.mktemp("matrix") / "server.log"
     with serving(*zoo["regression_two"], log, SETTINGS) as server:
         yield server
-    assert "Unhandled exception" not in log.read_text()  # ours; a model's own are logged in DRUM's words
+    assert "Unhandled exception" not in log.read_text()  # of the server; a model's own are logged with DRUM's text
     assert "Exception in ASGI" not in log.read_text()
     assert not [path for path in log.parent.rglob("*") if path.is_file() and path != log]  # spool files
 
@@ -111,7 +111,7 @@ def test_memory_is_back_at_its_baseline(server: ServerProcess) -> None:
 
 
 def test_a_body_that_costs_too_much_ends_at_its_deadline(zoo: Zoo, tmp_path: Path) -> None:
-    """pandas needs half a minute for 30,000 columns of one name: the worker that is lost to that is replaced."""
+    """pandas needs half a minute for 30,000 columns of one name: the worker is killed at the deadline and replaced."""
     require("regression_two")
     env = {**SETTINGS, "DRUM_CLIENT_REQUEST_TIMEOUT": "2"}
     with serving(*zoo["regression_two"], tmp_path / "server.log", env) as server:
@@ -129,7 +129,7 @@ def test_a_hook_cannot_inject_headers(kind: str, tmp_path: Path) -> None:
     folder = ModelFolder("injecting", lambda path: None, "unstructured")
     with serving(folder, model, tmp_path / "server.log", {}) as server:
         outcome = converse(server.port, (post_unstructured(kind),))
-    assert str(outcome) == "500"  # the model's failure, said in DRUM's words
+    assert str(outcome) == "500"  # a failure of the model, with DRUM's text
     assert outcome.responses[0].body.startswith(b'{"message":"ERROR: ')
     assert "x-injected" not in outcome.responses[0].headers
 

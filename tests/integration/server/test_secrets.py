@@ -1,4 +1,4 @@
-"""Secrets that a real server was given, in every way there is, occur in nothing that it shows."""
+"""Secrets that a real server is given, in every possible way, appear in none of its outputs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPTION, VARIABLE, PARAMETER, OWN, PASSWORD, HEADER = SECRETS = (
     "of-the-option-1", "of-the-variable-2", "of-the-parameter-3", "of-our-own-4", "of-the-url-5", "of-the-header-6",
 )  # fmt: skip
 SHORT = "zq"
-"""Too short to be looked for in texts; masked where its place says what it is."""
+"""Too short for a search in texts; masked where its position marks it as a secret."""
 MODEL = """\
 import json, logging, os, sys
 import pandas as pd
@@ -74,13 +74,13 @@ def model(*words: str) -> ModelFolder:
 
 
 def nothing_of(text: str) -> None:
-    """Fails when a secret is in ``text``; but something was masked, so there was something to see."""
+    """Fail when ``text`` has a secret, or when nothing in it was masked."""
     assert [secret for secret in SECRETS if secret in text] == []
     assert "*****" in text
 
 
 def exercise(server: ServerProcess, *, workers: bool = True) -> None:
-    """Ask everything that could show a secret, and look at the processes."""
+    """Request everything that could show a secret, and check the command lines of the processes."""
     try:
         server.wait_ready()
         assert server.send(csv("a\n1\n").with_headers(AUTHORIZED)).status == 200
@@ -126,7 +126,7 @@ def test_nothing_is_shown_by_drums_predictor(folder: Path, tmp_path: Path, pytho
     exercise(start_adapter(python_with_drum, words, folder, tmp_path / "log", ENVIRONMENT))
 
 
-def test_a_short_token_is_masked_by_its_place_alone(folder: Path, tmp_path: Path) -> None:
+def test_a_short_token_is_masked_by_its_position(folder: Path, tmp_path: Path) -> None:
     short = ModelFolder("short", lambda _: None, "regression", (f"--api-t={SHORT}", "--webserver", "http://127.0.0.1"))
     server = start_ours(short, folder, tmp_path / "log", env={**ENVIRONMENT, "API_TOKEN": "e", "OTHER_TOKEN": "1"})
     try:

@@ -1,4 +1,4 @@
-"""Places and the queue over HTTP: refused before the body is read, first in first out, every counter back to zero."""
+"""Tickets and the queue over HTTP: refusal before the body is read, first in first out, counters back to zero."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def first_line(sock: socket.socket) -> bytes:
 
 
 def test_a_full_queue_refuses_before_the_body_is_read(faults: Faults) -> None:
-    """Neither is ``100 Continue`` sent, nor is one byte of a slow body waited for."""
+    """The server neither sends ``100 Continue`` nor waits for a byte of a slow body."""
     server = faults.start(env={"DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "1"})
     blocked = server.begin_one("wait", 1)
     waiting = server.begin(order("echo", 2))
@@ -62,7 +62,7 @@ def test_a_full_queue_refuses_before_the_body_is_read(faults: Faults) -> None:
     assert server.noted("scores") == 3
 
 
-def test_who_expects_100_continue_gets_it_when_there_is_a_place(faults: Faults) -> None:
+def test_100_continue_is_sent_when_there_is_a_ticket(faults: Faults) -> None:
     server = faults.start()
     body = order("echo", 4).body
     sock = server.half(csv("").with_headers(("Expect", "100-continue")), announce=len(body))
@@ -72,8 +72,8 @@ def test_who_expects_100_continue_gets_it_when_there_is_a_place(faults: Faults) 
     server.still_works()
 
 
-def test_slow_uploads_take_places_not_slots(faults: Faults) -> None:
-    """A client that holds its body back keeps a place in the queue, and nobody from computing."""
+def test_slow_uploads_take_tickets_not_slots(faults: Faults) -> None:
+    """A client that holds its body back keeps its place in the queue, but no slot."""
     server = faults.start(env={"DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "3"})
     slow = [server.half(csv(""), announce=1000) for _ in range(3)]
     eventually(lambda: server.stats()["executor_pending"] == 3, "three places taken")
@@ -86,8 +86,8 @@ def test_slow_uploads_take_places_not_slots(faults: Faults) -> None:
     server.still_works()
 
 
-def test_a_client_that_leaves_after_a_large_last_piece(faults: Faults) -> None:
-    """The server stops reading while so much is unread by the application; that must not blind it afterwards."""
+def test_a_client_that_disconnects_after_a_large_last_piece(faults: Faults) -> None:
+    """The server stops reading while the application has not read so much; it must see the disconnect afterwards."""
     server = faults.start()
     blocked = server.begin_one("wait", 1)
     body = b"a\n" + b"1\n" * 2_000_000
@@ -159,7 +159,7 @@ def test_a_cap_over_all_workers(faults: Faults) -> None:
 
 
 def test_nothing_polls(faults: Faults) -> None:
-    """Front end and worker, after some use: idle means idle."""
+    """Idle processes use no CPU time, after some requests."""
     server = faults.start()
     server.send(order("echo"))
     server.still_works()

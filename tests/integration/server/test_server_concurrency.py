@@ -1,4 +1,4 @@
-"""How many calls a worker runs at once when nobody has said: by the model's target, and by its hooks."""
+"""Default number of concurrent calls in a worker: by the model's target, and by its hooks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXECUTORS = pytest.mark.parametrize("executor", ["pool", "inline"])
 
 
 def meet(server: ServerProcess, number: int) -> list[Answer]:
-    """The answers of ``number`` calls, none of which ends before all have begun."""
+    """Return the answers of ``number`` calls, none of which ends before all have begun."""
     call = Request("POST", "/predictUnstructured/", (("Content-Type", "text/plain"),), b"meet %d" % number)
     with ThreadPoolExecutor(number) as threads:
         return list(threads.map(server.send, [call] * number))
@@ -29,13 +29,13 @@ def test_64_calls_of_asynchronous_hooks_overlap(serve: Start, executor: str) -> 
     assert {(answer.status, answer.body) for answer in answers} == {(200, b"the model: meet 64")}
 
 
-def test_what_the_operator_says_counts(serve: Start) -> None:
+def test_the_operators_setting_has_precedence(serve: Start) -> None:
     server = serve("async_unstructured", env={"DRUM_FASTAPI_EXECUTOR_WORKERS": "2", "CUSTOM_MODEL_WORKERS": "2"})
     assert server.send(get("/stats/")).json()["executor_slots"] == 4
 
 
 @pytest.mark.parametrize(("name", "slots"), [("faults", 1), ("faults_text", 4)])
-def test_synchronous_hooks_keep_the_targets_number(faults: Faults, name: str, slots: int) -> None:
+def test_synchronous_hooks_keep_the_targets_default(faults: Faults, name: str, slots: int) -> None:
     server = faults.start(name, env={"DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "100"})
     calls = [server.begin(order("wait", 1)) for _ in range(slots + 3)]
     eventually(lambda: server.noted("begins") == slots, "all slots compute")

@@ -1,4 +1,4 @@
-"""One deadline for upload, queue and compute; nobody waits longer, and nothing that nobody waits for is computed."""
+"""One deadline for upload, queue and compute: no client waits longer, and expired calls are not computed."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class Probes:
 
 
 @pytest.mark.parametrize("do", ["sleep", "gil", "stubborn"])
-def test_a_late_hook_costs_its_worker_its_life(faults: Faults, do: str) -> None:
-    """Also one that holds the GIL, and one that ignores SIGTERM. The answer comes first."""
+def test_a_hook_past_its_deadline_is_killed_with_its_worker(faults: Faults, do: str) -> None:
+    """Also one that holds the GIL, and one that ignores SIGTERM. The response is sent before the kill."""
     server = faults.start(env=LIMITED)
     (before,) = server.workers()
     with Probes(server) as probes:
@@ -72,8 +72,8 @@ def test_a_late_hook_costs_its_worker_its_life(faults: Faults, do: str) -> None:
     assert stats["executor_timed_out"] == 1
 
 
-def test_what_expires_in_the_queue_is_never_dispatched(faults: Faults) -> None:
-    """Proved by the hook's own count. The queue moves on afterwards."""
+def test_a_call_that_expires_in_the_queue_is_never_dispatched(faults: Faults) -> None:
+    """The hook counts its calls. The queue continues afterwards."""
     server = faults.start(env={"DRUM_CLIENT_REQUEST_TIMEOUT": "3"})
     blocked = server.begin_one("wait", 1)
     waiting = [server.begin(order("echo", n).with_headers(("X-Request-ID", f"q-{n}"))) for n in range(5)]
@@ -88,11 +88,11 @@ def test_what_expires_in_the_queue_is_never_dispatched(faults: Faults) -> None:
     assert server.stats()["executor_timed_out"] == 6
 
 
-def test_mates_in_the_same_worker_finish(faults: Faults) -> None:
-    """With several calls in one worker the late one condemns it, and the others keep their own time."""
+def test_other_calls_in_the_same_worker_finish(faults: Faults) -> None:
+    """A call past its deadline makes its worker unhealthy; its other calls keep their own deadlines."""
     server = faults.start(env={"DRUM_FASTAPI_EXECUTOR_WORKERS": "2", "DRUM_CLIENT_REQUEST_TIMEOUT": "4"})
     late = server.begin_one("sleep", 600)
-    time.sleep(2)  # so that the mate still has time when the first one has none
+    time.sleep(2)  # so that the second call has time left when the first one has none
     mate = server.begin_one("wait", 1)
     assert late.result().status == 504
     states = server.stats()["executor_workers_by_state"]
@@ -103,7 +103,7 @@ def test_mates_in_the_same_worker_finish(faults: Faults) -> None:
 
 
 def test_a_slow_upload_meets_the_deadline(faults: Faults) -> None:
-    """The head and half of the body, then silence: no worker is touched, the place is free again."""
+    """The head and half of the body, then nothing: no worker is affected, the ticket is released."""
     server = faults.start(env=LIMITED)
     sock = server.half(csv("").with_headers(("X-Request-ID", "slow")), announce=1000)
     sock.sendall(b"a\n1\n")
@@ -122,8 +122,8 @@ def test_a_slow_upload_meets_the_deadline(faults: Faults) -> None:
     assert server.noted("loads") == 1
 
 
-def test_a_client_that_leaves_does_not_lift_the_deadline(faults: Faults) -> None:
-    """Its hook still holds the only slot, so it is ended in time for the others."""
+def test_a_client_that_disconnects_does_not_remove_the_deadline(faults: Faults) -> None:
+    """Its hook holds the only slot, so it is ended at the deadline for the other calls."""
     server = faults.start(env=LIMITED)
     before = server.noted("begins")
     sock = server.half(order("sleep", 600))

@@ -1,4 +1,4 @@
-"""What user code, operators and the kernel do to model workers, seen from the outside of a real server."""
+"""Faults of model workers by user code, operators and the kernel, over HTTP to a real server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEATHS = {
 }
 
 
-def test_a_death_costs_its_own_request_only(faults: Faults) -> None:
+def test_a_workers_death_fails_only_its_own_request(faults: Faults) -> None:
     """kill -9, a segmentation fault and ``os._exit`` in a hook: 503 at once, the cause in the log, a new worker."""
     server = faults.start()
     for do, cause in DEATHS.items():
@@ -59,7 +59,7 @@ def test_an_operator_asks_a_busy_worker_to_stop(faults: Faults) -> None:
 
 
 def test_an_operator_kills_a_busy_worker_of_two(faults: Faults) -> None:
-    """The call in the other worker and those in the queue are answered by it or by the replacement."""
+    """The call in the other worker and those in the queue are answered, by that worker or by the replacement."""
     server = faults.start(env={"CUSTOM_MODEL_WORKERS": "2"})
     server.settle(2)
     calls = [server.begin_one("wait", 1), server.begin_one("wait", 1)]
@@ -74,7 +74,7 @@ def test_an_operator_kills_a_busy_worker_of_two(faults: Faults) -> None:
 
 
 def test_a_crash_loop_ends_the_server(faults: Faults) -> None:
-    """Five deaths before ready: everyone is answered, exit code 1 and the reason on stderr."""
+    """Five deaths before ready: all requests are answered; exit code 1 and the reason on stderr."""
     server = faults.start()
     server.on_load("die")
     assert server.send(order("exit", 9)).status == 503
@@ -95,7 +95,7 @@ def test_a_crash_loop_behind_the_error_server(faults: Faults) -> None:
 
 
 def test_a_load_failure_on_respawn_only(faults: Faults) -> None:
-    """The old model was fine, so the new failure is tried again; readiness tells the truth meanwhile."""
+    """The model has loaded before, so the load is tried again; readiness answers 503 meanwhile."""
     server = faults.start()
     server.on_load("raise")
     assert server.send(order("exit")).status == 503
@@ -113,7 +113,7 @@ def test_a_load_failure_on_respawn_only(faults: Faults) -> None:
 
 
 def test_death_policy_exit(faults: Faults) -> None:
-    """The orchestrator sees the death as an exit code; calls in the other worker finish first."""
+    """The death becomes the server's exit code; calls in the other worker finish first."""
     server = faults.start(env={"DRUM_WORKER_DEATH_POLICY": "exit", "CUSTOM_MODEL_WORKERS": "2"})
     server.settle(2)
     mate = server.begin_one("wait", 1)
@@ -125,7 +125,7 @@ def test_death_policy_exit(faults: Faults) -> None:
     assert server.server.wait_exit() == 1
 
 
-def test_two_hundred_clients_leave(faults: Faults) -> None:
+def test_two_hundred_clients_disconnect(faults: Faults) -> None:
     server = faults.start(env={"DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "300"})
     first = server.begin_one("wait", 1)
     sockets = [server.half(order("echo", number)) for number in range(200)]
@@ -136,11 +136,11 @@ def test_two_hundred_clients_leave(faults: Faults) -> None:
     server.go(1)
     assert first.result().status == 200
     server.still_works()
-    assert server.noted("scores") == 2  # nobody's call was computed for nobody
+    assert server.noted("scores") == 2  # no call was computed for a client that had disconnected
 
 
 def test_workers_die_with_a_killed_server(faults: Faults) -> None:
-    """Even one that holds the GIL and could not notice by itself."""
+    """Also one that holds the GIL, so that its own code cannot notice."""
     server = faults.start(env={"CUSTOM_MODEL_WORKERS": "2"})
     server.settle(2)
     workers = server.workers()

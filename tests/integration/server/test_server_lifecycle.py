@@ -48,8 +48,8 @@ def test_the_port_opens_before_the_model_is_loaded(faults: Faults) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_under_load_answers_everyone(faults: Faults, number: int) -> None:
-    """Running and waiting requests are answered, nobody new is let in, exit code 0, no worker is left."""
+def test_a_stop_under_load_answers_all_requests(faults: Faults, number: int) -> None:
+    """Running and queued requests are answered, new ones are refused; exit code 0, no worker is left."""
     server = faults.start(env={"CUSTOM_MODEL_WORKERS": "2"})
     server.settle(2)
     workers = server.workers()
@@ -80,7 +80,7 @@ def test_a_stop_answers_what_outlasts_its_grace(faults: Faults) -> None:
 
 @pytest.mark.parametrize("do", ["sleep", "stubborn"])
 def test_a_second_signal_stops_at_once(faults: Faults, do: str) -> None:
-    """130, also when the hook ignores SIGTERM; its worker does not stay behind."""
+    """Exit code 130, also when the hook ignores SIGTERM; its worker ends too."""
     server = faults.start()
     workers = server.workers()
     future = server.begin_one(do, 600)
@@ -96,7 +96,7 @@ def test_a_second_signal_stops_at_once(faults: Faults, do: str) -> None:
 
 
 def test_a_stop_while_a_dead_worker_is_replaced(faults: Faults) -> None:
-    """Those who wait are answered, by the replacement or with 503."""
+    """Queued requests are answered, by the replacement or with 503."""
     server = faults.start()
     dying = server.begin_one("wait", 1)
     waiting = [server.begin(order("echo", number)) for number in range(5)]
@@ -115,7 +115,7 @@ def test_a_stop_while_the_model_loads(faults: Faults) -> None:
     assert server.server.wait_exit(20) == 0
 
 
-def test_sighup_loads_the_folder_anew(faults: Faults) -> None:
+def test_sighup_reloads_the_folder(faults: Faults) -> None:
     """No request fails meanwhile; the old workers are gone afterwards."""
     server = faults.start(env={"CUSTOM_MODEL_WORKERS": "2"})
     server.settle(2)
@@ -173,7 +173,7 @@ def test_the_error_server(faults: Faults) -> None:
     assert server.server.stop() == 0
 
 
-def test_a_busy_port_is_told_before_the_model_is_loaded(faults: Faults) -> None:
+def test_a_busy_port_is_reported_before_the_model_is_loaded(faults: Faults) -> None:
     first = faults.start()
     second = faults.start(ready=False, arguments=["--address", f"127.0.0.1:{first.port}"])
     assert second.server.wait_exit(60) == 1

@@ -1,4 +1,4 @@
-"""A server whose model is still loading, and every 503 that a server gives."""
+"""A server whose model is still loading, and every 503 of a server."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ EXECUTORS = pytest.mark.parametrize("executor", ["pool", "inline"])
 
 
 def start(faults: Faults, executor: str = "pool", *arguments: str, **env: str) -> FaultyServer:
-    """A server whose model loads until ``on_load`` says otherwise."""
+    """Start a server whose model loads until ``on_load`` is changed."""
     server = faults.start(on_load="wait", ready=False, arguments=["--executor", executor, *arguments], env=env)
     server.noted_more("loads")
     return server
 
 
 def unavailable(answer: Answer, retry_after: str) -> str:
-    """The text of a 503."""
+    """Check a 503 and return its text."""
     assert (answer.status, answer.header("Retry-After")) == (503, retry_after), answer
     return message(answer)
 
@@ -54,7 +54,7 @@ def test_calls_wait_for_the_model_and_probes_do_not(faults: Faults, executor: st
 
 
 @EXECUTORS
-def test_a_model_that_cannot_be_loaded_answers_those_who_wait(faults: Faults, executor: str) -> None:
+def test_a_model_that_cannot_be_loaded_answers_waiting_calls(faults: Faults, executor: str) -> None:
     """With an answer, not a reset connection, although the server ends with exit code 1."""
     server = start(faults, executor, DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH="30")
     calls = [server.begin(order("echo", number)) for number in range(10)]
@@ -65,7 +65,7 @@ def test_a_model_that_cannot_be_loaded_answers_those_who_wait(faults: Faults, ex
     assert "no such artifact" in server.server.output().splitlines()[-1]
 
 
-def test_the_error_server_answers_those_who_wait(faults: Faults) -> None:
+def test_the_error_server_answers_waiting_calls(faults: Faults) -> None:
     server = start(faults, "pool", "--with-error-server")
     call = server.begin(order("echo"))
     eventually(lambda: server.stats()["executor_queue_depth"] == 1, "it waits")
@@ -86,7 +86,7 @@ def test_a_stop_while_calls_wait_for_the_model(faults: Faults, executor: str) ->
     assert time.monotonic() - began < 10  # of a grace of 299
 
 
-def test_a_client_that_leaves_while_the_model_loads(faults: Faults) -> None:
+def test_a_client_that_disconnects_while_the_model_loads(faults: Faults) -> None:
     server = start(faults)
     connections = [server.half(order("echo"), announce=1000) for _ in range(3)]
     eventually(lambda: server.stats()["executor_queue_depth"] == 3, "three wait")
@@ -112,8 +112,8 @@ def test_limits_of_the_wait(faults: Faults, executor: str) -> None:
         sock.close()
 
 
-def test_every_503_of_a_model_that_was_loaded_says_when_to_retry(faults: Faults) -> None:
-    """A hook's own, one that waited too long, a dead worker's, a probe's meanwhile, and the last at a stop."""
+def test_every_503_of_a_model_that_was_loaded_has_a_retry_after(faults: Faults) -> None:
+    """Those of a hook, of the queue's timeout, of a dead worker, of a probe meanwhile, and of a shutdown."""
     server = faults.start(env={"DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT": "0.3", "DRUM_UVICORN_GRACEFUL_TIMEOUT": "1"})
     assert unavailable(server.send(order("unavailable", 1)), "10") == "not today 1"
     blocked = server.begin_one("wait", 1)

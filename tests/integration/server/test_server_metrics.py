@@ -49,7 +49,7 @@ Series = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 @dataclass
 class Scrapes:
-    """What clients were answered, by method, route template and status, and three scrapes."""
+    """Answers by method, route template and status, and three scrapes."""
 
     answers: Counter[tuple[str, str, int]]
     busy: int
@@ -62,7 +62,7 @@ class Scrapes:
 
 
 def value(text: str, name: str, **labels: str) -> float | None:
-    """Of the one series with ``labels``, or of the sum of those that have them and more; None without any."""
+    """Return the value of the series with ``labels``, or the sum of those that have more labels; None without any."""
     wanted = set(labels.items())
     found = [number for (series, pairs), number in series_of(text).items() if series == name and wanted <= pairs]
     return sum(found) if found else None
@@ -81,7 +81,7 @@ def families(text: str) -> list[Metric]:
 
 
 class Clients:
-    """Ask, and remember what they were answered."""
+    """Clients that record their answers."""
 
     def __init__(self, server: FaultyServer) -> None:
         self.server = server
@@ -191,7 +191,7 @@ def test_model_time_is_of_calls_that_reached_the_model(scrapes: Scrapes) -> None
     assert value(scrapes.after, "drum_model_seconds_count") == (reached or 0) - scrapes.lost
 
 
-# The dashboard and the alert rules, against what this server has told
+# The dashboard and the alert rules, against the scrapes of this server
 
 SELECTOR = re.compile(r"\b(drum_[a-z_]+)(?:\{([^}]*)\})?")
 MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
@@ -208,7 +208,7 @@ ENUMERATED = {
 
 
 def shown(texts: tuple[str, ...]) -> dict[str, set[str]]:
-    """The labels of each sample name."""
+    """Return the labels of each sample name."""
     labels: dict[str, set[str]] = dict(DEPENDS_ON_THE_MACHINE)
     for text in texts:
         for name, pairs in series_of(text):
@@ -217,7 +217,7 @@ def shown(texts: tuple[str, ...]) -> dict[str, set[str]]:
 
 
 def queries() -> list[Any]:
-    """Each expression of the dashboard and of the alerts, with the labels that its texts name."""
+    """Return each expression of the dashboard and of the alerts, with the labels that its texts name."""
     dashboard = json.loads((ROOT / "deploy" / "grafana-dashboard.json").read_text())
     found = []
     for panel in dashboard["panels"]:
@@ -232,7 +232,7 @@ def queries() -> list[Any]:
 
 
 @pytest.mark.parametrize(("expression", "named"), queries())
-def test_a_query_finds_what_it_asks_for(scrapes: Scrapes, expression: str, named: list[str]) -> None:
+def test_a_query_finds_its_series(scrapes: Scrapes, expression: str, named: list[str]) -> None:
     """Metrics, labels to select by, to group by and to show exist; so do the values selected."""
     texts = (scrapes.held, scrapes.after)
     labels = shown(texts)
@@ -251,7 +251,7 @@ def test_a_query_finds_what_it_asks_for(scrapes: Scrapes, expression: str, named
 
 
 def assert_value(texts: tuple[str, ...], metric: str, label: str, pattern: str) -> None:
-    """Some series has it, or can have it: each word of ``a|b`` where all words are known."""
+    """Check that some series has the value, or can have it: each word of ``a|b`` where all words are known."""
     known = ENUMERATED.get(label)
     if known is None:
         known = {dict(pairs)[label] for text in texts for name, pairs in series_of(text) if name == metric} | {"504"}

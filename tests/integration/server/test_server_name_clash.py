@@ -59,7 +59,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def check_answers(server: ServerProcess, namesake: Path) -> None:
-    """A form is read by our module, while the hook and the extension have the namesake."""
+    """Our module parses a form, while the hook and the extension import the other module of that name."""
     origin = namesake / "multipart" / "__init__.py"
     answer = server.send(upload("a\n1\n2\n"))
     assert (answer.status, answer.json()) == (200, {"predictions": [6.0, 7.0]})
@@ -80,7 +80,7 @@ def test_form_is_read_and_user_code_has_the_namesake(
 
 
 def test_drum_server(environments: Environments, model: Path, namesake: Path, tmp_path: Path) -> None:
-    """By the hook, beside Pydantic 1, where DRUM itself cannot be imported."""
+    """Started by the hook into ``drum server``, beside Pydantic 1, with which DRUM itself cannot be imported."""
     env = {"PYTHONPATH": str(namesake), "MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE": "litestar"}
     arguments = ["-cd", str(model), "--target-type", "regression"]
     with running(environments.make("1.10").start("drum", arguments, tmp_path / "log", env)) as server:

@@ -1,4 +1,4 @@
-"""A long queue over a real server: bounded by memory, refused with words, and nobody of a small crowd refused."""
+"""A long queue over a real server: bounded by memory, refusals with their reason, none for thirty clients."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import psutil
 
-from drum_litestar.server.descriptors import ENOUGH
+from drum_litestar.server.descriptors import MAX_LIMIT
 from support.faults import FULL, Faults, FaultyServer, eventually, message, order
 from support.wire import Answer, csv, get
 
@@ -20,11 +20,11 @@ IN_MEMORY = LIMIT // len(LARGE)
 
 
 def full(faults: Faults, waiting: int, **settings: str) -> tuple[FaultyServer, Future[Answer], list[Future[Answer]]]:
-    """A server whose model blocks, with ``waiting`` calls of 294 kB behind that, of which 1 MB may be in memory."""
+    """Start a server whose model blocks, with ``waiting`` queued calls of 294 kB, of which 1 MB may be in memory."""
     server = faults.start(env={"DRUM_QUEUE_MEMORY": "1MB", **settings})
     blocked = server.begin_one("wait", 1)
     calls = []
-    for _ in range(waiting):  # one after the other: memory goes to those who come first
+    for _ in range(waiting):  # one after the other: the first ones get the memory
         calls.append(server.begin(csv(LARGE)))
         waits(server, len(calls))
     return server, blocked, calls
@@ -61,7 +61,7 @@ def test_bodies_past_the_queues_memory_wait_on_disk_and_are_answered(faults: Fau
 
 
 def test_small_bodies_go_to_disk_too_once_memory_is_used_up(faults: Faults) -> None:
-    """They are not merged either: what was written is not read back for that."""
+    """Nor are they batched: files are not read back for that."""
     server = faults.start(env={"DRUM_QUEUE_MEMORY": "0", "DRUM_BATCH_MAX_ROWS": "100"})
     blocked = server.begin_one("wait", 1)
     small = [server.begin(order("echo", number)) for number in range(5)]
@@ -74,7 +74,7 @@ def test_small_bodies_go_to_disk_too_once_memory_is_used_up(faults: Faults) -> N
     server.still_works()
 
 
-def test_clients_that_leave_and_workers_that_die_give_their_memory_back(faults: Faults) -> None:
+def test_disconnects_and_dead_workers_free_the_queues_memory(faults: Faults) -> None:
     server, blocked, calls = full(faults, 2)
     in_memory = server.half(csv(LARGE))
     waits(server, 3)
@@ -106,7 +106,7 @@ def test_a_queue_that_ends_by_its_timeout_is_empty(faults: Faults) -> None:
 
 
 def warnings(server: FaultyServer) -> list[str]:
-    """What the log says about refusals, without the requests' ids."""
+    """Return the log's warnings of refusals, without the requests' ids."""
     lines = [line.partition("drum_litestar.refusals:  ")[2] for line in server.server.output().splitlines()]
     return [line.partition(" {'request_id'")[0].rstrip() for line in lines if line]
 
@@ -158,7 +158,7 @@ def test_thirty_clients_at_once_are_all_answered_by_the_defaults(faults: Faults)
         server = faults.start()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert psutil.Process(server.pid).rlimit(psutil.RLIMIT_NOFILE) == (min(hard, ENOUGH), hard)
+    assert psutil.Process(server.pid).rlimit(psutil.RLIMIT_NOFILE) == (min(hard, MAX_LIMIT), hard)
     with ThreadPoolExecutor(30) as clients:
         answers = list(clients.map(server.send, [order("sleep", 0.02)] * 30))
     assert [answer.status for answer in answers] == [200] * 30

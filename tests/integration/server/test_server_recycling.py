@@ -1,4 +1,4 @@
-"""Planned replacement of workers over HTTP: the new one is ready before the old one goes, and nobody notices."""
+"""Planned replacement of workers over HTTP: make-before-break, and no request fails."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.wire import Request
 
 
 class Load:
-    """Clients that ask all the time; every answer is counted by its status."""
+    """Clients that send requests continuously and count the answers by status."""
 
     def __init__(self, server: FaultyServer, request: Request, clients: int = 3) -> None:
         self.server = server
@@ -53,7 +53,7 @@ def test_after_so_many_requests(faults: Faults) -> None:
 
 
 def test_over_the_memory_limit(faults: Faults) -> None:
-    """A hook that leaks: the worker is replaced, the answer that tipped it over arrives."""
+    """A hook that leaks: the worker is replaced, and the call that passed the limit is answered."""
     server = faults.start(env={"DRUM_MAX_WORKER_MEMORY_MB": "400"})
     (before,) = server.workers()
     assert server.send(order("grow", 400)).status == 200
@@ -65,7 +65,7 @@ def test_over_the_memory_limit(faults: Faults) -> None:
 
 
 def test_a_replacement_that_cannot_load(faults: Faults) -> None:
-    """The old worker goes on beyond its limit."""
+    """The old worker stays in service beyond its limit."""
     server = faults.start(env={"DRUM_UVICORN_MAX_REQUESTS": "5", "DRUM_UVICORN_MAX_REQUESTS_JITTER": "0"})
     (before,) = server.workers()
     server.on_load("raise")
@@ -78,7 +78,7 @@ def test_a_replacement_that_cannot_load(faults: Faults) -> None:
     server.still_works()
 
 
-def test_a_long_call_is_not_hurried(faults: Faults) -> None:
+def test_a_long_call_is_not_force_stopped(faults: Faults) -> None:
     """The old worker retires when its last call has ended."""
     settings = {
         "DRUM_UVICORN_MAX_REQUESTS": "2",

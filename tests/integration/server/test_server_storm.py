@@ -11,7 +11,7 @@ LARGE = (pytest.mark.slow, pytest.mark.timeout(1800))
 
 
 @pytest.mark.parametrize("requests", [500, pytest.param(10_000, marks=LARGE)])
-def test_everyone_is_answered_and_nothing_is_left(faults: Faults, requests: int) -> None:
+def test_all_requests_are_answered_and_nothing_is_left(faults: Faults, requests: int) -> None:
     storm = Storm(faults.start(env=SETTINGS), requests)
     storm.prepare()
     storm.run()

@@ -1,4 +1,4 @@
-"""Streams between a model, its worker, the server and a client that is slow, leaves, or sees one of them end."""
+"""Streams of a real server: slow clients, disconnects, dead workers, deadlines, shutdown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_until(sock: socket.socket, mark: bytes) -> bytes:
 
 
 def begin_stream(server: FaultyServer, **fields: object) -> socket.socket:
-    """A stream whose first chunk has arrived."""
+    """Begin a stream and wait for its first chunk."""
     sock = server.half(chat(**fields))
     head = read_until(sock, b"data: ")
     assert head.startswith(b"HTTP/1.1 200 OK")
@@ -73,7 +73,7 @@ def test_a_slow_client_holds_a_bounded_amount_of_memory(faults: Faults, kind: st
     assert max(growth) < 20
     assert server.noted("finally") == 0
     more = 0
-    while more < 5 * MEBIBYTE:  # it goes on where it stopped
+    while more < 5 * MEBIBYTE:  # it continues where it stopped
         more += len(sock.recv(MEBIBYTE))
     sock.close()
     server.noted_more("finally")
@@ -82,7 +82,7 @@ def test_a_slow_client_holds_a_bounded_amount_of_memory(faults: Faults, kind: st
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_client_that_leaves_stops_the_generator(faults: Faults, kind: str) -> None:
+def test_a_client_that_disconnects_stops_the_generator(faults: Faults, kind: str) -> None:
     server = faults.start(kind)
     for number in range(3):
         sock = begin_stream(server, count=100_000, every=0.01)
@@ -115,7 +115,7 @@ def test_the_deadline_does_not_cut_a_stream_that_has_begun(faults: Faults) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_stream_that_falls_silent_meets_its_own_limit(faults: Faults, kind: str) -> None:
+def test_a_stream_without_a_new_chunk_ends_at_its_own_timeout(faults: Faults, kind: str) -> None:
     server = faults.start(kind, env={"DRUM_STREAM_IDLE_TIMEOUT": "1"})
     began = time.monotonic()
     found = events(server.send(chat(count=2, every=600)))
@@ -145,7 +145,7 @@ def test_shutdown_lets_a_stream_end(faults: Faults, kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("every", [0.01, 600])
 def test_shutdown_closes_the_generator_of_an_endless_stream(faults: Faults, kind: str, every: float) -> None:
-    """When its grace is over; whether the generator yields all the time or sits in the hook's own code."""
+    """At the end of the grace period, whether the generator yields continuously or blocks in the hook's code."""
     server = faults.start(kind, env={"DRUM_UVICORN_GRACEFUL_TIMEOUT": "1"})
     begin_stream(server, count=100_000, every=every)
     began = time.monotonic()

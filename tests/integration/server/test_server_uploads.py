@@ -1,4 +1,4 @@
-"""Large bodies: on disk, not in memory; a full disk is an answer; nothing stays behind."""
+"""Large bodies: spooled to disk, not kept in memory; a full disk has an answer; no file is left."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ SPOOLING = {"DRUM_SPOOL_THRESHOLD": str(64 * 1024)}
 
 
 def rows(mebibytes: float) -> bytes:
-    """A CSV body of about that size, whose column the model does not look at."""
+    """Make a CSV body of about that size, whose column the model does not use."""
     line = b"x" * 1023 + b"\n"
     return b"text\n" + line * int(mebibytes * 1024)
 
 
 def watch_growth(server: FaultyServer, request: Request) -> tuple[Answer, float]:
-    """The answer, and the most by which the HTTP process has grown meanwhile, in MiB."""
+    """Return the answer, and the largest growth of the HTTP process meanwhile in MiB."""
     process = psutil.Process(server.pid)
     before = process.memory_info().rss
     peak = before
@@ -64,7 +64,7 @@ def test_a_hundred_megabytes_stay_out_of_the_http_process(faults: Faults, as_for
 
 @contextlib.contextmanager
 def small_disk(home: Path) -> Iterator[Path]:
-    """A file system of one MiB. Skips where we may not mount one."""
+    """Mount a file system of one MiB; skips where that is not permitted."""
     home.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(home)]
     if os.getuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
@@ -117,7 +117,7 @@ def test_uploads_that_break_off_leave_nothing(faults: Faults) -> None:
 
 
 def test_a_spooled_body_outlives_neither_its_worker_nor_its_client(faults: Faults) -> None:
-    """The worker dies while the file waits in the queue; the client leaves while the hook runs."""
+    """The worker dies while the file is queued; the client disconnects while the hook runs."""
     server = faults.start(env=SPOOLING)
     blocked = server.begin_one("wait", 1)
     large = server.begin(csv(rows(1)))

@@ -1,4 +1,4 @@
-"""``DRUM_RATE_LIMIT_STORE`` end to end: two servers, one real Redis, which then goes away and comes back."""
+"""``DRUM_RATE_LIMIT_STORE`` end to end: two servers and a real Redis, which stops and starts again."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def test_replicas_share_their_limits_while_the_store_is_there(
         assert statuses(other, UNKNOWN, 2) == [404, 429]
         assert statuses(other, get("/livez"), 5) == [200] * 5
         one.wait_output(f"Rate limits are shared through redis://*****@127.0.0.1:{port}/0")
-    # The store is gone: what is left in the local buckets decides.
+    # Without the store the tokens left in the local buckets count.
     assert statuses(other, UNKNOWN, 4) == [404, 404, 429, 429]
     other.wait_output("Rate limit store does not answer")
     assert "s3cret" not in one.output() + other.output()
 
 
 def test_a_store_that_is_away_at_the_start_is_a_warning(serve: Callable[..., ServerProcess]) -> None:
-    store = "redis://user:s3cret@127.0.0.1:9/0"  # the discard port: nobody listens
+    store = "redis://user:s3cret@127.0.0.1:9/0"  # the discard port, which has no listener
     server = serve("regression", executor="inline", env={**LIMITED, "DRUM_RATE_LIMIT_STORE": store})
     assert statuses(server, UNKNOWN, 5) == [404, 404, 404, 404, 429]
     assert "redis://*****@127.0.0.1:9/0 does not answer" in server.output()

@@ -1,4 +1,4 @@
-"""The real server under TLS: what a scan finds, and a handshake that stays silent."""
+"""The real server under TLS: results of a scan, and a handshake without data."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def wait(condition: Callable[[], bool]) -> None:
 
 
 def ask(port: int, pair: Pair, path: str) -> int:
-    """Status of a GET; 0 while nobody listens."""
+    """Return the status of a GET; 0 while the port is closed."""
     context = ssl.create_default_context(cafile=pair.cert)
     connection = http.client.HTTPSConnection("localhost", port, timeout=10, context=context)
     try:
@@ -71,7 +71,7 @@ def ask(port: int, pair: Pair, path: str) -> int:
     return response.status
 
 
-def test_a_scan_finds_only_what_the_settings_promise(port: int) -> None:
+def test_a_scan_finds_only_configured_protocols_and_ciphers(port: int) -> None:
     scan = subprocess.run(
         [str(ROOT / "benchmarks" / "tls_scan.sh"), f"127.0.0.1:{port}"],
         capture_output=True, text=True, timeout=150, check=False,

@@ -1,4 +1,4 @@
-"""Routes, methods, prefixes, states: what the application answers without asking the model."""
+"""Routes, methods, prefixes and states: answers that need no model."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_url_prefix(prefix: str) -> None:
         assert server.client.get("/ping").status_code == 404
 
 
-def test_url_prefix_without_leading_slash_is_refused_in_drums_words() -> None:
+def test_url_prefix_without_leading_slash_is_refused_with_drums_text() -> None:
     for prefix in ("pfx", "pfx/"):
         with pytest.raises(StartupError, match=r"^URL rule 'pfx/ping/' must start with a slash\.$"):
             build_app(StateExecutor(), options(url_prefix=prefix))
@@ -191,7 +191,7 @@ STATES = {
 
 
 @pytest.mark.parametrize(("state", "known"), list(STATES))
-def test_probes_tell_the_truth(state: str, known: bool) -> None:
+def test_probes_by_state(state: str, known: bool) -> None:
     with serving(StateExecutor(state, card() if known else None)) as server:
         paths = ("/livez", "/ping/", "/readyz", "/startupz", "/info")
         answers = [server.client.get(path) for path in paths]
@@ -216,7 +216,7 @@ def test_error_server_answers_513_but_for_livez_and_metrics() -> None:
         assert server.client.get("/nope").status_code == 404
 
 
-def test_extra_routes_share_prefix_errors_and_failure() -> None:
+def test_routes_of_extensions_share_prefix_errors_and_failure() -> None:
     @get("/hello")
     async def hello() -> dict[str, str]:
         return {"hello": "world"}
@@ -256,7 +256,7 @@ def test_docs_are_off_unless_asked_for(client: httpx.Client) -> None:
         assert {"/predict", "/ping", "/v1/chat/completions", "/metrics"} <= set(document["paths"])
 
 
-def test_a_predictor_that_answers_probes_is_asked() -> None:
+def test_probes_are_forwarded_to_a_predictor_that_answers_them() -> None:
     with mirror(card(probes_model=True), queue_depth=0) as (server, predictor):
         assert server.client.get("/ping").json()["kind"] == "liveness"
         assert server.client.get("/health").json()["kind"] == "readiness"

@@ -1,4 +1,4 @@
-"""The form reader by itself: however the network cuts a body, the parts are the same."""
+"""The form reader alone: the parts do not depend on how a body is cut into chunks."""
 
 from __future__ import annotations
 

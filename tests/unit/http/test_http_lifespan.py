@@ -1,4 +1,4 @@
-"""Order of start and end, interrupts, and the worker context of the HTTP process."""
+"""Order of startup and shutdown, interrupts, and the worker context of the HTTP process."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_build_app_reads_nothing_and_starts_nothing() -> None:
     assert app.logging_config is None
 
 
-def test_an_interrupt_is_absorbed_by_its_owner_only() -> None:
+def test_an_interrupt_is_absorbed_by_the_task_that_created_it_only() -> None:
     async def run() -> None:
         interrupt = Interrupt()
         asyncio.get_running_loop().call_soon(interrupt.fire, "deadline")

@@ -1,4 +1,4 @@
-"""Requests that come while the model loads: who waits, who does not, and how a wait ends."""
+"""Requests while the model loads: which of them wait, and how a wait ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from http_serving import CSV, Mirror, Serving, card, options, post, read_all, se
 from http_stack import Stack, pending
 
 CALLS = {
-    # route of a regression model: its answer's status, the same as if the model had been there
+    # route and its status for a regression model that is loaded
     "POST /predict": 200, "POST /predictions": 200, "POST /invocations": 200, "POST /predictionsStream": 200,
     "POST /transform": 422, "POST /predictUnstructured": 422, "POST /predictionsUnstructured": 422,
     "POST /chat/completions": 404, "POST /v1/chat/completions": 404, "GET /models": 404, "GET /v1/models": 404,
@@ -27,7 +27,7 @@ CALLS = {
 
 
 class Loading(Mirror):
-    """A predictor whose load ends when the test says so."""
+    """A predictor whose load ends when the test sets ``load_on``."""
 
     def __init__(self) -> None:
         super().__init__(card())
@@ -42,7 +42,7 @@ class Loading(Mirror):
 
 
 class Clients:
-    """Clients that wait for their answers, each on a thread of its own."""
+    """Clients on separate threads."""
 
     def __init__(self, server: Serving, threads: ThreadPoolExecutor) -> None:
         self._server = server
@@ -54,7 +54,7 @@ class Clients:
         return self._threads.submit(self._server.client.request, method, path, content=content)
 
     def ask_all(self) -> dict[str, Future[httpx.Response]]:
-        """Ask every route that needs the model; return when all hold a place."""
+        """Send a request to every route that needs the model; return when all hold a ticket."""
         asked = {call: self.ask(call) for call in CALLS}
         while pending(self._server) < len(CALLS):
             pass
@@ -82,7 +82,7 @@ def loading(
             predictor.go_on.set()
 
 
-def test_calls_wait_and_are_then_answered_as_by_a_model_that_was_there() -> None:
+def test_calls_wait_and_are_then_answered_as_by_a_loaded_model() -> None:
     with loading() as (server, predictor, clients):
         asked = clients.ask_all()
         assert server.client.get("/stats").json()["executor_queue_depth"] == len(CALLS)
@@ -93,7 +93,7 @@ def test_calls_wait_and_are_then_answered_as_by_a_model_that_was_there() -> None
         assert (stats["executor_queue_depth"], stats["backpressure_rejected"]) == (0, 0)
 
 
-def test_who_asks_about_the_model_hears_at_once_that_it_loads() -> None:
+def test_probes_and_descriptions_answer_at_once_that_the_model_loads() -> None:
     with loading() as (server, _, _):
         for path in ("/", "/ping", "/health", "/readyz", "/startupz", "/info", "/capabilities"):
             answer = server.client.get(path)
@@ -108,7 +108,7 @@ def test_who_asks_about_the_model_hears_at_once_that_it_loads() -> None:
     ("error_server", "status", "text", "retry_after"),
     [(False, 503, "Model failed to load", "10"), (True, 513, "ERROR: no such artifact", None)],
 )
-def test_a_load_that_fails_answers_those_who_wait(
+def test_a_failed_load_answers_waiting_calls(
     error_server: bool, status: int, text: str, retry_after: str | None
 ) -> None:
     with loading(error_server=error_server) as (server, predictor, clients):
@@ -141,7 +141,7 @@ def test_a_load_that_outlasts_the_deadline() -> None:
         assert pending(server) == 0
 
 
-def test_a_client_that_leaves_gives_its_place_back() -> None:
+def test_a_client_that_disconnects_releases_its_ticket() -> None:
     stack = Stack(with_disconnect=True)
     with loading(wrap=stack) as (server, predictor, _):
         with server.send(post("/predict", CSV)):
@@ -153,7 +153,7 @@ def test_a_client_that_leaves_gives_its_place_back() -> None:
         predictor.load_on.set()
 
 
-def test_the_body_is_read_only_when_the_model_is_there() -> None:
+def test_the_body_is_read_only_after_the_load() -> None:
     with loading() as (server, predictor, _):
         expecting = post("/predict", b"", "Expect: 100-continue", length=len(CSV))
         with server.send(expecting) as connection:
@@ -169,7 +169,7 @@ def test_the_body_is_read_only_when_the_model_is_there() -> None:
             assert read_all(connection).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_shutdown_answers_those_who_wait() -> None:
+def test_a_shutdown_answers_waiting_calls() -> None:
     with loading() as (server, predictor, clients):
         asked = clients.ask_all()
         stop = server.loop.call_soon_threadsafe

@@ -1,4 +1,4 @@
-"""Requests to calls: which data reaches the predictor, and how what is wrong with it is said."""
+"""Requests to calls: the data that reaches the predictor, and the answers to unusable data."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def server() -> Iterator[Serving]:
 
 
 def send(server: Serving, body: bytes, *headers: str, path: str = "/predict/") -> tuple[int, bytes]:
-    """Status and body of a raw POST."""
+    """Return status and body of a raw POST."""
     answer = server.exchange(post(path, body, *headers))
     head, _, content = answer.partition(b"\r\n\r\n")
     assert b"\r\ncontent-type: application/json\r\n" in head + b"\r\n"
@@ -158,7 +158,7 @@ def test_preamble_and_epilogue_are_skipped(server: Serving) -> None:
 
 
 def test_an_empty_file_is_data(server: Serving) -> None:
-    """The predictor says what is wrong with it (contract, 3.5: "No columns to parse from file")."""
+    """The predictor refuses it (contract, 3.5: "No columns to parse from file")."""
     x = predicted(server, form((X, b"")), FORM)["x"]
     assert (x["data"], x["size"]) == ("", 0)
 

@@ -1,4 +1,4 @@
-"""Bodies and the queue's memory: what does not fit goes to disk, and is counted until it is there."""
+"""Bodies and the queue's memory: a body that does not fit goes to disk, and is counted until it is there."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def directory(tmp_path: Path) -> Iterator[SpoolDirectory]:
     directory.close()
 
 
-class Place:
-    """One request's spool files over a queue's memory."""
+class SpooledRequest:
+    """The spool of one request over a queue's memory."""
 
     def __init__(self, directory: SpoolDirectory, memory: QueueMemory, threshold: int = 10_000_000) -> None:
         self.share = MemoryShare(memory)
@@ -53,7 +53,7 @@ def test_a_body_that_fits_is_counted_and_one_that_does_not_is_spooled(
 ) -> None:
     async def main() -> None:
         memory = QueueMemory(150)
-        first, second = Place(directory, memory), Place(directory, memory)
+        first, second = SpooledRequest(directory, memory), SpooledRequest(directory, memory)
         kept = await read_raw(stream_of(*chunks), first.spool)
         assert (kept.data, memory.used) == (b"".join(chunks), 100)
         spooled = await read_raw(stream_of(*chunks), second.spool)
@@ -61,7 +61,7 @@ def test_a_body_that_fits_is_counted_and_one_that_does_not_is_spooled(
         assert (spooled.read(), spooled.size, memory.used) == (b"".join(chunks), 100, 100)
         await first.end()
         assert memory.used == 0
-        third = Place(directory, memory)
+        third = SpooledRequest(directory, memory)
         assert (await read_raw(stream_of(*chunks), third.spool)).data is not None
         await third.end()
         await second.end()
@@ -73,8 +73,8 @@ def test_a_body_that_fits_is_counted_and_one_that_does_not_is_spooled(
 
 def test_an_empty_body_needs_neither_memory_nor_disk(directory: SpoolDirectory, tmp_path: Path) -> None:
     async def main() -> None:
-        place = Place(directory, QueueMemory(0))
-        assert await read_raw(stream_of(b""), place.spool) == Payload(data=b"")
+        request = SpooledRequest(directory, QueueMemory(0))
+        assert await read_raw(stream_of(b""), request.spool) == Payload(data=b"")
         assert not list(tmp_path.iterdir())
 
     asyncio.run(main())
@@ -83,12 +83,12 @@ def test_an_empty_body_needs_neither_memory_nor_disk(directory: SpoolDirectory, 
 def test_parts_of_a_form_are_counted_like_bodies(directory: SpoolDirectory, tmp_path: Path) -> None:
     async def main() -> None:
         memory = QueueMemory(150)
-        place = Place(directory, memory)
+        request = SpooledRequest(directory, memory)
         body = form((X, b"x" * 100), ('name="y"; filename="y.csv"', b"y" * 100))
-        parts = await read_form(stream_of(body), place.spool, "b1", BodyLimits())
+        parts = await read_form(stream_of(body), request.spool, "b1", BodyLimits())
         assert parts["X"].data == b"x" * 100
         assert (parts["y"].data, parts["y"].read(), memory.used) == (None, b"y" * 100, 100)
-        await place.end()
+        await request.end()
         assert memory.used == 0
 
     asyncio.run(main())
@@ -99,8 +99,8 @@ def test_what_a_large_body_gathers_for_the_disk_is_counted_until_it_is_written(
 ) -> None:
     async def main() -> None:
         memory = QueueMemory(2 * WRITE_BLOCK)
-        place = Place(directory, memory, threshold=10)
-        sink = Sink(place.spool)
+        request = SpooledRequest(directory, memory, threshold=10)
+        sink = Sink(request.spool)
         await sink.write(b"x" * (WRITE_BLOCK - 1))
         assert memory.used == WRITE_BLOCK - 1
         await sink.write(b"x")
@@ -115,7 +115,7 @@ def test_what_a_large_body_gathers_for_the_disk_is_counted_until_it_is_written(
         assert data is None
         assert path is not None
         assert Path(path).read_bytes() == b"x" * WRITE_BLOCK + b"yyyyyz"
-        await place.end()
+        await request.end()
         other.leave()
         assert memory.used == 0
 
@@ -125,14 +125,14 @@ def test_what_a_large_body_gathers_for_the_disk_is_counted_until_it_is_written(
 def test_a_request_that_ends_while_it_writes_gives_all_back_once(directory: SpoolDirectory, tmp_path: Path) -> None:
     async def main() -> None:
         memory = QueueMemory(WRITE_BLOCK)
-        place = Place(directory, memory, threshold=10)
-        sink = Sink(place.spool)
+        request = SpooledRequest(directory, memory, threshold=10)
+        sink = Sink(request.spool)
         writing = asyncio.create_task(sink.write(b"x" * WRITE_BLOCK))
         await asyncio.sleep(0)
         assert memory.used == WRITE_BLOCK
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
-        await place.end()
+        await request.end()
         assert memory.used == 0
         assert not [path for path in tmp_path.rglob("tmp*") if path.is_file()]
 

@@ -1,4 +1,4 @@
-"""What a hook may put on the wire, and what it may not."""
+"""Statuses and headers that a hook may send, and those that it may not."""
 
 from __future__ import annotations
 

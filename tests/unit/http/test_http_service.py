@@ -1,4 +1,4 @@
-"""Deadlines, clients that leave, streams, and who gives back what a request held."""
+"""Deadlines, disconnects, streams, and the release of a request's resources."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_upload_past_the_deadline_is_504(body: bytes) -> None:
         assert server.client.post("/predict", content=CSV).status_code == 200
 
 
-def test_computing_past_the_deadline_is_504_in_the_same_words() -> None:
+def test_computing_past_the_deadline_is_504_with_the_same_text() -> None:
     with mirror(wrap=Stack(timeout=0.2)) as (server, predictor):
         predictor.script[b"wait"] = predictor.wait
         answer = server.client.post("/predict", content=b"wait")
@@ -57,7 +57,7 @@ def test_computing_past_the_deadline_is_504_in_the_same_words() -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"x" * 10, b"x" * 3_000_000])
 @pytest.mark.parametrize("kind", ["raw", "form"])
-def test_a_client_that_leaves_while_uploading_gets_silence_and_leaves_nothing(
+def test_a_client_that_disconnects_while_uploading_gets_no_answer_and_leaves_no_file(
     tmp_path: Path, sent: bytes, kind: str
 ) -> None:
     stack = Stack(timeout=60)
@@ -96,7 +96,7 @@ def test_a_client_that_leaves_the_queue(with_disconnect: bool) -> None:
             assert read_all(busy).endswith(b"waited")
 
 
-def test_the_ticket_of_the_stack_is_used_and_given_back() -> None:
+def test_the_ticket_of_the_stack_is_used_and_released() -> None:
     taken: list[Any] = []
 
     class Counting(InlineExecutor):
@@ -156,7 +156,7 @@ def test_each_call_is_observed() -> None:
 
 
 class Span:
-    """What the tracing room leaves for the controllers."""
+    """Records what the controllers report to a request's span."""
 
     def __init__(self) -> None:
         self.carrier = {"traceparent": "00-aa-bb-01"}
@@ -166,7 +166,7 @@ class Span:
         self.fail = self.failures.append
 
 
-def test_the_span_of_the_request_goes_along_and_hears_the_answer() -> None:
+def test_the_span_of_the_request_is_in_the_call_and_gets_the_answer() -> None:
     span = Span()
 
     def wrap(app: Any) -> Any:
@@ -201,7 +201,7 @@ def test_our_own_bugs_are_500_with_the_request_id(caplog: pytest.LogCaptureFixtu
     assert "KeyError: 'secret'" in caplog.text
 
 
-def test_a_full_disk_is_500_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_is_500_and_leaves_no_file(tmp_path: Path) -> None:
     missing = tmp_path / "gone"
     limits = BodyLimits(spool_threshold=10)
     with mirror(settings=options(limits=limits, spool_dir=str(missing))) as (server, _):

@@ -18,7 +18,7 @@ from drum_litestar.http.spool import PREFIX, SpoolDirectory, SpoolFile
 
 def test_a_file_is_written_read_and_discarded(tmp_path: Path) -> None:
     directory = SpoolDirectory(str(tmp_path))
-    assert list(tmp_path.iterdir()) == []  # nothing until it is needed
+    assert list(tmp_path.iterdir()) == []  # created with the first write
     file = SpoolFile(directory)
     file.write([b"a", b"b"])
     file.write([b"c"])
@@ -34,7 +34,7 @@ def test_a_file_is_written_read_and_discarded(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_discard_wins_over_a_late_write(tmp_path: Path) -> None:
+def test_writes_after_discard_are_ignored(tmp_path: Path) -> None:
     directory = SpoolDirectory(str(tmp_path))
     file = SpoolFile(directory)
     file.discard()
@@ -97,7 +97,7 @@ directory.close()
     os.name != "posix" or os.getuid() != 0 or shutil.which("setpriv") is None, reason="needs root to give files away"
 )
 def test_a_file_is_given_away_when_it_is_complete(tmp_path: Path) -> None:
-    """A container may keep the rights to give files away and to become another user, and no others."""
+    """A container may keep only the capabilities to change owners and users."""
     done = subprocess.run(
         [
             "setpriv",
@@ -126,7 +126,7 @@ sys.stdin.read()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="locks are POSIX ones")
-def test_the_sweep_takes_what_a_crash_left_and_spares_the_living(tmp_path: Path) -> None:
+def test_the_sweep_removes_directories_of_crashed_processes_only(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", CRASHER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -136,7 +136,7 @@ def test_the_sweep_takes_what_a_crash_left_and_spares_the_living(tmp_path: Path)
         path = Path(process.stdout.readline().strip())
         own = SpoolDirectory(str(tmp_path))
         own.sweep()
-        assert path.exists()  # its owner lives
+        assert path.exists()  # its process is alive
         process.send_signal(signal.SIGKILL)
         process.wait(20)
         (tmp_path / f"{PREFIX}foreign").mkdir()  # no lock inside: not known to be abandoned

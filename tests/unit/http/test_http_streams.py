@@ -1,4 +1,4 @@
-"""Streamed answers: as they come, until the client or the worker has gone."""
+"""Streamed answers: chunk by chunk, until the client disconnects or the worker dies."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_streams_arrive_chunk_by_chunk() -> None:
 
 
 @pytest.mark.parametrize("with_disconnect", [True, False])
-def test_a_client_that_leaves_a_stream_stops_the_generator(with_disconnect: bool) -> None:
+def test_a_client_that_disconnects_stops_the_generator(with_disconnect: bool) -> None:
     stack = Stack(with_disconnect=with_disconnect)
     with mirror(card(chat=True), wrap=stack) as (server, predictor):
         predictor.script[b"{}"] = predictor.stream(*EVENTS, wait=True)

@@ -1,4 +1,4 @@
-"""Limits of forms and bodies, and what goes to disk."""
+"""Limits of forms and bodies, and spooling to disk."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ FORM_LIMITS = {
 
 @pytest.mark.parametrize(("before", "named"), FORM_LIMITS.values(), ids=list(FORM_LIMITS))
 def test_form_limits(server: Serving, before: list[tuple[str, bytes]], named: bytes | None) -> None:
-    """``named`` is what a 413 says of the setting, None where the form is accepted."""
+    """``named``: the setting in the text of the 413, None where the form is accepted."""
     with server.send(post("/predict/", form(*before, (X, CSV)), FORM, close=False)) as connection:
         head = b""
         while b"\r\n\r\n" not in head:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from asgi_calls import ask, call, http_scope, raising, replying
-from drum_litestar.middleware.access_log import GATHER, AccessLogMiddleware, printable
+from drum_litestar.middleware.access_log import FLUSH_INTERVAL, AccessLogMiddleware, printable
 from drum_litestar.middleware.asgi import Receive, Scope, Send
 
 
@@ -80,7 +80,7 @@ def test_no_field_can_forge_a_line(log: pytest.LogCaptureFixture) -> None:
         ("", "- - - ["),
     ],
 )
-def test_a_client_cannot_forge_with_the_name_that_a_proxy_passes_on(
+def test_a_client_name_passed_on_by_a_proxy_cannot_forge_a_field(
     name: str, shown: str, log: pytest.LogCaptureFixture
 ) -> None:
     ask_logged(replying(), http_scope(client=(name, 0)))
@@ -90,7 +90,7 @@ def test_a_client_cannot_forge_with_the_name_that_a_proxy_passes_on(
     assert line.isprintable()
 
 
-def test_a_line_that_cannot_be_made_costs_no_other(log: pytest.LogCaptureFixture) -> None:
+def test_a_line_that_cannot_be_formatted_does_not_affect_others(log: pytest.LogCaptureFixture) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         scope["raw_path"] = "text"
         await replying()(scope, receive, send)
@@ -104,7 +104,7 @@ def test_a_line_that_cannot_be_made_costs_no_other(log: pytest.LogCaptureFixture
     assert "missing in the access log" in log.text
 
 
-def test_records_are_the_factorys(log: pytest.LogCaptureFixture) -> None:
+def test_records_come_from_the_record_factory(log: pytest.LogCaptureFixture) -> None:
     former, numbers = logging.getLogRecordFactory(), iter(range(100))
 
     def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
@@ -157,7 +157,7 @@ def outcome(app: Any, **state: Any) -> int:
     return status
 
 
-def test_every_way_to_end_has_a_status() -> None:
+def test_every_request_has_a_status_however_it_ends() -> None:
     async def silent(scope: Scope, receive: Receive, send: Send) -> None:
         return None
 
@@ -184,7 +184,7 @@ def test_a_stream_is_logged_once_when_it_has_ended(log: pytest.LogCaptureFixture
     assert " 200 15 " in line
 
 
-def test_lines_gather_for_a_moment_and_the_last_ones_come_at_the_end_of_the_lifespan(
+def test_lines_are_flushed_after_an_interval_and_at_the_end_of_the_lifespan(
     log: pytest.LogCaptureFixture,
 ) -> None:
     seen: list[int] = []
@@ -194,7 +194,7 @@ def test_lines_gather_for_a_moment_and_the_last_ones_come_at_the_end_of_the_life
         for _ in range(3):
             await call(middleware, http_scope(state={"request_id": "RID1"}))
         seen.append(len(lines(log, "drum_litestar.access")))
-        await asyncio.sleep(GATHER * 3)
+        await asyncio.sleep(FLUSH_INTERVAL * 3)
         seen.append(len(lines(log, "drum_litestar.access")))
         await call(middleware, http_scope())
         await call(middleware, {"type": "lifespan"})

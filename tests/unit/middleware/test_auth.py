@@ -22,7 +22,7 @@ TOKEN = "s3cret-ü".encode()
     "header",
     [(b"authorization", b"Bearer " + TOKEN), (b"authorization", b"bearer  " + TOKEN), (b"x-api-key", TOKEN)],
 )
-def test_the_token_opens(header: tuple[bytes, bytes]) -> None:
+def test_the_token_is_accepted(header: tuple[bytes, bytes]) -> None:
     assert status("/pfx/predict/", header) == 200
     assert status("/pfx/predict/", (b"x-api-key", b"wrong"), header) == 200
 
@@ -40,17 +40,17 @@ def test_the_token_opens(header: tuple[bytes, bytes]) -> None:
         (b"api-key", TOKEN),
     ],
 )
-def test_nothing_else_does(header: tuple[bytes, bytes]) -> None:
+def test_other_credentials_are_refused(header: tuple[bytes, bytes]) -> None:
     assert status("/pfx/predict/", header) == 401
 
 
-def test_the_refusal_names_the_scheme() -> None:
+def test_a_refusal_has_a_www_authenticate_header() -> None:
     answer = ask(AuthMiddleware(replying(), token="t", open_paths=()))
     assert answer.header(b"www-authenticate") == b'Bearer realm="drum"'
     assert answer.json == {"message": "Missing or invalid API token"}
 
 
-def test_probes_are_open_and_only_they() -> None:
+def test_only_probes_need_no_token() -> None:
     for path in ("/pfx", "/pfx/", "/pfx/ping", "/pfx/ping/", "/pfx/livez", "/pfx/readyz/", "/pfx/health/"):
         assert status(path) == 200
     for path in ("/", "/ping/", "/pfx/info/", "/pfx/metrics", "/pfx/stats/", "/pfx/ping/x", "/pfx//ping", "/pfx/PING"):

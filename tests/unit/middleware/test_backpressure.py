@@ -13,14 +13,14 @@ from drum_litestar.middleware.backpressure import BackpressureMiddleware
 from drum_litestar.middleware.paths import MODEL_PATHS, path_set
 
 
-class Line:
-    """An admission with one place."""
+class SingleTicket:
+    """An admission that issues one ticket at a time."""
 
     def __init__(self) -> None:
         self.taken = 0
         self.released = 0
 
-    def admit(self) -> Line:
+    def admit(self) -> SingleTicket:
         if self.taken > self.released:
             raise QueueFullError
         self.taken += 1
@@ -30,35 +30,35 @@ class Line:
         self.released += 1
 
 
-def guarded(app: Any, line: Line, **options: Any) -> BackpressureMiddleware:
-    return BackpressureMiddleware(app, admit=line.admit, model_paths=path_set(MODEL_PATHS), **options)
+def guarded(app: Any, admission: SingleTicket, **options: Any) -> BackpressureMiddleware:
+    return BackpressureMiddleware(app, admit=admission.admit, model_paths=path_set(MODEL_PATHS), **options)
 
 
-def test_the_place_is_held_for_the_request_and_given_back() -> None:
-    line = Line()
+def test_the_ticket_is_held_for_the_request_and_released() -> None:
+    admission = SingleTicket()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope["state"][names.TICKET] is line
-        assert (line.taken, line.released) == (1, 0)
+        assert scope["state"][names.TICKET] is admission
+        assert (admission.taken, admission.released) == (1, 0)
         await replying()(scope, receive, send)
-        assert line.released == 0
+        assert admission.released == 0
 
-    assert ask(guarded(app, line)).status == 200
-    assert (line.taken, line.released) == (1, 1)
+    assert ask(guarded(app, admission)).status == 200
+    assert (admission.taken, admission.released) == (1, 1)
 
 
 @pytest.mark.parametrize("error", [RuntimeError(), asyncio.CancelledError()])
 @pytest.mark.parametrize("after_start", [False, True])
-def test_the_place_is_given_back_however_the_request_ends(error: BaseException, after_start: bool) -> None:
-    line = Line()
+def test_the_ticket_is_released_however_the_request_ends(error: BaseException, after_start: bool) -> None:
+    admission = SingleTicket()
     with pytest.raises(type(error)):
-        ask(guarded(raising(error, after_start=after_start), line))
-    assert (line.taken, line.released) == (1, 1)
+        ask(guarded(raising(error, after_start=after_start), admission))
+    assert (admission.taken, admission.released) == (1, 1)
 
 
-def test_a_full_line_is_refused_before_the_body_is_read() -> None:
-    line = Line()
-    line.admit()
+def test_a_full_queue_is_refused_before_the_body_is_read() -> None:
+    admission = SingleTicket()
+    admission.admit()
     reasons: list[str] = []
 
     async def main() -> list[Message]:
@@ -70,14 +70,14 @@ def test_a_full_line_is_refused_before_the_body_is_read() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await guarded(replying(), line, on_rejected=reasons.append)(http_scope(), receive, send)
+        await guarded(replying(), admission, on_rejected=reasons.append)(http_scope(), receive, send)
         return sent
 
     start, body = asyncio.run(main())
     assert start["status"] == 503
     assert (b"retry-after", b"5") in start["headers"]
     assert body["body"].endswith(b' (DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH)","retry_after":5}\n')
-    assert (line.taken, line.released) == (1, 0)
+    assert (admission.taken, admission.released) == (1, 0)
     assert reasons == ["queue_full"]
 
 
@@ -85,20 +85,20 @@ def test_a_full_line_is_refused_before_the_body_is_read() -> None:
     ("path", "method"),
     [("/ping", "GET"), ("/predict/", "GET"), ("/predict/", "OPTIONS"), ("/info/", "POST"), ("/my/route", "POST")],
 )
-def test_what_does_not_need_the_model_takes_no_place(path: str, method: str) -> None:
-    line = Line()
-    assert ask(guarded(replying(), line), http_scope(path, method)).status == 200
-    assert line.taken == 0
+def test_requests_that_do_not_need_the_model_take_no_ticket(path: str, method: str) -> None:
+    admission = SingleTicket()
+    assert ask(guarded(replying(), admission), http_scope(path, method)).status == 200
+    assert admission.taken == 0
 
 
 @pytest.mark.parametrize("path", [*MODEL_PATHS, "/invocations/", "/v1/chat/completions/"])
-def test_both_spellings_of_the_models_routes_do(path: str) -> None:
-    line = Line()
-    ask(guarded(replying(), line), http_scope(path))
-    assert line.taken == 1
+def test_both_spellings_of_the_models_routes_take_a_ticket(path: str) -> None:
+    admission = SingleTicket()
+    ask(guarded(replying(), admission), http_scope(path))
+    assert admission.taken == 1
 
 
-def test_admission_may_refuse_or_wave_through() -> None:
+def test_admission_may_refuse_or_let_through_without_a_ticket() -> None:
     def refuse() -> None:
         raise ModelNotReadyError("Model is not ready")
 
@@ -110,15 +110,15 @@ def test_admission_may_refuse_or_wave_through() -> None:
     assert answer(lambda: None) == 513
 
 
-def test_a_stream_holds_its_place_to_the_end() -> None:
-    line = Line()
+def test_a_stream_holds_its_ticket_to_the_end() -> None:
+    admission = SingleTicket()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for _ in range(3):
             await send({"type": "http.response.body", "body": b"x", "more_body": True})
-            assert line.released == 0
+            assert admission.released == 0
         await send({"type": "http.response.body"})
 
-    assert asyncio.run(call(guarded(app, line), http_scope())).body == b"xxx"
-    assert line.released == 1
+    assert asyncio.run(call(guarded(app, admission), http_scope())).body == b"xxx"
+    assert admission.released == 1

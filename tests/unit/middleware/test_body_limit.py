@@ -51,7 +51,7 @@ def test_the_exact_limit_passes() -> None:
     assert ask(app, http_scope(headers=[(b"content-length", b"10")]), [b"1234567890"]).status == 200
 
 
-def test_whatever_the_app_makes_of_it_the_client_gets_one_413() -> None:
+def test_the_client_gets_one_413_whatever_the_app_does() -> None:
     async def swallows(scope: Scope, receive: Receive, send: Send) -> None:
         with contextlib.suppress(BodyTooLargeError):
             await read_body(receive)

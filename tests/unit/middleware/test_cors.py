@@ -51,7 +51,7 @@ def test_preflight_is_answered_here() -> None:
 @pytest.mark.parametrize(
     "origin", [b"https://evil.example", b"null", b"https://app.example.evil", b"http://app.example"]
 )
-def test_other_origins_are_served_without_marks(origin: bytes) -> None:
+def test_other_origins_are_served_without_cors_headers(origin: bytes) -> None:
     for found in (
         answer(("https://app.example",), headers={b"origin": origin}),
         preflight(("https://app.example",), origin),

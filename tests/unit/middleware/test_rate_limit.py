@@ -43,7 +43,7 @@ def test_a_burst_then_the_rate() -> None:
     assert [from_client(app).status for _ in range(4)] == [200, 200, 200, 429]
 
 
-def test_the_refusal_says_when_to_come_back() -> None:
+def test_the_refusal_has_a_retry_after() -> None:
     app = limited(Clock(), rpm=12, burst=1)
     from_client(app)
     answer = from_client(app)
@@ -80,7 +80,7 @@ def test_networks() -> None:
     assert ask(limited(Clock()), http_scope(client=None)).status == 200
 
 
-def test_the_table_is_bounded_and_forgets_the_stalest() -> None:
+def test_the_table_is_bounded_and_drops_the_least_recently_used() -> None:
     buckets = TokenBuckets(rpm=60, burst=2, max_clients=3)
     for moment, key in enumerate("aabca"):
         buckets.take(key, moment / 1000)
@@ -136,7 +136,7 @@ def test_without_its_store_a_replica_limits_alone(caplog: pytest.LogCaptureFixtu
     assert len(caplog.records) == len(asked) == 2
 
 
-def test_rubbish_in_the_store_is_a_full_bucket() -> None:
+def test_an_invalid_value_in_the_store_is_a_full_bucket() -> None:
     async def main() -> int:
         store = MemoryStore()
         await store.set("drum-rate:ip:192.0.2.1", b"rubbish")

@@ -33,7 +33,7 @@ def test_hsts_under_tls_only_and_a_policy_on_docs_only() -> None:
     assert b"default-src 'none'" in policy
 
 
-def test_the_apps_own_values_stand_and_server_is_removed() -> None:
+def test_the_apps_own_values_are_kept_and_server_is_removed() -> None:
     found = answer(headers=[(b"x-frame-options", b"SAMEORIGIN"), (b"server", b"proxied")])
     assert found.header(b"x-frame-options") == b"SAMEORIGIN"
     assert found.header(b"server") is None

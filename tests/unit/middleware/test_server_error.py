@@ -10,14 +10,14 @@ from drum_litestar.errors import DeadlineExceededError, QueueFullError
 from drum_litestar.middleware.server_error import ServerErrorMiddleware
 
 
-def test_an_unknown_exception_says_nothing_but_the_request_id(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_answer_to_an_unhandled_exception_has_only_the_request_id(caplog: pytest.LogCaptureFixture) -> None:
     app = ServerErrorMiddleware(raising(RuntimeError("secret")))
     with caplog.at_level(logging.ERROR):
         answer = ask(app, http_scope(state={"request_id": "RID1"}))
     assert answer.status == 500
     assert answer.body == b'{"message":"Internal server error","request_id":"RID1"}\n'
     assert answer.header(b"content-type") == b"application/json"
-    assert "secret" in caplog.text  # the operator is told
+    assert "secret" in caplog.text  # the log has it
 
 
 def test_show_stacktrace() -> None:

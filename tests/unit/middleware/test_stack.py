@@ -10,7 +10,7 @@ import pytest
 
 from asgi_calls import Answer, ask, http_scope, raising, replying
 from drum_litestar.errors import QueueFullError
-from drum_litestar.middleware.access_log import GATHER
+from drum_litestar.middleware.access_log import FLUSH_INTERVAL
 from drum_litestar.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
 from drum_litestar.middleware.paths import EXEMPT_PATHS, path_set
 from drum_litestar.middleware.stack import RateLimit, StackOptions, build_stack
@@ -52,7 +52,7 @@ ALWAYS = {
 
 
 @pytest.mark.parametrize("status", [200, 401, 413, 429, 500, 503])
-def test_every_answer_of_every_layer_has_the_outer_headers(status: int) -> None:
+def test_answers_of_all_middlewares_have_the_outer_headers(status: int) -> None:
     ended: list[int] = []
     hooks = {"on_request_end": lambda *args: ended.append(args[3])}
     app: ASGIApp = raising(RuntimeError()) if status == 500 else replying()
@@ -69,7 +69,7 @@ def test_every_answer_of_every_layer_has_the_outer_headers(status: int) -> None:
 
 
 def test_the_order_of_refusals() -> None:
-    """Outer layers win: each request breaks one rule less than the one before."""
+    """The outermost middleware answers: each request breaks one rule less than the one before."""
     stacked = stack(replying(), admit=full, **EVERYTHING)
     large = (b"content-length", b"101")
     assert ask(stacked, http_scope(headers=[large])).status == 401
@@ -78,7 +78,7 @@ def test_the_order_of_refusals() -> None:
     assert ask(stacked, http_scope(headers=[KEY])).status == 429
 
 
-def test_layers_that_are_off_are_absent() -> None:
+def test_middlewares_that_are_switched_off_are_absent() -> None:
     names = []
     app: Any = stack(replying())
     while hasattr(app, "app"):
@@ -176,7 +176,7 @@ def test_over_the_wire(caplog: pytest.LogCaptureFixture) -> None:
         split = server.ask(b"GET /ping HTTP/1.1\r\nHost: a\r\nX-Request-ID: a\tSet-Cookie: b\r\n\r\n")
         assert "set-cookie" not in split.headers
         assert len(split.headers["x-request-id"]) == 36
-        time.sleep(3 * GATHER)
+        time.sleep(3 * FLUSH_INTERVAL)
     access = [record.getMessage() for record in caplog.records if record.name == "drum_litestar.access"]
     assert [line.split('"')[1:3] for line in access[:2]] == [
         ["POST /predict/ HTTP/1.1", " 200 18 "],

@@ -1,4 +1,4 @@
-"""A front end and a model worker, as real processes, seen from their streams and from a real collector."""
+"""Logs and spans of a real front end and its model worker: their output streams and a real collector."""
 
 from __future__ import annotations
 

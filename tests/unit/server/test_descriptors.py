@@ -19,7 +19,7 @@ HARD = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 def limits_of(soft: int, hard: int, connections: int) -> tuple[str, str]:
-    """The limits that a process with these ends with, and what it says."""
+    """Return the limits of a process that starts with these and raises them, and its warning."""
     if HARD != resource.RLIM_INFINITY and hard > HARD:
         pytest.skip("needs a higher limit of open files")
     limit = f'ulimit -Sn {soft} && ulimit -Hn {hard} && exec "$@"'
@@ -33,7 +33,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
     assert limits_of(1024, 4096, 1025) == ("4096 4096", "")
 
 
-def test_what_the_hard_limit_has_no_room_for_is_said() -> None:
+def test_a_hard_limit_below_the_connections_is_a_warning() -> None:
     limits, said = limits_of(256, 512, 1025)
     assert limits == "512 512"
     assert said.startswith(
@@ -46,7 +46,7 @@ def test_a_limit_that_is_high_enough_is_left_alone() -> None:
     assert limits_of(4096, 4096, 1025) == ("4096 4096", "")
 
 
-def test_a_boundless_one_is_not_taken_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_infinite_limit_is_raised_to_the_maximum_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Programs that a hook starts may close every descriptor that could be open."""
     from drum_litestar.server import descriptors
 
@@ -54,10 +54,10 @@ def test_a_boundless_one_is_not_taken_to_the_end(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, resource.RLIM_INFINITY))
     monkeypatch.setattr(resource, "setrlimit", lambda _, limits: given.append(limits))
     assert descriptors.raise_descriptor_limit(1025) is None
-    assert given == [(descriptors.ENOUGH, resource.RLIM_INFINITY)]
+    assert given == [(descriptors.MAX_LIMIT, resource.RLIM_INFINITY)]
 
 
-def test_a_system_that_refuses_is_no_reason_not_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_that_refuses_does_not_prevent_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     from drum_litestar.server import descriptors
 
     def refuse(*_: object) -> None:

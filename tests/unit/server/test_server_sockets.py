@@ -43,7 +43,7 @@ def test_an_address_family_that_the_machine_lacks_is_left_out(monkeypatch: pytes
         assert sock.getsockname()[0] == "127.0.0.1"
 
 
-def test_what_cannot_be_bound_is_one_line() -> None:
+def test_an_address_that_cannot_be_bound_is_an_error_of_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(StartupError) as caught:

@@ -115,7 +115,7 @@ def test_bytes_are_the_sdks(provider: SpanProvider, items: Items, parent: SpanCo
 
 
 def test_many_spans_at_once_are_the_sdks_too(provider: SpanProvider, items: Items) -> None:
-    """They are written by columns."""
+    """Spans are written by columns."""
     numbers = random.Random(7)
     twins = []
     for _ in range(300):
@@ -327,7 +327,7 @@ def call_of(provider: SpanProvider) -> Iterator[BareCall]:
         yield call
     finally:
         otel_context.detach(token)
-        call.leave()
+        call.export_steps()
 
 
 def test_steps_nest_and_hooks_nest_under_them(provider: SpanProvider, items: Items) -> None:
@@ -404,10 +404,10 @@ def test_without_an_answer_the_steps_leave_alone(provider: SpanProvider, items: 
     assert call is not None
     with call.step("parse", False):
         pass
-    call.leave()
-    call.leave()
+    call.export_steps()
+    call.export_steps()
     assert [[step[0] for step in unpack(*spans_of(ended))] for ended in items.items] == [["parse"]]
-    assert call.take() == b""
+    assert call.take_steps() == b""
 
 
 def test_steps_stay_in_a_process_that_says_which_it_is(items: Items) -> None:
@@ -417,7 +417,7 @@ def test_steps_stay_in_a_process_that_says_which_it_is(items: Items) -> None:
     assert call is not None
     with call.step("parse", False):
         pass
-    assert call.take() == b""
+    assert call.take_steps() == b""
     ((*_, span),) = decoded(trace_exporter.encode_spans(items.items))
     assert (span.name, span.trace_id, span.parent_span_id) == (
         "parse",

@@ -16,21 +16,21 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from drum_litestar.observability.bare import encoder
-from drum_litestar.observability.bare.exporter import ITEMS, TOGETHER, batching
+from drum_litestar.observability.bare.exporter import ITEMS, REQUESTS_PER_ITEM, batching
 from drum_litestar.observability.bare.tracer import SpanProvider
 from support.otlp import Items
 
 
 @pytest.mark.parametrize(
-    ("environ", "size", "together"),
+    ("environ", "size", "requests_per_item"),
     [
-        ({}, ITEMS, TOGETHER),
+        ({}, ITEMS, REQUESTS_PER_ITEM),
         ({"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "64"}, 64, 1),
         ({"OTEL_BSP_MAX_QUEUE_SIZE": "1000"}, 512, 1),
     ],
 )
 def test_a_batch_is_large_unless_the_operator_says(
-    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], size: int, together: int
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], size: int, requests_per_item: int
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "3600000")
     for name, value in environ.items():
@@ -46,19 +46,19 @@ def test_a_batch_is_large_unless_the_operator_says(
 
     items = Sizes()
     made = SpanProvider(*exporting(items, environ))
-    for _ in range((size - 1) * together):
+    for _ in range((size - 1) * requests_per_item):
         made.own.start_span("model", Context()).end()
     assert sizes == []
     made.own.start_span("model", Context()).end()
     assert full.wait(20)
     made.shutdown()
     assert sizes == [size]
-    assert sum(len(item.traces) for item in items.items) == (size - 1) * together + 1
+    assert sum(len(item.traces) for item in items.items) == (size - 1) * requests_per_item + 1
 
 
 def exporting(exporter: SpanExporter, environ: Mapping[str, str]) -> tuple[Any, Resource, int]:
-    processor, together = batching(exporter, environ)
-    return processor, Resource.create(), together
+    processor, requests_per_item = batching(exporter, environ)
+    return processor, Resource.create(), requests_per_item
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def end_some(provider: SpanProvider, count: int) -> list[bytes]:
 def test_an_item_grows_until_it_is_full_or_taken(provider: SpanProvider) -> None:
     exporter = exporter_of(provider)
     exported: list[int] = []
-    ids = end_some(provider, TOGETHER + 1)
+    ids = end_some(provider, REQUESTS_PER_ITEM + 1)
     provider.force_flush()
     exported.append(sum(exporter.items))
     ids += end_some(provider, 1)  # not into the item that has left, though it had room

@@ -48,14 +48,14 @@ def test_drums_line_outside_a_request_ends_with_a_blank() -> None:
     assert text(record("starting"), worker=2).endswith(" WARNING mylog:  starting ")
 
 
-def test_a_message_is_one_line_whatever_it_holds() -> None:
+def test_a_message_is_one_line_whatever_it_contains() -> None:
     line = text(record("got %s", EVIL, name="log\nger"))
     assert len(line.splitlines()) == 1
     assert len(START.findall(line)) == 1
     assert r"a\nb\r\x1b[31m\x00\x85\u2028\u202e" in line
 
 
-def test_a_traceback_keeps_its_lines_but_none_looks_like_a_record() -> None:
+def test_no_line_of_a_traceback_looks_like_a_record() -> None:
     try:
         raise ValueError(EVIL)
     except ValueError as exc:
@@ -69,7 +69,7 @@ def test_a_traceback_keeps_its_lines_but_none_looks_like_a_record() -> None:
     assert "\x1b" not in line
 
 
-def test_access_lines_are_printed_as_they_come() -> None:
+def test_access_lines_have_no_prefix() -> None:
     access = '127.0.0.1 - - [20/Nov/2026:21:55:28 +0000] "POST /predict/ HTTP/1.1" 200 29 "-" "curl/7.88.1"'
     assert text(record(access, name="drum_litestar.access")) == access
 
@@ -80,7 +80,7 @@ def test_tabs_stay_and_clean_text_is_not_copied() -> None:
 
 
 @pytest.mark.usefixtures("in_request")
-def test_json_has_the_whole_context() -> None:
+def test_json_has_request_trace_and_worker() -> None:
     made = record('127.0.0.1 "GET /"', name="drum_litestar.access")
     made.status, made.duration = 200, 0.0125
     context = SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1))
@@ -100,7 +100,7 @@ def test_json_has_the_whole_context() -> None:
     }
 
 
-def test_json_is_one_line_and_valid_whatever_it_holds() -> None:
+def test_json_is_one_valid_line_whatever_it_contains() -> None:
     try:
         raise ValueError(EVIL)
     except ValueError as exc:
@@ -113,7 +113,7 @@ def test_json_is_one_line_and_valid_whatever_it_holds() -> None:
     assert not {"request_id", "worker", "status", "duration", "trace_id"} & set(fields)
 
 
-def test_json_survives_what_is_no_json() -> None:
+def test_values_that_json_cannot_encode_are_escaped() -> None:
     assert json.loads(json_line({"message": "\ud800", "status": object}))["message"] == "\\ud800"
 
 

@@ -11,7 +11,7 @@ from drum_litestar.settings import masking
 
 
 class StalledStream(io.StringIO):
-    """A terminal that nobody reads until ``resume`` is set."""
+    """A terminal that blocks writes until ``resume`` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ def test_lines_arrive_in_order_from_each_thread() -> None:
     assert sink.dropped == 0
 
 
-def test_a_stalled_stream_blocks_nobody_and_the_loss_is_told() -> None:
+def test_a_stalled_stream_blocks_no_thread_and_dropped_lines_are_reported() -> None:
     sink, stream = LineSink(limit=10), StalledStream()
     handler = SinkHandler(sink, stream)
     logger = logging.Logger("stalled")
@@ -85,7 +85,7 @@ def test_a_closed_stream_costs_lines_but_no_exception() -> None:
     assert sink.dropped == 1
 
 
-def test_what_a_terminal_cannot_encode_is_escaped() -> None:
+def test_characters_that_the_stream_cannot_encode_are_escaped() -> None:
     raw = io.BytesIO()
     sink, stream = LineSink(), io.TextIOWrapper(raw, encoding="ascii")
     sink.put(stream, "é \ud800")
@@ -104,7 +104,7 @@ def test_a_record_that_cannot_be_formatted_reports_and_goes_on(capsys: pytest.Ca
     assert "--- Logging error ---" in capsys.readouterr().err
 
 
-def test_secrets_are_masked_also_after_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_are_masked_also_after_close(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(masking, "_process_values", ("sesame-open",))
     sink, stream = LineSink(), io.StringIO()
     sink.put(stream, "first sesame-open")

@@ -1,4 +1,4 @@
-"""Whole processes: what an operator sees on stdout and stderr."""
+"""Output of whole processes on stdout and stderr."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FRONT = """
 import logging, sys
 from drum_litestar.request_context import request_id_var
 from drum_litestar.observability.logs.setup import configure_logging
-logging.basicConfig(level=0)  # somebody was here before
+logging.basicConfig(level=0)  # an existing configuration is replaced
 pipeline = configure_logging({level!r}, json_lines={json_lines})
 request_id_var.set("RID1")
 fields = {{"status": 200, "duration": 0.5}}
@@ -86,17 +86,17 @@ def test_worker_in_json() -> None:
     assert all(json.loads(line)["worker"] == 3 for line in err)
 
 
-def test_a_workers_last_words_survive_its_crash() -> None:
+def test_lines_before_a_workers_crash_are_written() -> None:
     out, err = run(WORKER.format(json_lines=False, end="os.abort()"))
     assert out[0].startswith("printed")
     assert any("logged" in line for line in err)
 
 
 @pytest.mark.parametrize("word", ["all", "debug", "info", "warn", "warning", "error", "critical", "fatal"])
-def test_drums_words_are_levels(word: str) -> None:
+def test_drums_level_names_are_known(word: str) -> None:
     assert word in LEVELS
 
 
-def test_an_unknown_word_is_an_error() -> None:
+def test_an_unknown_level_is_an_error() -> None:
     with pytest.raises(KeyError):
         configure_logging("loud")

@@ -5,7 +5,7 @@ import io
 import json
 import threading
 
-from drum_litestar.observability.logs.prints import LONGEST, LineStream, forwarded, json_print, text_line
+from drum_litestar.observability.logs.prints import MAX_LINE_LENGTH, LineStream, forwarded, json_print, text_line
 from drum_litestar.request_context import request_id_var
 
 
@@ -43,11 +43,11 @@ def test_a_progress_bar_leaves_its_last_state() -> None:
 
 def test_an_endless_line_is_cut() -> None:
     out = io.StringIO()
-    LineStream(out, str).write("x" * (LONGEST + 10))
-    assert out.getvalue() == "x" * LONGEST + "\n"
+    LineStream(out, str).write("x" * (MAX_LINE_LENGTH + 10))
+    assert out.getvalue() == "x" * MAX_LINE_LENGTH + "\n"
 
 
-def test_it_still_serves_those_who_want_a_real_stream() -> None:
+def test_it_has_the_interface_of_a_text_stream() -> None:
     raw = io.BytesIO()
     stream = LineStream(io.TextIOWrapper(raw, encoding="utf-8"), str)
     stream.buffer.write(b"bytes")
@@ -56,7 +56,7 @@ def test_it_still_serves_those_who_want_a_real_stream() -> None:
     assert raw.getvalue() in (b"", b"bytes")
 
 
-def test_json_prints() -> None:
+def test_a_printed_line_as_json() -> None:
     token = request_id_var.set("RID1")
     fields = json.loads(json_print("stdout", "hé\x00", 4))
     request_id_var.reset(token)
@@ -64,7 +64,7 @@ def test_json_prints() -> None:
     assert fields == {"level": "INFO", "logger": "stdout", "message": "hé\x00", "worker": 4, "request_id": "RID1"}
 
 
-def test_forwarded_text_passes_but_obeys_nothing() -> None:
+def test_forwarded_text_is_escaped() -> None:
     assert forwarded("stderr", "native \x1b[2J noise", 1, json_lines=False) == "native \\x1b[2J noise"
 
 

@@ -1,4 +1,4 @@
-"""The dashboard and the alert rules speak of metrics that exist, in expressions that parse."""
+"""The dashboard and the alert rules use metrics that exist, in expressions that parse."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ OF_THE_IMPORT = {"__requires", "id", "definition"}
 
 
 def lost(given: Any, kept: Any, where: str = "") -> Iterator[str]:
-    """Where ``kept`` lacks or changes something of ``given``."""
+    """Yield the paths at which ``kept`` lacks or changes a value of ``given``."""
     if isinstance(given, dict) and isinstance(kept, dict):
         for key in given.keys() - OF_THE_IMPORT:
             yield from lost(given[key], kept.get(key), f"{where}.{key}")

@@ -72,7 +72,7 @@ def test_requests_are_counted_by_route_template(metrics: Metrics) -> None:
     assert value(metrics, "drum_request_duration_seconds_count", **labels) == 3
 
 
-def test_clients_cannot_make_up_series(metrics: Metrics) -> None:
+def test_clients_cannot_create_series(metrics: Metrics) -> None:
     for number in range(50):
         metrics.request_finished(f"M{number}", f"/random/{number}", None, 404, 0.001)
     made = [key for key in samples(metrics) if key[0] == "drum_requests_total"]
@@ -91,13 +91,15 @@ def test_clients_cannot_make_up_series(metrics: Metrics) -> None:
         ("/", UNMATCHED),
     ],
 )
-def test_what_was_refused_before_routing_has_its_route(metrics: Metrics, path: str, endpoint: str) -> None:
+def test_requests_refused_before_routing_are_labelled_with_their_route(
+    metrics: Metrics, path: str, endpoint: str
+) -> None:
     metrics.set_routes(["/p/predict", "/p/nim/{path}", "/p/items/{id}/x", "/{all}"])
     metrics.request_finished("POST", path, None, 503, 0.001)
     assert value(metrics, "drum_requests_total", method="POST", endpoint=endpoint, status="503") == 1
 
 
-def test_what_others_own_is_asked_at_the_scrape(metrics: Metrics) -> None:
+def test_values_of_other_components_are_read_at_the_scrape(metrics: Metrics) -> None:
     assert value(metrics, "drum_predictions_in_progress") == 2
     assert value(metrics, "drum_executor_queue_depth") == 7
     assert value(metrics, "drum_executor_workers_busy") == 3
@@ -154,7 +156,7 @@ def test_two_servers_in_one_process_share_nothing() -> None:
     assert b'endpoint="/info"' not in second.render()[0]
 
 
-def test_without_the_extra_there_are_none() -> None:
+def test_without_the_extra_there_are_no_metrics() -> None:
     code = (
         "import sys; sys.modules['prometheus_client'] = None\n"
         "from drum_litestar.observability.metrics.prometheus import create_metrics\n"

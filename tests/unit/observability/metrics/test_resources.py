@@ -1,4 +1,4 @@
-"""Layouts of real container runtimes as fixture trees, and this machine."""
+"""Memory and CPU limits: fixture trees of real container runtimes, and this machine."""
 
 from __future__ import annotations
 

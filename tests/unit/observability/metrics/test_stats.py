@@ -45,7 +45,7 @@ def test_keys_are_drums_and_the_executors() -> None:
     assert answer["time_info"] == {"run_predictor_total": {"avg": None, "max": None, "min": None, "total": None}}
 
 
-def test_the_tree_of_each_worker_is_shown_and_the_dead_are_not() -> None:
+def test_the_process_tree_of_each_worker_is_shown_without_dead_processes() -> None:
     with subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker:
         assert worker.stdin is not None
         assert worker.stdout is not None
@@ -59,7 +59,7 @@ def test_the_tree_of_each_worker_is_shown_and_the_dead_are_not() -> None:
 
 
 def test_secrets_of_every_process_are_masked() -> None:
-    """A child of a worker, too, whatever program it is."""
+    """Children of workers included."""
     words = [
         "--hf-token",
         "k",

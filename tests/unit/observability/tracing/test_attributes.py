@@ -16,12 +16,12 @@ def old_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("old_sdk")
-def test_an_older_sdk_gets_what_it_takes() -> None:
+def test_an_older_sdk_gets_attributes_that_it_accepts() -> None:
     expected = {"text": "x", "parts": '[{"type": "text"}, 1]', "yes": True, "number": 1.5}
     assert settable(VALUES) == expected
 
 
-def test_the_probe_tells_what_the_installed_sdk_does_and_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_probe_agrees_with_the_installed_sdk_and_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     from opentelemetry.attributes import BoundedAttributes
 
     takes_any_value.cache_clear()
@@ -32,7 +32,7 @@ def test_the_probe_tells_what_the_installed_sdk_does_and_says_nothing(caplog: py
     assert not logging.getLogger("opentelemetry.attributes").disabled
 
 
-def test_sendable_keeps_what_is_harmless() -> None:
+def test_sendable_keeps_values_that_can_be_encoded() -> None:
     value = {"a": [1, -(2**63), 2**63 - 1, "é", None, True, 1.5]}
     assert sendable(value) == value
     assert sendable([2**63, "\udcff"]) == [str(2**63), "?"]

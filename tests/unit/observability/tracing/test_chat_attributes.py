@@ -71,7 +71,7 @@ def test_no_messages(messages: Any) -> None:
     assert request_attributes(dumped({"messages": messages})) == {"gen_ai.request.model": None}
 
 
-def test_values_that_no_protocol_carries_are_made_harmless() -> None:
+def test_values_that_cannot_be_encoded_are_replaced() -> None:
     deep: Any = "end"
     for _ in range(30):
         deep = [deep]

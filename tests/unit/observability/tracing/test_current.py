@@ -1,4 +1,4 @@
-"""The shortcut to OpenTelemetry's current context, and what happens without it."""
+"""Direct access to OpenTelemetry's context variable, and the public functions where there is none."""
 
 from __future__ import annotations
 

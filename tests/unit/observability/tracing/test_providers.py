@@ -1,4 +1,4 @@
-"""Whole processes against a real collector: what the standard variables turn on, and what is flushed at the end."""
+"""Processes that export to a real collector: the standard variables, and the flush at exit."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_without_the_sdk_a_warning_names_the_command() -> None:
     assert "pip install 'drum-litestar[otel]'" in done.stderr
 
 
-def test_a_collector_that_does_not_answer_delays_the_exit_by_no_more_than_said() -> None:
+def test_a_collector_that_does_not_answer_delays_the_exit_no_longer_than_the_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         end = "began = time.monotonic(); print(telemetry.shutdown(0.5)); assert time.monotonic() - began < 3"
         done = run(f"http://127.0.0.1:{silent.getsockname()[1]}", end=end)

@@ -68,7 +68,7 @@ class ScriptedBatchPredictor(ScriptedPredictor):
 
 
 class Processes:
-    """The HTTP process and the worker, each with its own provider, in one."""
+    """The tracing of an HTTP process and of a worker, each with its own provider, in this process."""
 
     def __init__(self, collector: Collector, bare: bool) -> None:
         self.collector = collector
@@ -90,7 +90,7 @@ class Processes:
     def request(
         self, answer: Answer, name: str = "drum.invocations", *, headers: RawHeaders = (), **call: Any
     ) -> Reply | StreamReply:
-        """One request's way through both processes; what crosses the boundary is encoded as there."""
+        """Send one request through both; what passes between the processes is encoded as there."""
         kind: CallKind = "chat" if name == "drum.chat.completions" else "predict"
         with self.front.request_span(name, headers) as request_span:
             sent = msgspec.msgpack.encode(ModelCall(kind=kind, trace=request_span.carrier, **call))
@@ -121,7 +121,7 @@ def processes(request: pytest.FixtureRequest) -> Iterator[Processes]:
 
 
 def hook_span(name: str) -> None:
-    """What a hook does with its own tracer, when its provider is ours."""
+    """Set an attribute on the current span, as a hook does."""
     current = trace.get_current_span()
     assert current.is_recording()
     current.set_attribute("seen.by", name)
@@ -190,7 +190,7 @@ def test_an_exception_in_the_model_is_an_error_with_its_event(processes: Process
     ("status", "expected"),
     [(200, "unset"), (404, "unset"), (422, "unset"), (418, "unset"), (400, "error"), (500, "error"), (503, "error")],
 )
-def test_answers_that_nobody_reported(processes: Processes, status: int, expected: str) -> None:
+def test_error_answers_without_a_reported_exception(processes: Processes, status: int, expected: str) -> None:
     processes.request(lambda call: Reply(status=status, body=b'{"message":"ERROR: x"}\n'))
     assert processes.collector.spans[-1]["status"] == (
         expected,
@@ -242,7 +242,7 @@ def test_an_upstream_gets_the_context_of_its_own_span(processes: Processes) -> N
     ]
     assert (answered["name"], answered["kind"], answered["status"][0]) == ("POST", "client", "unset")
     assert answered["attributes"] == {"http.method": "POST", "http.url": "http://llm/v1", "http.status_code": 200}
-    assert (failed["status"][0], unreachable["status"][0]) == ("error", "unset")  # the caller says whose fault it was
+    assert (failed["status"][0], unreachable["status"][0]) == ("error", "unset")  # the caller reports errors
     assert unreachable["events"] == []
     assert {"tracestate" in headers for headers in sent} == {False}
 
@@ -312,7 +312,7 @@ def test_a_streams_span_lives_as_long_as_the_stream(processes: Processes) -> Non
     assert not trace.get_current_span().is_recording()
 
 
-def test_a_stream_that_breaks_keeps_what_it_said(processes: Processes) -> None:
+def test_a_stream_that_breaks_keeps_its_attributes(processes: Processes) -> None:
     def chunks() -> Iterator[bytes]:
         yield chunk("hel")
         raise ValueError("mid")
@@ -357,10 +357,10 @@ def test_a_client_that_leaves_ends_the_stream(processes: Processes) -> None:
     assert (stream["status"], stream["attributes"]["gen_ai.completion"]) == (("unset", ""), "hel")
 
 
-# Batches, sampling, propagators, off
+# Batches, sampling, propagators, tracing switched off
 
 
-def test_a_merged_call_links_to_all_its_requests(processes: Processes) -> None:
+def test_a_batch_links_to_all_its_requests(processes: Processes) -> None:
     predictor = traced(ScriptedBatchPredictor(lambda call: Reply()), processes.back)
     assert isinstance(predictor, BatchPredictor)
     with (
@@ -377,7 +377,7 @@ def test_a_merged_call_links_to_all_its_requests(processes: Processes) -> None:
     assert not isinstance(traced(ScriptedPredictor(lambda call: Reply()), processes.back), BatchPredictor)
 
 
-def test_what_is_not_sampled_is_not_read(processes: Processes) -> None:
+def test_a_request_that_is_not_sampled_is_not_reported(processes: Processes) -> None:
     front = Tracing(TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
     processes.front = front
     reply = processes.request(lambda call: completion(), "drum.chat.completions", body=REQUEST)
@@ -407,13 +407,13 @@ def test_hooks_of_a_request_that_is_not_sampled_see_its_context_everywhere(proce
         look()
         return StreamReply(StreamHead(), chunks())
 
-    class Merging(ScriptedBatchPredictor):
+    class Batching(ScriptedBatchPredictor):
         def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
             look()
             return [Reply() for _ in calls]
 
     call = ModelCall(kind="predict", trace={"traceparent": unsampled})
-    predictor = traced(Merging(stream), processes.back)
+    predictor = traced(Batching(stream), processes.back)
     reply = predictor.handle(call)
     assert isinstance(reply, StreamReply)
     assert next(iter(reply.chunks)) == b"x"
@@ -440,7 +440,7 @@ def test_b3_when_it_is_configured(processes: Processes) -> None:
     assert processes.collector.span("model")["parent"] == request["span_id"]
 
 
-def test_off_costs_nothing_but_passes_the_context_on() -> None:
+def test_without_tracing_the_context_is_passed_on_and_nothing_is_wrapped() -> None:
     tracing = Tracing()
     assert not tracing.enabled
     predictor = ScriptedPredictor(lambda call: Reply())
@@ -464,7 +464,7 @@ def test_off_costs_nothing_but_passes_the_context_on() -> None:
         raise ValueError("through")
 
 
-def test_the_wrapped_predictor_keeps_its_life(processes: Processes) -> None:
+def test_load_and_close_reach_the_wrapped_predictor(processes: Processes) -> None:
     inner = ScriptedPredictor(lambda call: Reply())
     predictor = traced(inner, processes.back)
     assert predictor.load().target_type is TargetType.REGRESSION

@@ -105,7 +105,7 @@ def test_pipelining_is_bounded() -> None:
         assert client.closed()
 
 
-def test_a_broken_head_waits_for_the_answers_before_it(kind: str) -> None:
+def test_an_invalid_head_is_answered_after_the_requests_before_it(kind: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(0.05)
         await echo(scope, receive, send)
@@ -118,7 +118,7 @@ def test_a_broken_head_waits_for_the_answers_before_it(kind: str) -> None:
         assert client.closed()
 
 
-def test_a_broken_body_of_a_waiting_request_is_answered_in_its_turn() -> None:
+def test_an_invalid_body_of_a_queued_request_is_answered_in_order() -> None:
     seen: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -134,7 +134,7 @@ def test_a_broken_body_of_a_waiting_request_is_answered_in_its_turn() -> None:
     assert seen == ["/1"]
 
 
-def test_a_body_that_breaks_while_the_app_works_is_400() -> None:
+def test_a_body_that_becomes_invalid_while_the_app_runs_is_400() -> None:
     gone = threading.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -150,7 +150,7 @@ def test_a_body_that_breaks_while_the_app_works_is_400() -> None:
         assert gone.wait(5)
 
 
-def test_a_body_that_breaks_after_the_response_began_cuts_the_connection() -> None:
+def test_a_body_that_becomes_invalid_after_the_response_began_cuts_the_connection() -> None:
     begun = threading.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -184,7 +184,7 @@ def test_a_refused_expectation_closes_the_connection() -> None:
     with serving(app) as server, server.connect() as client:
         client.send(b"POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n")
         assert client.response().status == 417
-        client.send(NEXT)  # body or request? the server must not guess
+        client.send(NEXT)  # body or request: ambiguous for the server
         assert client.closed()
 
 
@@ -213,7 +213,7 @@ def test_the_connection_goes_on_after_an_early_answer_to_a_small_body() -> None:
         client.send(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
         assert client.response().status == 429
         client.send(b"cde")
-        assert client.closed()  # keep-alive limit, not for ever
+        assert client.closed()  # by the keep-alive timeout
 
 
 def test_trailers_do_not_become_headers() -> None:
@@ -277,7 +277,7 @@ def test_http_1_0_and_connection_close() -> None:
 
 
 @pytest.mark.parametrize("how", ["leave", "reset"])
-def test_whoever_asked_is_told_that_the_client_has_gone(kind: str, how: str) -> None:
+def test_disconnect_callbacks_are_called(kind: str, how: str) -> None:
     import socket
     import struct
 
@@ -291,7 +291,7 @@ def test_whoever_asked_is_told_that_the_client_has_gone(kind: str, how: str) -> 
         undo()
         waiting.set()
         await left.wait()
-        scope["state"]["on_disconnect"](gone.set)  # too late to be told later, so told at once
+        scope["state"]["on_disconnect"](gone.set)  # registered after the disconnect: called at once
 
     with serving(app, kind=kind) as server, server.connect() as client:
         client.send(NEXT)

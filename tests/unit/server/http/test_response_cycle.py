@@ -1,4 +1,4 @@
-"""Whatever an app sends, a client sees what it would see under uvicorn's own cycle."""
+"""Responses in one write: the client receives the same bytes as from uvicorn's own cycle."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def length(size: int) -> tuple[bytes, bytes]:
 
 
 def wire(client: RawClient) -> bytes:
-    """All bytes until the server closes."""
+    """Read all bytes until the server closes."""
     while client._more():
         pass
     return client.buffer
@@ -129,7 +129,9 @@ def test_headers_in_other_shapes(pair: Any) -> None:
 
 
 @pytest.mark.parametrize("headers", [[length(3), length(3)], [(b"content-length", b"three")], [length(9)], [length(1)]])
-def test_a_length_that_cannot_be_kept_closes_the_connection(headers: list[tuple[bytes, bytes]]) -> None:
+def test_a_content_length_that_the_body_does_not_match_closes_the_connection(
+    headers: list[tuple[bytes, bytes]],
+) -> None:
     with serving(sends(start(*headers), body(b"abc"))) as server, server.connect() as client:
         client.send(GET)
         client.send(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -175,7 +177,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_what_nobody_has_seen_is_taken_back(name: str) -> None:
+def test_an_unsent_response_is_withdrawn(name: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         for message in BROKEN[name]:
             await send(message)
@@ -190,7 +192,7 @@ def test_what_nobody_has_seen_is_taken_back(name: str) -> None:
 
 
 @pytest.mark.parametrize("messages", [[start()], [start(length(5)), body(b"par", more=True)]])
-def test_what_has_been_sent_is_not_taken_back(messages: list[dict[str, Any]]) -> None:
+def test_a_response_that_is_partly_sent_is_not_withdrawn(messages: list[dict[str, Any]]) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         for message in messages:
             await send(message)
@@ -209,7 +211,7 @@ def test_not_modified_may_name_the_length_that_it_does_not_send() -> None:
             assert client.response(head=True).headers["content-length"] == "5"
 
 
-def test_pipelined_answers_stay_in_order_and_apart() -> None:
+def test_pipelined_answers_are_in_order_and_separate() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await reply(send, scope["path"].encode())
 

@@ -1,4 +1,4 @@
-"""``run_server`` in a process of its own, since its signals and exit code are the process's."""
+"""``run_server`` in a separate process, because its signals and exit code are the process's."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_a_stop_from_inside_has_its_exit_code() -> None:
         assert process.end()[0] == 1
 
 
-def test_sighup_reloads_and_a_failing_reload_does_not_hurt() -> None:
+def test_sighup_reloads_and_a_failed_reload_changes_nothing() -> None:
     with server() as process:
         for _ in range(2):
             process.signal(signal.SIGHUP)

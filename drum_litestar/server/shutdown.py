@@ -1,4 +1,4 @@
-"""Who may stop the server, and how: signals from outside, a handle from inside."""
+"""Triggers of a shutdown: signals, and the handle with which the process stops its own server."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
-EXIT_AT_ONCE: Final = 130
+FORCE_STOP_EXIT_CODE: Final = 130
 """Exit code after a second signal: what a shell reports for a process ended by SIGINT."""
 
-_ABORT_SECONDS: Final = 3.0
-"""After a second signal nothing, not even the model's shutdown, may hold the process up for longer."""
+FORCE_STOP_GRACE: Final = 3.0
+"""Seconds after a second signal at which the process exits, even if the model's shutdown has not ended."""
 
 _logger: Final = logging.getLogger(__name__)
 
 
 class ServerHandle:
-    """A running server, for whoever must end it from inside. To be used on the event loop's thread."""
+    """Stops a running server. Not thread-safe: call its methods on the event loop's thread."""
 
     def __init__(self, on_drain: Callable[[], None] | None = None) -> None:
+        """``on_drain`` is called once, when the first stop begins."""
         self.exit_code = 0
         self.stop_begun = asyncio.Event()
-        self.aborted = asyncio.Event()
+        self.force_stopped = asyncio.Event()
         self._on_drain = on_drain
 
     @property
     def stopping(self) -> bool:
+        """Whether a shutdown has begun."""
         return self.stop_begun.is_set()
 
     def stop(self, exit_code: int = 0) -> None:
-        """Begin a graceful stop that ends with ``exit_code``. Later calls change nothing."""
+        """Begin a graceful shutdown that ends with ``exit_code``. Later calls change nothing."""
         if self.stopping:
             return
         self.stop_begun.set()
@@ -41,21 +43,21 @@ class ServerHandle:
         if self._on_drain is not None:
             self._on_drain()
 
-    def abort(self) -> None:
-        """Stop at once, with exit code 130."""
+    def force_stop(self) -> None:
+        """Stop without waiting for running requests, with exit code 130. Idempotent."""
         self.stop()
-        if self.aborted.is_set():
+        if self.force_stopped.is_set():
             return
-        self.exit_code = EXIT_AT_ONCE
-        self.aborted.set()
-        asyncio.get_running_loop().call_later(_ABORT_SECONDS, os._exit, EXIT_AT_ONCE)
+        self.exit_code = FORCE_STOP_EXIT_CODE
+        self.force_stopped.set()
+        asyncio.get_running_loop().call_later(FORCE_STOP_GRACE, os._exit, FORCE_STOP_EXIT_CODE)
 
-    def signalled(self, number: int) -> None:
-        """A first signal stops gracefully, another one at once."""
+    def handle_signal(self, number: int) -> None:
+        """Stop gracefully on the first signal, at once on another one."""
         name = signal.Signals(number).name
         if self.stopping:
             _logger.warning("%s again: stopping at once", name)
-            self.abort()
+            self.force_stop()
         else:
             _logger.info("%s: stopping", name)
             self.stop()
@@ -63,9 +65,9 @@ class ServerHandle:
 
 @contextlib.contextmanager
 def stop_signals(handle: ServerHandle, on_reload: Callable[[], Awaitable[None]] | None) -> Iterator[None]:
-    """While open, SIGTERM, SIGINT and SIGQUIT go to ``handle``, and SIGHUP to ``on_reload`` when there is one."""
+    """Route SIGTERM, SIGINT and SIGQUIT to ``handle``, and SIGHUP to ``on_reload`` if given, until the block ends."""
     loop = asyncio.get_running_loop()
-    taken: list[int] = []
+    installed: list[int] = []
     reloads: set[asyncio.Future[None]] = set()
 
     async def reload(action: Callable[[], Awaitable[None]]) -> None:
@@ -74,23 +76,23 @@ def stop_signals(handle: ServerHandle, on_reload: Callable[[], Awaitable[None]] 
         except Exception:
             _logger.exception("Reloading the model failed; the old one goes on")
 
-    def hang_up() -> None:
+    def handle_hangup() -> None:
         if on_reload is not None and not handle.stopping:
             _logger.info("SIGHUP: reloading the model")
             task = asyncio.ensure_future(reload(on_reload))
             reloads.add(task)
             task.add_done_callback(reloads.discard)
 
-    def take(number: int, callback: Callable[..., None], *args: Any) -> None:
+    def install(number: int, callback: Callable[..., None], *args: Any) -> None:
         loop.add_signal_handler(number, callback, *args)
-        taken.append(number)
+        installed.append(number)
 
     for stop_signal in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        take(stop_signal, handle.signalled, stop_signal)
+        install(stop_signal, handle.handle_signal, stop_signal)
     if on_reload is not None:
-        take(signal.SIGHUP, hang_up)
+        install(signal.SIGHUP, handle_hangup)
     try:
         yield
     finally:
-        for number in taken:
+        for number in installed:
             loop.remove_signal_handler(number)

@@ -1,4 +1,4 @@
-"""Requests of one connection do not touch each other: a client that leaves, context variables, offers, old versions."""
+"""Isolation of the requests of one connection: disconnects, context variables, upgrade offers, old versions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def get(path: str, *headers: str) -> bytes:
 
 
 @pytest.mark.parametrize("paths", [["wait"], ["wait", "x"], ["x", "wait", "x"]])
-def test_the_running_request_learns_that_the_client_has_gone(kind: str, paths: list[str]) -> None:
+def test_the_running_request_gets_the_disconnect(kind: str, paths: list[str]) -> None:
     waiting, woken = threading.Event(), threading.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +45,7 @@ def test_the_running_request_learns_that_the_client_has_gone(kind: str, paths: l
         assert woken.wait(5)
 
 
-def test_an_answer_to_a_client_that_has_gone_is_nothing_to_log(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_answer_after_a_disconnect_is_not_logged(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     waiting, done = threading.Event(), threading.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,7 +81,7 @@ def test_context_variables_end_with_their_request(kind: str) -> None:
             assert client.response().body == b""
 
 
-def test_a_broken_body_is_not_asked_for(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_100_continue_for_an_invalid_body(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     answers: list[object] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,7 +105,9 @@ def test_a_broken_body_is_not_asked_for(kind: str, caplog: pytest.LogCaptureFixt
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, b"Repeated host header"),
     ],
 )
-def test_what_follows_an_upgrade_offer_has_its_own_error(offers: int, broken: bytes, status: int, words: bytes) -> None:
+def test_an_invalid_request_after_an_upgrade_offer_has_its_own_error(
+    offers: int, broken: bytes, status: int, words: bytes
+) -> None:
     offer = get("u", "Connection: upgrade", "Upgrade: h2c")
     with serving(echo) as server, server.connect() as client:
         client.send(offer * offers + broken)
