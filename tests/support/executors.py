@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.pool.options import PoolOptions
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.predictors.protocol import ModelCall, Reply
+from support.clock import LATER
 from support.scripted import ScriptedSpec, order
 
 
@@ -77,12 +79,11 @@ async def reply(executor: Executor, call: ModelCall, timeout: float | None = Non
     return answer
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
     """Wait for what another process does, which no event of this one tells."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
+    end = time.monotonic() + seconds
     while not condition():
-        assert loop.time() < end, "did not happen"
+        assert time.monotonic() < end, "did not happen"
         await asyncio.sleep(0.005)
 
 
@@ -95,7 +96,7 @@ def quiet(executor: Executor) -> bool:
 async def still_works(executor: Executor) -> None:
     """The counters come back to zero, and the next prediction works."""
     await until(lambda: quiet(executor))
-    assert (await reply(executor, order("echo", a=1), 10)).body == b'{"a": 1}'
+    assert (await reply(executor, order("echo", a=1), LATER)).body == b'{"a": 1}'
     await until(lambda: quiet(executor))
 
 
