@@ -138,7 +138,7 @@ def test_the_sweep_takes_what_a_crash_left_and_spares_the_living(tmp_path: Path)
         own.sweep()
         assert path.exists()  # its owner lives
         process.send_signal(signal.SIGKILL)
-        process.wait(20)
+        process.wait(60)
         (tmp_path / f"{PREFIX}foreign").mkdir()  # no lock inside: not known to be abandoned
         own.sweep()
     assert not path.parent.exists()

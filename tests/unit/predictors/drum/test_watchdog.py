@@ -20,10 +20,10 @@ def test_death_is_told_once_it_was_alive() -> None:
         up.answer = ok(b"no", status="503 Busy")  # any answer is a sign of life
         watchdog = watch(up.url, dead)
         for _ in range(3):
-            assert up.arrived.acquire(timeout=20)
+            assert up.arrived.acquire(timeout=60)
         assert not dead.is_set()
         assert up.seen[0].target == "/v1/health/ready"
-    assert dead.wait(20)
+    assert dead.wait(60)
     watchdog.close()
 
 
@@ -51,7 +51,7 @@ def test_recovery_starts_the_count_anew() -> None:
 
         up.answer = answer  # type: ignore[assignment]
         watchdog = watch(up.url, dead)
-        assert done.wait(20)
+        assert done.wait(60)
         assert not dead.is_set()
         watchdog.close()
 
