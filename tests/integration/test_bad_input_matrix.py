@@ -83,7 +83,7 @@ def check(server: ServerProcess, case: Case) -> None:
 
 
 def good_request(server: ServerProcess) -> None:
-    answer = server.send(post("/predict/", CSV, "text/csv"), timeout=20)
+    answer = server.send(post("/predict/", CSV, "text/csv"))
     assert answer.status == 200, answer.body
 
 

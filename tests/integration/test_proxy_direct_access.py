@@ -262,7 +262,7 @@ def test_headers_of_an_extension_are_added(both: tuple[Serving, Upstream]) -> No
         return config
 
     _, up = both
-    proxy = DirectAccessProxy(timeout=5, max_body=100)
+    proxy = DirectAccessProxy(timeout=60, max_body=100)
     settings = options(direct_access=proxy, on_shutdown=(proxy.aclose,), on_app_init=(configure,))
     with mirror(card(TargetType.TEXT_GENERATION, direct_access=up.url), settings) as (server, _):
         assert server.client.get("/nim/x").headers["x-added"] == "yes"

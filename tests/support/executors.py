@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,17 @@ def quiet(executor: Executor) -> bool:
     """No call waits, runs or holds a place."""
     stats = executor.stats()
     return not (stats["executor_pending"] or stats["executor_in_flight"] or stats["backpressure_queue_depth"])
+
+
+def idle(pids: Sequence[int], seconds: float) -> bool:
+    """Whether these processes use no more than 1 % of a core for ``seconds``. To be asked until it is true: what
+    polls never is idle, what only comes to rest late is in the end."""
+    processes = [psutil.Process(pid) for pid in pids]
+    before = [sum(process.cpu_times()[:2]) for process in processes]
+    time.sleep(seconds)
+    return all(
+        sum(process.cpu_times()[:2]) - old <= 0.01 * seconds for process, old in zip(processes, before, strict=True)
+    )
 
 
 async def still_works(executor: Executor) -> None:

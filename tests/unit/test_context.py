@@ -254,15 +254,19 @@ def replace_stdout(monkeypatch: pytest.MonkeyPatch) -> Stdout:
 
 def test_stdout_is_flushed_once_after_the_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout = replace_stdout(monkeypatch)
-    flusher = StdoutFlusher(delay=0.05)
+    now = 0.0
+    flusher = StdoutFlusher(delay=0.01, clock=lambda: now)
     threads = [thread.name for thread in threading.enumerate()]
     assert "stdout-flusher" not in threads  # nothing before the first call
     for _ in range(50):
         flusher.touch()
+    assert stdout.flushes == 0
+    now += 1
     assert stdout.flushed.wait(60)
     assert stdout.flushes == 1
     stdout.flushed.clear()
     flusher.touch()
+    now += 1
     assert stdout.flushed.wait(60)
     assert stdout.flushes == 2
     flusher.close()

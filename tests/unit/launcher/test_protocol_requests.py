@@ -107,7 +107,7 @@ def test_pipelining_is_bounded() -> None:
 
 def test_a_broken_head_waits_for_the_answers_before_it(kind: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         await echo(scope, receive, send)
 
     with serving(app, kind=kind) as server, server.connect() as client:
@@ -123,7 +123,7 @@ def test_a_broken_body_of_a_waiting_request_is_answered_in_its_turn() -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope["path"])
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         await echo(scope, receive, send)
 
     with serving(app) as server, server.connect() as client:
