@@ -209,9 +209,10 @@ class StdoutFlusher:
     thread waits on an event: no polling.
     """
 
-    def __init__(self, delay: float = 1.0) -> None:
-        """``delay``: seconds of idleness before the flush."""
+    def __init__(self, delay: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
+        """``delay``: seconds of idleness before the flush; ``clock``: monotonic seconds."""
         self._delay = delay
+        self._clock = clock
         self._last = 0.0
         self._armed = threading.Event()
         self._closing = threading.Event()
@@ -220,7 +221,7 @@ class StdoutFlusher:
 
     def touch(self) -> None:
         """A call has ended. Safe from any thread; costs a clock reading while a flush is already due."""
-        self._last = time.monotonic()
+        self._last = self._clock()
         if not self._armed.is_set():
             self._arm()
 
@@ -241,7 +242,7 @@ class StdoutFlusher:
 
     def _run(self) -> None:
         while self._armed.wait() and not self._closing.is_set():
-            while (idle_in := self._last + self._delay - time.monotonic()) > 0:
+            while (idle_in := self._last + self._delay - self._clock()) > 0:
                 if self._closing.wait(idle_in):
                     return
             self._armed.clear()  # before the flush: a call that ends meanwhile arms it anew

@@ -59,7 +59,7 @@ class Mirror:
     def wait(self, _: ModelCall) -> Reply:
         """Compute until ``go_on`` is set."""
         self.entered.release()
-        assert self.go_on.wait(30)
+        assert self.go_on.wait(60)
         return Reply(body=b"waited")
 
     def stream(self, *chunks: bytes | Exception, wait: bool = False, content_type: str | None = None) -> Any:
@@ -72,7 +72,7 @@ class Mirror:
                         raise chunk
                     if wait and index == 1:
                         self.entered.release()
-                        assert self.go_on.wait(30)
+                        assert self.go_on.wait(60)
                     yield chunk
             finally:
                 self.chunks_ended.set()
@@ -151,7 +151,7 @@ class Serving:
 
     def send(self, data: bytes) -> socket.socket:
         """A new connection on which ``data`` has been sent."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         connection.sendall(data)
         return connection
 
@@ -224,16 +224,16 @@ def serving(
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        assert server.up.wait(20)
+        assert server.up.wait(60)
         assert server.loop is not None
         if loaded:
-            asyncio.run_coroutine_threadsafe(executor.wait_started(), server.loop).result(20)
+            asyncio.run_coroutine_threadsafe(executor.wait_started(), server.loop).result(60)
         port = listener.getsockname()[1]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             yield Serving(port, app, executor, server.loop, client)
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         assert not thread.is_alive()
 
 

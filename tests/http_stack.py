@@ -61,7 +61,7 @@ class Stack:
         return undo
 
     def wait_ended(self) -> None:
-        assert self.ended.acquire(timeout=20)
+        assert self.ended.acquire(timeout=60)
 
 
 def pending(server: Serving) -> int:
@@ -70,7 +70,7 @@ def pending(server: Serving) -> int:
     async def count() -> int:
         return int(server.executor.stats()["executor_pending"])
 
-    return asyncio.run_coroutine_threadsafe(count(), server.loop).result(20)
+    return asyncio.run_coroutine_threadsafe(count(), server.loop).result(60)
 
 
 def spool_files(folder: Path) -> list[str]:

@@ -20,6 +20,7 @@ from drum_litestar.server.http.http_protocol import make_protocol
 from drum_litestar.server.shutdown import ServerHandle
 from drum_litestar.server.sockets import bind_sockets
 from drum_litestar.server.uvicorn_server import DrainingServer
+from support import clock
 
 
 @dataclass
@@ -33,7 +34,7 @@ class RawResponse:
 class RawClient:
     """Socket client with just enough HTTP to read responses."""
 
-    def __init__(self, port: int, timeout: float = 10.0) -> None:
+    def __init__(self, port: int, timeout: float = 60.0) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.buffer = b""
 
@@ -101,7 +102,7 @@ class Running:
     server: DrainingServer
     thread: threading.Thread = field(repr=False)
 
-    def connect(self, timeout: float = 10.0) -> RawClient:
+    def connect(self, timeout: float = 60.0) -> RawClient:
         return RawClient(self.port, timeout)
 
     def ask(self, data: bytes) -> RawResponse:
@@ -109,11 +110,22 @@ class Running:
             client.send(data)
             return client.response()
 
+    def advance(self, seconds: float) -> None:
+        """Put the clock of a server of kind "clock" forward, after it has read what has come."""
+        for _ in range(2):
+            self.on_loop(lambda: None)
+        asyncio.run_coroutine_threadsafe(clock.advance(seconds), self.loop).result(60)
+
+    def wait_connected(self) -> None:
+        """Return when a connection has been accepted."""
+        while not self.on_loop(lambda: len(self.server.server_state.connections)):
+            pass
+
     def on_loop(self, function: Callable[[], Any]) -> Any:
         async def call() -> Any:
             return function()
 
-        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(10)
+        return asyncio.run_coroutine_threadsafe(call(), self.loop).result(60)
 
 
 @contextlib.contextmanager
@@ -127,7 +139,10 @@ def serving(
     on_stop: Callable[[float], Awaitable[None]] | None = None,
     **config: Any,
 ) -> Iterator[Running]:
-    """``app`` behind our protocol and server, on a thread of its own; stopped gracefully at the end."""
+    """``app`` behind our protocol and server, on a thread of its own; stopped gracefully at the end.
+
+    ``kind``: "asyncio", "uvloop", or "clock": the test puts the loop's clock forward, see :meth:`Running.advance`.
+    """
     sockets = bind_sockets("127.0.0.1", 0)
     port = sockets[0].getsockname()[1]
     ready = threading.Event()
@@ -154,15 +169,16 @@ def serving(
         )
         await server.serve(sockets=sockets)
 
-    thread = threading.Thread(target=run, args=(serve(), kind))
+    target, arguments = (clock.run, (serve(),)) if kind == "clock" else (run, (serve(), kind))
+    thread = threading.Thread(target=target, args=arguments)
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield Running(port, found["loop"], found["handle"], found["server"], thread)
     finally:
         with contextlib.suppress(RuntimeError):  # the loop has ended already
             found["loop"].call_soon_threadsafe(found["handle"].stop)
-        thread.join(15)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -26,12 +26,13 @@ def load_model(code_dir):
     return "sum"
 
 def score(data, model, **kwargs):
-    """Row sums, unless switch.txt says err, slow, drift or die."""
-    mode = SWITCH.read_text() if SWITCH.exists() else ""
+    """Row sums, unless switch.txt says wait (until it says something else), err, slow, drift or die."""
+    while (mode := SWITCH.read_text() if SWITCH.exists() else "") == "wait":
+        time.sleep(0.01)
     if mode == "err":
         raise RuntimeError("told to err")
     if mode == "slow":
-        time.sleep(0.4)
+        time.sleep(1)
     if mode == "die":
         os._exit(7)
     sums = data.sum(axis=1)
@@ -93,7 +94,7 @@ class CompareProcess:
     def stop(self) -> int:
         """SIGTERM, then the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     def __enter__(self) -> CompareProcess:
         return self
@@ -132,4 +133,4 @@ def traffic(port: int, clients: int = 2) -> Iterator[list[Answer]]:
     finally:
         over.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import ModelCall, Reply
+from support.clock import LATER
 from support.scripted import ScriptedSpec, order
 
 
@@ -77,12 +79,11 @@ async def reply(executor: Executor, call: ModelCall, timeout: float | None = Non
     return answer
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
     """Wait for what another process does, which no event of this one tells."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + seconds
+    end = time.monotonic() + seconds
     while not condition():
-        assert loop.time() < end, "did not happen"
+        assert time.monotonic() < end, "did not happen"
         await asyncio.sleep(0.005)
 
 
@@ -92,10 +93,21 @@ def quiet(executor: Executor) -> bool:
     return not (stats["executor_pending"] or stats["executor_in_flight"] or stats["backpressure_queue_depth"])
 
 
+def idle(pids: Sequence[int], seconds: float) -> bool:
+    """Whether these processes use no more than 1 % of a core for ``seconds``. To be asked until it is true: what
+    polls never is idle, what only comes to rest late is in the end."""
+    processes = [psutil.Process(pid) for pid in pids]
+    before = [sum(process.cpu_times()[:2]) for process in processes]
+    time.sleep(seconds)
+    return all(
+        sum(process.cpu_times()[:2]) - old <= 0.01 * seconds for process, old in zip(processes, before, strict=True)
+    )
+
+
 async def still_works(executor: Executor) -> None:
     """The counters come back to zero, and the next prediction works."""
     await until(lambda: quiet(executor))
-    assert (await reply(executor, order("echo", a=1), 10)).body == b'{"a": 1}'
+    assert (await reply(executor, order("echo", a=1), LATER)).body == b'{"a": 1}'
     await until(lambda: quiet(executor))
 
 

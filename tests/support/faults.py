@@ -51,7 +51,7 @@ def encoded(request: Request, announce: int | None = None) -> bytes:
     return f"{request.method} {request.target} HTTP/1.1\r\n{head}\r\n".encode() + request.body
 
 
-def eventually(condition: Callable[[], Any], what: str, seconds: float = 15.0) -> None:
+def eventually(condition: Callable[[], Any], what: str, seconds: float = 120.0) -> None:
     """Wait for what another process does, which nothing tells."""
     end = time.monotonic() + seconds
     while not condition():
@@ -73,10 +73,10 @@ class FaultyServer:
 
     # Asking
 
-    def send(self, request: Request, timeout: float = 30.0) -> Answer:
+    def send(self, request: Request, timeout: float = 120.0) -> Answer:
         return self.server.send(request, timeout=timeout)
 
-    def begin(self, request: Request, timeout: float = 60.0) -> Future[Answer]:
+    def begin(self, request: Request, timeout: float = 120.0) -> Future[Answer]:
         """Ask on a thread."""
         return self._threads.submit(self.send, request, timeout)
 
@@ -85,7 +85,7 @@ class FaultyServer:
 
         ``announce``: its Content-Length, of a body that the caller sends, or does not.
         """
-        sock = socket.create_connection(("127.0.0.1", self.port), timeout=30)
+        sock = socket.create_connection(("127.0.0.1", self.port), timeout=120)
         self.sockets.append(sock)
         sock.sendall(encoded(request, announce))
         return sock
@@ -96,6 +96,14 @@ class FaultyServer:
         future = self.begin(order(do, arg))
         self.noted_more("begins", before)
         return future
+
+    def listens(self) -> bool:
+        """Whether it still lets somebody in: it does not once a stop has begun."""
+        try:
+            self.send(get("/livez"))
+        except ConnectionError:
+            return False
+        return True
 
     def stats(self) -> dict[str, Any]:
         found: dict[str, Any] = self.send(get("/stats/")).json()

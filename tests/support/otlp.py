@@ -77,7 +77,7 @@ class Collector:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def wait_for(self, condition: Callable[[Collector], Any], timeout: float = 20) -> None:
+    def wait_for(self, condition: Callable[[Collector], Any], timeout: float = 120) -> None:
         """Return when ``condition(self)`` holds, which is looked at each time something arrives."""
         with self._arrived:
             if not self._arrived.wait_for(lambda: condition(self), timeout):

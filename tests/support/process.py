@@ -89,23 +89,23 @@ class ServerProcess:
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def send(self, request: Request, *, timeout: float = 60.0) -> Answer:
+    def send(self, request: Request, *, timeout: float = 120.0) -> Answer:
         return send(self.port, request, timeout=timeout)
 
-    def wait_ready(self, timeout: float = 90.0) -> None:
+    def wait_ready(self, timeout: float = 150.0) -> None:
         """Return when the probe has answered 200 once. Raises :class:`ServerFailedError` with the log's end."""
         if not self.was_ready:
             self.wait_status(200, timeout)
             self.was_ready = True
 
-    def wait_status(self, status: int, timeout: float = 90.0) -> None:
+    def wait_status(self, status: int, timeout: float = 150.0) -> None:
         """Return when the probe answers ``status``."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise ServerFailedError(f"server ended with {self.process.returncode}:\n{self.output()[-4000:]}")
             with contextlib.suppress(OSError):
-                found = self.send(self.ready_probe, timeout=5.0).status
+                found = self.send(self.ready_probe, timeout=60.0).status
                 if found == status:
                     return
                 if found in SETTLED:
@@ -113,18 +113,18 @@ class ServerProcess:
             time.sleep(0.03)
         raise ServerFailedError(f"not ready after {timeout:g} s:\n{self.output()[-4000:]}")
 
-    def wait_output(self, text: str, timeout: float = 20.0) -> None:
+    def wait_output(self, text: str, timeout: float = 120.0) -> None:
         """Return when ``text`` is in the log, which a thread of the server writes."""
         deadline = time.monotonic() + timeout
         while text not in self.output():
             assert time.monotonic() < deadline, f"no {text!r} in:\n{self.output()[-4000:]}"
             time.sleep(0.03)
 
-    def wait_exit(self, timeout: float = 60.0) -> int:
+    def wait_exit(self, timeout: float = 120.0) -> int:
         """The exit code of a server that ends by itself."""
         return self.process.wait(timeout)
 
-    def stop(self, timeout: float = 30.0) -> int:
+    def stop(self, timeout: float = 120.0) -> int:
         """SIGTERM, then the exit code; SIGKILL and a failure when it does not end in time."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

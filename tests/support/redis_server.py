@@ -32,7 +32,7 @@ def redis_server(folder: Path, port: int | None = None, *options: str) -> Iterat
 
 
 def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not _listens(port):
         assert time.monotonic() < deadline, "the server did not start"
         time.sleep(0.02)
@@ -40,7 +40,7 @@ def _wait_for(port: int) -> None:
 
 def _listens(port: int) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection(("127.0.0.1", port), timeout=60).close()
     except OSError:
         return False
     return True

@@ -214,10 +214,11 @@ class ScriptedPredictor:
 
         return StreamReply(StreamHead(status=202, headers=(("S", "t"),)), chunks())
 
-    def do_stuck_stream(self, call: ModelCall, seconds: float) -> StreamReply:
+    def do_stuck_stream(self, call: ModelCall, name: str) -> StreamReply:
         def chunks() -> Iterator[bytes]:
             yield b"first"
-            time.sleep(seconds)
+            while not (self.folder / name).exists():
+                time.sleep(0.005)
             yield b"second"
 
         return StreamReply(StreamHead(), chunks())

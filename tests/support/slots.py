@@ -12,6 +12,7 @@ from drum_litestar.execution.merged import MergedCall
 from drum_litestar.execution.observer import NullObserver
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, TargetType
+from support.clock import LATER
 from support.merging import table
 
 CARD = ModelCard(target_type=TargetType.REGRESSION, batchable=True)
@@ -97,6 +98,7 @@ def make(slots: int = 1, **options: Any) -> tuple[Admission, Slots]:
     source = Slots(slots)
     options.setdefault("batch_max_rows", 4)
     options.setdefault("queue_depth", 50)
+    options.setdefault("queue_timeout", 100 * LATER)
     admission = Admission(source, slot_count=slots, **options)
     admission.card_changed(CARD, slots)
     return admission, source

@@ -104,4 +104,4 @@ def upstream() -> Iterator[Upstream]:
             yield state
         finally:
             server.shutdown()
-            thread.join(10)
+            thread.join(60)

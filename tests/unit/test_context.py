@@ -135,7 +135,7 @@ def test_threads_are_told_and_joined(close: Callable[[WorkerContext], None]) -> 
     log: list[str] = []
 
     def work() -> None:
-        assert context.stopping.wait(20)
+        assert context.stopping.wait(60)
         log.append("thread")
 
     context.start()
@@ -254,16 +254,20 @@ def replace_stdout(monkeypatch: pytest.MonkeyPatch) -> Stdout:
 
 def test_stdout_is_flushed_once_after_the_last_call(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout = replace_stdout(monkeypatch)
-    flusher = StdoutFlusher(delay=0.05)
+    now = 0.0
+    flusher = StdoutFlusher(delay=0.01, clock=lambda: now)
     threads = [thread.name for thread in threading.enumerate()]
     assert "stdout-flusher" not in threads  # nothing before the first call
     for _ in range(50):
         flusher.touch()
-    assert stdout.flushed.wait(20)
+    assert stdout.flushes == 0
+    now += 1
+    assert stdout.flushed.wait(60)
     assert stdout.flushes == 1
     stdout.flushed.clear()
     flusher.touch()
-    assert stdout.flushed.wait(20)
+    now += 1
+    assert stdout.flushed.wait(60)
     assert stdout.flushes == 2
     flusher.close()
     assert stdout.flushes == 3
@@ -291,7 +295,7 @@ def test_close_in_the_moment_of_a_flush(monkeypatch: pytest.MonkeyPatch) -> None
                 self.closed.set()
 
         def clear(self) -> None:
-            assert self.closed.wait(20)
+            assert self.closed.wait(60)
             super().clear()
 
     flusher = StdoutFlusher(delay=0)
@@ -299,7 +303,7 @@ def test_close_in_the_moment_of_a_flush(monkeypatch: pytest.MonkeyPatch) -> None
     flusher.touch()
     closing = threading.Thread(target=flusher.close, daemon=True)
     closing.start()
-    closing.join(20)
+    closing.join(60)
     assert not closing.is_alive()
     assert stdout.flushes == 1
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,8 +11,10 @@ import pytest
 from support.comparing import PREDICT, CompareProcess, SwitchedServer, compare, traffic
 from support.wire import post, send
 
-CALM = ("--latency-slack", "150ms", "--max-p99-increase", "100%")
-"""Two equal servers on a busy machine differ in p99 by more than 20 %; a misbehaving one sleeps 400 ms."""
+CALM = ("--latency-slack", "60s")
+"""Two equal servers on a busy machine differ in p99 by more than 20 %."""
+STRICT = ("--latency-slack", "150ms", "--max-p99-increase", "100%")
+"""For a candidate that sleeps a second."""
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +40,13 @@ def urls(servers: tuple[SwitchedServer, SwitchedServer]) -> Iterator[tuple[str, 
 def canary(*arguments: str, steps: str = "20,60,100", hold: str = "600ms", ends: bool = True) -> tuple[str, ...]:
     end = ("--exit-when-done",) if ends else ()
     return ("--canary", steps, "--hold", hold, "--min-requests", "10", *end, *CALM, *arguments)
+
+
+def predict_until(proxy: CompareProcess, text: str) -> None:
+    """One request after the other until ``text`` is in the log. A step does not end without requests, so the next
+    one does not begin before there is traffic again."""
+    while text not in proxy.log.read_text():
+        assert send(proxy.port, PREDICT).status == 200
 
 
 def test_recorded_traffic_replays(servers: tuple[SwitchedServer, SwitchedServer], urls: tuple, tmp_path: Path) -> None:
@@ -80,8 +88,9 @@ def test_replay_finds_what_is_wrong(
     (tmp_path / "corpus" / "predict").mkdir(parents=True)
     (tmp_path / "corpus" / "predict" / "one.csv").write_bytes(PREDICT.body)
     servers[1].behave(mode)
+    limits = STRICT if mode == "slow" else CALM
     done = compare(
-        *urls, "--corpus", "corpus", "--warmup", "0", "--repeat", "3", *CALM, "--json", "r.json", cwd=tmp_path
+        *urls, "--corpus", "corpus", "--warmup", "0", "--repeat", "3", *limits, "--json", "r.json", cwd=tmp_path
     )
     servers[1].behave()
     servers[1].wait_status(200)
@@ -132,20 +141,19 @@ def test_drift_within_the_tolerance_passes(
 def test_shadow_does_not_slow_the_client(
     servers: tuple[SwitchedServer, SwitchedServer], urls: tuple, tmp_path: Path
 ) -> None:
-    """The candidate takes 0.4 s and one copy runs at a time: most are dropped, and no client waits for any."""
-    servers[1].behave("slow")
+    """All clients have their answers before the candidate has given any; of the copies most are dropped."""
+    servers[1].behave("wait")
     options = ("--shadow", "--queue-size", "2", "--copies", "1", "--max-requests", "30", "--json", "r.json")
     with CompareProcess(*urls, *options, cwd=tmp_path) as shadow:
-        started = time.monotonic()
         answers = [send(shadow.port, PREDICT) for _ in range(30)]
-        assert time.monotonic() - started < 30 * 0.4 / 2
         assert {answer.status for answer in answers} == {200}
+        servers[1].behave("slow")
         assert shadow.wait() == 1  # p99
     report = json.loads((tmp_path / "r.json").read_text())
     assert report["pairs"] + report["not_compared"]["dropped, queue full"] == 30
     assert report["pairs"] >= 3
     assert report["mismatches"] == report["errors"] == 0
-    assert report["candidate"]["latency"]["p50"] > 0.4 > report["baseline"]["latency"]["p50"]
+    assert report["candidate"]["latency"]["p50"] > 1 > report["baseline"]["latency"]["p50"]
 
 
 def test_healthy_canary_completes(urls: tuple, tmp_path: Path) -> None:
@@ -164,10 +172,11 @@ def test_sabotaged_canary_rolls_back(
     servers: tuple[SwitchedServer, SwitchedServer], urls: tuple, tmp_path: Path, mode: str, reason: str
 ) -> None:
     """It goes bad in the second step; afterwards all clients are answered by the baseline again."""
-    with CompareProcess(*urls, *canary(hold="1s"), cwd=tmp_path) as proxy, traffic(proxy.port):
-        proxy.wait_log("step 2/3 (60 %): hold")
+    with CompareProcess(*urls, *canary(*(STRICT if mode == "slow" else CALM)), cwd=tmp_path) as proxy:
+        predict_until(proxy, "step 2/3 (60 %): hold")
         servers[1].behave(mode)
-        assert proxy.wait() == 1
+        with traffic(proxy.port):
+            assert proxy.wait() == 1
     assert "ROLLED BACK from step 2/3 (60 %)" in proxy.log.read_text()
     state = json.loads((tmp_path / "drum-litestar-canary.json").read_text())
     assert state["status"] == "rolled back"
@@ -187,10 +196,11 @@ def test_canary_covers_for_a_candidate_that_dies(
     try:
         candidate.wait_ready()
         urls = ("--baseline", servers[0].url, "--candidate", candidate.url)
-        with CompareProcess(*urls, *canary(hold="1s"), cwd=tmp_path) as proxy, traffic(proxy.port) as answers:
-            proxy.wait_log("step 2/3 (60 %): hold")
+        with CompareProcess(*urls, *canary(), cwd=tmp_path) as proxy:
+            predict_until(proxy, "step 2/3 (60 %): hold")
             candidate.kill()
-            assert proxy.wait() == 1
+            with traffic(proxy.port) as answers:
+                assert proxy.wait() == 1
         assert {answer.status for answer in answers} == {200}  # nobody noticed
         log = proxy.log.read_text()
         assert "ROLLED BACK from step 2/3" in log
@@ -200,9 +210,9 @@ def test_canary_covers_for_a_candidate_that_dies(
 
 
 def test_canary_resumes_after_a_restart(urls: tuple, tmp_path: Path) -> None:
-    options = (*urls, *canary(steps="30,100", hold="2s"))
-    with CompareProcess(*options, cwd=tmp_path) as first, traffic(first.port):
-        first.wait_log("step 2/2 (100 %): hold")
+    options = (*urls, *canary(steps="30,100"))
+    with CompareProcess(*options, cwd=tmp_path) as first:
+        predict_until(first, "step 2/2 (100 %): hold")
         assert first.stop() == 1
     assert "not finished" in first.log.read_text()
     with CompareProcess(*options, cwd=tmp_path, name="second") as second, traffic(second.port):

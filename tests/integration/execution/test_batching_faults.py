@@ -10,13 +10,15 @@ import pytest
 
 from drum_litestar.errors import DeadlineExceededError, RequestError, WorkerDiedError
 from drum_litestar.predictors.protocol import Reply
+from support import clock
+from support.clock import LATER, advance
 from support.executors import begin, quiet, reply, until
 from support.merging import batches, echoed, merging, table
 from support.scripted import noted
 
 
 async def works(executor: Any) -> None:
-    assert (await reply(executor, table("fine"), 10)).body == echoed("fine")
+    assert (await reply(executor, table("fine"))).body == echoed("fine")
     await until(lambda: quiet(executor))
 
 
@@ -25,7 +27,7 @@ def test_who_kills_the_worker_dies_alone(tmp_path: Path, workers: int) -> None:
     async def main() -> None:
         async with merging("pool", tmp_path, workers=workers) as executor:
             await until(lambda: len(executor.pids()) == workers)
-            tasks = [begin(executor, table(name), 20) for name in ("a", "b", "kill", "c")]
+            tasks = [begin(executor, table(name)) for name in ("a", "b", "kill", "c")]
             done = await asyncio.gather(*tasks, return_exceptions=True)
             assert isinstance(done[2], WorkerDiedError)
             answers = [answer.body for answer in done if isinstance(answer, Reply)]
@@ -41,7 +43,9 @@ def test_who_hangs_is_cut_at_its_deadline_and_its_mates_are_served_elsewhere(tmp
     async def main() -> None:
         async with merging("pool", tmp_path) as executor:
             (pid,) = executor.pids()
-            tasks = [begin(executor, table(name), seconds) for name, seconds in (("a", 20), ("wait:ever", 0.3))]
+            tasks = [begin(executor, table(name), s) for name, s in (("a", 2 * LATER), ("wait:ever", LATER))]
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            await advance(LATER)
             with pytest.raises(DeadlineExceededError):
                 await tasks[1]
             assert (await reply_of(tasks[0])).body == echoed("a")
@@ -50,7 +54,7 @@ def test_who_hangs_is_cut_at_its_deadline_and_its_mates_are_served_elsewhere(tmp
             await works(executor)
             assert executor.stats()["executor_restarts"] == {"deadline": 1}
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 async def reply_of(task: asyncio.Task[Any]) -> Reply:
@@ -64,7 +68,9 @@ def test_a_slow_model_still_answers_the_mates_of_a_late_call(tmp_path: Path) -> 
 
     async def main() -> None:
         async with merging("inline", tmp_path) as executor:
-            tasks = [begin(executor, table(name), seconds) for name, seconds in (("a", 20), ("wait:go", 0.1))]
+            tasks = [begin(executor, table(name), s) for name, s in (("a", 2 * LATER), ("wait:go", LATER))]
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            await advance(LATER)
             with pytest.raises(DeadlineExceededError):
                 await tasks[1]
             (tmp_path / "go").touch()
@@ -72,14 +78,14 @@ def test_a_slow_model_still_answers_the_mates_of_a_late_call(tmp_path: Path) -> 
             assert noted(tmp_path, "singles") == 0
             await works(executor)
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 @pytest.mark.parametrize("kind", ["inline", "pool"])
 def test_callers_who_leave_do_not_disturb_the_others(tmp_path: Path, kind: str) -> None:
     async def main() -> None:
         async with merging(kind, tmp_path) as executor:
-            tasks = [begin(executor, table(name), 20) for name in ("a", "wait:done", "b", "c")]
+            tasks = [begin(executor, table(name)) for name in ("a", "wait:done", "b", "c")]
             await until(lambda: noted(tmp_path, "begins") == 1)
             for task in tasks[1:3]:
                 task.cancel()
@@ -94,10 +100,10 @@ def test_callers_who_leave_do_not_disturb_the_others(tmp_path: Path, kind: str) 
 def test_a_shutdown_that_cannot_wait_leaves_nobody_unanswered(tmp_path: Path) -> None:
     async def main() -> None:
         async with merging("pool", tmp_path, workers=2) as executor:
-            tasks = [begin(executor, table(name), 20) for name in ("wait:ever", "b", "c")]
+            tasks = [begin(executor, table(name)) for name in ("wait:ever", "b", "c")]
             await until(lambda: noted(tmp_path, "begins") == 1)
             await executor.shutdown(0)
-            for answer in await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5):
+            for answer in await asyncio.gather(*tasks, return_exceptions=True):
                 assert isinstance(answer, RequestError)
                 assert answer.status == 503
             assert quiet(executor)
@@ -108,7 +114,7 @@ def test_a_shutdown_that_cannot_wait_leaves_nobody_unanswered(tmp_path: Path) ->
 def test_a_shutdown_waits_for_merged_calls(tmp_path: Path) -> None:
     async def main() -> None:
         async with merging("pool", tmp_path) as executor:
-            tasks = [begin(executor, table(name), 20) for name in ("wait:done", "b")]
+            tasks = [begin(executor, table(name)) for name in ("wait:done", "b")]
             await until(lambda: noted(tmp_path, "begins") == 1)
             stopping = asyncio.ensure_future(executor.shutdown(10))
             (tmp_path / "done").touch()
@@ -144,7 +150,7 @@ def test_thousands_of_calls_with_departures_and_deaths(tmp_path: Path) -> None:
                 nonlocal died
                 for row in rows:
                     name = "kill" if row % 997 == 5 else "raise" if row % 101 == 3 else str(row)
-                    task = begin(executor, table(name, f"c{number}"), 20)
+                    task = begin(executor, table(name, f"c{number}"))
                     if row % 37 == 1:
                         await asyncio.sleep(0)
                         task.cancel()

@@ -13,6 +13,8 @@ import pytest
 from drum_litestar.errors import DeadlineExceededError, ModelNotReadyError, QueueFullError, QueueTimeoutError
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import Reply
+from support import clock
+from support.clock import LATER, advance
 from support.executors import pool, quiet, run, until
 from support.scripted import ScriptedSpec, noted, order
 
@@ -115,17 +117,23 @@ def test_their_number_is_bounded(loading: Loading) -> None:
 
 def test_their_time_is_bounded(loading: Loading) -> None:
     async def main() -> None:
-        async with loading(queue_timeout=0.05, request_timeout=9) as executor:
-            with pytest.raises(ModelNotReadyError, match=r"still loading.* 0\.05 s .*EXECUTOR_QUEUE_TIMEOUT") as caught:
-                await wait_and_run(executor, "a", 60)
+        async with loading(queue_timeout=LATER, request_timeout=9) as executor:
+            waiting = begin(executor, "a", 2 * LATER)
+            await asyncio.sleep(0)
+            await advance(LATER)
+            with pytest.raises(ModelNotReadyError, match=r"still loading.* 3600 s .*EXECUTOR_QUEUE_TIMEOUT") as caught:
+                await waiting
             assert caught.value.headers == (("Retry-After", "10"),)
+            waiting = begin(executor, "b", LATER / 2)
+            await asyncio.sleep(0)
+            await advance(LATER / 2)
             with pytest.raises(DeadlineExceededError, match="after 9s"):
-                await wait_and_run(executor, "b", 0.01)
+                await waiting
             assert quiet(executor)
             stats = executor.stats()
             assert (stats["backpressure_rejected"], stats["executor_timed_out"]) == (2, 1)
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_the_wait_for_a_slot_has_what_is_left_of_the_queues_timeout(loading: Loading, tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ import pytest
 from drum_litestar.errors import DeadlineExceededError, ModelLoadError, RequestError, WorkerDiedError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.predictors.protocol import Reply
+from support import clock
+from support.clock import LATER, advance
 from support.executors import begin, pool, quiet, reply, run, still_works, stream, until
 from support.scripted import noted, order
 
@@ -39,11 +41,11 @@ def test_a_dead_worker_fails_its_calls_at_once_and_is_replaced(
             (pid,) = executor.pids()
             mate = begin(executor, order("wait_for", name="never"))
             await until(lambda: noted(tmp_path, "begins") == 1)
-            waiting = [begin(executor, order("echo", a=1), 10) for _ in range(3)]
+            waiting = [begin(executor, order("echo", a=1), LATER) for _ in range(3)]
             culprit = begin(executor, order(do, **fields))
             for task in (culprit, mate):
                 with pytest.raises(WorkerDiedError):
-                    await asyncio.wait_for(task, 5)
+                    await task
             assert executor.state in ("unready", "ready")
             for task in waiting:
                 assert not isinstance(await task, WorkerDiedError)
@@ -103,35 +105,37 @@ def test_what_user_code_raises_is_an_answer(tmp_path: Path, do: str) -> None:
 def test_a_late_call_costs_its_worker_its_life(tmp_path: Path, do: str) -> None:
     async def main() -> None:
         async with pool(tmp_path) as executor:
-            loop = asyncio.get_running_loop()
             (pid,) = executor.pids()
             fields = {"name": "never"} if do == "wait_for" else {}
-            began = loop.time()
+            late = begin(executor, order(do, **fields), LATER)
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            await advance(LATER)
             with pytest.raises(DeadlineExceededError):
-                await run(executor, order(do, **fields), 0.2)
-            assert loop.time() - began < 1  # the answer does not wait for the kill
-            assert executor.stats()["executor_in_flight"] == 1  # the work has not ended yet
-            next_one = begin(executor, order("echo", a=1), 10)
+                await late
+            assert executor.stats()["executor_in_flight"] == 1  # it does not wait for the kill: the work goes on
+            next_one = begin(executor, order("echo", a=1), LATER)
             await next_one
             assert len([p for p in executor.pids() if p != pid]) == 1
             await until(lambda: not psutil.pid_exists(pid))
             await still_works(executor)
             assert executor.stats()["executor_restarts"] == {"deadline": 1}
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_mates_of_a_late_call_may_finish(tmp_path: Path) -> None:
     async def main() -> None:
-        async with pool(tmp_path, concurrency=3) as executor:
+        async with pool(tmp_path, concurrency=3, stream_idle_timeout=9 * LATER) as executor:
             (pid,) = executor.pids()
-            mate = begin(executor, order("wait_for", name="mate"), 30)
-            late = begin(executor, order("wait_for", name="never"), 0.3)
+            mate = begin(executor, order("wait_for", name="mate"), 2 * LATER)
+            late = begin(executor, order("wait_for", name="never"), LATER)
             streamer = await stream(executor, order("stream", count=10, every=0.05))
+            await until(lambda: noted(tmp_path, "begins") == 2)
+            await advance(LATER)
             with pytest.raises(DeadlineExceededError):
                 await late
             assert executor.stats()["executor_workers_by_state"].get("condemned") == 1
-            assert (await reply(executor, order("echo"), 10)).status == 201  # by the replacement
+            assert (await reply(executor, order("echo"))).status == 201  # by the replacement
             assert len([chunk async for chunk in streamer]) == 10
             assert psutil.pid_exists(pid)
             (tmp_path / "mate").touch()
@@ -139,35 +143,42 @@ def test_mates_of_a_late_call_may_finish(tmp_path: Path) -> None:
             await until(lambda: not psutil.pid_exists(pid))
             await still_works(executor)
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_an_expired_call_is_never_dispatched(tmp_path: Path) -> None:
     async def main() -> None:
-        async with pool(tmp_path, request_timeout=12) as executor:
+        async with pool(tmp_path, request_timeout=12, queue_timeout=9 * LATER) as executor:
             blocker = begin(executor, order("wait_for", name="go"))
             await until(lambda: noted(tmp_path, "begins") == 1)
+            late = begin(executor, order("sleep", seconds=0), LATER)
+            await asyncio.sleep(0)
+            await advance(LATER)
             with pytest.raises(DeadlineExceededError) as caught:
-                await run(executor, order("sleep", seconds=0), 0.05)
+                await late
             assert caught.value.body() == {"message": "Request timeout after 12s", "request_id": "r-1"}
             (tmp_path / "go").touch()
             await blocker
             await still_works(executor)
             assert noted(tmp_path, "begins") == 1
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 @pytest.mark.parametrize("end", ["cancel", "deadline"])
 def test_a_call_that_leaves_the_line_is_not_run_though_its_worker_has_it(tmp_path: Path, end: str) -> None:
     async def main() -> None:
-        async with pool(tmp_path) as executor:
+        async with pool(tmp_path, queue_timeout=9 * LATER, stream_idle_timeout=9 * LATER) as executor:
             running = await stream(executor, order("stream", count=10**6, every=0.001))
-            leaver = begin(executor, order("sleep", request_id="leaves", seconds=0), 0.2 if end == "deadline" else None)
-            follower = begin(executor, order("sleep", seconds=0), 30)
-            await asyncio.sleep(0.05)  # more than enough for the worker to have it
+            deadline = LATER if end == "deadline" else None
+            leaver = begin(executor, order("sleep", request_id="leaves", seconds=0), deadline)
+            follower = begin(executor, order("sleep", seconds=0), 2 * LATER)
+            for _ in range(100):  # meanwhile the worker has been sent the next call
+                await running.__aiter__().__anext__()
             if end == "cancel":
                 leaver.cancel()
+            else:
+                await advance(LATER)
             with pytest.raises((asyncio.CancelledError, DeadlineExceededError)):
                 await leaver
             await running.aclose()
@@ -175,16 +186,18 @@ def test_a_call_that_leaves_the_line_is_not_run_though_its_worker_has_it(tmp_pat
             await still_works(executor)
             assert noted(tmp_path, "begins") == 1
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 @pytest.mark.parametrize("do", ["exit_on_go", "stubborn"])
 def test_a_call_that_a_worker_had_not_begun_is_run_once_by_its_replacement(tmp_path: Path, do: str) -> None:
     async def main() -> None:
-        async with pool(tmp_path) as executor:
-            first = begin(executor, order(do), 0.5)
-            waiting = [begin(executor, order("sleep", seconds=0), 30) for _ in range(3)]
+        async with pool(tmp_path, queue_timeout=9 * LATER) as executor:
+            first = begin(executor, order(do), LATER)
+            waiting = [begin(executor, order("sleep", seconds=0), 2 * LATER) for _ in range(3)]
             await until(lambda: noted(tmp_path, "begins") == 1)
+            if do == "stubborn":
+                await advance(LATER)
             (tmp_path / "go").touch()
             with pytest.raises((WorkerDiedError, DeadlineExceededError)):
                 await first
@@ -192,29 +205,30 @@ def test_a_call_that_a_worker_had_not_begun_is_run_once_by_its_replacement(tmp_p
             await still_works(executor)
             assert noted(tmp_path, "begins") == 1 + 3
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_a_call_whose_client_has_gone_still_meets_its_deadline(tmp_path: Path) -> None:
     async def main() -> None:
         async with pool(tmp_path) as executor:
             (pid,) = executor.pids()
-            task = begin(executor, order("stubborn"), 0.3)
+            task = begin(executor, order("stubborn"), LATER)
             await until(lambda: noted(tmp_path, "begins") == 1)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             assert executor.stats()["executor_in_flight"] == 1
+            await advance(LATER)
             await until(lambda: executor.pids() not in ([pid], []) and not psutil.pid_exists(pid))
             await still_works(executor)
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_two_hundred_clients_leave(tmp_path: Path) -> None:
     async def main() -> None:
         async with pool(tmp_path, workers=2, queue_depth=1000) as executor:
-            tasks = [begin(executor, order("sleep", seconds=0.002), 30) for _ in range(100)]
-            tasks += [begin(executor, order("stream", count=5), 30) for _ in range(100)]
+            tasks = [begin(executor, order("sleep", seconds=0.002)) for _ in range(100)]
+            tasks += [begin(executor, order("stream", count=5)) for _ in range(100)]
             await until(lambda: noted(tmp_path, "begins") >= 5)
             for task in tasks:
                 task.cancel()
@@ -274,7 +288,7 @@ def test_load_failure_on_respawn_is_tried_again(tmp_path: Path) -> None:
             (tmp_path / "on_load").write_text("raise")
             with pytest.raises(WorkerDiedError):
                 await run(executor, order("kill"))
-            waiting = begin(executor, order("echo"), 30)
+            waiting = begin(executor, order("echo"))
             await until(lambda: noted(tmp_path, "loads") >= 3)
             assert executor.state == "unready"
             (tmp_path / "on_load").unlink()
@@ -292,7 +306,7 @@ def test_a_crash_loop_ends_the_service_and_answers_those_who_wait(tmp_path: Path
         async with pool(tmp_path, crash_loop_deaths=3, on_fatal=told.append) as executor:
             (tmp_path / "on_load").write_text("raise")
             dying = begin(executor, order("kill"))
-            waiting = begin(executor, order("echo"), 30)
+            waiting = begin(executor, order("echo"))
             with pytest.raises(WorkerDiedError):
                 await dying
             with pytest.raises(RequestError, match="No model worker is left"):
@@ -381,7 +395,7 @@ def test_cancellation_at_any_moment(tmp_path: Path, steps: int) -> None:
     async def main() -> None:
         async with pool(tmp_path) as executor:
             for pause in (0.0, 0.001, 0.003):
-                tasks = [begin(executor, order(do, **fields), 20) for do, fields in ORDERS]
+                tasks = [begin(executor, order(do, **fields)) for do, fields in ORDERS]
                 for _ in range(steps):
                     await asyncio.sleep(pause)
                 for task in tasks:

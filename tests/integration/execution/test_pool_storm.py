@@ -34,7 +34,7 @@ def draw(dice: random.Random, number: int) -> tuple[str, ModelCall]:
 async def outcome(executor: PoolExecutor, dice: random.Random, number: int) -> str:
     kind, call = draw(dice, number)
     try:
-        answer = await run(executor, call, dice.choice([0.02, 5, 5, 5]))
+        answer = await run(executor, call, dice.choice([0.02, 60, 60, 60]))
         if isinstance(answer, Reply):
             assert kind != "echo" or answer.body == f'{{"number": {number}}}'.encode()
             return f"answer {answer.status}"
@@ -63,7 +63,7 @@ async def storm(folder: Path, count: int, clients: int) -> Counter[str]:
                     with suppress(ProcessLookupError, IndexError):
                         os.kill(dice.choice(executor.pids()), signal.SIGKILL)
                 try:
-                    table[await asyncio.wait_for(task, 30)] += 1
+                    table[await asyncio.wait_for(task, 120)] += 1
                 except asyncio.CancelledError:
                     table["client left"] += 1
 
@@ -96,7 +96,7 @@ def test_a_storm_of_ten_thousand(tmp_path: Path) -> None:
 def test_a_storm_breaks_no_counters_when_everything_fails(tmp_path: Path) -> None:
     async def main() -> None:
         async with pool(tmp_path, crash_loop_deaths=1000, queue_depth=1000) as executor:
-            tasks = [asyncio.ensure_future(run(executor, order("kill"), 20)) for _ in range(10)]
+            tasks = [asyncio.ensure_future(run(executor, order("kill"))) for _ in range(10)]
             results = await asyncio.gather(*tasks, return_exceptions=True)
             assert all(isinstance(result, RequestError) for result in results)
             await still_works(executor)

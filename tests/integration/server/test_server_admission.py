@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
-
-import psutil
+from pathlib import Path
 
 from raw_serving import RawClient
+from support.executors import idle
 from support.faults import COUNTERS, FULL, Faults, encoded, eventually, order
 from support.wire import csv, get
 
@@ -32,6 +31,20 @@ STATS = (
 DRUM_STATS = ("drum_info", "mem_info", "time_info")
 
 
+def queued(sock: socket.socket) -> int:
+    """Bytes that ``sock`` has sent and the server has not read: in the kernel's queues of both ends."""
+    ends = [f":{port:04X}" for port in (sock.getsockname()[1], sock.getpeername()[1])]
+    sizes = []
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, remote, _, queues = line.split()[1:5]
+        if local.endswith(ends[0]) and remote.endswith(ends[1]):
+            sizes.append(int(queues.partition(":")[0], 16))
+        elif local.endswith(ends[1]) and remote.endswith(ends[0]):
+            sizes.append(int(queues.partition(":")[2], 16))
+    assert len(sizes) == 2
+    return sum(sizes)
+
+
 def first_line(sock: socket.socket) -> bytes:
     return sock.recv(65536).split(b"\r\n")[0]
 
@@ -47,10 +60,8 @@ def test_a_full_queue_refuses_before_the_body_is_read(faults: Faults) -> None:
     assert refused.json() == {"message": FULL, "retry_after": 5}
     patient = csv("").with_headers(("Expect", "100-continue"))
     for request in (csv(""), patient):
-        began = time.monotonic()
         sock = server.half(request, announce=50 * 1024 * 1024)
         assert first_line(sock) == b"HTTP/1.1 503 Service Unavailable"
-        assert time.monotonic() - began < 1
         sock.close()
     for target in ("/", "/ping/", "/health/", "/livez", "/readyz", "/startupz", "/info/", "/stats/"):
         assert server.send(get(target)).status == 200  # probes and operators are never refused
@@ -95,7 +106,7 @@ def test_a_client_that_disconnects_after_a_large_last_piece(faults: Faults) -> N
     for _ in range(3):
         sock = server.half(csv(""), announce=len(body))
         sock.sendall(body[:-last])
-        time.sleep(0.2)  # it is read; nothing shows that
+        eventually(lambda sock=sock: queued(sock) == 0, "it is read")
         os.kill(server.pid, signal.SIGSTOP)  # so that the rest comes in one piece
         sock.sendall(body[-last:])
         os.kill(server.pid, signal.SIGCONT)
@@ -163,17 +174,7 @@ def test_nothing_polls(faults: Faults) -> None:
     server = faults.start()
     server.send(order("echo"))
     server.still_works()
-    processes = [psutil.Process(pid) for pid in (server.pid, *server.workers())]
-    time.sleep(2)  # the stdout flusher's second, log writers
-
-    def used() -> float:
-        return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
-
-    before = used()
-    time.sleep(4)
-    spent = used() - before
-    print(f"idle CPU: {100 * spent / 4:.2f} % of one core")
-    assert spent <= 0.08
+    eventually(lambda: idle([server.pid, *server.workers()], 4), "nothing is computed any more")
 
 
 def test_keep_alive_connections_survive_refusals(faults: Faults) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 import psutil
 import pytest
@@ -23,14 +22,6 @@ ROUTES = (
 
 def signalled(server: FaultyServer, number: int) -> None:
     server.server.process.send_signal(number)
-
-
-def refused_connection(server: FaultyServer) -> bool:
-    try:
-        server.send(get("/livez"))
-    except ConnectionError:
-        return True
-    return False
 
 
 def test_the_port_opens_before_the_model_is_loaded(faults: Faults) -> None:
@@ -57,11 +48,11 @@ def test_a_stop_under_load_answers_all_requests(faults: Faults, number: int) -> 
     waiting = [server.begin(order("sleep", 0.01)) for _ in range(10)]
     eventually(lambda: server.stats()["executor_queue_depth"] == 10, "ten wait")
     signalled(server, number)
-    eventually(lambda: refused_connection(server), "no new connections")
+    eventually(lambda: not server.listens(), "no new connections")
     assert server.server.process.poll() is None
     server.go(1)
     assert [future.result().status for future in running + waiting] == [200] * 12
-    assert server.server.wait_exit(20) == 0
+    assert server.server.wait_exit() == 0
     assert not any(psutil.pid_exists(pid) for pid in workers)
     assert list(server.spool.glob("drum-litestar-spool-*")) == []
 
@@ -71,11 +62,9 @@ def test_a_stop_answers_what_outlasts_its_grace(faults: Faults) -> None:
     late = server.begin_one("sleep", 600)
     waiting = server.begin(order("echo"))
     eventually(lambda: server.stats()["executor_queue_depth"] == 1, "one waits")
-    began = time.monotonic()
     signalled(server, signal.SIGTERM)
     assert [late.result().status, waiting.result().status] == [503, 503]
-    assert server.server.wait_exit(20) == 0
-    assert time.monotonic() - began < 8
+    assert server.server.wait_exit() == 0
 
 
 @pytest.mark.parametrize("do", ["sleep", "stubborn"])
@@ -85,12 +74,10 @@ def test_a_second_signal_stops_at_once(faults: Faults, do: str) -> None:
     workers = server.workers()
     future = server.begin_one(do, 600)
     signalled(server, signal.SIGTERM)
-    time.sleep(0.5)
+    eventually(lambda: not server.listens(), "the stop has begun")
     assert server.server.process.poll() is None
-    began = time.monotonic()
     signalled(server, signal.SIGTERM)
-    assert server.server.wait_exit(20) == 130
-    assert time.monotonic() - began < 6
+    assert server.server.wait_exit() == 130  # its grace would be 299 s
     assert future.exception() is not None or future.result().status == 503
     eventually(lambda: not any(psutil.pid_exists(pid) for pid in workers), "the worker is gone")
 
@@ -105,14 +92,14 @@ def test_a_stop_while_a_dead_worker_is_replaced(faults: Faults) -> None:
     signalled(server, signal.SIGTERM)
     assert dying.result().status == 503
     assert {future.result().status for future in waiting} <= {200, 503}
-    assert server.server.wait_exit(20) == 0
+    assert server.server.wait_exit() == 0
 
 
 def test_a_stop_while_the_model_loads(faults: Faults) -> None:
     server = faults.start(on_load="wait", ready=False)
     server.noted_more("loads")
     signalled(server, signal.SIGTERM)
-    assert server.server.wait_exit(20) == 0
+    assert server.server.wait_exit() == 0
 
 
 def test_sighup_reloads_the_folder(faults: Faults) -> None:

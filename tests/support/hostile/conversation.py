@@ -14,7 +14,7 @@ from raw_serving import RawClient, RawResponse
 Step = bytes | str | tuple[bytes, int, float]
 """Bytes to send; a word of ``_act``; or (piece, times, seconds between) for what drips."""
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds in which the server must have closed the connection."""
 
 

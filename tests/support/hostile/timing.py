@@ -5,7 +5,7 @@ from __future__ import annotations
 from support.hostile.conversation import Step
 from support.hostile.framing import post
 
-LIMIT = 1.5
+LIMIT = 3.0
 
 TIMING: dict[str, tuple[str | Step, ...]] = {
     "silence": ("close", b""),

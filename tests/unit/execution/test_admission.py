@@ -15,6 +15,8 @@ from drum_litestar.errors import (
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.predictors.protocol import Reply
+from support import clock
+from support.clock import LATER, advance
 from support.scripted import order
 
 
@@ -158,12 +160,16 @@ def test_an_expired_deadline_is_not_even_queued() -> None:
 
 def test_the_earlier_of_patience_and_deadline_ends_the_wait() -> None:
     async def main() -> None:
-        admission, slots = make(queue_timeout=0.05)
+        admission, slots = make(queue_timeout=2 * LATER)
         running = begin(admission, "a")
-        patient = begin(admission, "b", timeout=0.1)
-        hasty = begin(admission, "c", timeout=0.01)
+        patient = begin(admission, "b", timeout=3 * LATER)
+        hasty = begin(admission, "c", timeout=LATER)
+        await asyncio.sleep(0)
+        await advance(LATER)
         with pytest.raises(DeadlineExceededError):
             await hasty
+        assert not patient.done()
+        await advance(LATER)
         with pytest.raises(QueueTimeoutError) as caught:
             await patient
         assert caught.value.headers == (("Retry-After", "10"),)
@@ -172,21 +178,24 @@ def test_the_earlier_of_patience_and_deadline_ends_the_wait() -> None:
         assert admission.stats()["executor_timed_out"] == 1
         assert admission.tally.rejected == 2
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_a_late_call_is_answered_but_keeps_slot_and_place() -> None:
     async def main() -> None:
         admission, slots = make(queue_depth=0)
+        late = begin(admission, "a", timeout=LATER)
+        await asyncio.sleep(0)
+        await advance(LATER)
         with pytest.raises(DeadlineExceededError):
-            await call(admission, "a", timeout=0.01)
+            await late
         assert slots.late == slots.running
         with pytest.raises(QueueFullError):
             admission.take()
         slots.finish()
         admission.take().release()
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_everyone_in_line_can_be_refused() -> None:
@@ -238,13 +247,14 @@ def test_drain_ends_with_the_last_place_or_the_shortest_grace() -> None:
         admission, slots = make()
         task = begin(admission, "a")
         await asyncio.sleep(0)
-        drained = admission.drain(60)
-        admission.drain(0.01)
+        drained = admission.drain(2 * LATER)
+        admission.drain(LATER)
+        await advance(LATER)
         assert await drained is False
         slots.finish()
         await task
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 @pytest.mark.parametrize(("queue_timeout", "timeout"), [(0.0, None), (30.0, 0.0)], ids=["timeout", "deadline"])

@@ -11,7 +11,8 @@ from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.batching import LARGEST_BODY, count_rows, csv_payload
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, TargetType
-from support.executors import until
+from support import clock
+from support.clock import LATER, advance
 from support.merging import table
 from support.slots import CARD, Notes, Slots, begin, calls_of, idle, make, turn
 
@@ -136,21 +137,19 @@ def test_rows_are_lines(data: bytes, rows: int) -> None:
 
 def test_calls_wait_for_mates_until_time_is_up() -> None:
     async def main() -> None:
-        admission, slots = make(3, batch_max_wait=0.05)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        admission, slots = make(3, batch_max_wait=2 * LATER)
         tasks = [begin(admission, "a")]
-        await asyncio.sleep(0.02)
+        await turn()
+        await advance(LATER)
         tasks.append(begin(admission, "b"))
         await turn()
         assert slots.names == []
-        await until(lambda: slots.names)
-        assert loop.time() - began > 0.045
+        await advance(LATER)
         assert slots.names == ["ab"]
         slots.finish()
         await asyncio.gather(*tasks)
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_a_full_call_goes_at_once() -> None:

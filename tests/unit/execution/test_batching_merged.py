@@ -13,6 +13,8 @@ from drum_litestar.errors import DeadlineExceededError, QueueTimeoutError
 from drum_litestar.execution.invoke import Part
 from drum_litestar.execution.merged import MergedCall
 from drum_litestar.predictors.protocol import Reply
+from support import clock
+from support.clock import LATER, advance
 from support.executors import begin as start
 from support.executors import quiet, reply, until
 from support.merging import EXECUTORS, batches, echoed, merging, table
@@ -40,9 +42,10 @@ def test_who_leaves_is_only_not_answered() -> None:
 def test_a_deadline_sends_the_mates_back_to_run_alone() -> None:
     async def main() -> None:
         admission, slots = make(2)
-        tasks = [begin(admission, "a", 0.02), begin(admission, "b", 10), begin(admission, "c")]
+        tasks = [begin(admission, "a", LATER), begin(admission, "b", 2 * LATER), begin(admission, "c")]
         await turn()
         assert slots.names == ["abc"]
+        await advance(LATER)
         with pytest.raises(DeadlineExceededError):
             await tasks[0]
         assert slots.condemned == 1
@@ -60,14 +63,15 @@ def test_a_deadline_sends_the_mates_back_to_run_alone() -> None:
         stats = admission.stats()
         assert (stats["executor_timed_out"], stats["executor_completed"]) == (1, 3)
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_a_merged_call_that_ends_late_answers_those_who_wait_for_another_slot() -> None:
     async def main() -> None:
         admission, slots = make(1)
-        tasks = [begin(admission, "a", 0.02), begin(admission, "b", 10), begin(admission, "c")]
+        tasks = [begin(admission, "a", LATER), begin(admission, "b", 2 * LATER), begin(admission, "c")]
         await turn()
+        await advance(LATER)
         with pytest.raises(DeadlineExceededError):
             await tasks[0]
         assert [entry.call.request_id for entry in admission.line] == ["b", "c"]
@@ -77,15 +81,18 @@ def test_a_merged_call_that_ends_late_answers_those_who_wait_for_another_slot() 
         assert idle(admission)
         assert (admission.tally.timed_out, slots.condemned) == (1, 1)
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_those_sent_back_keep_their_own_deadlines_and_patience() -> None:
     async def main() -> None:
-        admission, slots = make(1, queue_timeout=0.05)
-        tasks = [begin(admission, "a", 0.01), begin(admission, "b", 0.03), begin(admission, "c", 10)]
+        admission, slots = make(1, queue_timeout=4 * LATER)
+        deadlines = (LATER, 3 * LATER, 9 * LATER)
+        tasks = [begin(admission, name, deadline) for name, deadline in zip("abc", deadlines, strict=True)]
         await turn()
         for task, error in zip(tasks, (DeadlineExceededError, DeadlineExceededError, QueueTimeoutError), strict=True):
+            assert not task.done()
+            await advance(2 * LATER)
             with pytest.raises(error):
                 await task
         await turn()
@@ -93,38 +100,40 @@ def test_those_sent_back_keep_their_own_deadlines_and_patience() -> None:
         slots.finish()
         assert idle(admission)
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_a_call_that_all_have_left_is_late_at_its_first_deadline() -> None:
     async def main() -> None:
         admission, slots = make()
-        tasks = [begin(admission, "a", 0.02), begin(admission, "b", 10)]
+        tasks = [begin(admission, "a", LATER), begin(admission, "b", 2 * LATER)]
         await turn()
         for task in tasks:
             task.cancel()
         await turn()
         assert slots.condemned == 0
-        await asyncio.sleep(0.03)
+        await advance(LATER)
         assert slots.condemned == 1
         assert slots.late == slots.running
         slots.finish()
         assert idle(admission)
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_the_deadline_of_one_who_has_the_answer_does_not_count() -> None:
     async def main() -> None:
         admission, slots = make()
-        tasks = [begin(admission, "a", 0.02), begin(admission, "b", 0.06), begin(admission, "c", 10)]
+        deadlines = (LATER, 3 * LATER, 9 * LATER)
+        tasks = [begin(admission, name, deadline) for name, deadline in zip("abc", deadlines, strict=True)]
         await turn()
         (merged,) = slots.running
         assert isinstance(merged, MergedCall)
         merged.answer(Part(0, [Reply(body=b"A")], 0.1, False, True, False))
         assert (await tasks[0]).body == b"A"
-        await asyncio.sleep(0.03)
+        await advance(2 * LATER)
         assert slots.condemned == 0
+        await advance(LATER)
         with pytest.raises(DeadlineExceededError):
             await tasks[1]
         assert slots.condemned == 1
@@ -135,7 +144,7 @@ def test_the_deadline_of_one_who_has_the_answer_does_not_count() -> None:
         assert (await tasks[2]).body == b"C"
         assert idle(admission)
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_a_worker_that_dies_is_no_answer_for_anybody() -> None:

@@ -16,7 +16,9 @@ from drum_litestar.errors import (
     RequestError,
 )
 from drum_litestar.predictors.protocol import Reply
-from support.executors import inline, quiet, run, until
+from support import clock
+from support.clock import LATER, advance
+from support.executors import begin, inline, quiet, run, until
 from support.scripted import noted, order
 
 
@@ -67,17 +69,19 @@ def test_a_load_failure_is_kept_with_its_words(tmp_path: Path, script: str, mess
 
 def test_queue_bound_fifo_and_timeouts(tmp_path: Path) -> None:
     async def main() -> None:
-        async with inline(tmp_path, queue_depth=2, queue_timeout=0.15, request_timeout=9) as executor:
+        async with inline(tmp_path, queue_depth=2, queue_timeout=2 * LATER, request_timeout=9) as executor:
             blocker = asyncio.ensure_future(run(executor, order("wait_for", name="go")))
             await until(lambda: noted(tmp_path, "begins") == 1)
             waiting = asyncio.ensure_future(run(executor, order("echo")))
-            hasty = asyncio.ensure_future(run(executor, order("echo", request_id="q"), timeout=0.05))
+            hasty = asyncio.ensure_future(run(executor, order("echo", request_id="q"), timeout=LATER))
             await asyncio.sleep(0)
             with pytest.raises(QueueFullError):
                 executor.admit()
+            await advance(LATER)
             with pytest.raises(DeadlineExceededError) as caught:
                 await hasty
             assert caught.value.body() == {"message": "Request timeout after 9s", "request_id": "q"}
+            await advance(LATER)
             with pytest.raises(QueueTimeoutError):
                 await waiting
             (tmp_path / "go").touch()
@@ -89,25 +93,27 @@ def test_queue_bound_fifo_and_timeouts(tmp_path: Path) -> None:
             assert stats["backpressure_rejected"] == 3
             assert stats["backpressure_peak_queue_depth"] == 2
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_a_late_call_keeps_its_slot_until_it_ends(tmp_path: Path) -> None:
     async def main() -> None:
         async with inline(tmp_path) as executor:
+            late = begin(executor, order("wait_for", name="go"), timeout=LATER)
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            await advance(LATER)
             with pytest.raises(DeadlineExceededError):
-                await run(executor, order("wait_for", name="go"), timeout=0.05)
+                await late
             stats = executor.stats()
             assert stats["executor_in_flight"] == 1
             assert stats["executor_pending"] == 1
-            nxt = asyncio.ensure_future(run(executor, order("echo")))
-            await asyncio.sleep(0.05)
-            assert not nxt.done()
+            nxt = begin(executor, order("echo"))
+            await until(lambda: executor.stats()["backpressure_queue_depth"] == 1)
             (tmp_path / "go").touch()
             assert isinstance(await nxt, Reply)
             assert quiet(executor)
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_cancelled_callers_leave(tmp_path: Path) -> None:
@@ -140,30 +146,33 @@ def test_streams_run_ahead_by_a_bounded_amount_and_close_their_generator(tmp_pat
 
             slow = await run(executor, order("stream", count=1000, size=32 * 1024))
             assert not isinstance(slow, Reply)
-            await asyncio.sleep(0.1)
-            assert 8 <= noted(tmp_path, "chunks") - 5 <= 10
+            await until(lambda: noted(tmp_path, "chunks") - 5 >= 8)
             await slow.aclose()
             await slow.aclose()
             await until(lambda: quiet(executor))
             assert noted(tmp_path, "finally") == 2
+            assert noted(tmp_path, "chunks") - 5 <= 10
 
     asyncio.run(main())
 
 
 def test_a_stream_that_fails_or_falls_silent_is_broken(tmp_path: Path) -> None:
     async def main() -> None:
-        async with inline(tmp_path, stream_idle_timeout=0.1) as executor:
+        async with inline(tmp_path, stream_idle_timeout=LATER) as executor:
             stream = await run(executor, order("stream", count=3, fail=1))
             assert not isinstance(stream, Reply)
             with pytest.raises(RequestError, match="failed while streaming"):
                 [chunk async for chunk in stream]
-            stuck = await run(executor, order("stuck_stream", seconds=0.5))
+            stuck = await run(executor, order("stuck_stream", name="go"))
             assert not isinstance(stuck, Reply)
+            assert await stuck.__aiter__().__anext__() == b"first"
+            await advance(LATER)
             with pytest.raises(DeadlineExceededError):
                 [chunk async for chunk in stuck]
+            (tmp_path / "go").touch()
             await until(lambda: quiet(executor))
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 @pytest.mark.parametrize(
@@ -190,8 +199,7 @@ def test_shutdown_drains_and_a_second_one_hurries(tmp_path: Path) -> None:
             waiting = asyncio.ensure_future(run(executor, order("echo")))
             await until(lambda: noted(tmp_path, "begins") == 1)
             first = asyncio.ensure_future(executor.shutdown(60))
-            await asyncio.sleep(0.01)
-            assert executor.state == "draining"
+            await until(lambda: executor.state == "draining")
             with pytest.raises(ModelNotReadyError):
                 executor.admit()
             second = asyncio.ensure_future(executor.shutdown(0))

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
+import sys
+import termios
 import threading
 from typing import Any
 
@@ -14,6 +17,7 @@ from drum_litestar.execution.pool import memory, process
 from drum_litestar.execution.pool.crash_loop import CrashLoop
 from drum_litestar.execution.threads import ComputeThreads
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Predictor, Reply
+from support.executors import until
 
 
 def loop(**options: Any) -> CrashLoop:
@@ -68,6 +72,11 @@ def test_ends_are_described(code: int, words: str) -> None:
     assert process.describe_exit(code) == words
 
 
+def unread(pipe: int) -> int:
+    """Bytes in a pipe that nobody has read yet."""
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4), sys.byteorder)
+
+
 def test_output_is_cut_into_lines() -> None:
     async def main() -> list[str]:
         lines: list[str] = []
@@ -83,9 +92,9 @@ def test_output_is_cut_into_lines() -> None:
         pipe = process._OutputPipe(asyncio.get_running_loop(), os.fdopen(reading, "rb", 0), lines.append)
         for _ in range(3):
             os.write(writing, b"\xff" * 40_000)
-            await asyncio.sleep(0.01)
+            await until(lambda: unread(writing) == 0)
         os.close(writing)
-        await asyncio.sleep(0.01)
+        await until(lambda: len(lines) == 6)
         return lines
 
     lines = asyncio.run(main())
@@ -117,7 +126,7 @@ def test_a_wait_for_threads_that_a_signal_ends_can_be_taken_up_again() -> None:
         # One that comes while the main thread is about to block does not end its wait: again, until it is seen.
         while not raised.wait(0.01):
             os.kill(os.getpid(), signal.SIGUSR1)
-        go.wait(10)
+        go.wait(60)
         seen.append("done")
 
     former = signal.signal(signal.SIGUSR1, handler)
@@ -125,11 +134,11 @@ def test_a_wait_for_threads_that_a_signal_ends_can_be_taken_up_again() -> None:
         threads = ComputeThreads(1, "t")
         with pytest.raises(Stop):  # noqa: PT012
             threads.submit(job)
-            threads.join(10)
+            threads.join(60)
         threads.join(0.01)
         assert seen == []
-        threading.Timer(0.1, go.set).start()
-        threads.join(10)
+        go.set()
+        threads.join(60)
         assert seen == ["done"]
     finally:
         signal.signal(signal.SIGUSR1, former)

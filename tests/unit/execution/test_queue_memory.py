@@ -11,6 +11,8 @@ import pytest
 from drum_litestar.errors import DeadlineExceededError, QueueTimeoutError
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.queue_limits import MemoryShare, QueueMemory
+from support import clock
+from support.clock import LATER, advance
 from support.merging import table
 from support.slots import Slots, idle, make, turn
 
@@ -115,11 +117,13 @@ async def cancel(admission: Admission, tasks: list[asyncio.Task[Any]]) -> None:
 
 
 async def wait_too_long(admission: Admission, tasks: list[asyncio.Task[Any]]) -> None:
+    await advance(LATER)
     for result in await asyncio.gather(*tasks[1:], return_exceptions=True):
         assert isinstance(result, QueueTimeoutError)
 
 
 async def miss_the_deadline(admission: Admission, tasks: list[asyncio.Task[Any]]) -> None:
+    await advance(LATER)
     for result in await asyncio.gather(*tasks[1:], return_exceptions=True):
         assert isinstance(result, DeadlineExceededError)
 
@@ -131,7 +135,7 @@ async def fail(admission: Admission, tasks: list[asyncio.Task[Any]]) -> None:
 
 @pytest.mark.parametrize(
     ("end", "options"),
-    [(cancel, {}), (wait_too_long, {"queue_timeout": 0.3}), (miss_the_deadline, {"timeout": 0.3}), (fail, {})],
+    [(cancel, {}), (wait_too_long, {"queue_timeout": LATER}), (miss_the_deadline, {"timeout": LATER}), (fail, {})],
 )
 def test_who_leaves_the_queue_unserved_gives_it_back(
     end: Callable[[Admission, list[asyncio.Task[Any]]], Awaitable[None]], options: dict[str, Any]
@@ -145,7 +149,7 @@ def test_who_leaves_the_queue_unserved_gives_it_back(
         assert idle(admission)
         assert admission.memory.used == 0
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 def test_members_of_a_batch_give_it_back_together_and_again_after_they_were_requeued() -> None:
@@ -177,10 +181,11 @@ def test_members_of_a_batch_give_it_back_together_and_again_after_they_were_requ
 def test_a_member_that_its_old_batch_answers_in_the_queue_gives_it_back() -> None:
     async def main() -> None:
         admission, slots = make()
-        late = begin(admission, "a", 0.3)
+        late = begin(admission, "a", LATER)
         others = begin(admission, "bc")
         await turn()
         assert slots.names == ["abc"]
+        await advance(LATER)
         with pytest.raises(DeadlineExceededError):
             await late[0]
         assert admission.memory.used == 2 * SIZE  # requeued, while the batch goes on
@@ -189,4 +194,4 @@ def test_a_member_that_its_old_batch_answers_in_the_queue_gives_it_back() -> Non
         assert idle(admission)
         assert admission.memory.used == 0
 
-    asyncio.run(main())
+    clock.run(main())

@@ -10,6 +10,8 @@ import pytest
 from drum_litestar.errors import DeadlineExceededError
 from drum_litestar.execution.streaming import PIECE, WINDOW, ChunkStream, ThreadFlow, pieces, produce
 from drum_litestar.predictors.protocol import StreamHead, StreamReply
+from support import clock
+from support.clock import LATER, advance
 
 
 class Producer:
@@ -86,22 +88,26 @@ def test_closing_stops_once_and_wakes_the_reader() -> None:
 def test_silence_stops_the_producer_and_then_calls_it_stuck() -> None:
     async def main() -> None:
         producer = Producer()
-        stream = producer.stream(idle_timeout=0.03)
-        with pytest.raises(DeadlineExceededError, match=r"0\.03s"):
-            await stream.__aiter__().__anext__()
+        stream = producer.stream(idle_timeout=LATER)
+        reader = asyncio.ensure_future(stream.__aiter__().__anext__())  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        assert producer.stops == 0
+        await advance(LATER)
+        with pytest.raises(DeadlineExceededError, match=r"3600s"):
+            await reader
         assert (producer.stops, producer.stuck) == (1, 0)
-        await asyncio.sleep(0.06)
+        await advance(LATER)
         assert (producer.stops, producer.stuck) == (1, 1)
 
-        lively = producer.stream(idle_timeout=0.5)  # longer than a crowded machine's hiccups, shorter than the whole
+        lively = producer.stream(idle_timeout=2 * LATER)
         for _ in range(6):
-            await asyncio.sleep(0.1)
+            await advance(LATER)
             lively.feed(b"x")
             await lively.__aiter__().__anext__()
         lively.ended()
         assert producer.stops == 1
 
-    asyncio.run(main())
+    clock.run(main())
 
 
 class Source:
@@ -160,12 +166,12 @@ def test_the_producer_waits_for_credit_and_obeys_stop() -> None:
     source = Source([b"x" * 60] * 100)
     thread = threading.Thread(target=produce, args=(StreamReply(StreamHead(), source), flow, send))
     thread.start()
-    assert full.wait(5)
+    assert full.wait(60)
     full.clear()
     flow.grant(60)
-    assert full.wait(5)
+    assert full.wait(60)
     flow.stop()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
     assert len(sent) == 3
     assert source.closed == 1

@@ -262,7 +262,7 @@ def test_probes_are_forwarded_to_a_predictor_that_answers_them() -> None:
         assert server.client.get("/health").json()["kind"] == "readiness"
         predictor.script[b"wait"] = predictor.wait
         busy = server.send(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nwait")
-        assert predictor.entered.acquire(timeout=20)
+        assert predictor.entered.acquire(timeout=60)
         assert server.client.get("/ping").json() == {"message": "OK"}  # busy is not dead
         assert server.client.get("/health").status_code == 503
         predictor.go_on.set()

@@ -35,7 +35,7 @@ class Loading(Mirror):
         self.failure: ModelLoadError | None = None
 
     def load(self) -> ModelCard:
-        assert self.load_on.wait(30)
+        assert self.load_on.wait(60)
         if self.failure is not None:
             raise self.failure
         return self.card
@@ -87,7 +87,7 @@ def test_calls_wait_and_are_then_answered_as_by_a_loaded_model() -> None:
         asked = clients.ask_all()
         assert server.client.get("/stats").json()["executor_queue_depth"] == len(CALLS)
         predictor.load_on.set()
-        assert {call: answer.result(20).status_code for call, answer in asked.items()} == CALLS
+        assert {call: answer.result(60).status_code for call, answer in asked.items()} == CALLS
         assert pending(server) == 0
         stats = server.client.get("/stats").json()
         assert (stats["executor_queue_depth"], stats["backpressure_rejected"]) == (0, 0)
@@ -115,7 +115,7 @@ def test_a_failed_load_answers_waiting_calls(
         asked = clients.ask_all()
         predictor.failure = ModelLoadError("no such artifact")
         predictor.load_on.set()
-        for answer in (future.result(20) for future in asked.values()):
+        for answer in (future.result(60) for future in asked.values()):
             assert (answer.status_code, answer.json()) == (status, {"message": text})
             assert answer.headers.get("retry-after") == retry_after
         assert pending(server) == 0
@@ -123,7 +123,7 @@ def test_a_failed_load_answers_waiting_calls(
 
 def test_a_load_that_outlasts_the_queues_timeout() -> None:
     with loading(queue_timeout=0.1) as (server, _, clients):
-        answer = clients.ask("POST /predict").result(20)
+        answer = clients.ask("POST /predict").result(60)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
         assert answer.json()["message"] == (
             "Model is still loading: the request has waited 0.1 s (DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT)"
@@ -133,7 +133,7 @@ def test_a_load_that_outlasts_the_queues_timeout() -> None:
 
 def test_a_load_that_outlasts_the_deadline() -> None:
     with loading(wrap=Stack(timeout=0.1)) as (server, _, clients):
-        answer = clients.ask("POST /predict").result(20)
+        answer = clients.ask("POST /predict").result(60)
         assert (answer.status_code, answer.json()) == (
             504,
             {"message": "Request timeout after 0.1s", "request_id": "rid"},
@@ -159,10 +159,10 @@ def test_the_body_is_read_only_after_the_load() -> None:
         with server.send(expecting) as connection:
             while pending(server) < 1:
                 pass
-            connection.settimeout(0.1)
-            with pytest.raises(TimeoutError):
+            connection.setblocking(False)
+            with pytest.raises(BlockingIOError):
                 connection.recv(1)
-            connection.settimeout(20)
+            connection.settimeout(60)
             predictor.load_on.set()
             assert connection.recv(65536).startswith(b"HTTP/1.1 100 Continue\r\n")
             connection.sendall(CSV)
@@ -174,7 +174,7 @@ def test_a_shutdown_answers_waiting_calls() -> None:
         asked = clients.ask_all()
         stop = server.loop.call_soon_threadsafe
         stop(lambda: server.loop.create_task(server.executor.shutdown(20)))
-        for answer in (future.result(20) for future in asked.values()):
+        for answer in (future.result(60) for future in asked.values()):
             assert (answer.status_code, answer.json()) == (503, {"message": "Server is shutting down"})
             assert answer.headers["retry-after"] == "10"
         predictor.load_on.set()

@@ -81,7 +81,7 @@ def test_a_client_that_leaves_the_queue(with_disconnect: bool) -> None:
     with mirror(wrap=stack) as (server, predictor):
         predictor.script[b"wait"] = predictor.wait
         with server.send(post("/predict", b"wait")) as busy:
-            assert predictor.entered.acquire(timeout=20)
+            assert predictor.entered.acquire(timeout=60)
             with server.send(post("/predict", CSV)):
                 while pending(server) < 2:
                     pass
@@ -124,7 +124,7 @@ def test_a_full_queue_is_refused_before_the_body_is_read() -> None:
     with mirror(queue_depth=0) as (server, predictor):
         predictor.script[b"wait"] = predictor.wait
         with server.send(post("/predict", b"wait")):
-            assert predictor.entered.acquire(timeout=20)
+            assert predictor.entered.acquire(timeout=60)
             with server.send(post("/predict", b"", length=1000)) as refused:
                 answer = read_all(refused)
             assert answer.startswith(b"HTTP/1.1 503 ")
@@ -217,9 +217,9 @@ def test_shutdown_lets_a_running_call_finish() -> None:
     with mirror() as (server, predictor):
         predictor.script[b"wait"] = predictor.wait
         connection = server.send(post("/predict", b"wait"))
-        assert predictor.entered.acquire(timeout=20)
+        assert predictor.entered.acquire(timeout=60)
         reader = threading.Thread(target=lambda: answers.append(read_all(connection)))
         reader.start()
-    reader.join(20)
+    reader.join(60)
     connection.close()
     assert answers[0].endswith(b"waited")

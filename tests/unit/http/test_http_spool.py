@@ -138,7 +138,7 @@ def test_the_sweep_removes_directories_of_crashed_processes_only(tmp_path: Path)
         own.sweep()
         assert path.exists()  # its process is alive
         process.send_signal(signal.SIGKILL)
-        process.wait(20)
+        process.wait(60)
         (tmp_path / f"{PREFIX}foreign").mkdir()  # no lock inside: not known to be abandoned
         own.sweep()
     assert not path.parent.exists()

@@ -56,7 +56,7 @@ def test_a_client_that_disconnects_stops_the_generator(with_disconnect: bool) ->
         stack.wait_ended()
         assert not stack.errors
         predictor.go_on.set()
-        assert predictor.chunks_ended.wait(20)
+        assert predictor.chunks_ended.wait(60)
 
 
 class DyingStream:

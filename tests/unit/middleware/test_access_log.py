@@ -12,6 +12,8 @@ import pytest
 from asgi_calls import ask, call, http_scope, raising, replying
 from drum_litestar.middleware.access_log import FLUSH_INTERVAL, AccessLogMiddleware, printable
 from drum_litestar.middleware.asgi import Receive, Scope, Send
+from support import clock
+from support.clock import advance
 
 
 def lines(caplog: pytest.LogCaptureFixture, name: str) -> list[str]:
@@ -194,11 +196,11 @@ def test_lines_are_flushed_after_an_interval_and_at_the_end_of_the_lifespan(
         for _ in range(3):
             await call(middleware, http_scope(state={"request_id": "RID1"}))
         seen.append(len(lines(log, "drum_litestar.access")))
-        await asyncio.sleep(FLUSH_INTERVAL * 3)
+        await advance(FLUSH_INTERVAL)
         seen.append(len(lines(log, "drum_litestar.access")))
         await call(middleware, http_scope())
         await call(middleware, {"type": "lifespan"})
         seen.append(len(lines(log, "drum_litestar.access")))
 
-    asyncio.run(main())
+    clock.run(main())
     assert seen == [0, 3, 4]

@@ -6,7 +6,6 @@ import contextlib
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,15 +40,13 @@ async def app(scope, receive, send):
     elif scope["path"] == "/slow":
         say("in flight")
         try:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3600)
         except asyncio.CancelledError:
             say("cancelled")
             raise
     elif scope["path"] == "/outlives":
         say("in flight")
-        while state["ready"]:
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.3)
+        await asyncio.to_thread(sys.stdin.readline)
         await reply(send, b"done")
     elif scope["path"] == "/fail":
         state["handle"].stop(1)
@@ -89,6 +86,7 @@ class Process:
         tests = Path(__file__).parents[2]
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", f"import sys; sys.path.insert(0, {str(tests)!r})\n{program}"],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -102,6 +100,12 @@ class Process:
     def expect(self, *lines: str) -> None:
         assert [self.line() for _ in lines] == list(lines)
 
+    def go_on(self) -> None:
+        """Let the request to ``/outlives`` end."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
@@ -114,7 +118,7 @@ class Process:
         return client
 
     def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=20)
+        out, err = self.process.communicate(timeout=60)
         return self.process.returncode, out, err
 
 
@@ -149,6 +153,7 @@ def test_a_signal_lets_running_requests_end_and_exits_with_0(number: signal.Sign
             with pytest.raises(OSError):
                 process.connect()
             process.signal(signal.SIGHUP)  # no reload any more
+            process.go_on()
             answer = running.response()
             assert (answer.body, answer.headers["connection"]) == (b"done", "close")
             assert running.closed()
@@ -179,15 +184,13 @@ def test_requests_that_outlast_the_grace_period_are_cancelled() -> None:
 
 
 def test_a_second_signal_stops_at_once() -> None:
-    with server() as process, process.ask("/slow"):
+    with server(grace=3600) as process, process.ask("/slow"):
         process.expect("in flight")
         process.signal(signal.SIGTERM)
         process.expect("drain")
-        began = time.monotonic()
         process.signal(signal.SIGTERM)
         process.expect("cancelled", "stop now", "returned 130")
         assert process.end()[0] == 130
-        assert time.monotonic() - began < 3
 
 
 def test_a_second_signal_interrupts_the_models_shutdown() -> None:

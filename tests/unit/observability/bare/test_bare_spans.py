@@ -280,11 +280,11 @@ def test_a_fork_while_another_thread_ends_a_span_does_not_hang(provider: SpanPro
     def hold() -> None:
         with provider.own.growing:
             held.set()
-            over.wait(30)
+            over.wait(60)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    held.wait(30)
+    held.wait(60)
     if (child := os.fork()) == 0:
         signal.alarm(10)
         provider.own.start_span("model", Context()).end()

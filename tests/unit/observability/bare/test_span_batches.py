@@ -50,7 +50,7 @@ def test_a_batch_is_large_unless_the_operator_says(
         made.own.start_span("model", Context()).end()
     assert sizes == []
     made.own.start_span("model", Context()).end()
-    assert full.wait(20)
+    assert full.wait(60)
     made.shutdown()
     assert sizes == [size]
     assert sum(len(item.traces) for item in items.items) == (size - 1) * requests_per_item + 1

@@ -20,7 +20,7 @@ class StalledStream(io.StringIO):
 
     def write(self, text: str) -> int:
         self.stalled.set()
-        self.resume.wait(20)
+        self.resume.wait(60)
         return super().write(text)
 
 
@@ -47,7 +47,7 @@ def test_a_stalled_stream_blocks_no_thread_and_dropped_lines_are_reported() -> N
     logger = logging.Logger("stalled")
     logger.addHandler(handler)
     logger.warning("first")
-    assert stream.stalled.wait(20)
+    assert stream.stalled.wait(60)
     for number in range(50):
         logger.warning("line %d", number)
     assert sink.dropped == 40

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
+import socket
 import threading
 
 import pytest
 
 from drum_litestar.predictors.drum.watchdog import SidecarWatchdog
-from support.process import free_port
 from support.upstream import ok, upstream
 
 
 def watch(url: str, dead: threading.Event, **options: float) -> SidecarWatchdog:
-    settings = {"timeout": 1.0, "attempts": 2, "interval": 0.02, "backoff": 0.01, **options}
+    settings = {"timeout": 60.0, "attempts": 2, "interval": 0.02, "backoff": 0.01, **options}
     return SidecarWatchdog(url, "/v1/health/ready", on_dead=dead.set, **settings)  # type: ignore[arg-type]
 
 
@@ -20,18 +20,21 @@ def test_death_is_told_once_it_was_alive() -> None:
         up.answer = ok(b"no", status="503 Busy")  # any answer is a sign of life
         watchdog = watch(up.url, dead)
         for _ in range(3):
-            assert up.arrived.acquire(timeout=20)
+            assert up.arrived.acquire(timeout=60)
         assert not dead.is_set()
         assert up.seen[0].target == "/v1/health/ready"
-    assert dead.wait(20)
+    assert dead.wait(60)
     watchdog.close()
 
 
 def test_a_server_that_never_started_is_not_dead() -> None:
     dead = threading.Event()
-    watchdog = watch(f"http://127.0.0.1:{free_port()}", dead, interval=0.001)
-    assert not dead.wait(0.1)
-    watchdog.close()
+    with upstream() as up:
+        up.answer = lambda seen, sock: sock.shutdown(socket.SHUT_RDWR)
+        watchdog = watch(up.url, dead, interval=0.001)
+        for _ in range(5):  # more than the attempts after which one that has lived counts as dead
+            assert up.arrived.acquire(timeout=60)
+        watchdog.close()
     assert not dead.is_set()
 
 
@@ -47,11 +50,11 @@ def test_recovery_starts_the_count_anew() -> None:
             if healthy is not False:
                 ok()(seen, sock)  # type: ignore[arg-type]
             else:
-                sock.close()  # type: ignore[attr-defined]
+                sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
 
         up.answer = answer  # type: ignore[assignment]
         watchdog = watch(up.url, dead)
-        assert done.wait(20)
+        assert done.wait(60)
         assert not dead.is_set()
         watchdog.close()
 

@@ -107,7 +107,7 @@ def test_pipelining_is_bounded() -> None:
 
 def test_an_invalid_head_is_answered_after_the_requests_before_it(kind: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         await echo(scope, receive, send)
 
     with serving(app, kind=kind) as server, server.connect() as client:
@@ -123,7 +123,7 @@ def test_an_invalid_body_of_a_queued_request_is_answered_in_order() -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(scope["path"])
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         await echo(scope, receive, send)
 
     with serving(app) as server, server.connect() as client:
@@ -147,7 +147,7 @@ def test_a_body_that_becomes_invalid_while_the_app_runs_is_400() -> None:
         client.send(b"nonsense")
         assert client.response().status == 400
         assert client.closed()
-        assert gone.wait(5)
+        assert gone.wait(60)
 
 
 def test_a_body_that_becomes_invalid_after_the_response_began_cuts_the_connection() -> None:
@@ -161,7 +161,7 @@ def test_a_body_that_becomes_invalid_after_the_response_began_cuts_the_connectio
 
     with serving(app) as server, server.connect() as client:
         client.send(CHUNKED + b"1\r\na\r\n")
-        assert begun.wait(5)
+        assert begun.wait(60)
         client.send(b"nonsense")
         with pytest.raises(EOFError):
             client.response()
@@ -295,9 +295,9 @@ def test_disconnect_callbacks_are_called(kind: str, how: str) -> None:
 
     with serving(app, kind=kind) as server, server.connect() as client:
         client.send(NEXT)
-        assert waiting.wait(5)
+        assert waiting.wait(60)
         if how == "reset":
             client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         client.sock.close()
-        assert gone.wait(5)
+        assert gone.wait(60)
     assert not undone.is_set()

@@ -51,7 +51,7 @@ def test_sync_source_closed_by_another_thread_ends_after_its_item(hooks: Hooks) 
     def slow() -> Iterator[int]:
         try:
             computing.set()
-            proceed.wait(10)
+            proceed.wait(60)
             yield 1
             yield 2
         finally:
@@ -61,10 +61,10 @@ def test_sync_source_closed_by_another_thread_ends_after_its_item(hooks: Hooks) 
     got: list[int] = []
     consumer = threading.Thread(target=lambda: got.extend(items))
     consumer.start()
-    assert computing.wait(10)
+    assert computing.wait(60)
     items.close()
     proceed.set()
-    consumer.join(10)
+    consumer.join(60)
     assert got == [1]
     assert ended == [True]
 
@@ -143,9 +143,9 @@ def test_closing_an_async_stream_interrupts_a_waiting_reader(hooks: Hooks) -> No
     got: list[int] = []
     reader = threading.Thread(target=lambda: got.extend(items))
     reader.start()
-    assert waiting.wait(10)
+    assert waiting.wait(60)
     items.close()
-    reader.join(10)
+    reader.join(60)
     assert not reader.is_alive()
     assert got == []
     assert ended.is_set()

@@ -159,10 +159,10 @@ def test_queue_drops_and_counts_without_waiting(caplog: pytest.LogCaptureFixture
 
     def slow() -> None:
         begun.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
 
     assert queue.put(slow)
-    assert begun.wait(20)
+    assert begun.wait(60)
     assert queue.put(lambda: sent.append(1), 50)  # larger than allowed, but alone
     assert not queue.put(lambda: sent.append(2), 1)
     assert queue.put(lambda: sent.append(3), 0) is False
@@ -179,7 +179,7 @@ def test_queue_survives_failures() -> None:
     queue, sent = ReportQueue(), threading.Event()
     queue.put(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
     queue.put(sent.set)
-    assert sent.wait(20)
+    assert sent.wait(60)
     queue.close()
     assert queue.failed == 1
 
@@ -191,7 +191,7 @@ def test_lost_reports_go_with_the_next_answer(serve_folder: Any, tmp_path: Path)
     monitor.client = None  # nothing can be sent
     soon = predictor.handle(predict(b"a\n1\n")).lost_reports
     monitor.queue.put(done.set)
-    assert done.wait(20)
+    assert done.wait(60)
     monitor.client = client
     assert soon + predictor.handle(predict(b"a\n1\n2\n3\n")).lost_reports == 1  # an answer of 500 tells, too
     assert predictor.handle(predict(b"a\n1\n")).lost_reports == 0
@@ -239,7 +239,7 @@ def test_deployment_settings_are_read_once_a_minute(caplog: pytest.LogCaptureFix
 
 def test_queue_that_is_stuck_does_not_hold_up_the_end() -> None:
     queue, go_on = ReportQueue(), threading.Event()
-    queue.put(lambda: go_on.wait(30) and None)
+    queue.put(lambda: go_on.wait(60) and None)
     queue.put(lambda: None)
     queue.close(timeout=0.05)
     assert queue.dropped >= 1

@@ -130,9 +130,9 @@ def test_close_cancels_what_runs_and_ends_the_thread() -> None:
 
     caller = threading.Thread(target=call)
     caller.start()
-    assert started.wait(10)
+    assert started.wait(60)
     hooks.close()
-    caller.join(10)
+    caller.join(60)
     assert cancelled.is_set()
     assert len(outcome) == 1
     assert "drum-litestar-async-hooks" not in {thread.name for thread in threading.enumerate()}
