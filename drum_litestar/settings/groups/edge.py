@@ -17,19 +17,26 @@ class RateLimitSettings(msgspec.Struct, frozen=True):
     burst: Annotated[int, Option("DRUM_RATE_LIMIT_BURST", "requests at once", low=1)] = 10
     key_header: Annotated[
         str | None,
-        Option("DRUM_RATE_LIMIT_KEY_HEADER", "header that names the client", default="the peer's address"),
+        Option(
+            "DRUM_RATE_LIMIT_KEY_HEADER",
+            "header that names the client, instead of its address",
+            default="the peer's address",
+        ),
     ] = None
     store: Annotated[
         str | None,
-        Option("DRUM_RATE_LIMIT_STORE", "redis:// URL of a store that replicas share", secret=True, default="memory"),
+        Option("DRUM_RATE_LIMIT_STORE", "URL of a Redis store that replicas share", secret=True, default="memory"),
     ] = None
 
 
 class CorsSettings(msgspec.Struct, frozen=True):
     """Cross-origin requests of browsers. Credentials are allowed for named origins only."""
 
-    enabled: Annotated[bool, Option("DRUM_CORS_ENABLED", "answer CORS preflights and add its headers")] = False
-    origins: Annotated[tuple[str, ...], Option("DRUM_CORS_ORIGINS", "allowed origins")] = ("*",)
+    enabled: Annotated[bool, Option("DRUM_CORS_ENABLED", "answer CORS preflights and add CORS headers")] = False
+    origins: Annotated[
+        tuple[str, ...],
+        Option("DRUM_CORS_ORIGINS", "allowed origins; * for all"),
+    ] = ("*",)
 
 
 class TlsSettings(msgspec.Struct, frozen=True):
@@ -44,7 +51,7 @@ class TlsSettings(msgspec.Struct, frozen=True):
         Literal["1.2", "1.3"],
         Option(
             "DRUM_SSL_VERSION",
-            "oldest TLS version",
+            "oldest TLS version that is accepted",
             synonyms=(
                 ("tlsv1.2", "1.2"),
                 ("tls1.2", "1.2"),
@@ -59,7 +66,7 @@ class TlsSettings(msgspec.Struct, frozen=True):
         Literal["none", "optional", "required"],
         Option(
             "DRUM_SSL_CERT_REQS",
-            "client certificates",
+            "whether clients must show a certificate",
             synonyms=(
                 ("0", "none"),
                 ("1", "optional"),
@@ -85,7 +92,7 @@ class AccessSettings(msgspec.Struct, frozen=True):
         str | None,
         Option(
             "DRUM_API_TOKEN",
-            "required as bearer token or X-API-Key; probes exempt",
+            "requests must carry it, as bearer token or in X-API-Key; probes need none",
             secret=True,
             never_empty="token",
         ),
@@ -99,12 +106,12 @@ class LogSettings(msgspec.Struct, frozen=True):
         Literal["trace", "debug", "info", "warning", "error", "critical"],
         Option(
             "DRUM_UVICORN_LOG_LEVEL",
-            "the web server's own log",
+            "level of the web server's own log; --logging-level is that of the rest",
             old=("DRUM_GUNICORN_LOG_LEVEL",),
             synonyms=(("warn", "warning"), ("fatal", "critical")),
         ),
     ] = "info"
-    json: Annotated[bool, Option("DRUM_JSON_LOGGING", "one JSON object a line")] = False
+    json: Annotated[bool, Option("DRUM_JSON_LOGGING", "log one JSON object a line instead of DRUM's format")] = False
 
 
 class LoopSettings(msgspec.Struct, frozen=True):

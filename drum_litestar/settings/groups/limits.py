@@ -29,7 +29,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_UVICORN_KEEP_ALIVE",
-            "idle keep-alive connection; 0 closes after each response",
+            "how long an idle connection stays open, no limit for requests; 0 closes after each response",
             low=0,
             high=3600,
             unit="s",
@@ -40,7 +40,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_UVICORN_HEADER_TIMEOUT",
-            "time for a connection to deliver a complete request head",
+            "time for a connection to deliver a complete request head, then it is closed; 0 = none",
             low=0,
             high=3600,
             unit="s",
@@ -51,7 +51,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_UVICORN_BODY_TIMEOUT",
-            "longest silence while a body uploads, then 408",
+            "longest silence while a body uploads, then 408; 0 = none",
             low=0,
             high=3600,
             unit="s",
@@ -61,7 +61,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_STREAM_IDLE_TIMEOUT",
-            "longest silence of a streamed answer that has started",
+            "longest silence of a streamed answer that has started, then it is cut; 0 = none",
             low=0,
             high=3600,
             unit="s",
@@ -71,7 +71,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_UVICORN_GRACEFUL_TIMEOUT",
-            "drain time at shutdown",
+            "time at shutdown for running requests and the model to end",
             low=1,
             high=3600,
             unit="s",
@@ -84,7 +84,10 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     """Connections and what may arrive on them."""
 
     limit: Annotated[
-        int | None, Option("DRUM_UVICORN_LIMIT_CONCURRENCY", "connections; beyond it 503", low=1, default="none")
+        int | None,
+        Option(
+            "DRUM_UVICORN_LIMIT_CONCURRENCY", "open connections; beyond it 503, but for probes", low=1, default="none"
+        ),
     ] = None
     backlog: Annotated[
         int, Option("DRUM_WEBSERVER_BACKLOG", "connections that the kernel queues", low=1, high=10_000, drum=True)
@@ -93,7 +96,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
         int,
         Option(
             "DRUM_MAX_REQUEST_HEAD_SIZE",
-            "largest request line and headers together",
+            "largest request line and headers together, then 431",
             low=1024,
             high=MEBIBYTE,
             unit="bytes",
@@ -120,9 +123,9 @@ class UploadSettings(msgspec.Struct, frozen=True):
         ),
     ] = None
     form_max_parts: Annotated[
-        int, Option("DRUM_FORM_MAX_PARTS", "most parts of a multipart form", low=1, high=100_000)
+        int, Option("DRUM_FORM_MAX_PARTS", "most parts of a multipart form, then 413", low=1, high=100_000)
     ] = 1000
     form_max_field_bytes: Annotated[
         int,
-        Option("DRUM_FORM_MAX_FIELD_SIZE", "largest form field that is no file", low=1, unit="bytes"),
+        Option("DRUM_FORM_MAX_FIELD_SIZE", "largest form field that is no file, then 413", low=1, unit="bytes"),
     ] = 500_000

@@ -13,13 +13,22 @@ from drum_litestar.settings.declaration import Option
 class ListenSettings(msgspec.Struct, frozen=True):
     """Where the server listens and what it is called there."""
 
-    address: Annotated[Address, Option("ADDRESS", "bind address host[:port]; IPv6 in brackets", flag="--address")] = (
-        Address()
-    )
+    address: Annotated[
+        Address,
+        Option(
+            "ADDRESS",
+            "bind address, required by 'server'; the port is 8080 unless given, IPv6 in brackets",
+            flag="--address",
+        ),
+    ] = Address()
     url_prefix: Annotated[str | None, Option("URL_PREFIX", "path in front of every route, probes included")] = None
     server_type: Annotated[
         Literal["litestar", "fastapi", "uvicorn", "gunicorn", "werkzeug", "flask"] | None,
-        Option("DRUM_SERVER_TYPE", "what 'drum server' runs; the last three are DRUM's own servers", drum=True),
+        Option(
+            "DRUM_SERVER_TYPE",
+            "what 'drum server' runs: the first three are this server, the last three DRUM's own",
+            drum=True,
+        ),
     ] = None
     info_server: Annotated[
         str, Option("DRUM_INFO_SERVER", "what /info/ reports as drumServer; flask is what DRUM says", word=True)
@@ -34,15 +43,27 @@ class ModelSettings(msgspec.Struct, frozen=True):
     """Which predictor runs, and how it answers."""
 
     predictor: Annotated[
-        Literal["auto", "native", "drum"], Option("DRUM_PREDICTOR", "predictor implementation", flag="--predictor")
+        Literal["auto", "native", "drum"],
+        Option(
+            "DRUM_PREDICTOR",
+            "who loads the model: our native predictor, datarobot-drum's, or auto for the one that fits",
+            flag="--predictor",
+        ),
     ] = "auto"
     executor: Annotated[
         Literal["pool", "inline"],
-        Option("DRUM_EXECUTOR", "model in worker processes, or in the server's own (debugging)", flag="--executor"),
+        Option(
+            "DRUM_EXECUTOR",
+            "where the model runs: pool, in worker processes; inline, in the server's own (debugging)",
+            flag="--executor",
+        ),
     ] = "pool"
     single_output_is: Annotated[
         Literal["negative", "positive"],
-        Option("DRUM_SINGLE_OUTPUT_IS", "what a one-output binary model without label names reports"),
+        Option(
+            "DRUM_SINGLE_OUTPUT_IS",
+            "class of the probability that a binary model with one output and no label names gives",
+        ),
     ] = "negative"
     client_errors_4xx: Annotated[
         bool, Option("DRUM_CLIENT_ERRORS_4XX", "errors in the client's data are 422 instead of DRUM's 500")
@@ -92,7 +113,7 @@ class WorkerSettings(msgspec.Struct, frozen=True):
         int,
         Option(
             "DRUM_UVICORN_MAX_REQUESTS_JITTER",
-            "random addition to the number of calls",
+            "each worker's number of calls is this much larger or smaller, at random",
             low=0,
             high=10_000,
             old=("DRUM_GUNICORN_MAX_REQUESTS_JITTER",),
@@ -159,11 +180,16 @@ class AdmissionSettings(msgspec.Struct, frozen=True):
         Option("DRUM_MAX_CONCURRENT_REQUESTS", "most slots in use over all workers", low=1, high=100_000),
     ] = None
     batch_max_rows: Annotated[
-        int, Option("DRUM_BATCH_MAX_ROWS", "most rows in one merged call; 1 = off", low=1, high=100_000)
+        int,
+        Option("DRUM_BATCH_MAX_ROWS", "most rows in one batch of waiting calls; 1 = no batches", low=1, high=100_000),
     ] = 1
     batch_max_wait_ms: Annotated[
         float,
         Option(
-            "DRUM_BATCH_MAX_WAIT_MS", "wait for calls to merge; 0 = only those that wait", low=0, high=1000, unit="ms"
+            "DRUM_BATCH_MAX_WAIT_MS",
+            "longest wait for more calls in a batch; 0 = only calls that wait already",
+            low=0,
+            high=1000,
+            unit="ms",
         ),
     ] = 0.0
