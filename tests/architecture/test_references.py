@@ -182,12 +182,14 @@ def test_anchors_are_unique() -> None:
 # --- files and names --------------------------------------------------------------------------------------------------
 
 
+NESTED = (PACKAGE / "http", PACKAGE / "predictors" / "native")
+"""Packages whose folders pages name without their parents."""
 NO_PATHS = ("http/1.1",)
 """What looks like a path: a protocol's name."""
 
 
 def dangling_paths() -> list[str]:
-    """Paths in code spans and blocks that begin with a folder of the repository or the package, and are not there."""
+    """Paths in code spans and blocks that begin with a folder of ours, and are not there."""
     found = []
     for page in PAGES:
         text = page.read_text()
@@ -195,7 +197,7 @@ def dangling_paths() -> list[str]:
         code += re.findall(r"(?<=\n\n)(?: {4}.*\n)+", text)
         for name in re.findall(r"(?<![^\s'])[\w.-]+/[\w./-]*(?![^\s':,])", "\n".join(code)):
             first = name.partition("/")[0]
-            roots = [root for root in (ROOT, PACKAGE) if (root / first).is_dir() and not first.startswith(".")]
+            roots = [root for root in (ROOT, PACKAGE, *NESTED) if (root / first).is_dir() and first[0] != "."]
             if roots and name not in NO_PATHS and not any((root / name).exists() for root in roots):
                 found.append(f"{relative(page)}: {name}")
     return found
