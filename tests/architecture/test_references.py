@@ -17,19 +17,21 @@ REPOSITORY = "https://github.com/drum-litestar/drum-litestar"
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Files below ``folder`` that belong to the repository: hidden folders hold environments and caches."""
+    """Files below ``folder``; hidden folders hold environments and caches."""
     for path in sorted(folder.iterdir()):
         if path.is_dir():
-            if path.name != "__pycache__" and (not path.name.startswith(".") or path.name == ".github"):
+            if path.name != "__pycache__" and not path.name.startswith("."):
                 yield from walk(path)
         else:
             yield path
 
 
-PAGES = [path for path in walk(ROOT) if path.suffix == ".md"]
+CODE = ("drum_litestar", "tests", "scripts", "benchmarks", "examples")
+PAGES = sorted(ROOT.glob("*.md"))
+PAGES += [path for folder in ("docs", "deploy", *CODE) for path in walk(ROOT / folder) if path.suffix == ".md"]
 SOURCES = [
     path
-    for folder in ("drum_litestar", "tests", "scripts", "benchmarks", "examples")
+    for folder in CODE
     for path in walk(ROOT / folder)
     if path.suffix in (".py", ".sh", ".toml", ".pth") or (not path.suffix and folder == "scripts")
 ]
