@@ -33,10 +33,7 @@ class CorsSettings(msgspec.Struct, frozen=True):
     """Cross-origin requests of browsers. Credentials are allowed for named origins only."""
 
     enabled: Annotated[bool, Option("DRUM_CORS_ENABLED", "answer CORS preflights and add CORS headers")] = False
-    origins: Annotated[
-        tuple[str, ...],
-        Option("DRUM_CORS_ORIGINS", "allowed origins; * for all"),
-    ] = ("*",)
+    origins: Annotated[tuple[str, ...], Option("DRUM_CORS_ORIGINS", "allowed origins; * for all")] = ("*",)
 
 
 class TlsSettings(msgspec.Struct, frozen=True):
@@ -66,7 +63,7 @@ class TlsSettings(msgspec.Struct, frozen=True):
         Literal["none", "optional", "required"],
         Option(
             "DRUM_SSL_CERT_REQS",
-            "whether clients must show a certificate",
+            "client certificates",
             synonyms=(
                 ("0", "none"),
                 ("1", "optional"),
@@ -92,7 +89,7 @@ class AccessSettings(msgspec.Struct, frozen=True):
         str | None,
         Option(
             "DRUM_API_TOKEN",
-            "requests must carry it, as bearer token or in X-API-Key; probes need none",
+            "required as bearer token or X-API-Key; probes exempt",
             secret=True,
             never_empty="token",
         ),
@@ -106,12 +103,12 @@ class LogSettings(msgspec.Struct, frozen=True):
         Literal["trace", "debug", "info", "warning", "error", "critical"],
         Option(
             "DRUM_UVICORN_LOG_LEVEL",
-            "level of the web server's own log; --logging-level is that of the rest",
+            "the web server's own log",
             old=("DRUM_GUNICORN_LOG_LEVEL",),
             synonyms=(("warn", "warning"), ("fatal", "critical")),
         ),
     ] = "info"
-    json: Annotated[bool, Option("DRUM_JSON_LOGGING", "log one JSON object a line instead of DRUM's format")] = False
+    json: Annotated[bool, Option("DRUM_JSON_LOGGING", "one JSON object a line")] = False
 
 
 class LoopSettings(msgspec.Struct, frozen=True):

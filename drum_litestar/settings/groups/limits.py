@@ -29,7 +29,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_UVICORN_KEEP_ALIVE",
-            "how long an idle connection stays open, no limit for requests; 0 closes after each response",
+            "idle keep-alive connection; 0 closes after each response",
             low=0,
             high=3600,
             unit="s",
@@ -40,7 +40,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_UVICORN_HEADER_TIMEOUT",
-            "time for a connection to deliver a complete request head, then it is closed; 0 = none",
+            "time for a connection to deliver a complete request head",
             low=0,
             high=3600,
             unit="s",
@@ -51,7 +51,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_UVICORN_BODY_TIMEOUT",
-            "longest silence while a body uploads, then 408; 0 = none",
+            "longest silence while a body uploads, then 408",
             low=0,
             high=3600,
             unit="s",
@@ -61,7 +61,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_STREAM_IDLE_TIMEOUT",
-            "longest silence of a streamed answer that has started, then it is cut; 0 = none",
+            "longest silence of a streamed answer that has started",
             low=0,
             high=3600,
             unit="s",
@@ -71,7 +71,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_UVICORN_GRACEFUL_TIMEOUT",
-            "time at shutdown for running requests and the model to end",
+            "drain time at shutdown",
             low=1,
             high=3600,
             unit="s",
@@ -84,10 +84,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
     """Connections and what may arrive on them."""
 
     limit: Annotated[
-        int | None,
-        Option(
-            "DRUM_UVICORN_LIMIT_CONCURRENCY", "open connections; beyond it 503, but for probes", low=1, default="none"
-        ),
+        int | None, Option("DRUM_UVICORN_LIMIT_CONCURRENCY", "connections; beyond it 503", low=1, default="none")
     ] = None
     backlog: Annotated[
         int, Option("DRUM_WEBSERVER_BACKLOG", "connections that the kernel queues", low=1, high=10_000, drum=True)
@@ -127,5 +124,5 @@ class UploadSettings(msgspec.Struct, frozen=True):
     ] = 1000
     form_max_field_bytes: Annotated[
         int,
-        Option("DRUM_FORM_MAX_FIELD_SIZE", "largest form field that is no file, then 413", low=1, unit="bytes"),
+        Option("DRUM_FORM_MAX_FIELD_SIZE", "largest form field that is no file", low=1, unit="bytes"),
     ] = 500_000

@@ -46,24 +46,17 @@ class ModelSettings(msgspec.Struct, frozen=True):
         Literal["auto", "native", "drum"],
         Option(
             "DRUM_PREDICTOR",
-            "who loads the model: our native predictor, datarobot-drum's, or auto for the one that fits",
+            "predictor of the model: native (ours), drum (datarobot-drum's), or auto for the one that fits",
             flag="--predictor",
         ),
     ] = "auto"
     executor: Annotated[
         Literal["pool", "inline"],
-        Option(
-            "DRUM_EXECUTOR",
-            "where the model runs: pool, in worker processes; inline, in the server's own (debugging)",
-            flag="--executor",
-        ),
+        Option("DRUM_EXECUTOR", "model in worker processes, or in the server's own (debugging)", flag="--executor"),
     ] = "pool"
     single_output_is: Annotated[
         Literal["negative", "positive"],
-        Option(
-            "DRUM_SINGLE_OUTPUT_IS",
-            "class of the probability that a binary model with one output and no label names gives",
-        ),
+        Option("DRUM_SINGLE_OUTPUT_IS", "what a one-output binary model without label names reports"),
     ] = "negative"
     client_errors_4xx: Annotated[
         bool, Option("DRUM_CLIENT_ERRORS_4XX", "errors in the client's data are 422 instead of DRUM's 500")
@@ -113,7 +106,7 @@ class WorkerSettings(msgspec.Struct, frozen=True):
         int,
         Option(
             "DRUM_UVICORN_MAX_REQUESTS_JITTER",
-            "each worker's number of calls is this much larger or smaller, at random",
+            "each worker's number of calls is up to this much larger or smaller, at random",
             low=0,
             high=10_000,
             old=("DRUM_GUNICORN_MAX_REQUESTS_JITTER",),
@@ -180,16 +173,11 @@ class AdmissionSettings(msgspec.Struct, frozen=True):
         Option("DRUM_MAX_CONCURRENT_REQUESTS", "most slots in use over all workers", low=1, high=100_000),
     ] = None
     batch_max_rows: Annotated[
-        int,
-        Option("DRUM_BATCH_MAX_ROWS", "most rows in one batch of waiting calls; 1 = no batches", low=1, high=100_000),
+        int, Option("DRUM_BATCH_MAX_ROWS", "most rows in one merged call; 1 = off", low=1, high=100_000)
     ] = 1
     batch_max_wait_ms: Annotated[
         float,
         Option(
-            "DRUM_BATCH_MAX_WAIT_MS",
-            "longest wait for more calls in a batch; 0 = only calls that wait already",
-            low=0,
-            high=1000,
-            unit="ms",
+            "DRUM_BATCH_MAX_WAIT_MS", "wait for calls to merge; 0 = only those that wait", low=0, high=1000, unit="ms"
         ),
     ] = 0.0
