@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 import security_audit
-from security_audit import PAGE, PARTS, canonical, locked, own_requirements, read_part, replace_part
+from page_parts import read_part
+from security_audit import PAGE, PARTS, SCRIPT, canonical, locked, own_requirements
 
 from support.certificates import make_pair
 
@@ -18,12 +19,12 @@ NEEDS_OPENSSL = pytest.mark.skipif(shutil.which("openssl") is None, reason="need
 
 @pytest.mark.parametrize("part", ["code", pytest.param("ciphers", marks=NEEDS_OPENSSL)])
 def test_parts_without_network_are_current(part: str) -> None:
-    assert read_part(PAGE.read_text(), part) == PARTS[part](), f"run: scripts/audit --write {part}"
+    assert read_part(PAGE.read_text(), SCRIPT, part) == PARTS[part](), f"run: scripts/audit --write {part}"
 
 
 def test_dependencies_are_the_locked_ones() -> None:
     """What is in the wheels needs the network; which wheels they are does not."""
-    lines = read_part(PAGE.read_text(), "dependencies").splitlines()[2:]
+    lines = read_part(PAGE.read_text(), SCRIPT, "dependencies").splitlines()[2:]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert {row[0]: row[1] for row in rows} == locked(), "run: scripts/audit --write dependencies"
     direct = {canonical(row[0]) for row in rows if "**direct**" in row[2]}
@@ -37,7 +38,7 @@ def test_every_direct_dependency_is_reviewed() -> None:
 
 
 def test_advisories_say_when_and_what() -> None:
-    text = read_part(PAGE.read_text(), "advisories")
+    text = read_part(PAGE.read_text(), SCRIPT, "advisories")
     assert text[:4].isdigit()
     assert security_audit.NOT_AUDITED in text or "locked packages" in text
 
@@ -88,8 +89,3 @@ def test_without_an_auditor_nothing_is_claimed(
     assert security_audit.main() == 0
     assert "NOTHING WAS AUDITED" in capsys.readouterr().out
     assert "**nothing was audited**" in security_audit.advisories()
-
-
-def test_page_without_the_part() -> None:
-    with pytest.raises(ValueError, match="has no part between"):
-        replace_part("# A page\n", "code", "text")

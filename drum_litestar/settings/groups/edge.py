@@ -17,19 +17,23 @@ class RateLimitSettings(msgspec.Struct, frozen=True):
     burst: Annotated[int, Option("DRUM_RATE_LIMIT_BURST", "requests at once", low=1)] = 10
     key_header: Annotated[
         str | None,
-        Option("DRUM_RATE_LIMIT_KEY_HEADER", "header that names the client", default="the peer's address"),
+        Option(
+            "DRUM_RATE_LIMIT_KEY_HEADER",
+            "header that names the client, instead of its address",
+            default="the peer's address",
+        ),
     ] = None
     store: Annotated[
         str | None,
-        Option("DRUM_RATE_LIMIT_STORE", "redis:// URL of a store that replicas share", secret=True, default="memory"),
+        Option("DRUM_RATE_LIMIT_STORE", "URL of a Redis store that replicas share", secret=True, default="memory"),
     ] = None
 
 
 class CorsSettings(msgspec.Struct, frozen=True):
     """Cross-origin requests of browsers. Credentials are allowed for named origins only."""
 
-    enabled: Annotated[bool, Option("DRUM_CORS_ENABLED", "answer CORS preflights and add its headers")] = False
-    origins: Annotated[tuple[str, ...], Option("DRUM_CORS_ORIGINS", "allowed origins")] = ("*",)
+    enabled: Annotated[bool, Option("DRUM_CORS_ENABLED", "answer CORS preflights and add CORS headers")] = False
+    origins: Annotated[tuple[str, ...], Option("DRUM_CORS_ORIGINS", "allowed origins; * for all")] = ("*",)
 
 
 class TlsSettings(msgspec.Struct, frozen=True):
@@ -44,7 +48,7 @@ class TlsSettings(msgspec.Struct, frozen=True):
         Literal["1.2", "1.3"],
         Option(
             "DRUM_SSL_VERSION",
-            "oldest TLS version",
+            "oldest TLS version that is accepted",
             synonyms=(
                 ("tlsv1.2", "1.2"),
                 ("tls1.2", "1.2"),

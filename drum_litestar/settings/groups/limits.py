@@ -93,7 +93,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
         int,
         Option(
             "DRUM_MAX_REQUEST_HEAD_SIZE",
-            "largest request line and headers together",
+            "largest request line and headers together, then 431",
             low=1024,
             high=MEBIBYTE,
             unit="bytes",
@@ -120,7 +120,7 @@ class UploadSettings(msgspec.Struct, frozen=True):
         ),
     ] = None
     form_max_parts: Annotated[
-        int, Option("DRUM_FORM_MAX_PARTS", "most parts of a multipart form", low=1, high=100_000)
+        int, Option("DRUM_FORM_MAX_PARTS", "most parts of a multipart form, then 413", low=1, high=100_000)
     ] = 1000
     form_max_field_bytes: Annotated[
         int,

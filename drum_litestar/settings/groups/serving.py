@@ -13,13 +13,22 @@ from drum_litestar.settings.declaration import Option
 class ListenSettings(msgspec.Struct, frozen=True):
     """Where the server listens and what it is called there."""
 
-    address: Annotated[Address, Option("ADDRESS", "bind address host[:port]; IPv6 in brackets", flag="--address")] = (
-        Address()
-    )
+    address: Annotated[
+        Address,
+        Option(
+            "ADDRESS",
+            "bind address, required by 'server'; the port is 8080 unless given, IPv6 in brackets",
+            flag="--address",
+        ),
+    ] = Address()
     url_prefix: Annotated[str | None, Option("URL_PREFIX", "path in front of every route, probes included")] = None
     server_type: Annotated[
         Literal["litestar", "fastapi", "uvicorn", "gunicorn", "werkzeug", "flask"] | None,
-        Option("DRUM_SERVER_TYPE", "what 'drum server' runs; the last three are DRUM's own servers", drum=True),
+        Option(
+            "DRUM_SERVER_TYPE",
+            "what 'drum server' runs: the first three are this server, the last three DRUM's own",
+            drum=True,
+        ),
     ] = None
     info_server: Annotated[
         str, Option("DRUM_INFO_SERVER", "what /info/ reports as drumServer; flask is what DRUM says", word=True)
@@ -34,7 +43,12 @@ class ModelSettings(msgspec.Struct, frozen=True):
     """Which predictor runs, and how it answers."""
 
     predictor: Annotated[
-        Literal["auto", "native", "drum"], Option("DRUM_PREDICTOR", "predictor implementation", flag="--predictor")
+        Literal["auto", "native", "drum"],
+        Option(
+            "DRUM_PREDICTOR",
+            "predictor of the model: native (ours), drum (datarobot-drum's), or auto for the one that fits",
+            flag="--predictor",
+        ),
     ] = "auto"
     executor: Annotated[
         Literal["pool", "inline"],
@@ -99,7 +113,7 @@ class WorkerSettings(msgspec.Struct, frozen=True):
         int,
         Option(
             "DRUM_UVICORN_MAX_REQUESTS_JITTER",
-            "random addition to the number of calls",
+            "each worker's number of calls is up to this much larger or smaller, at random",
             low=0,
             high=10_000,
             old=("DRUM_GUNICORN_MAX_REQUESTS_JITTER",),
