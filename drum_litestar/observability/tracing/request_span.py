@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Dict
 
@@ -50,8 +51,11 @@ class Carrier(Dict[str, str]):
     """Set only when ``bare`` is None."""
 
     @classmethod
-    def of(cls, span: Any, context: Context) -> Carrier:
-        """Write ``context``, which has ``span`` and no baggage, as the W3C propagators do."""
+    def of(cls, span: Any, context: Context, inject: Callable[..., None] = _W3C.inject) -> Carrier:
+        """Write ``context``: the ``traceparent`` of ``span``, if it has one, else what ``inject`` writes.
+
+        ``span`` is the current span of ``context``, or None when the context has more than that (baggage).
+        """
         header = getattr(span, "traceparent", None)
         if header is not None:
             carrier = cls(traceparent=header)
@@ -59,7 +63,7 @@ class Carrier(Dict[str, str]):
             return carrier
         carrier = cls()
         carrier.bare, carrier.context = None, context
-        _W3C.inject(carrier, context)
+        inject(carrier, context)
         return carrier
 
 

@@ -140,11 +140,5 @@ class Tracing:
 
     def carrier(self, context: Context) -> Carrier:
         """Write ``context`` as headers."""
-        if self._bare is not None and len(context) == 1:  # no baggage
-            span = trace.get_current_span(context)
-            if hasattr(span, "traceparent"):
-                return Carrier.of(span, context)
-        carrier = Carrier()
-        carrier.bare, carrier.context = None, context
-        self._propagator.inject(carrier, context=context)
-        return carrier
+        only_span = self._bare is not None and len(context) == 1  # no baggage
+        return Carrier.of(trace.get_current_span(context) if only_span else None, context, self._propagator.inject)
