@@ -6,7 +6,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import List, NamedTuple, Protocol
+from typing import List, NamedTuple
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import ModelLoadError
@@ -14,12 +14,6 @@ from drum_litestar.predictors.protocol import BatchPredictor, ModelCall, ModelCa
 from drum_litestar.request_context import request_id_var
 
 _log = logging.getLogger(__name__)
-
-
-class PredictorSource(Protocol):
-    """Anything that builds a predictor; :class:`drum_litestar.predictors.spec.PredictorSpec` is one."""
-
-    def build(self) -> Predictor: ...
 
 
 def load(build: Callable[[], Predictor]) -> tuple[Predictor, ModelCard]:

@@ -32,6 +32,31 @@ class TargetType(Enum):
     AGENTIC_WORKFLOW = "agenticworkflow"
     MULTILABEL = "multilabel"
 
+    @property
+    def has_label_list(self) -> bool:
+        """Class labels are a list of any length, not a positive and a negative one."""
+        return self in (TargetType.MULTICLASS, TargetType.MULTILABEL)
+
+    @property
+    def is_classification(self) -> bool:
+        """Predictions are one probability for each class label."""
+        return self is TargetType.BINARY or self.has_label_list
+
+    @property
+    def generates_text(self) -> bool:
+        """A language model answers: it waits on networks, and it may chat."""
+        return self in (TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW)
+
+    @property
+    def is_text(self) -> bool:
+        """Predictions are texts in a column that the target's name names (contract, 4.8)."""
+        return self.generates_text or self is TargetType.VECTOR_DATABASE
+
+    @property
+    def keeps_values(self) -> bool:
+        """Predictions are not cast to float (contract, 3.6)."""
+        return self.is_text or self is TargetType.GEO_POINT
+
 
 class Payload(msgspec.Struct, frozen=True, array_like=True):
     """A raw request body, or one file part of a multipart body. Never parsed in the HTTP process.

@@ -6,7 +6,7 @@ from typing import Any, Dict, Literal, Optional, Tuple, Union
 
 import msgspec
 
-from drum_litestar.predictors.protocol import Predictor, TargetType
+from drum_litestar.predictors.protocol import TargetType
 
 
 class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,13 +57,3 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """``model-metadata.yaml`` as ``read_metadata`` gives it; unset lets the predictor read the file."""
     argv: Tuple[str, ...] = ()
     """The user's command line, kept as ``sys.argv`` for user code."""
-
-    def build(self) -> Predictor:
-        """The predictor, not yet loaded. Imports its implementation only here, in the process that runs it."""
-        if self.kind == "drum":
-            from drum_litestar.predictors.drum.drum_predictor import DrumPredictor
-
-            return DrumPredictor(self)
-        from drum_litestar.predictors.native.predictor import NativePredictor
-
-        return NativePredictor(self)

@@ -6,15 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from drum_litestar.dialects import framework_json
-from drum_litestar.errors import UnprocessableError, UnsupportedRouteError
 from drum_litestar.predictors.native.calls.chat import ASSOCIATION_ID, ChatPredictor
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.structured import Predictions, StructuredPredictor
-from drum_litestar.predictors.native.calls.transform import other_endpoint, transform_reply
-from drum_litestar.predictors.native.error_replies import SchemaValidationError
+from drum_litestar.predictors.native.calls.transform import transform_reply
 from drum_litestar.predictors.native.formats.inputs import check_format, file_format, is_empty, structured_input
+from drum_litestar.predictors.native.formats.type_schema import SchemaValidationError
 from drum_litestar.predictors.native.formats.validation import Marshalled
 from drum_litestar.predictors.native.hooks.request_values import RequestHeaders
-from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
 
 
@@ -44,13 +43,10 @@ class DrumStructured(StructuredPredictor):
 class DrumTransformer:
     """``/transform/``."""
 
-    def __init__(self, loaded: LoadedModel, drum: Any) -> None:
-        self._target_type = loaded.target_type
+    def __init__(self, drum: Any) -> None:
         self._drum = drum
 
     def handle(self, call: ModelCall) -> Reply:
-        if self._target_type is not TargetType.TRANSFORM:
-            raise UnprocessableError(other_endpoint(self._target_type))
         source = structured_input(call, any_format=self._drum.has_read_input_data_hook())
         target = None if call.y is None or is_empty(call.y) else call.y
         features, transformed = as_schema_error(
@@ -92,8 +88,6 @@ class DrumModelList:
         self._drum = drum
 
     def handle(self, _: ModelCall) -> Reply:
-        if not self.available:
-            raise UnsupportedRouteError("get_supported_llm_models is supported only for TextGen models")
         return Reply(body=framework_json(self._drum.get_supported_llm_models()))
 
 

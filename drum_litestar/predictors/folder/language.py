@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.folder.files import CUSTOM_FILE
 from drum_litestar.predictors.spec import PredictorSpec
 
 PYTHON = "python"
@@ -43,7 +44,7 @@ def _by_artifacts(code_dir: Path) -> str | None:
 
 def _by_custom(code_dir: Path) -> str | None:
     names = {path.name for path in code_dir.iterdir() if path.is_file()}
-    python, r = "custom.py" in names, not names.isdisjoint(("custom.R", "custom.r"))
+    python, r = CUSTOM_FILE in names, not names.isdisjoint(("custom.R", "custom.r"))
     if python == r:
         return None
     return PYTHON if python else R

@@ -12,9 +12,6 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 
-TEXT_TARGETS = frozenset({TargetType.TEXT_GENERATION, TargetType.VECTOR_DATABASE, TargetType.AGENTIC_WORKFLOW})
-LIST_LABEL_TARGETS = frozenset({TargetType.MULTICLASS, TargetType.MULTILABEL})
-
 NO_TARGET_NAME = "Unexpected empty target name for text generation, vector database, or agentic workflow target."
 
 _TRUE_WORDS = frozenset({"t", "true", "y", "yes", "on", "1", "1.0"})
@@ -66,7 +63,7 @@ def resolve_labels(
     section = (metadata or {}).get("inferenceModel") or {}
     if target_type is TargetType.BINARY:
         labels = _binary_labels(spec, section)
-    elif target_type in LIST_LABEL_TARGETS:
+    elif target_type.has_label_list:
         labels = _list_labels(spec, section)
     else:
         return None
@@ -134,5 +131,5 @@ def read_labels_file(path: str | Path) -> list[str]:
 
 def require_target_name(spec: PredictorSpec, target_type: TargetType) -> None:
     """Text targets need the name of their target (contract, 4.8). Raises ModelLoadError."""
-    if target_type in TEXT_TARGETS and not (spec.target_name or os.environ.get("TARGET_NAME")):
+    if target_type.is_text and not (spec.target_name or os.environ.get("TARGET_NAME")):
         raise ModelLoadError(NO_TARGET_NAME)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Final
 
-from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.protocol import TargetType
 
 COMPUTING: Final = 1
@@ -21,8 +21,7 @@ _OUTSIDE_CALLS: Final = frozenset({"init", "load_model", "get_supported_llm_mode
 
 def target_concurrency(target_type: TargetType) -> int:
     """Of a model whose code is synchronous."""
-    waits = target_type in (TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW)
-    return WAITING if waits else COMPUTING
+    return WAITING if target_type.generates_text else COMPUTING
 
 
 def model_concurrency(loaded: LoadedModel) -> int:

@@ -7,18 +7,19 @@ from typing import Any, Callable
 
 from drum_litestar.dialects import framework_json
 from drum_litestar.errors import ModelNotReadyError
-from drum_litestar.predictors.folder.targets import LIST_LABEL_TARGETS
 from drum_litestar.predictors.native.calls.batch import BatchPredictor
 from drum_litestar.predictors.native.calls.chat import ChatPredictor
+from drum_litestar.predictors.native.calls.error_replies import error_reply
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.model_list import ModelList
 from drum_litestar.predictors.native.calls.predict_stream import StreamPredictor
 from drum_litestar.predictors.native.calls.structured import StructuredPredictor
 from drum_litestar.predictors.native.calls.transform import Transformer
 from drum_litestar.predictors.native.calls.unstructured import UnstructuredPredictor
 from drum_litestar.predictors.native.concurrency import model_concurrency
-from drum_litestar.predictors.native.error_replies import error_reply
-from drum_litestar.predictors.native.model import LoadedModel, load_model_folder
+from drum_litestar.predictors.native.startup import load_model_folder
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply, TargetType
+from drum_litestar.predictors.rules import check_call
 from drum_litestar.predictors.spec import PredictorSpec
 
 Handler = Callable[[ModelCall], "Reply | StreamReply"]
@@ -31,6 +32,7 @@ class NativePredictor:
         self._spec = spec
         self._loaded: LoadedModel | None = None
         self._batch: BatchPredictor | None = None
+        self._card: ModelCard | None = None
         self._handlers: dict[str, Handler] = {}
 
     def load(self) -> ModelCard:
@@ -51,7 +53,7 @@ class NativePredictor:
             "liveness": alive,
             "readiness": alive,
         }
-        return ModelCard(
+        self._card = ModelCard(
             target_type=loaded.target_type,
             info=model_info(loaded),
             any_format=loaded.hooks.get("read_input_data") is not None,
@@ -64,11 +66,12 @@ class NativePredictor:
             description=_description(loaded),
             warnings=tuple(loaded.warnings),
         )
+        return self._card
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         """Answer one call. Never raises: whatever hooks and models raise, SystemExit too, is a reply."""
         try:
-            answer = self._handler(call.kind)(call)
+            answer = self._answer(call)
         except BaseException as error:
             answer = error_reply(error, client_errors_4xx=self._spec.client_errors_4xx)
         if self._loaded is not None and self._loaded.monitor is not None:
@@ -87,7 +90,7 @@ class NativePredictor:
 
     def close(self) -> None:
         """End the event loop of asynchronous hooks. Idempotent."""
-        loaded, self._loaded, self._batch, self._handlers = self._loaded, None, None, {}
+        loaded, self._loaded, self._batch, self._card, self._handlers = self._loaded, None, None, None, {}
         if loaded is None:
             return
         if loaded.hooks.custom_task is not None:
@@ -96,10 +99,11 @@ class NativePredictor:
         if loaded.monitor is not None:
             loaded.monitor.close()
 
-    def _handler(self, kind: str) -> Handler:
-        if self._loaded is None:
+    def _answer(self, call: ModelCall) -> Reply | StreamReply:
+        if self._card is None:
             raise ModelNotReadyError("The model is not loaded")
-        return self._handlers[kind]
+        check_call(self._card, call.kind)
+        return self._handlers[call.kind](call)
 
 
 def alive(_: ModelCall) -> Reply:
@@ -118,7 +122,7 @@ def model_info(loaded: LoadedModel) -> dict[str, Any]:
     }
     if loaded.labels is not None and loaded.target_type is TargetType.BINARY:
         info["positiveClassLabel"], info["negativeClassLabel"] = loaded.labels
-    elif loaded.labels is not None and loaded.target_type in LIST_LABEL_TARGETS:
+    elif loaded.labels is not None and loaded.target_type.has_label_list:
         info["classLabels"] = list(loaded.labels)
     return info
 

@@ -12,17 +12,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from drum_litestar.errors import RequestError
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.structured import Predictions, StructuredPredictor
 from drum_litestar.predictors.native.formats.inputs import MTX, StructuredInput
-from drum_litestar.predictors.native.formats.validation import KEPT_VALUE_TARGETS, Marshalled
-from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.formats.validation import Marshalled
 from drum_litestar.predictors.native.shortcuts.csv_merge import MergedBodies, merge_csv
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamReply, TargetType
 
 logger = logging.getLogger("drum")
-
-_UNBATCHED_TARGETS = KEPT_VALUE_TARGETS | {TargetType.TRANSFORM, TargetType.UNSTRUCTURED}
-"""Values that are not cast to float could change their type among others' values."""
 
 
 class BatchPredictor:
@@ -35,7 +32,8 @@ class BatchPredictor:
         self._structured = structured
         self._single = single
         self._enabled = (
-            loaded.target_type not in _UNBATCHED_TARGETS
+            loaded.target_type not in (TargetType.TRANSFORM, TargetType.UNSTRUCTURED)
+            and not loaded.target_type.keeps_values  # values of several calls in one column could change their type
             and loaded.hooks.get("read_input_data") is None  # it may make anything of the bytes
             and loaded.monitor is None  # reports are made per request
             and loaded.deployment_config is None  # its full precision would show how the model's sums were blocked

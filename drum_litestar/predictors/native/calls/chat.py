@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from drum_litestar.dialects import framework_json
-from drum_litestar.errors import UnsupportedMediaTypeError, UnsupportedRouteError
+from drum_litestar.errors import UnsupportedMediaTypeError
 from drum_litestar.predictors.native.calls.event_stream import CHUNK_OBJECT, EventStream, as_dict, set_association_id
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.datarobot.monitoring import ChatReport
 from drum_litestar.predictors.native.hooks.request_values import RequestHeaders, UnreadableBodyError
-from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamHead, StreamReply, TargetType
 from drum_litestar.predictors.steps import span
 
@@ -41,8 +41,6 @@ class ChatPredictor:
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         """Answer one chat call. Raises what the hook, or its first chunk, raises (contract, section 8, Q-16)."""
-        if not self.available:  # before the body is looked at (contract, section 8, Q-23)
-            raise UnsupportedRouteError(_unavailable(self._loaded.target_type))
         params = _read_params(call.body)
         association_id = params.get(ASSOCIATION_ID) or str(uuid.uuid4())
         if self._loaded.monitor is None:
@@ -91,12 +89,6 @@ class ChatPredictor:
 
 def _takes_headers(hook: Callable[..., Any]) -> bool:
     return len(inspect.signature(hook).parameters) > 2
-
-
-def _unavailable(target_type: TargetType) -> str:
-    text_generating = target_type in (TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW)
-    reason = "chat() is not implemented" if text_generating else "chat is not supported"
-    return f"This model's chat interface was called, but {reason}."
 
 
 def _read_params(body: Payload | None) -> dict[str, Any]:

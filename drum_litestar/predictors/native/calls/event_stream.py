@@ -6,9 +6,10 @@ import json
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Any, Iterator, Protocol
+from typing import Any, Iterator
 
-from drum_litestar.predictors.native.error_replies import describe, http_status
+from drum_litestar.predictors.native.calls.error_replies import describe, http_status
+from drum_litestar.predictors.native.hooks.hook_loop import Source
 from drum_litestar.predictors.native.hooks.user_errors import is_user_error
 from drum_litestar.predictors.steps import record_exception
 from drum_litestar.settings.masking import masked
@@ -18,14 +19,6 @@ _ASSOCIATION_ID = "datarobot_association_id"
 _DONE = b"data: [DONE]\n\n"
 
 logger = logging.getLogger("drum")
-
-
-class Source(Protocol):
-    """An iterator whose producer can be stopped, also from another thread."""
-
-    def __next__(self) -> Any: ...
-
-    def close(self) -> None: ...
 
 
 class EventStream(Iterator[bytes]):

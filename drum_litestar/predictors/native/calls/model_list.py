@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from drum_litestar.dialects import framework_json
-from drum_litestar.errors import UnsupportedRouteError
-from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
 
 _HOOK = "get_supported_llm_models"
@@ -26,8 +25,6 @@ class ModelList:
 
     def handle(self, _: ModelCall) -> Reply:
         """The list. Raises what the hook raises."""
-        if not self.available:
-            raise UnsupportedRouteError(f"{_HOOK} is supported only for TextGen models")
         return Reply(body=framework_json({"object": "list", "data": self._models()}))
 
     def _models(self) -> list[dict[str, Any]]:

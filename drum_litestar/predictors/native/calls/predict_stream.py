@@ -10,11 +10,12 @@ import logging
 import threading
 from typing import Any, Iterator
 
-from drum_litestar.predictors.native.calls.event_stream import Source
+from drum_litestar.predictors.native.calls.error_replies import describe
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.structured import StructuredPredictor
-from drum_litestar.predictors.native.error_replies import describe, run_stage
 from drum_litestar.predictors.native.formats.inputs import read_input
-from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.hooks.hook_loop import Source
+from drum_litestar.predictors.native.hooks.user_errors import run_stage
 from drum_litestar.predictors.protocol import ModelCall, Reply, StreamHead, StreamReply
 
 _HOOK = "predict_stream"

@@ -11,20 +11,18 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from drum_litestar.errors import UnprocessableError
-from drum_litestar.predictors.folder.targets import TEXT_TARGETS
-from drum_litestar.predictors.native.error_replies import ClientDataError, StageError, run_stage
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.formats import outputs
-from drum_litestar.predictors.native.formats.inputs import MTX, StructuredInput, read_input, structured_input
-from drum_litestar.predictors.native.formats.prediction_server import deployment_answer
-from drum_litestar.predictors.native.formats.validation import (
-    CLASSIFICATION_TARGETS,
-    KEPT_VALUE_TARGETS,
-    SINGLE_COLUMN,
-    Marshalled,
-    marshal,
+from drum_litestar.predictors.native.formats.inputs import (
+    MTX,
+    ClientDataError,
+    StructuredInput,
+    read_input,
+    structured_input,
 )
-from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.formats.prediction_server import deployment_answer
+from drum_litestar.predictors.native.formats.validation import SINGLE_COLUMN, Marshalled, marshal
+from drum_litestar.predictors.native.hooks.user_errors import StageError, run_stage
 from drum_litestar.predictors.native.shortcuts.sklearn_direct import direct_estimator, only_sklearn
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
 from drum_litestar.predictors.steps import span
@@ -55,7 +53,7 @@ class StructuredPredictor:
         self._has_transform = loaded.hooks.get("transform") is not None
         self._has_post_process = loaded.hooks.get("post_process") is not None
         self._any_format = loaded.hooks.get("read_input_data") is not None
-        self._proba = loaded.target_type in CLASSIFICATION_TARGETS
+        self._proba = loaded.target_type.is_classification
         self._label_kwargs = self._make_label_kwargs()
         # A custom.py may have changed anything about the model or its library.
         self._direct = direct_estimator(loaded.model, loaded.target_type) if loaded.hooks.path is None else None
@@ -80,14 +78,7 @@ class StructuredPredictor:
         return reply
 
     def parse(self, call: ModelCall) -> StructuredInput:
-        """The call's data, after the checks that come first: target type, presence, format."""
-        if self._target_type is TargetType.TRANSFORM:
-            raise UnprocessableError("This model has target type 'transform', use the /transform/ endpoint.")
-        if self._target_type is TargetType.UNSTRUCTURED:
-            raise UnprocessableError(
-                "This model has target type 'unstructured', use the /predictUnstructured/ or "
-                "/predictionsUnstructured/ endpoint."
-            )
+        """The call's data. Raises UnprocessableError when there is none, or in a format that is not read."""
         return structured_input(call, any_format=self._any_format)
 
     def prepare(self, data: Any) -> Any:
@@ -129,12 +120,12 @@ class StructuredPredictor:
         config = self._loaded.deployment_config
         if config is not None:
             frame = marshalled.frame()
-            if self._target_type not in KEPT_VALUE_TARGETS:
+            if not self._target_type.keeps_values:
                 frame = pd.DataFrame(marshalled.floats(), columns=list(marshalled.columns))
             return deployment_answer(frame, extra, self._target_type, config)
         if self._proba:
             return outputs.by_label(marshalled.floats(), marshalled.columns, extra)
-        if self._target_type in KEPT_VALUE_TARGETS:
+        if self._target_type.keeps_values:
             return outputs.single_column(outputs.encode_values(marshalled.column()), extra)
         return outputs.single_column(outputs.encode_floats(marshalled.floats().ravel()), extra)
 
@@ -196,7 +187,7 @@ class StructuredPredictor:
         return scored[[target]], extra
 
     def _target_column(self, scored: pd.DataFrame) -> str:
-        if self._target_type not in TEXT_TARGETS:
+        if not self._target_type.is_text:
             return SINGLE_COLUMN
         name = self._loaded.spec.target_name or os.environ.get("TARGET_NAME", "")
         return name if name in scored.columns else name.strip('"')

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from drum_litestar.errors import MissingExtraError, MissingExtraRequestError, UnprocessableError
-from drum_litestar.predictors.native.error_replies import ClientDataError, run_stage
+from drum_litestar.errors import MissingExtraError, MissingExtraRequestError
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.formats.inputs import (
+    ClientDataError,
     file_format,
     is_empty,
     read_frame,
@@ -20,8 +21,8 @@ from drum_litestar.predictors.native.formats.inputs import (
 )
 from drum_litestar.predictors.native.formats.multipart_body import MultipartBody
 from drum_litestar.predictors.native.formats.type_schema import OutputSchema
-from drum_litestar.predictors.native.model import LoadedModel
-from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
+from drum_litestar.predictors.native.hooks.user_errors import run_stage
+from drum_litestar.predictors.protocol import ModelCall, Payload, Reply
 from drum_litestar.predictors.steps import span
 
 _LINE_END = "\r\n"
@@ -42,8 +43,6 @@ class Transformer:
 
     def handle(self, call: ModelCall) -> Reply:
         """Answer one transform call. Raises what :func:`error_reply` puts into words."""
-        if self._loaded.target_type is not TargetType.TRANSFORM:
-            raise UnprocessableError(other_endpoint(self._loaded.target_type))
         data = structured_input(call, any_format=self._any_format)
         with span("parse", hooks=self._any_format):
             features = read_input(data, self._hooks)
@@ -100,12 +99,6 @@ def is_sparse(frame: pd.DataFrame) -> bool:
 def _is_matrix(value: Any) -> bool:
     """A scipy sparse matrix or array, told without importing scipy."""
     return any(cls.__module__.startswith("scipy.sparse") for cls in type(value).__mro__)
-
-
-def other_endpoint(target_type: TargetType) -> str:
-    """DRUM's answer to a transform of another target type."""
-    endpoint = "/predictUnstructured/" if target_type is TargetType.UNSTRUCTURED else "/predict/"
-    return f"This model has target type {target_type}, use the {endpoint} endpoint."
 
 
 def _read_target(payload: Payload) -> pd.DataFrame:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from drum_litestar.errors import UnprocessableError
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.hooks.multi_dict import ImmutableMultiDict
 from drum_litestar.predictors.native.hooks.request_values import header_dict
-from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
 from drum_litestar.predictors.steps import span
 
@@ -35,11 +34,6 @@ class UnstructuredPredictor:
 
     def handle(self, call: ModelCall) -> Reply:
         """Answer one unstructured call. Raises what the hook raises, unwrapped."""
-        if not self.available:
-            raise UnprocessableError(
-                f"This model has target type {self._loaded.target_type}, "
-                "use either /predict/ or /predictions/ endpoint."
-            )
         data, kwargs = _hook_input(call.body if call.body is not None else call.x)
         kwargs["query"] = ImmutableMultiDict(call.query)
         kwargs["headers"] = header_dict(call.headers)

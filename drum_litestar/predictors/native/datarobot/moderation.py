@@ -9,12 +9,11 @@ from typing import Any
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.pip_command import install
-from drum_litestar.predictors.folder.targets import TEXT_TARGETS
+from drum_litestar.predictors.folder.files import MODERATION_FILE
 from drum_litestar.predictors.native.frameworks.base import installed
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 
-CONFIG_FILE = "moderation_config.yaml"
 PACKAGE = "datarobot_dome"
 _COMPLETION = "completion"
 
@@ -49,7 +48,7 @@ def start_moderation(
     Raises ModelLoadError when the folder configures guards that cannot run; ``DRUM_MODERATIONS_OPTIONAL`` turns that
     into a warning.
     """
-    if target_type not in TEXT_TARGETS or not (code_dir / CONFIG_FILE).exists():
+    if not target_type.is_text or not (code_dir / MODERATION_FILE).exists():
         return None, []
     try:
         if not installed(PACKAGE):
@@ -58,7 +57,7 @@ def start_moderation(
             )
         pipeline = _pipeline(code_dir, target_type)
     except Exception as error:
-        problem = f"{CONFIG_FILE} configures moderations, but {error or repr(error)}."
+        problem = f"{MODERATION_FILE} configures moderations, but {error or repr(error)}."
         if spec.moderations_optional:
             return None, [f"{problem} Moderation is disabled."]
         raise ModelLoadError(f"{problem} Set DRUM_MODERATIONS_OPTIONAL=true to serve without moderation.") from error

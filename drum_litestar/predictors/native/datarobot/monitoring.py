@@ -17,10 +17,10 @@ from typing import Any
 import pandas as pd
 
 from drum_litestar.errors import MissingExtraError, ModelLoadError
-from drum_litestar.predictors.native.calls.event_stream import Source
 from drum_litestar.predictors.native.datarobot.deployment_settings import DeploymentSettings, ReportSettings
 from drum_litestar.predictors.native.datarobot.report_queue import ReportQueue
 from drum_litestar.predictors.native.formats.validation import Marshalled
+from drum_litestar.predictors.native.hooks.hook_loop import Source
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 

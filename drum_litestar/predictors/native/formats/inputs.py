@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from drum_litestar.errors import MissingExtraError, MissingExtraRequestError, UnprocessableError
-from drum_litestar.predictors.native.error_replies import ClientDataError, run_stage
+from drum_litestar.predictors.native.hooks.user_errors import run_stage
 from drum_litestar.predictors.native.shortcuts.plain_csv import read_plain
+from drum_litestar.predictors.rules import NO_DATA, unsupported_format
 
 if TYPE_CHECKING:
     from drum_litestar.predictors.native.hooks.custom_module import Hooks
@@ -20,9 +21,10 @@ MTX = "text/mtx"
 CSV_TYPES = ("", "text/csv", "text/plain")
 _BLANK_LINE = re.compile(rb"(?:^|\r\n|\n|\r(?!\n))[ \t]*[\r\n]")
 _FORM_TYPE = "application/x-www-form-urlencoded"
-_NO_DATA = (
-    "Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data"  # DRUM's spaces
-)
+
+
+class ClientDataError(Exception):
+    """The client's data cannot be used. DRUM answers 500; the operator may choose 422 (contract, section 8, Q-8)."""
 
 
 class StructuredInput(NamedTuple):
@@ -43,10 +45,10 @@ def structured_input(call: ModelCall, *, any_format: bool) -> StructuredInput:
     """
     payload = call.x if call.x is not None else call.body
     if payload is None:
-        raise UnprocessableError(_NO_DATA)
+        raise UnprocessableError(NO_DATA)
     mimetype = _mimetype(payload)
     if payload.filename is None and (is_empty(payload) or mimetype == _FORM_TYPE):
-        raise UnprocessableError(_NO_DATA)
+        raise UnprocessableError(NO_DATA)
     check_format(mimetype, any_format=any_format)
     colnames = None if call.colnames is None else _column_names(call.colnames)
     return StructuredInput(payload, mimetype, payload.charset, colnames)
@@ -64,10 +66,7 @@ def check_format(mimetype: str | None, *, any_format: bool, sparse: bool = True)
     """
     if any_format or mimetype is None or mimetype in CSV_TYPES or (sparse and mimetype == MTX):
         return
-    raise UnprocessableError(
-        f"payload format `{mimetype}` is not supported by predictor/transformer. Make DRUM support the format or "
-        "implement `read_input_data` hook to read the data. "
-    )
+    raise unsupported_format(mimetype)
 
 
 def _mimetype(payload: Payload) -> str | None:

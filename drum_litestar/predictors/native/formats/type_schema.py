@@ -17,8 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from drum_litestar.predictors.native.error_replies import SchemaValidationError
-
 logger = logging.getLogger("drum.datarobot_drum.drum.typeschema_validation")
 """DRUM's name for it, which is part of its log lines."""
 
@@ -45,6 +43,13 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "NOT_GREATER_THAN": operator.le,
     "NOT_LESS_THAN": operator.ge,
 }
+
+
+class SchemaValidationError(Exception):
+    """A transform's output violates ``typeSchema.output_requirements`` (contract, 3.8).
+
+    The violations are logged before it is raised.
+    """
 
 
 class Requirement(NamedTuple):

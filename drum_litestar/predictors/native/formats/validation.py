@@ -8,22 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from drum_litestar.predictors.folder.targets import LIST_LABEL_TARGETS, normalise_label
+from drum_litestar.predictors.folder.targets import normalise_label
 from drum_litestar.predictors.protocol import TargetType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CLASSIFICATION_TARGETS = LIST_LABEL_TARGETS | {TargetType.BINARY}
-KEPT_VALUE_TARGETS = frozenset(
-    {
-        TargetType.TEXT_GENERATION,
-        TargetType.VECTOR_DATABASE,
-        TargetType.AGENTIC_WORKFLOW,
-        TargetType.GEO_POINT,
-    }
-)
-"""Predictions of these are not cast to float (contract, 3.6)."""
 SINGLE_COLUMN = "Predictions"
 """The column that DRUM gives single-column predictions (contract, 4.6)."""
 
@@ -72,7 +62,7 @@ def marshal(
     first label instead of the second (contract, section 8, Q-1). Raises PredictionError with DRUM's texts.
     """
     values = _two_dimensional(predictions)
-    if labels is None or target_type not in CLASSIFICATION_TARGETS:
+    if labels is None or not target_type.is_classification:
         if values.shape[1] != 1:
             raise PredictionError(
                 "Regression, Text Generation, Agentic Workflow and anomaly predictions must contain only 1 column. "

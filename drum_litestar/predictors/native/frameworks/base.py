@@ -14,7 +14,6 @@ from drum_litestar.predictors.protocol import TargetType
 if TYPE_CHECKING:
     import pandas as pd
 
-_CLASSIFICATION = frozenset({TargetType.BINARY, TargetType.MULTICLASS, TargetType.MULTILABEL})
 _NUMERIC = frozenset({TargetType.REGRESSION, TargetType.ANOMALY, TargetType.GEO_POINT})
 
 
@@ -80,11 +79,11 @@ def predict_estimator(model: Any, frame: Any, target_type: TargetType, drum_name
     """
     require_estimator_target(target_type, drum_name)
     labels = getattr(model, "classes_", None)
-    values = model.predict_proba(frame) if target_type in _CLASSIFICATION else model.predict(frame)
+    values = model.predict_proba(frame) if target_type.is_classification else model.predict(frame)
     return values, None if labels is None else list(labels)
 
 
 def require_estimator_target(target_type: TargetType, drum_name: str) -> None:
     """Raises DrumCommonException, naming DRUM's class ``drum_name``, for target types that need a hook."""
-    if target_type not in _CLASSIFICATION | _NUMERIC:
+    if not target_type.is_classification and target_type not in _NUMERIC:
         raise DrumCommonException(f"Target type '{target_type.value}' is not supported by '{drum_name}' predictor")

@@ -1,4 +1,4 @@
-"""The user's ``custom.py``: finding it, importing it, and calling its hooks, which may be ``async def``.
+"""The user's ``custom.py``: importing it, and calling its hooks, which may be ``async def``.
 
 Contract, 4.1 and 4.2.
 """
@@ -15,13 +15,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.folder.files import CUSTOM_FILE, PYTHON_INTRO, find_custom
 from drum_litestar.predictors.native.hooks.hook_loop import AsyncSource, HookLoop, SyncSource
 from drum_litestar.predictors.protocol import TargetType
 
 if TYPE_CHECKING:
     from drum_litestar.predictors.native.hooks.custom_task import CustomTask
 
-CUSTOM_FILE = "custom.py"
 _MODULE = "custom"
 _STRUCTURED_HOOKS = (
     "init",
@@ -82,14 +82,6 @@ class Hooks:
             self.custom_task.close()
 
 
-def find_custom(code_dir: Path) -> Path | None:
-    """The ``custom.py`` anywhere below ``code_dir``. Raises ModelLoadError for several."""
-    found = sorted(path for path in code_dir.rglob(CUSTOM_FILE) if path.is_file())
-    if len(found) > 1:
-        raise ModelLoadError(f"Found too many custom hook files: {found}")
-    return found[0] if found else None
-
-
 def require_hooks(target_type: TargetType, hooks: Hooks) -> None:
     """Raises ModelLoadError when a hook is missing that nothing stands in for."""
     if target_type is TargetType.UNSTRUCTURED and hooks.get("score_unstructured") is None:
@@ -117,9 +109,7 @@ def import_custom(code_dir: Path, target_type: TargetType) -> tuple[Hooks, Modul
         if hooks.get("init") is not None:
             hooks.call("init", code_dir=str(code_dir))
     except ImportError as error:
-        raise ModelLoadError(
-            f"\n\nRunning environment language: Python.\nFailed loading hooks from [{path}] : {error}"
-        ) from error
+        raise ModelLoadError(f"{PYTHON_INTRO}Failed loading hooks from [{path}] : {error}") from error
     return hooks, module
 
 

@@ -12,7 +12,7 @@ import inspect
 import threading
 from collections.abc import Awaitable
 from concurrent.futures import Future
-from typing import Any, Iterator
+from typing import Any, Iterator, Protocol
 
 
 class HookLoop:
@@ -96,6 +96,14 @@ def _closers(*objects: Any) -> Iterator[Any]:
         close = getattr(thing, "aclose", None) or getattr(thing, "close", None)
         if close is not None:
             yield close
+
+
+class Source(Protocol):
+    """An iterator whose producer can be stopped, also from another thread."""
+
+    def __next__(self) -> Any: ...
+
+    def close(self) -> None: ...
 
 
 class SyncSource(Iterator[Any]):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from drum_litestar.predictors.native.error_replies import error_reply
+from drum_litestar.predictors.native.calls.error_replies import error_reply
 from drum_litestar.predictors.native.predictor import NativePredictor
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
 from drum_litestar.predictors.spec import PredictorSpec

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from drum_litestar.errors import RequestError
-from drum_litestar.http import rules
+from drum_litestar.predictors import rules
 from drum_litestar.predictors.protocol import ModelCard, TargetType
 from http_serving import card
 
