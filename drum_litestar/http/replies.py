@@ -14,7 +14,7 @@ from litestar.datastructures import Cookie
 from litestar.response.base import ASGIResponse
 from litestar.types import HTTPScope, Receive, Scope, Send
 
-from drum_litestar.dialects import framework_json
+from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import RequestError
 from drum_litestar.execution.executor import ReplyStream
 from drum_litestar.http.interrupts import Interrupt, watch_disconnect
@@ -154,7 +154,7 @@ def sse_error(error: Exception) -> bytes:
     """The event that ends a broken stream (contract, Q-16), in the form that OpenAI clients raise as an error."""
     code = error.status if isinstance(error, RequestError) else 500
     text = str(error) if isinstance(error, RequestError) else "Internal server error"
-    body = framework_json({"error": {"code": code, "message": text, "type": "server_error"}})
+    body = drum_json({"error": {"code": code, "message": text, "type": "server_error"}})
     return b"data: " + body + b"\n"
 
 

@@ -12,6 +12,6 @@ def build_predictor(spec: PredictorSpec) -> Predictor:
         from drum_litestar.predictors.drum.drum_predictor import DrumPredictor
 
         return DrumPredictor(spec)
-    from drum_litestar.predictors.native.predictor import NativePredictor
+    from drum_litestar.predictors.native.native_predictor import NativePredictor
 
     return NativePredictor(spec)

@@ -90,7 +90,7 @@ def offences(
     ]
 
 
-LEAVES = ours("errors", "pip_command", "settings", "predictors.protocol", "scope", "dialects", "request_context")
+LEAVES = ours("errors", "pip_command", "settings", "predictors.protocol", "scope", "drum_json", "request_context")
 CONCRETE = ours("predictors.native", "predictors.drum")
 ENTRANCES = ours("launcher", "cli", "drum_hook", "tools")
 HTTP_PROCESS = ours("http", "middleware", "execution.executor", "execution.admission", "execution.pool.supervisor",

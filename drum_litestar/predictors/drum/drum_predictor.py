@@ -25,7 +25,7 @@ from drum_litestar.predictors.native.calls.unstructured import UnstructuredPredi
 from drum_litestar.predictors.native.concurrency import target_concurrency
 from drum_litestar.predictors.native.datarobot.lazy_loading import export_variables
 from drum_litestar.predictors.native.hooks.custom_module import Hooks
-from drum_litestar.predictors.native.predictor import alive, model_info
+from drum_litestar.predictors.native.native_predictor import alive, model_info
 from drum_litestar.predictors.native.startup import hide_secrets, load_errors
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply
 from drum_litestar.predictors.rules import check_call

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from drum_litestar.dialects import framework_json
+from drum_litestar.drum_json import drum_json
 from drum_litestar.predictors.native.calls.chat import ASSOCIATION_ID, ChatPredictor
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.structured import Predictions, StructuredPredictor
 from drum_litestar.predictors.native.calls.transform import transform_reply
 from drum_litestar.predictors.native.formats.inputs import check_format, file_format, is_empty, structured_input
 from drum_litestar.predictors.native.formats.type_schema import SchemaValidationError
-from drum_litestar.predictors.native.formats.validation import Marshalled
+from drum_litestar.predictors.native.formats.validation import ValidatedPredictions
 from drum_litestar.predictors.native.hooks.request_values import RequestHeaders
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
 
@@ -36,8 +36,8 @@ class DrumStructured(StructuredPredictor):
             sparse_colnames=source.colnames,
         )
         frame = response.predictions
-        marshalled = Marshalled(frame.to_numpy(), tuple(str(name) for name in frame.columns))
-        return Reply(body=self.encode(Predictions(marshalled, response.extra_model_output)))
+        validated = ValidatedPredictions(frame.to_numpy(), tuple(str(name) for name in frame.columns))
+        return Reply(body=self.encode(Predictions(validated, response.extra_model_output)))
 
 
 class DrumTransformer:
@@ -88,7 +88,7 @@ class DrumModelList:
         self._drum = drum
 
     def handle(self, _: ModelCall) -> Reply:
-        return Reply(body=framework_json(self._drum.get_supported_llm_models()))
+        return Reply(body=drum_json(self._drum.get_supported_llm_models()))
 
 
 def probe(method: Callable[[], tuple[dict[str, Any], int]]) -> Callable[[ModelCall], Reply]:
@@ -96,7 +96,7 @@ def probe(method: Callable[[], tuple[dict[str, Any], int]]) -> Callable[[ModelCa
 
     def handle(_: ModelCall) -> Reply:
         body, status = method()
-        return Reply(status=int(status), body=framework_json(body))
+        return Reply(status=int(status), body=drum_json(body))
 
     return handle
 

@@ -68,7 +68,7 @@ def _check_labels(metadata: dict[str, Any]) -> None:
     if target == TargetType.BINARY.value:
         _require(metadata, ("inferenceModel",))
         _require(metadata["inferenceModel"], _BINARY_KEYS)
-    elif target in (TargetType.MULTICLASS.value, TargetType.MULTILABEL.value):
+    elif target in [known.value for known in TargetType if known.has_label_list]:
         _require(metadata, ("inferenceModel",))
         _read_class_labels(metadata["inferenceModel"], target)
 

@@ -124,7 +124,10 @@ def _require_distinct(labels: Sequence[str]) -> None:
 
 
 def read_labels_file(path: str | Path) -> list[str]:
-    """One label a line: universal newlines, empty lines dropped, nothing trimmed."""
+    """One label per line, in order: universal newlines, empty lines dropped, nothing trimmed.
+
+    Raises OSError and UnicodeDecodeError.
+    """
     with Path(path).open(encoding="utf-8") as lines:
         return [label for line in lines if (label := line.rstrip("\n"))]
 

@@ -157,7 +157,9 @@ def test_what_the_folder_lacks(
 def test_artifact_without_its_library(
     folder: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drum_litestar.predictors.native.frameworks.onnx.OnnxFramework.can_load", lambda _: False)
+    monkeypatch.setattr(
+        "drum_litestar.predictors.native.frameworks.onnx_framework.OnnxFramework.can_load", lambda _: False
+    )
     code, (finding,) = check(
         capsys, "-cd", str(folder(**{"custom.py": "", "m.onnx": "x"})), "--target-type", "regression"
     )

@@ -15,7 +15,7 @@ from drum_litestar.errors import RequestError
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.structured import Predictions, StructuredPredictor
 from drum_litestar.predictors.native.formats.inputs import MTX, StructuredInput
-from drum_litestar.predictors.native.formats.validation import Marshalled
+from drum_litestar.predictors.native.formats.validation import ValidatedPredictions
 from drum_litestar.predictors.native.shortcuts.csv_merge import MergedBodies, merge_csv
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamReply, TargetType
 
@@ -91,14 +91,14 @@ class BatchPredictor:
     def _answer_group(self, group: MergedBodies, source: StructuredInput) -> list[Reply] | None:
         merged = source._replace(payload=Payload(data=group.data, size=len(group.data)))
         predictions = self._structured.predict(group.frame, merged, count_matters=False)
-        got, rows = len(predictions.marshalled.values), len(group.frame)
+        got, rows = len(predictions.validated.values), len(group.frame)
         if got != rows:
             self._disable(f"the model returned {got} predictions for {rows} rows of merged requests")
             return None
         if predictions.extra is not None:  # its columns' types may depend on all rows
             self._disable("the model returns extra output")
             return None
-        return [Reply(body=self._structured.encode(part)) for part in _cut(predictions.marshalled, group.lengths)]
+        return [Reply(body=self._structured.encode(part)) for part in _cut(predictions.validated, group.lengths)]
 
     def _disable(self, reason: str) -> None:
         if self._enabled:
@@ -112,10 +112,12 @@ def _body(call: ModelCall) -> bytes:
     return b"" if payload is None or payload.data is None else payload.data
 
 
-def _cut(marshalled: Marshalled, lengths: Sequence[int]) -> list[Predictions]:
+def _cut(validated: ValidatedPredictions, lengths: Sequence[int]) -> list[Predictions]:
     parts = []
     start = 0
     for length in lengths:
-        parts.append(Predictions(Marshalled(marshalled.values[start : start + length], marshalled.columns), None))
+        parts.append(
+            Predictions(ValidatedPredictions(validated.values[start : start + length], validated.columns), None)
+        )
         start += length
     return parts

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from drum_litestar.dialects import framework_json
+from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import UnsupportedMediaTypeError
 from drum_litestar.predictors.native.calls.event_stream import CHUNK_OBJECT, EventStream, as_dict, set_association_id
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
@@ -107,7 +107,7 @@ def _read_params(body: Payload | None) -> dict[str, Any]:
 def _complete(completion: Any, association_id: Any) -> Reply:
     _ = completion.choices[0].message.content  # DRUM reports it, and answers 500 where there is none
     extra = set_association_id(completion, association_id)
-    return Reply(body=framework_json({**as_dict(completion), **extra}))
+    return Reply(body=drum_json({**as_dict(completion), **extra}))
 
 
 def _unexpected(result: Any) -> ValueError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from drum_litestar.dialects import framework_json
+from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import RequestError, is_error
 from drum_litestar.predictors.native.formats.inputs import ClientDataError
 from drum_litestar.predictors.native.formats.type_schema import SchemaValidationError
@@ -83,4 +83,4 @@ def _message(status: int, error: BaseException) -> Reply:
 def _json_reply(status: int, body: dict[str, Any], headers: tuple[tuple[str, str], ...] = ()) -> Reply:
     if status in _BODILESS:  # HTTP forbids a body, and a server that sends one breaks the connection
         return Reply(status=status, content_type="application/json" if status == 204 else None, headers=headers)
-    return Reply(status=status, body=framework_json(body), headers=headers)
+    return Reply(status=status, body=drum_json(body), headers=headers)

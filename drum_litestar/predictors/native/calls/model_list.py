@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from drum_litestar.dialects import framework_json
+from drum_litestar.drum_json import drum_json
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
 
@@ -25,7 +25,7 @@ class ModelList:
 
     def handle(self, _: ModelCall) -> Reply:
         """The list. Raises what the hook raises."""
-        return Reply(body=framework_json({"object": "list", "data": self._models()}))
+        return Reply(body=drum_json({"object": "list", "data": self._models()}))
 
     def _models(self) -> list[dict[str, Any]]:
         hooks = self._loaded.hooks

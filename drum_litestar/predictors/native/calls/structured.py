@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
-from drum_litestar.predictors.native.formats import outputs
+from drum_litestar.predictors.native.formats import pandas_json
 from drum_litestar.predictors.native.formats.inputs import (
     MTX,
     ClientDataError,
@@ -20,8 +20,8 @@ from drum_litestar.predictors.native.formats.inputs import (
     read_input,
     structured_input,
 )
-from drum_litestar.predictors.native.formats.prediction_server import deployment_answer
-from drum_litestar.predictors.native.formats.validation import SINGLE_COLUMN, Marshalled, marshal
+from drum_litestar.predictors.native.formats.prediction_server_json import prediction_server_json
+from drum_litestar.predictors.native.formats.validation import SINGLE_COLUMN, ValidatedPredictions, validate_predictions
 from drum_litestar.predictors.native.hooks.user_errors import StageError, run_stage
 from drum_litestar.predictors.native.shortcuts.sklearn_direct import direct_estimator, only_sklearn
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
@@ -35,7 +35,7 @@ _SCORE_FAILURE = "Model 'score' hook failed to make predictions."
 class Predictions(NamedTuple):
     """What one pass through hooks and model gave."""
 
-    marshalled: Marshalled
+    validated: ValidatedPredictions
     extra: pd.DataFrame | None
     """Columns of the score hook beside its predictions (contract, 4.6)."""
 
@@ -74,7 +74,7 @@ class StructuredPredictor:
         with span("serialize", hooks=False):
             reply = Reply(body=self.encode(predictions))
         if monitor is not None:
-            monitor.predicted(features, predictions.marshalled, self._proba, seconds)
+            monitor.predicted(features, predictions.validated, self._proba, seconds)
         return reply
 
     def parse(self, call: ModelCall) -> StructuredInput:
@@ -109,25 +109,25 @@ class StructuredPredictor:
         else:
             direct = None if self._direct is None or source.mimetype == MTX else self._direct.predict(features)
             values, names = self._framework(features) if direct is None else direct
-        marshalled = self._marshal(values, names)
+        validated = self._validate(values, names)
         if count_matters:
-            self._check_count(marshalled, frame)
-        return Predictions(marshalled, extra)
+            self._check_count(validated, frame)
+        return Predictions(validated, extra)
 
     def encode(self, predictions: Predictions) -> bytes:
-        """The answer's body: dialect P, or dialect D with a deployment configuration."""
-        marshalled, extra = predictions
+        """The answer's body: pandas' JSON, or dialect D with a deployment configuration."""
+        validated, extra = predictions
         config = self._loaded.deployment_config
         if config is not None:
-            frame = marshalled.frame()
+            frame = validated.frame()
             if not self._target_type.keeps_values:
-                frame = pd.DataFrame(marshalled.floats(), columns=list(marshalled.columns))
-            return deployment_answer(frame, extra, self._target_type, config)
+                frame = pd.DataFrame(validated.floats(), columns=list(validated.columns))
+            return prediction_server_json(frame, extra, self._target_type, config)
         if self._proba:
-            return outputs.by_label(marshalled.floats(), marshalled.columns, extra)
+            return pandas_json.by_label(validated.floats(), validated.columns, extra)
         if self._target_type.keeps_values:
-            return outputs.single_column(outputs.encode_values(marshalled.column()), extra)
-        return outputs.single_column(outputs.encode_floats(marshalled.floats().ravel()), extra)
+            return pandas_json.single_column(pandas_json.encode_values(validated.column()), extra)
+        return pandas_json.single_column(pandas_json.encode_floats(validated.floats().ravel()), extra)
 
     def _score(self, data: Any, source: StructuredInput) -> pd.DataFrame:
         kwargs = {
@@ -192,13 +192,15 @@ class StructuredPredictor:
         name = self._loaded.spec.target_name or os.environ.get("TARGET_NAME", "")
         return name if name in scored.columns else name.strip('"')
 
-    def _marshal(self, values: Any, names: Any) -> Marshalled:
+    def _validate(self, values: Any, names: Any) -> ValidatedPredictions:
         first = self._loaded.spec.single_output_is == "positive"
         if not self._has_post_process:
-            return marshal(values, names, self._target_type, self._labels, single_output_first=first and self._binary)
+            return validate_predictions(
+                values, names, self._target_type, self._labels, single_output_first=first and self._binary
+            )
         # Only here DRUM orders binary labels [negative, positive] (contract, 4.7 step 3, Q-1).
         order = tuple(reversed(self._labels)) if self._binary and self._labels else self._labels
-        before = marshal(values, names, self._target_type, order).frame()
+        before = validate_predictions(values, names, self._target_type, order).frame()
         after = run_stage(
             "Model 'post_process' hook failed to post-process predictions.",
             self._hooks.call,
@@ -208,7 +210,7 @@ class StructuredPredictor:
         )
         if not isinstance(after, pd.DataFrame):
             raise ValueError(f"Output of post_process hook must be a dataframe, not a {type(after)}")
-        return marshal(after.to_numpy(), after.columns, self._target_type, self._labels)
+        return validate_predictions(after.to_numpy(), after.columns, self._target_type, self._labels)
 
     @property
     def _binary(self) -> bool:
@@ -221,14 +223,14 @@ class StructuredPredictor:
             return {"positive_class_label": self._labels[0], "negative_class_label": self._labels[1]}
         return {"class_labels": list(self._labels)}
 
-    def _check_count(self, marshalled: Marshalled, frame: Any) -> None:
+    def _check_count(self, validated: ValidatedPredictions, frame: Any) -> None:
         """Models that aggregate are legal, but more often it is a mistake (contract, section 8, Q-19)."""
-        if not isinstance(frame, pd.DataFrame) or len(marshalled.values) == len(frame):
+        if not isinstance(frame, pd.DataFrame) or len(validated.values) == len(frame):
             return
         if self._count_warning.acquire(blocking=False):  # never released: one warning per model
             logger.warning(
                 "The model returned %d predictions for %d rows. This is reported once.",
-                len(marshalled.values),
+                len(validated.values),
                 len(frame),
             )
 

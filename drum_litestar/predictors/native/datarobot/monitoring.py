@@ -19,7 +19,7 @@ import pandas as pd
 from drum_litestar.errors import MissingExtraError, ModelLoadError
 from drum_litestar.predictors.native.datarobot.deployment_settings import DeploymentSettings, ReportSettings
 from drum_litestar.predictors.native.datarobot.report_queue import ReportQueue
-from drum_litestar.predictors.native.formats.validation import Marshalled
+from drum_litestar.predictors.native.formats.validation import ValidatedPredictions
 from drum_litestar.predictors.native.hooks.hook_loop import Source
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
@@ -44,7 +44,9 @@ class Monitor:
         """The features to report, safe from hooks that change ``frame``; None for what is no frame."""
         return frame.copy(deep=not _COPY_ON_WRITE) if isinstance(frame, pd.DataFrame) else None
 
-    def predicted(self, features: pd.DataFrame | None, predictions: Marshalled, labels: bool, seconds: float) -> None:
+    def predicted(
+        self, features: pd.DataFrame | None, predictions: ValidatedPredictions, labels: bool, seconds: float
+    ) -> None:
         """A prediction has succeeded; ``labels``: its columns are class probabilities."""
         rows = len(predictions.values)
 

@@ -22,7 +22,7 @@ class PredictionError(ValueError):
     """Predictions of the wrong shape, range or labels. Always 500 (contract, 4.7)."""
 
 
-class Marshalled(NamedTuple):
+class ValidatedPredictions(NamedTuple):
     """Checked predictions."""
 
     values: NDArray[Any]
@@ -48,14 +48,14 @@ class Marshalled(NamedTuple):
         return self.frame().iloc[:, 0]
 
 
-def marshal(
+def validate_predictions(
     predictions: Any,
     names: Sequence[Any] | pd.Index[Any] | None,
     target_type: TargetType,
     labels: Sequence[str] | None,
     *,
     single_output_first: bool = False,
-) -> Marshalled:
+) -> ValidatedPredictions:
     """Check ``predictions`` (array-like) of a model whose columns are called ``names`` (None: it does not say).
 
     ``labels`` in the order that unnamed columns have. ``single_output_first``: a lone probability belongs to the
@@ -68,7 +68,7 @@ def marshal(
                 "Regression, Text Generation, Agentic Workflow and anomaly predictions must contain only 1 column. "
                 f"Your predictions have {values.shape[1]} columns"
             )
-        return Marshalled(values, (SINGLE_COLUMN,))
+        return ValidatedPredictions(values, (SINGLE_COLUMN,))
     columns = tuple(labels) if names is None else _match_labels(names, labels)
     if values.shape[1] == 1:
         values = _both_probabilities(values, labels, single_output_first=single_output_first)
@@ -78,7 +78,7 @@ def marshal(
             f"Expected {len(columns)} columns, but received {values.shape[1]}"
         )
     _check_probabilities(values, rows_add_up=target_type is not TargetType.MULTILABEL)
-    return Marshalled(values, columns)
+    return ValidatedPredictions(values, columns)
 
 
 def _two_dimensional(predictions: Any) -> NDArray[Any]:

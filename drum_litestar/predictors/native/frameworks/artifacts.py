@@ -11,11 +11,11 @@ from typing import Any
 from drum_litestar.errors import MissingExtraError, ModelLoadError
 from drum_litestar.predictors.folder.files import PYTHON_INTRO
 from drum_litestar.predictors.native.frameworks.base import Framework
-from drum_litestar.predictors.native.frameworks.keras import KerasFramework
-from drum_litestar.predictors.native.frameworks.onnx import OnnxFramework
-from drum_litestar.predictors.native.frameworks.sklearn import SklearnFramework
-from drum_litestar.predictors.native.frameworks.torch import TorchFramework
-from drum_litestar.predictors.native.frameworks.xgboost import XGBoostFramework
+from drum_litestar.predictors.native.frameworks.keras_framework import KerasFramework
+from drum_litestar.predictors.native.frameworks.onnx_framework import OnnxFramework
+from drum_litestar.predictors.native.frameworks.sklearn_framework import SklearnFramework
+from drum_litestar.predictors.native.frameworks.torch_framework import TorchFramework
+from drum_litestar.predictors.native.frameworks.xgboost_framework import XGBoostFramework
 
 _KERAS, _XGBOOST, _TORCH, _SKLEARN, _ONNX = (
     KerasFramework(),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from drum_litestar.predictors.native.calls.error_replies import error_reply
-from drum_litestar.predictors.native.predictor import NativePredictor
+from drum_litestar.predictors.native.native_predictor import NativePredictor
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from native_serving import csv_call, payload

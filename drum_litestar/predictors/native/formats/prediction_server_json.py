@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Dict
 
-from drum_litestar.dialects import finite
+from drum_litestar.drum_json import finite
 from drum_litestar.predictors.protocol import TargetType
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _ANOMALY_LABEL = "Anomaly Score"
 Row = Dict[str, Any]
 
 
-def deployment_answer(
+def prediction_server_json(
     frame: pd.DataFrame, extra: pd.DataFrame | None, target_type: TargetType, config: DeploymentConfig
 ) -> bytes:
     """The body for ``frame``, whose columns are configured labels or the only predictions column.

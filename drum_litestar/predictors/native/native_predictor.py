@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from drum_litestar.dialects import framework_json
+from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import ModelNotReadyError
 from drum_litestar.predictors.native.calls.batch import BatchPredictor
 from drum_litestar.predictors.native.calls.chat import ChatPredictor
@@ -108,7 +108,7 @@ class NativePredictor:
 
 def alive(_: ModelCall) -> Reply:
     """A probe's answer for a model that is loaded."""
-    return Reply(body=framework_json({"message": "OK"}))
+    return Reply(body=drum_json({"message": "OK"}))
 
 
 def model_info(loaded: LoadedModel) -> dict[str, Any]:

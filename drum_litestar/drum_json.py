@@ -24,7 +24,7 @@ def finite(value: Any) -> Any:
     return value
 
 
-def framework_json(value: Any) -> bytes:
+def drum_json(value: Any) -> bytes:
     """``value`` (what ``json`` can write) as dialect F bytes."""
     try:
         text = _encode(value)
