@@ -1,4 +1,4 @@
-"""A picklable description of the predictor to build, carried from the command line into each model worker."""
+"""The description of the predictor to build, sent from the launcher to each model worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from drum_litestar.predictors.protocol import TargetType
 
 
 class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Resolved options of one model folder. Holds only scalars: it is sent to a worker before anything is imported."""
+    """Resolved options of one model folder. Only scalars: a worker decodes it before it imports anything heavy."""
 
     kind: Literal["native", "drum"] = "native"
     kind_reason: str = ""

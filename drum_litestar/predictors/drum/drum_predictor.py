@@ -1,4 +1,4 @@
-"""The predictor over datarobot-drum's: R, Java, NIM, vLLM and Triton, and Python models where DRUM is asked for."""
+"""The predictor that wraps one of datarobot-drum: R, Java, NIM, vLLM, Triton, and Python models on request."""
 
 from __future__ import annotations
 
@@ -37,8 +37,10 @@ Handler = Callable[[ModelCall], "Reply | StreamReply"]
 
 
 class DrumPredictor:
-    """Implements :class:`~drum_litestar.predictors.protocol.Predictor`. To be run in a model worker: DRUM's
-    predictors start threads and processes, and some (R) want the main thread."""
+    """Implements :class:`~drum_litestar.predictors.protocol.Predictor`.
+
+    Runs in a model worker only: DRUM's predictors start threads and processes, and some (R) need the main thread.
+    """
 
     def __init__(self, spec: PredictorSpec) -> None:
         self._spec = spec
@@ -120,7 +122,7 @@ class DrumPredictor:
             return error_reply(error, client_errors_4xx=self._spec.client_errors_4xx)
 
     def close(self) -> None:
-        """Stop the watchdog, and let DRUM's predictor stop its server and its reports. Idempotent."""
+        """Stop the watchdog, then DRUM's predictor with its server and its reports. Idempotent."""
         drum, self._drum, self._card, self._handlers = self._drum, None, None, {}
         if self._watchdog is not None:
             self._watchdog.close()
@@ -140,7 +142,7 @@ def _llm_server(spec: PredictorSpec, drum: Any) -> str | None:
 
 
 def _info(loaded: LoadedModel, drum: Any) -> dict[str, Any]:
-    """The model's part of ``/info/``; only Python models say which framework they are of (contract, 3.12)."""
+    """The model's part of ``/info/``; only Python models name their framework (contract, 3.12)."""
     info = model_info(loaded)
     del info["predictor"]
     if loaded.language == PYTHON:

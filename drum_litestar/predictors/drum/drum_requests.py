@@ -1,4 +1,4 @@
-"""Requests through DRUM's predictor: what is native on the way in and out, and its methods in between."""
+"""Calls answered by DRUM's predictor: native parsing and encoding around its methods."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
 
 
 class DrumStructured(StructuredPredictor):
-    """``/predict/``: DRUM reads, predicts and checks; the bytes of the answer are the native predictor's."""
+    """``/predict/``: DRUM reads, predicts and validates; the answer is encoded natively."""
 
     def __init__(self, loaded: LoadedModel, drum: Any, *, sparse: bool) -> None:
         super().__init__(loaded)
@@ -63,7 +63,7 @@ class DrumTransformer:
 
 
 class DrumChat(ChatPredictor):
-    """Chat routes. The client's headers always go along."""
+    """Chat routes. DRUM's predictor always receives the client's headers."""
 
     def __init__(self, loaded: LoadedModel, drum: Any) -> None:
         super().__init__(loaded)
@@ -75,7 +75,7 @@ class DrumChat(ChatPredictor):
         return self._supported and self._loaded.target_type is not TargetType.UNSTRUCTURED
 
     def _call_hook(self, params: dict[str, Any], call: ModelCall, association_id: Any) -> Any:
-        if self._loaded.spec.monitor:  # what DRUM reports and what the client sees must be the same id
+        if self._loaded.spec.monitor:  # DRUM must report the id that the client sees
             params = {**params, ASSOCIATION_ID: association_id}
         return self._drum.chat(params, headers=RequestHeaders(call.headers))
 
@@ -92,7 +92,7 @@ class DrumModelList:
 
 
 def probe(method: Callable[[], tuple[dict[str, Any], int]]) -> Callable[[ModelCall], Reply]:
-    """A handler over one of DRUM's probe methods."""
+    """A handler that calls one of DRUM's probe methods."""
 
     def handle(_: ModelCall) -> Reply:
         body, status = method()
@@ -102,7 +102,10 @@ def probe(method: Callable[[], tuple[dict[str, Any], int]]) -> Callable[[ModelCa
 
 
 def as_schema_error(method: Callable[..., Any], **kwargs: Any) -> Any:
-    """``method(**kwargs)``; DRUM's own schema error, told by its name, as ours. DRUM has logged it."""
+    """Call ``method``; raise DRUM's schema error, recognised by its name, as SchemaValidationError.
+
+    DRUM has logged the violations already.
+    """
     try:
         return method(**kwargs)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Which language a model folder is written in (contract, 1.7). Imports nothing heavy: the launcher asks too."""
+"""Detection of a model folder's language (contract, 1.7). Imports nothing heavy: the launcher uses it too."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LISTED_FILES = 100
 
 
 def detect_language(code_dir: Path, spec: PredictorSpec) -> str:
-    """``python``, ``r``, ``java`` or ``other``. Raises ModelLoadError when the files do not tell."""
+    """``python``, ``r``, ``java`` or ``other``. Raises ModelLoadError when the files are not conclusive."""
     if spec.language:
         return spec.language
     if spec.gpu_predictor:

@@ -1,4 +1,4 @@
-"""``model-metadata.yaml`` (contract, 1.5): read once, when the model loads (contract, section 8, Q-21)."""
+"""Reading ``model-metadata.yaml`` (contract, 1.5). It is read once, when the model loads (section 8, Q-21)."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _check_input_schema(schema: dict[str, Any] | None) -> None:
 
 
 def _check_labels(metadata: dict[str, Any]) -> None:
-    """The label rules of an inference model. Replaces ``classLabelsFile`` by the labels in it."""
+    """Check the labels of an inference model. Replaces ``classLabelsFile`` by the labels in it."""
     target = metadata["targetType"]
     if metadata["type"] != "inference":
         return

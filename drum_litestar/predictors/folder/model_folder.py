@@ -19,7 +19,7 @@ from drum_litestar.predictors.spec import PredictorSpec
 
 
 class Folder(NamedTuple):
-    """See the fields of ``LoadedModel``."""
+    """What was read. The fields are described at ``LoadedModel``, which has the same."""
 
     metadata: dict[str, Any] | None
     target_type: TargetType
@@ -29,7 +29,7 @@ class Folder(NamedTuple):
 
 
 def read_folder(spec: PredictorSpec) -> Folder:
-    """Metadata, target, labels and language of ``spec``'s folder. Raises ModelLoadError when they cannot be served."""
+    """Read the folder of ``spec``. Raises ModelLoadError when it is invalid, or contradicts the options."""
     code_dir = Path(spec.code_dir)
     metadata = read_metadata(code_dir) if spec.metadata is msgspec.UNSET else spec.metadata
     target_type = resolve_target_type(spec, metadata)

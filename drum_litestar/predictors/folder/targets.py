@@ -1,4 +1,4 @@
-"""Target type and class labels: from the command line, from ``model-metadata.yaml``, or from both (contract, 1.5)."""
+"""Target type and class labels, from the command line, ``model-metadata.yaml``, or both (contract, 1.5)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ _FALSE_WORDS = frozenset({"false", "n", "no", "off", "0", "none", "0.0"})
 
 
 def normalise_label(text: str) -> float | str:
-    """What label matching compares (contract, 4.7 step 1): a number, a boolean word as 1.0 or 0.0, or lower case."""
+    """The key by which labels are compared (contract, 4.7 step 1).
+
+    A number as float, a boolean word as 1.0 or 0.0, any other text in lower case.
+    """
     try:
         number = float(text)
     except ValueError:
@@ -56,7 +59,7 @@ def resolve_target_type(spec: PredictorSpec, metadata: dict[str, Any] | None) ->
 def resolve_labels(
     spec: PredictorSpec, target_type: TargetType, metadata: dict[str, Any] | None
 ) -> tuple[str, ...] | None:
-    """Binary: (positive, negative); multiclass, multilabel: the configured order; others None.
+    """The class labels. Binary: (positive, negative); multiclass, multilabel: the configured order; others: None.
 
     Raises ModelLoadError when labels are missing, contradictory, or cannot be told apart (contract, Q-2).
     """
@@ -133,6 +136,6 @@ def read_labels_file(path: str | Path) -> list[str]:
 
 
 def require_target_name(spec: PredictorSpec, target_type: TargetType) -> None:
-    """Text targets need the name of their target (contract, 4.8). Raises ModelLoadError."""
+    """Check that a text target has a name (contract, 4.8). Raises ModelLoadError."""
     if target_type.is_text and not (spec.target_name or os.environ.get("TARGET_NAME")):
         raise ModelLoadError(NO_TARGET_NAME)

@@ -26,7 +26,7 @@ Handler = Callable[[ModelCall], "Reply | StreamReply"]
 
 
 class NativePredictor:
-    """Implements :class:`~drum_litestar.predictors.protocol.Predictor` and its batch side."""
+    """Implements :class:`~drum_litestar.predictors.protocol.Predictor` and ``BatchPredictor``."""
 
     def __init__(self, spec: PredictorSpec) -> None:
         self._spec = spec
@@ -69,7 +69,7 @@ class NativePredictor:
         return self._card
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
-        """Answer one call. Never raises: whatever hooks and models raise, SystemExit too, is a reply."""
+        """Answer one call. Never raises: exceptions of hooks and models, SystemExit included, become replies."""
         try:
             answer = self._answer(call)
         except BaseException as error:
@@ -81,15 +81,15 @@ class NativePredictor:
 
     @property
     def batching(self) -> bool:
-        """Off for good once the model has shown that it does not work row by row."""
+        """See ``BatchPredictor.batching``."""
         return self._batch is not None and self._batch.available
 
     def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
-        """One reply for each of several structured calls from one call of the model; None to run them singly."""
+        """See ``BatchPredictor.handle_batch``."""
         return None if self._batch is None else self._batch.handle(calls)
 
     def close(self) -> None:
-        """End the event loop of asynchronous hooks. Idempotent."""
+        """Stop the event loop of asynchronous hooks and the monitoring. Idempotent."""
         loaded, self._loaded, self._batch, self._card, self._handlers = self._loaded, None, None, None, {}
         if loaded is None:
             return
@@ -107,7 +107,7 @@ class NativePredictor:
 
 
 def alive(_: ModelCall) -> Reply:
-    """A probe's answer for a model that is loaded."""
+    """The answer to a probe of a loaded model."""
     return Reply(body=drum_json({"message": "OK"}))
 
 
@@ -129,10 +129,10 @@ def model_info(loaded: LoadedModel) -> dict[str, Any]:
 
 def _description(loaded: LoadedModel) -> str:
     if loaded.hooks.custom_task is not None:
-        way = "CustomTask"
+        model = "CustomTask"
     elif loaded.framework is not None:
-        way = loaded.framework.name
+        model = loaded.framework.name
     else:
-        way = "hooks: " + ", ".join(loaded.hooks.names)
+        model = "hooks: " + ", ".join(loaded.hooks.names)
     why = f"; chosen because: {loaded.spec.kind_reason}" if loaded.spec.kind_reason else ""
-    return f"native predictor ({way}), target type {loaded.target_type.value}{why}"
+    return f"native predictor ({model}), target type {loaded.target_type.value}{why}"

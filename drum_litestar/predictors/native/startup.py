@@ -1,4 +1,4 @@
-"""Loading a model folder: the order of events of the contract (1.1 step 9), and its error texts (4.1 to 4.3)."""
+"""Loading a model folder, with the order of events and the error texts of DRUM (contract, 1.1, 4.1 to 4.3)."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _load_model(
 
 @contextmanager
 def _artifact_errors() -> Iterator[None]:
-    """DRUM's prefix for loading errors. HTTP errors that user code raises keep their own message alone."""
+    """Prefix the texts of loading errors as DRUM does. HTTP errors that user code raises get no prefix."""
     try:
         yield
     except ModelLoadError as error:
@@ -148,7 +148,7 @@ def _call_load_model(hooks: Hooks, code_dir: Path) -> Any:
 
 
 def _single_output_warnings(loaded: LoadedModel) -> list[str]:
-    """The warning of Q-1: binary models without label names, unless the operator has chosen already."""
+    """The warning of Q-1, for binary models without label names, unless the operator has set the option."""
     if (
         loaded.target_type is not TargetType.BINARY
         or loaded.framework is None

@@ -1,7 +1,7 @@
-"""Several structured CSV calls answered by one call of the model.
+"""Batches: several structured CSV calls answered by one call of the model.
 
-The answers are byte-identical to single ones because bodies are joined only where a single read would give the same
-columns and types (:mod:`csv_merge`), and because the checked predictions are cut before they are written.
+The answers are byte-identical to those of single calls: bodies are merged only if each of them alone has the same
+columns and types (:mod:`csv_merge`), and the validated predictions are split before they are encoded.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ logger = logging.getLogger("drum")
 
 
 class BatchPredictor:
-    """The batching side of one loaded model."""
+    """Answers batches for one loaded model."""
 
     def __init__(
         self, loaded: LoadedModel, structured: StructuredPredictor, single: Callable[[ModelCall], Reply | StreamReply]
     ) -> None:
-        """``single`` answers one call and raises nothing."""
+        """``single`` answers one call and never raises."""
         self._structured = structured
         self._single = single
         self._enabled = (
             loaded.target_type not in (TargetType.TRANSFORM, TargetType.UNSTRUCTURED)
             and not loaded.target_type.keeps_values  # values of several calls in one column could change their type
-            and loaded.hooks.get("read_input_data") is None  # it may make anything of the bytes
+            and loaded.hooks.get("read_input_data") is None  # the hook, not the CSV reader, decides what a body means
             and loaded.monitor is None  # reports are made per request
-            and loaded.deployment_config is None  # its full precision would show how the model's sums were blocked
+            and loaded.deployment_config is None  # full precision: sums over blocks of rows differ in the last bits
         )
 
     @property
@@ -44,12 +44,12 @@ class BatchPredictor:
         return self._enabled
 
     def handle(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
-        """One reply per call; None when nothing can be merged, or a merged call failed: run them singly."""
+        """One reply for each call; None when nothing can be merged or the batch failed, to run each call alone."""
         if not self._enabled or any(call.kind != "predict" for call in calls):
             return None
         try:
             return self._answer(calls)
-        except Exception as error:  # some call's own fault: run singly, it fails alone with its own error
+        except Exception as error:  # caused by one member: run alone, only that call fails, with its own error
             logger.debug("A batch of %d calls is run singly: %s", len(calls), error)
             return None
 
@@ -73,7 +73,7 @@ class BatchPredictor:
         return [replies[position] for position in range(len(calls))]
 
     def _by_options(self, calls: Sequence[ModelCall]) -> list[tuple[list[int], StructuredInput]]:
-        """Calls that hooks are told the same about, with what that is."""
+        """Group the calls by media type and charset, which hooks receive; one input stands for each group."""
         groups: dict[Any, list[int]] = defaultdict(list)
         sources: dict[Any, StructuredInput] = {}
         for position, call in enumerate(calls):
@@ -95,10 +95,10 @@ class BatchPredictor:
         if got != rows:
             self._disable(f"the model returned {got} predictions for {rows} rows of merged requests")
             return None
-        if predictions.extra is not None:  # its columns' types may depend on all rows
+        if predictions.extra is not None:  # the types of its columns may depend on all rows
             self._disable("the model returns extra output")
             return None
-        return [Reply(body=self._structured.encode(part)) for part in _cut(predictions.validated, group.lengths)]
+        return [Reply(body=self._structured.encode(part)) for part in _split(predictions.validated, group.lengths)]
 
     def _disable(self, reason: str) -> None:
         if self._enabled:
@@ -112,7 +112,7 @@ def _body(call: ModelCall) -> bytes:
     return b"" if payload is None or payload.data is None else payload.data
 
 
-def _cut(validated: ValidatedPredictions, lengths: Sequence[int]) -> list[Predictions]:
+def _split(validated: ValidatedPredictions, lengths: Sequence[int]) -> list[Predictions]:
     parts = []
     start = 0
     for length in lengths:

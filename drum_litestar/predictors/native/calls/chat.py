@@ -1,6 +1,6 @@
-"""``/chat/completions``: the ``chat`` hook behind OpenAI's wire format (contract, 3.10).
+"""Chat completions: the ``chat`` hook behind OpenAI's wire format (contract, 3.10).
 
-The openai package is never imported: answers and chunks are known by their ``object`` attribute.
+The openai package is never imported: answers and chunks are recognised by their ``object`` attribute.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class ChatPredictor:
         model, moderation = self._loaded.model, self._loaded.moderation
         hook = functools.partial(self._loaded.hooks.call, _HOOK)
         headers = {"headers": RequestHeaders(call.headers)}
-        if moderation is not None:  # always tells the hook the headers (contract, 4.15)
+        if moderation is not None:  # always passes the headers to the hook (contract, 4.15)
             return moderation.chat(params, model, hook, association_id, **headers)
         return hook(params, model, **headers) if self._takes_headers else hook(params, model)
 
@@ -99,7 +99,7 @@ def _read_params(body: Payload | None) -> dict[str, Any]:
         params: Any = json.loads(b"" if body is None else body.read())
     except (ValueError, RecursionError) as error:
         raise UnreadableBodyError(str(error)) from error
-    messages = params.get("messages", ())  # anything but an object has no `get`: DRUM's words are Python's
+    messages = params.get("messages", ())  # only an object has `get`: DRUM's text is that of the AttributeError
     iter(messages)
     return params  # type: ignore[no-any-return]
 

@@ -1,4 +1,4 @@
-"""From an exception of hooks, model or data to the bytes that DRUM's clients expect (contract, 3.4 and 4.4)."""
+"""Replies for exceptions of hooks, models and data, as DRUM's clients expect them (contract, 3.4 and 4.4)."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def error_reply(error: BaseException, *, client_errors_4xx: bool = False) -> Rep
 
 
 def http_status(error: BaseException | None) -> int | None:
-    """Status of a werkzeug-like HTTP exception (``abort(404)`` in a hook), None for anything else.
+    """The status of a werkzeug HTTP exception (``abort(404)`` in a hook); None for anything else.
 
-    Known by the name of its class, so that werkzeug is never imported (contract, section 8, Q-7).
+    Recognised by the name of its class, so that werkzeug is never imported (contract, section 8, Q-7).
     """
     if isinstance(error, RequestValueError):
         return error.code
@@ -63,9 +63,9 @@ def http_status(error: BaseException | None) -> int | None:
 
 
 def describe(error: BaseException) -> str:
-    """What ``ERROR: `` is followed by."""
+    """The text that follows ``ERROR: ``, with secrets masked."""
     if isinstance(error, (SystemExit, KeyboardInterrupt)):
-        return masked(repr(error))  # its text alone would be just an exit code, or nothing
+        return masked(repr(error))  # its text alone is an exit code, or empty
     return _text(error)
 
 

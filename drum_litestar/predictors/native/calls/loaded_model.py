@@ -30,16 +30,16 @@ class LoadedModel:
     language: str
     hooks: Hooks
     model: Any
-    """What ``load_model``, the artifact or ``CustomTask.load`` gave."""
+    """The result of ``load_model``, of loading the artifact, or of ``CustomTask.load``."""
     framework: Framework | None = None
-    """The framework that recognised ``model``; None where hooks predict (contract, 4.3 step 3)."""
+    """The framework of ``model``; None when hooks predict (contract, 4.3 step 3)."""
     deployment_config: DeploymentConfig | None = None
     monitor: Monitor | None = None
-    """Reports to MLOps, when asked for (contract, 4.13)."""
+    """Reports to MLOps, when enabled (contract, 4.13)."""
     moderation: Moderation | None = None
     """Guards around ``score`` and ``chat``, when configured (contract, 4.15)."""
     warnings: list[str] = field(default_factory=list)
-    """To be logged once."""
+    """Logged once, by the HTTP process."""
 
     @classmethod
     def from_folder(cls, spec: PredictorSpec, folder: Folder, hooks: Hooks, model: Any, **loaded: Any) -> LoadedModel:

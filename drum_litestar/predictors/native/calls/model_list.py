@@ -14,7 +14,7 @@ _CREATED = 1735689600
 
 
 class ModelList:
-    """The model list of one loaded model."""
+    """Answers ``/models`` for one loaded model."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
@@ -24,7 +24,7 @@ class ModelList:
         return self._loaded.target_type is TargetType.TEXT_GENERATION
 
     def handle(self, _: ModelCall) -> Reply:
-        """The list. Raises what the hook raises."""
+        """The list of models. Raises what the hook raises."""
         return Reply(body=drum_json({"object": "list", "data": self._models()}))
 
     def _models(self) -> list[dict[str, Any]]:

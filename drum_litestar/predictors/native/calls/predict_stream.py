@@ -1,4 +1,4 @@
-"""``/predictionsStream/``: predictions as they are made, where the model can; else the structured answer at once.
+"""Streamed predictions (``/predictionsStream/``): chunks as the model yields them, else the structured answer.
 
 A model streams when ``custom.py`` defines ``predict_stream(data, model)`` or the model object has a method
 ``predict_stream(data)``. Either yields text (sent as UTF-8) or bytes, or is asynchronous and yields the same.
@@ -28,7 +28,7 @@ logger = logging.getLogger("drum")
 
 
 class StreamPredictor:
-    """The streaming side of structured predictions."""
+    """Answers streaming calls for one loaded model."""
 
     def __init__(self, loaded: LoadedModel, structured: StructuredPredictor) -> None:
         self._loaded = loaded
@@ -36,8 +36,8 @@ class StreamPredictor:
         self._method: Any = getattr(loaded.model, _HOOK, None)
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
-        """Answer one streaming call. Errors before the first chunk are raised, as those of a plain prediction."""
-        guarded = self._loaded.moderation is not None  # guards see whole answers
+        """Answer one streaming call. Errors before the first chunk are raised, as in a plain prediction."""
+        guarded = self._loaded.moderation is not None  # guards need whole answers
         if guarded or (self._loaded.hooks.get(_HOOK) is None and not callable(self._method)):
             reply = self._structured.handle(call)
             reply.headers += _STREAMING_HEADER
@@ -60,7 +60,7 @@ class StreamPredictor:
 
 
 class _Chunks(Iterator[bytes]):
-    """The producer's items as bytes. An error in mid-stream is logged, and cuts the answer short."""
+    """The producer's items as bytes. An error in mid-stream is logged and truncates the answer."""
 
     def __init__(self, source: Source, first: list[Any]) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""``/predict/``: bytes -> frame -> hooks and model -> checked predictions -> bytes (contract, 3.5 to 3.7 and 4.2)."""
+"""Structured predictions: bytes -> frame -> hooks and model -> validation -> bytes (contract, 3.5 to 3.7 and 4.2)."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _SCORE_FAILURE = "Model 'score' hook failed to make predictions."
 
 
 class Predictions(NamedTuple):
-    """What one pass through hooks and model gave."""
+    """The result of hooks and model for one frame."""
 
     validated: ValidatedPredictions
     extra: pd.DataFrame | None
-    """Columns of the score hook beside its predictions (contract, 4.6)."""
+    """Further columns of the score hook's frame (contract, 4.6)."""
 
 
 class StructuredPredictor:
@@ -55,20 +55,20 @@ class StructuredPredictor:
         self._any_format = loaded.hooks.get("read_input_data") is not None
         self._proba = loaded.target_type.is_classification
         self._label_kwargs = self._make_label_kwargs()
-        # A custom.py may have changed anything about the model or its library.
+        # A custom.py may have patched the model or its library.
         self._direct = direct_estimator(loaded.model, loaded.target_type) if loaded.hooks.path is None else None
-        self._users_code = self._direct is None or not only_sklearn(loaded.model)
+        self._runs_user_code = self._direct is None or not only_sklearn(loaded.model)
         self._count_warning = threading.Lock()
 
     def handle(self, call: ModelCall) -> Reply:
-        """Answer one predict call. Raises what :func:`error_reply` puts into words."""
+        """Answer one predict call. Raises exceptions that :func:`error_reply` turns into replies."""
         data = self.parse(call)
         with span("parse", hooks=self._any_format):
             frame = read_input(data, self._hooks)
         monitor = self._loaded.monitor
         features = None if monitor is None else monitor.keep(frame)
         began = time.perf_counter()
-        with span("model", hooks=self._users_code):
+        with span("model", hooks=self._runs_user_code):
             predictions = self.predict(frame, data)
         seconds = time.perf_counter() - began
         with span("serialize", hooks=False):
@@ -78,7 +78,7 @@ class StructuredPredictor:
         return reply
 
     def parse(self, call: ModelCall) -> StructuredInput:
-        """The call's data. Raises UnprocessableError when there is none, or in a format that is not read."""
+        """The call's data. Raises UnprocessableError when it is missing or in an unsupported format."""
         return structured_input(call, any_format=self._any_format)
 
     def prepare(self, data: Any) -> Any:
@@ -94,9 +94,9 @@ class StructuredPredictor:
         return result
 
     def predict(self, frame: Any, source: StructuredInput, *, count_matters: bool = True) -> Predictions:
-        """Hooks, model, checks. ``source`` is what hooks are told about the data.
+        """Run hooks and model on ``frame`` and validate the result. Hooks receive ``source`` besides.
 
-        ``count_matters``: warn, once, when the number of predictions is not that of rows.
+        ``count_matters``: warn once when the number of predictions differs from that of rows.
         """
         features = self.prepare(frame)
         extra: pd.DataFrame | None = None
@@ -115,7 +115,7 @@ class StructuredPredictor:
         return Predictions(validated, extra)
 
     def encode(self, predictions: Predictions) -> bytes:
-        """The answer's body: pandas' JSON, or dialect D with a deployment configuration."""
+        """The answer's body: pandas' JSON, or the prediction server's with a deployment configuration."""
         validated, extra = predictions
         config = self._loaded.deployment_config
         if config is not None:
@@ -159,7 +159,7 @@ class StructuredPredictor:
 
     def _call_framework(self, data: Any) -> tuple[Any, Any]:
         framework = self._loaded.framework
-        if framework is None:  # only a chat hook; DRUM's words
+        if framework is None:  # only a chat hook; the text is DRUM's
             raise AttributeError("'NoneType' object has no attribute 'predict'")
         return framework.predict(self._loaded.model, data, self._target_type)
 
@@ -224,7 +224,7 @@ class StructuredPredictor:
         return {"class_labels": list(self._labels)}
 
     def _check_count(self, validated: ValidatedPredictions, frame: Any) -> None:
-        """Models that aggregate are legal, but more often it is a mistake (contract, section 8, Q-19)."""
+        """Warn about another number of predictions: legal, but more often a mistake (contract, section 8, Q-19)."""
         if not isinstance(frame, pd.DataFrame) or len(validated.values) == len(frame):
             return
         if self._count_warning.acquire(blocking=False):  # never released: one warning per model

@@ -1,4 +1,4 @@
-"""``/predictUnstructured/``: the body as it came, through ``score_unstructured`` (contract, 3.9)."""
+"""Unstructured predictions: the raw body passed to ``score_unstructured`` (contract, 3.9)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class UnstructuredPredictor:
         if self._loaded.target_type is TargetType.UNSTRUCTURED:
             return True
         has_hook = self._loaded.hooks.get(_HOOK) is not None
-        unguarded = self._loaded.moderation is None  # this route has no guards
+        unguarded = self._loaded.moderation is None  # this route would bypass the guards
         return has_hook and unguarded and self._loaded.target_type is TargetType.TEXT_GENERATION
 
     def handle(self, call: ModelCall) -> Reply:
@@ -39,7 +39,7 @@ class UnstructuredPredictor:
         kwargs["headers"] = header_dict(call.headers)
         if self._loaded.monitor is not None:
             kwargs["mlops"] = self._loaded.monitor.client
-        if self._loaded.hooks.get(_HOOK) is None:  # a CustomTask has no such method; DRUM's words
+        if self._loaded.hooks.get(_HOOK) is None:  # a CustomTask has no such method; the text is DRUM's
             raise TypeError("'NoneType' object is not callable")
         with span("model"):
             result = self._loaded.hooks.call(_HOOK, self._loaded.model, data, **kwargs)

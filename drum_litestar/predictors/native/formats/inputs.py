@@ -1,4 +1,4 @@
-"""From a structured call's bytes to what the model is given (contract, 3.5 and 4.9)."""
+"""Reading the data of structured calls (contract, 3.5 and 4.9)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ClientDataError(Exception):
 
 
 class StructuredInput(NamedTuple):
-    """A structured call's data with what DRUM tells ``score`` about it."""
+    """The data of a structured call, with the facts about it that DRUM passes to ``score``."""
 
     payload: Payload
     mimetype: str | None
@@ -39,9 +39,9 @@ class StructuredInput(NamedTuple):
 
 
 def structured_input(call: ModelCall, *, any_format: bool) -> StructuredInput:
-    """The data of ``call``. Raises UnprocessableError with DRUM's texts: no data, or a format that is not read.
+    """The data of ``call``. Raises UnprocessableError with DRUM's texts when it is missing or of another format.
 
-    ``any_format``: a ``read_input_data`` hook takes whatever comes.
+    ``any_format``: a ``read_input_data`` hook takes every format.
     """
     payload = call.x if call.x is not None else call.body
     if payload is None:
@@ -55,14 +55,14 @@ def structured_input(call: ModelCall, *, any_format: bool) -> StructuredInput:
 
 
 def is_empty(payload: Payload) -> bool:
-    """No bytes at all."""
+    """The payload has no bytes."""
     return payload.size == 0 and not payload.data
 
 
 def check_format(mimetype: str | None, *, any_format: bool, sparse: bool = True) -> None:
-    """Raises UnprocessableError for a content type that neither the readers nor a hook reads.
+    """Check that the readers or a hook read ``mimetype``. Raises UnprocessableError.
 
-    ``sparse``: the readers take Matrix Market.
+    ``sparse``: the readers read Matrix Market.
     """
     if any_format or mimetype is None or mimetype in CSV_TYPES or (sparse and mimetype == MTX):
         return
@@ -76,7 +76,7 @@ def _mimetype(payload: Payload) -> str | None:
 
 
 def file_format(payload: Payload) -> str | None:
-    """Of a file part: its name decides, and case counts."""
+    """The media type of a file part, decided by its name, case-sensitive; None for CSV."""
     return MTX if PurePath(payload.filename or "").suffix == ".mtx" else None
 
 
@@ -90,8 +90,10 @@ def _column_names(payload: Payload) -> list[str]:
 
 
 def read_input(data: StructuredInput, hooks: Hooks) -> Any:
-    """What ``read_input_data`` makes of the bytes, or the built-in readers' frame. Raises StageError,
-    ClientDataError, MissingExtraRequestError."""
+    """The result of ``read_input_data``, else the frame of the built-in readers.
+
+    Raises StageError, ClientDataError, MissingExtraRequestError.
+    """
     if hooks.get("read_input_data") is not None:
         return run_stage(
             "Model 'read_input_data' hook failed to read input data.",
@@ -103,7 +105,7 @@ def read_input(data: StructuredInput, hooks: Hooks) -> Any:
 
 
 def read_frame(payload: Payload, mimetype: str | None, colnames: list[str] | None = None) -> pd.DataFrame:
-    """``payload`` through the built-in readers. A spool file is streamed, not copied into memory."""
+    """Read ``payload`` with the built-in readers. A spool file is streamed, not copied into memory."""
     if mimetype == MTX:
         return _read_sparse(payload, colnames)
     plain = None if payload.data is None else read_plain(payload.data)
@@ -124,12 +126,12 @@ def _read_csv(payload: Payload) -> pd.DataFrame:
         except pd.errors.EmptyDataError as error:
             raise ClientDataError(str(error)) from error
         except pd.errors.ParserError as error:
-            # DRUM ends this text with the whole payload; ours says what is wrong instead (contract, section 8, Q-8).
+            # DRUM ends this text with the whole payload; this one names the problem instead (contract, section 8, Q-8).
             raise ClientDataError(f"Pandas failed to read input binary data: {str(error).strip()}") from error
 
 
 def _may_have_blank_lines(payload: Payload) -> bool:
-    """Without one, both ways of reading give the same; spool files are not searched."""
+    """False if the body has no blank line, so that both reads give the same. Spool files are not searched."""
     return payload.data is None or _BLANK_LINE.search(payload.data) is not None
 
 

@@ -25,7 +25,7 @@ _KERAS, _XGBOOST, _TORCH, _SKLEARN, _ONNX = (
     OnnxFramework(),
 )
 FRAMEWORKS: tuple[Framework, ...] = (_KERAS, _XGBOOST, _TORCH, _SKLEARN, _ONNX)
-"""In the order in which they load a suffix and recognise an object."""
+"""In order of precedence, for suffixes and for objects."""
 
 SUFFIXES = sorted({suffix for framework in FRAMEWORKS for suffix in framework.suffixes})
 """Lower-case suffixes of the artifacts that some framework loads."""
@@ -37,10 +37,10 @@ def find_framework(path: Path) -> Framework:
     Raises ModelLoadError that names DRUM's requirements and our pip command.
     """
     candidates = [framework for framework in FRAMEWORKS if path.suffix.lower() in framework.suffixes]
-    able = next((framework for framework in candidates if framework.can_load()), None)
-    if able is None:
+    found = next((framework for framework in candidates if framework.can_load()), None)
+    if found is None:
         raise ModelLoadError(_missing(candidates))
-    return able
+    return found
 
 
 def load_artifact(path: Path) -> Any:
@@ -54,7 +54,7 @@ def load_artifact(path: Path) -> Any:
 
 
 def recognise(model: Any) -> Framework:
-    """The framework of ``model``. Raises ModelLoadError when it is of none."""
+    """The framework of ``model``. Raises ModelLoadError when there is none."""
     for framework in FRAMEWORKS:
         if framework.recognises(model):
             return framework

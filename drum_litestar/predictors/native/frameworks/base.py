@@ -1,4 +1,4 @@
-"""What every built-in framework offers to the native predictor (contract, 4.5)."""
+"""Interface of the built-in frameworks, and what several of them share (contract, 4.5)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Framework(Protocol):
     suffixes: tuple[str, ...]
     """Lower-case artifact suffixes that it loads."""
     requirements: tuple[str, ...]
-    """What DRUM's message for a missing library lists."""
+    """Packages that DRUM's message for a missing library lists."""
     extra: str
     """Our extra that installs the library."""
 
@@ -36,7 +36,7 @@ class Framework(Protocol):
         """The model in the artifact file. Raises whatever the library raises."""
 
     def recognises(self, model: Any) -> bool:
-        """``model`` is an object of this library. Never imports it: without an import no such object exists."""
+        """``model`` is an object of this library. Does not import it: while nothing has, no such object exists."""
 
     def predict(self, model: Any, frame: pd.DataFrame, target_type: TargetType) -> tuple[Any, list[Any] | None]:
         """Raw predictions of ``frame`` (array-like, 1-D or 2-D) and the label names the model knows, or None."""
@@ -47,12 +47,12 @@ class DrumCommonException(Exception):  # noqa: N818 - the name is DRUM's
 
 
 def installed(package: str) -> bool:
-    """``package`` can be found. It is not imported."""
+    """``package`` can be imported. Does not import it."""
     return package in sys.modules or importlib.util.find_spec(package) is not None
 
 
 def imported(module: str) -> ModuleType | None:
-    """``module`` if something has imported it already."""
+    """``module`` if it has been imported already, else None."""
     return sys.modules.get(module)
 
 

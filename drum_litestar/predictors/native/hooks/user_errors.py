@@ -39,10 +39,10 @@ def is_subclass_by_name(cls: type, name: str) -> bool:
 
 
 def is_user_error(error: BaseException) -> tuple[str, int] | None:
-    """``(message, status)`` of an HTTP error that user code raised on purpose (contract, 3.4); None for others.
+    """``(message, status)`` of an HTTP error that user code raised for the client (contract, 3.4); None for others.
 
-    These are ``CustomHTTPError`` and every other subclass of its base. A class without status means 400; ``'404'``
-    is 404; what HTTP cannot send as a final status is 500 (contract, section 8, Q-11).
+    These are ``CustomHTTPError`` and all other subclasses of its base. A class without status means 400; ``'404'``
+    is 404; an invalid final status is 500 (contract, section 8, Q-11).
     """
     if not is_subclass_by_name(type(error), "BaseCustomUserError"):
         return None
@@ -50,7 +50,7 @@ def is_user_error(error: BaseException) -> tuple[str, int] | None:
 
 
 def _usable_status(value: object) -> int:
-    """``value`` as a status code; a text counts by its first word, as in ``'404 Not Found'``."""
+    """``value`` as a status code. Of a text, the first word counts, as in ``'404 Not Found'``."""
     try:
         status = int(value) if isinstance(value, int) else int(str(value).split(None, 1)[0])
     except (ValueError, IndexError):
