@@ -54,6 +54,6 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     triton_http_port: str = "8000"
     triton_grpc_port: str = "8001"
     metadata: Union[Dict[str, Any], msgspec.UnsetType, None] = msgspec.UNSET
-    """``model-metadata.yaml`` as ``read_metadata`` gives it; unset lets the predictor read the file."""
+    """``model-metadata.yaml`` as ``read_metadata`` returns it; unset lets the predictor read the file."""
     argv: Tuple[str, ...] = ()
     """The user's command line, kept as ``sys.argv`` for user code."""

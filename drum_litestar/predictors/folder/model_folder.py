@@ -1,4 +1,4 @@
-"""Everything that a model folder and the options say before any code of the model runs.
+"""What is known of a model from its folder and the options, before any of its code runs.
 
 Both predictors begin with it, and so does ``drum-litestar check``, so nothing heavy is imported here.
 """

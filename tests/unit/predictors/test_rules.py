@@ -1,4 +1,4 @@
-"""The exact texts of what is refused without the model (contract, 3.5 to 3.11)."""
+"""Refusals before the model is called, with DRUM's texts (contract, 3.5 to 3.11)."""
 
 from __future__ import annotations
 

@@ -33,13 +33,13 @@ class Framework(Protocol):
         """The library is installed. Does not import it."""
 
     def load(self, path: Path) -> Any:
-        """The model in the artifact file. Raises whatever the library raises."""
+        """The model in the artifact file. Raises what the library raises."""
 
     def recognises(self, model: Any) -> bool:
         """``model`` is an object of this library. Does not import it: while nothing has, no such object exists."""
 
     def predict(self, model: Any, frame: pd.DataFrame, target_type: TargetType) -> tuple[Any, list[Any] | None]:
-        """Raw predictions of ``frame`` (array-like, 1-D or 2-D) and the label names the model knows, or None."""
+        """Raw predictions of ``frame`` (array-like, 1-D or 2-D) and the label names of the model, or None."""
 
 
 class DrumCommonException(Exception):  # noqa: N818 - the name is DRUM's
@@ -73,7 +73,7 @@ def last_step(model: Any) -> Any:
 def predict_estimator(model: Any, frame: Any, target_type: TargetType, drum_name: str) -> tuple[Any, list[Any] | None]:
     """Predict as scikit-learn estimators do: probabilities for classification, values for numeric targets.
 
-    ``frame`` is whatever the estimator takes, rows by columns.
+    ``frame``: rows by columns, of a type that the estimator takes.
 
     Raises DrumCommonException for other target types (see :func:`require_estimator_target`).
     """

@@ -1,4 +1,4 @@
-"""Dialect P: what is built by hand has the bytes of ``DataFrame.to_json``."""
+"""pandas' JSON: the same bytes as ``DataFrame.to_json``."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_number_format_of_the_contract(number: float, text: str) -> None:
 
 
 def test_the_public_encoder_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A future pandas may change its private encoder; the way back is the same to the byte."""
+    """The fallback for a pandas without the private encoder writes the same bytes."""
     from pandas.io.json import _json
 
     values = np.array([1 / 3, 1e-7, np.nan, 1e22])

@@ -23,7 +23,7 @@ def test_unnamed_columns_take_configured_labels_by_position() -> None:
 
 
 @pytest.mark.parametrize(("first", "expected"), [(False, [[0.75, 0.25]]), (True, [[0.25, 0.75]])])
-def test_a_lone_probability(first: bool, expected: list[list[float]]) -> None:
+def test_a_single_probability(first: bool, expected: list[list[float]]) -> None:
     """Q-1: by default it belongs to the second label."""
     result = validate_predictions(np.array([0.25]), None, BINARY, YES_NO, single_output_first=first)
     assert result.columns == YES_NO
@@ -60,7 +60,7 @@ def test_refused_probabilities(values: Any, labels: tuple[str, ...], message: st
 
 
 @given(st.floats(0, 1), st.floats(-3e-5, 3e-5))
-def test_sums_are_judged_as_numpy_isclose_does(share: float, error: float) -> None:
+def test_sums_are_compared_as_by_numpy_isclose(share: float, error: float) -> None:
     values = np.array([[share, min(max(1 - share + error, 0), 1)]])
     accepted = bool(np.isclose(values.sum(axis=1), 1).all())
     try:
@@ -71,7 +71,7 @@ def test_sums_are_judged_as_numpy_isclose_does(share: float, error: float) -> No
         assert accepted
 
 
-def test_multilabel_rows_need_not_add_up_and_may_lack_values() -> None:
+def test_multilabel_rows_need_not_sum_to_one_and_may_lack_values() -> None:
     assert validate_predictions(np.array([[0.9, np.nan]]), None, TargetType.MULTILABEL, ("a", "b")).columns == (
         "a",
         "b",

@@ -1,4 +1,4 @@
-"""Header and query mappings behave as hooks know them."""
+"""Header and query mappings behave as in DRUM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where transforms differ from DRUM on purpose (contract, Q-18)."""
+"""Intended differences from DRUM in transforms (contract, Q-18)."""
 
 from __future__ import annotations
 
