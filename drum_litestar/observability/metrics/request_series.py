@@ -86,7 +86,7 @@ class RouteTable:
 
 
 class RequestSeries:
-    """A collector of ``drum_requests`` and ``drum_request_duration_seconds``. :meth:`finished` is for one thread."""
+    """A collector of ``drum_handlers`` and ``drum_request_duration_seconds``. :meth:`finished` is for one thread."""
 
     def __init__(self, buckets: Sequence[float]) -> None:
         self._bounds = tuple(buckets)
@@ -111,7 +111,7 @@ class RequestSeries:
         from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
         labels = ("method", "endpoint")
-        requests = CounterMetricFamily("drum_requests", "Requests answered.", labels=(*labels, "status"))
+        requests = CounterMetricFamily("drum_handlers", "Requests answered.", labels=(*labels, "status"))
         durations = HistogramMetricFamily(
             "drum_request_duration_seconds", "From the request's head to the last byte of its answer.", labels=labels
         )

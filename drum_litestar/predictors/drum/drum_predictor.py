@@ -9,11 +9,11 @@ from typing import Any, Callable
 
 from drum_litestar.errors import ModelLoadError, ModelNotReadyError
 from drum_litestar.predictors.drum import backend as backends
-from drum_litestar.predictors.drum.drum_requests import (
-    DrumChat,
-    DrumModelList,
-    DrumStructured,
-    DrumTransformer,
+from drum_litestar.predictors.drum.drum_handlers import (
+    DrumChatHandler,
+    DrumModelListHandler,
+    DrumStructuredHandler,
+    DrumTransformHandler,
     probe,
 )
 from drum_litestar.predictors.drum.watchdog import SidecarWatchdog
@@ -21,7 +21,7 @@ from drum_litestar.predictors.folder.language import PYTHON
 from drum_litestar.predictors.folder.model_folder import read_folder
 from drum_litestar.predictors.native.calls.error_replies import error_reply
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
-from drum_litestar.predictors.native.calls.unstructured import UnstructuredPredictor
+from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
 from drum_litestar.predictors.native.concurrency import target_concurrency
 from drum_litestar.predictors.native.datarobot.lazy_loading import export_variables
 from drum_litestar.predictors.native.hooks.custom_module import Hooks
@@ -76,14 +76,14 @@ class DrumPredictor:
 
     def _serve(self, loaded: LoadedModel, drum: Any, backend: backends.Backend) -> ModelCard:
         spec = self._spec
-        structured = DrumStructured(loaded, drum, sparse=backend.sparse)
-        chat, models = DrumChat(loaded, drum), DrumModelList(loaded, drum)
+        structured = DrumStructuredHandler(loaded, drum, sparse=backend.sparse)
+        chat, models = DrumChatHandler(loaded, drum), DrumModelListHandler(loaded, drum)
         probes_model = hasattr(drum, "liveness_probe") and hasattr(drum, "readiness_probe")
         self._handlers = {
             "predict": structured.handle,
             "predict_stream": structured.handle,
-            "transform": DrumTransformer(drum).handle,
-            "unstructured": UnstructuredPredictor(loaded).handle,
+            "transform": DrumTransformHandler(drum).handle,
+            "unstructured": UnstructuredHandler(loaded).handle,
             "chat": chat.handle,
             "models": models.handle,
             "liveness": probe(drum.liveness_probe) if probes_model else alive,

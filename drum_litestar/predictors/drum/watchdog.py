@@ -91,7 +91,7 @@ class SidecarWatchdog:
             if failures:
                 logger.warning("The model server does not answer (%d of %d attempts)", failures, self._attempts)
         if not self._closing.is_set():
-            logger.error("The model server at %s is dead: this worker ends", self._target.geturl())
+            logger.error("The model server at %s is dead: the worker exits", self._target.geturl())
             self._on_dead()
 
     def _alive(self) -> bool:

@@ -7,15 +7,15 @@ from typing import Any, Callable
 
 from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import ModelNotReadyError
-from drum_litestar.predictors.native.calls.batch import BatchPredictor
-from drum_litestar.predictors.native.calls.chat import ChatPredictor
+from drum_litestar.predictors.native.calls.batch import BatchHandler
+from drum_litestar.predictors.native.calls.chat import ChatHandler
 from drum_litestar.predictors.native.calls.error_replies import error_reply
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
-from drum_litestar.predictors.native.calls.model_list import ModelList
-from drum_litestar.predictors.native.calls.predict_stream import StreamPredictor
-from drum_litestar.predictors.native.calls.structured import StructuredPredictor
-from drum_litestar.predictors.native.calls.transform import Transformer
-from drum_litestar.predictors.native.calls.unstructured import UnstructuredPredictor
+from drum_litestar.predictors.native.calls.model_list import ModelListHandler
+from drum_litestar.predictors.native.calls.predict_stream import PredictStreamHandler
+from drum_litestar.predictors.native.calls.structured import StructuredHandler
+from drum_litestar.predictors.native.calls.transform import TransformHandler
+from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
 from drum_litestar.predictors.native.concurrency import model_concurrency
 from drum_litestar.predictors.native.startup import load_model_folder
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply, TargetType
@@ -31,22 +31,22 @@ class NativePredictor:
     def __init__(self, spec: PredictorSpec) -> None:
         self._spec = spec
         self._loaded: LoadedModel | None = None
-        self._batch: BatchPredictor | None = None
+        self._batch: BatchHandler | None = None
         self._card: ModelCard | None = None
         self._handlers: dict[str, Handler] = {}
 
     def load(self) -> ModelCard:
         """Load the model folder. Raises ModelLoadError."""
         loaded = self._loaded = load_model_folder(self._spec)
-        structured = StructuredPredictor(loaded)
-        unstructured = UnstructuredPredictor(loaded)
-        chat = ChatPredictor(loaded)
-        models = ModelList(loaded)
-        self._batch = BatchPredictor(loaded, structured, self.handle)
+        structured = StructuredHandler(loaded)
+        unstructured = UnstructuredHandler(loaded)
+        chat = ChatHandler(loaded)
+        models = ModelListHandler(loaded)
+        self._batch = BatchHandler(loaded, structured, self.handle)
         self._handlers = {
             "predict": structured.handle,
-            "predict_stream": StreamPredictor(loaded, structured).handle,
-            "transform": Transformer(loaded).handle,
+            "predict_stream": PredictStreamHandler(loaded, structured).handle,
+            "transform": TransformHandler(loaded).handle,
             "unstructured": unstructured.handle,
             "chat": chat.handle,
             "models": models.handle,

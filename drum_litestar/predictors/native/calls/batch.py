@@ -13,7 +13,7 @@ from typing import Any
 
 from drum_litestar.errors import RequestError
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
-from drum_litestar.predictors.native.calls.structured import Predictions, StructuredPredictor
+from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler
 from drum_litestar.predictors.native.formats.inputs import MTX, StructuredInput
 from drum_litestar.predictors.native.formats.validation import ValidatedPredictions
 from drum_litestar.predictors.native.shortcuts.csv_merge import MergedBodies, merge_csv
@@ -22,11 +22,11 @@ from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamR
 logger = logging.getLogger("drum")
 
 
-class BatchPredictor:
+class BatchHandler:
     """Answers batches for one loaded model."""
 
     def __init__(
-        self, loaded: LoadedModel, structured: StructuredPredictor, single: Callable[[ModelCall], Reply | StreamReply]
+        self, loaded: LoadedModel, structured: StructuredHandler, single: Callable[[ModelCall], Reply | StreamReply]
     ) -> None:
         """``single`` answers one call and never raises."""
         self._structured = structured
@@ -50,7 +50,7 @@ class BatchPredictor:
         try:
             return self._answer(calls)
         except Exception as error:  # caused by one member: run alone, only that call fails, with its own error
-            logger.debug("A batch of %d calls is run singly: %s", len(calls), error)
+            logger.debug("A batch of %d calls failed, so each is run alone: %s", len(calls), error)
             return None
 
     def _answer(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
@@ -80,7 +80,7 @@ class BatchPredictor:
             try:
                 source = self._structured.parse(call)
             except RequestError:
-                continue  # answered singly
+                continue  # answered on its own
             if source.mimetype == MTX or source.colnames or source.payload.data is None:
                 continue
             key = (source.mimetype, source.charset)
@@ -93,7 +93,7 @@ class BatchPredictor:
         predictions = self._structured.predict(group.frame, merged, count_matters=False)
         got, rows = len(predictions.validated.values), len(group.frame)
         if got != rows:
-            self._disable(f"the model returned {got} predictions for {rows} rows of merged requests")
+            self._disable(f"the model returned {got} predictions for {rows} rows of batched requests")
             return None
         if predictions.extra is not None:  # the types of its columns may depend on all rows
             self._disable("the model returns extra output")

@@ -27,7 +27,7 @@ _HOOK = "chat"
 _END = object()
 
 
-class ChatPredictor:
+class ChatHandler:
     """The chat pipeline of one loaded model."""
 
     def __init__(self, loaded: LoadedModel) -> None:

@@ -13,7 +13,7 @@ _CREATED = 1735689600
 """DRUM's fixed date of a model named by ``LLM_ID``: 2025-01-01."""
 
 
-class ModelList:
+class ModelListHandler:
     """Answers ``/models`` for one loaded model."""
 
     def __init__(self, loaded: LoadedModel) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Iterator
 
 from drum_litestar.predictors.native.calls.error_replies import describe
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
-from drum_litestar.predictors.native.calls.structured import StructuredPredictor
+from drum_litestar.predictors.native.calls.structured import StructuredHandler
 from drum_litestar.predictors.native.formats.inputs import read_input
 from drum_litestar.predictors.native.hooks.hook_loop import Source
 from drum_litestar.predictors.native.hooks.user_errors import run_stage
@@ -27,10 +27,10 @@ _END = object()
 logger = logging.getLogger("drum")
 
 
-class StreamPredictor:
+class PredictStreamHandler:
     """Answers streaming calls for one loaded model."""
 
-    def __init__(self, loaded: LoadedModel, structured: StructuredPredictor) -> None:
+    def __init__(self, loaded: LoadedModel, structured: StructuredHandler) -> None:
         self._loaded = loaded
         self._structured = structured
         self._method: Any = getattr(loaded.model, _HOOK, None)

@@ -40,7 +40,7 @@ class Predictions(NamedTuple):
     """Further columns of the score hook's frame (contract, 4.6)."""
 
 
-class StructuredPredictor:
+class StructuredHandler:
     """The predict pipeline of one loaded model. Safe to call from several threads if the model is."""
 
     def __init__(self, loaded: LoadedModel) -> None:

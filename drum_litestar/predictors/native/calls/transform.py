@@ -32,7 +32,7 @@ class DrumTransformException(Exception):  # noqa: N818 - clients see the name in
     """A transform that DRUM does not support."""
 
 
-class Transformer:
+class TransformHandler:
     """The transform pipeline of one loaded model."""
 
     def __init__(self, loaded: LoadedModel) -> None:

@@ -17,7 +17,7 @@ _FRAMEWORK_TYPE = "text/html; charset=utf-8"
 _CHARSET = "utf-8"
 
 
-class UnstructuredPredictor:
+class UnstructuredHandler:
     """The unstructured pipeline of one loaded model."""
 
     def __init__(self, loaded: LoadedModel) -> None:

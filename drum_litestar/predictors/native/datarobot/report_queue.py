@@ -45,7 +45,7 @@ class ReportQueue:
             full = len(self._reports) >= self._max_reports or (self._rows > 0 and self._rows + rows > self._max_rows)
             if full or self._closing:
                 self.dropped += 1
-                self._warn("%d monitoring report(s) dropped so far: they come faster than they leave", self.dropped)
+                self._warn("%d monitoring report(s) dropped so far: the queue is full", self.dropped)
                 return False
             self._reports.append(_Report(send, rows))
             self._rows += rows

@@ -149,7 +149,7 @@ def test_calls_that_cannot_be_batched(predictor: Any, calls: list[ModelCall]) ->
 @pytest.mark.parametrize(
     ("result", "reason"),
     [
-        ("pd.DataFrame({'P': [1.0]})", "the model returned 1 predictions for 2 rows of merged requests"),
+        ("pd.DataFrame({'P': [1.0]})", "the model returned 1 predictions for 2 rows of batched requests"),
         ("pd.DataFrame({'Predictions': data.a, 'e': data.a})", "the model returns extra output"),
     ],
 )

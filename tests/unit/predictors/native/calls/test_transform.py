@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from drum_litestar.predictors.native.calls.error_replies import SchemaValidationError
-from drum_litestar.predictors.native.formats.type_schema import OutputSchema, column_types
+from drum_litestar.predictors.native.formats.type_schema import OutputSchema, SchemaValidationError, column_types
 from drum_litestar.predictors.protocol import ModelCall, TargetType
 from native_serving import payload
 

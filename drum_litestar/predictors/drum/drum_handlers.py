@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from drum_litestar.drum_json import drum_json
-from drum_litestar.predictors.native.calls.chat import ASSOCIATION_ID, ChatPredictor
+from drum_litestar.predictors.native.calls.chat import ASSOCIATION_ID, ChatHandler
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
-from drum_litestar.predictors.native.calls.structured import Predictions, StructuredPredictor
+from drum_litestar.predictors.native.calls.model_list import ModelListHandler
+from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler
 from drum_litestar.predictors.native.calls.transform import transform_reply
 from drum_litestar.predictors.native.formats.inputs import check_format, file_format, is_empty, structured_input
 from drum_litestar.predictors.native.formats.type_schema import SchemaValidationError
@@ -17,7 +18,7 @@ from drum_litestar.predictors.native.hooks.request_values import RequestHeaders
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
 
 
-class DrumStructured(StructuredPredictor):
+class DrumStructuredHandler(StructuredHandler):
     """``/predict/``: DRUM reads, predicts and validates; the answer is encoded natively."""
 
     def __init__(self, loaded: LoadedModel, drum: Any, *, sparse: bool) -> None:
@@ -40,7 +41,7 @@ class DrumStructured(StructuredPredictor):
         return Reply(body=self.encode(Predictions(validated, response.extra_model_output)))
 
 
-class DrumTransformer:
+class DrumTransformHandler:
     """``/transform/``."""
 
     def __init__(self, drum: Any) -> None:
@@ -62,7 +63,7 @@ class DrumTransformer:
         return transform_reply(features, transformed)
 
 
-class DrumChat(ChatPredictor):
+class DrumChatHandler(ChatHandler):
     """Chat routes. DRUM's predictor always receives the client's headers."""
 
     def __init__(self, loaded: LoadedModel, drum: Any) -> None:
@@ -80,11 +81,11 @@ class DrumChat(ChatPredictor):
         return self._drum.chat(params, headers=RequestHeaders(call.headers))
 
 
-class DrumModelList:
+class DrumModelListHandler(ModelListHandler):
     """``/models``."""
 
     def __init__(self, loaded: LoadedModel, drum: Any) -> None:
-        self.available = loaded.target_type is TargetType.TEXT_GENERATION
+        super().__init__(loaded)
         self._drum = drum
 
     def handle(self, _: ModelCall) -> Reply:
