@@ -89,12 +89,10 @@ class NativePredictor:
         return None if self._batch is None else self._batch.handle(calls)
 
     def close(self) -> None:
-        """Stop the event loop of asynchronous hooks and the monitoring. Idempotent."""
+        """Stop the hooks (event loop, masking of secrets) and the monitoring. Idempotent."""
         loaded, self._loaded, self._batch, self._card, self._handlers = self._loaded, None, None, None, {}
         if loaded is None:
             return
-        if loaded.hooks.custom_task is not None:
-            loaded.hooks.custom_task.close()
         loaded.hooks.close()
         if loaded.monitor is not None:
             loaded.monitor.close()

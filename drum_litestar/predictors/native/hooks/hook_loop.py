@@ -128,8 +128,10 @@ class SyncSource(Iterator[Any]):
                 self.close()
 
     def close(self) -> None:
-        """Run the producer's ``finally`` blocks now, or, while it computes an item, right after that item.
-        Idempotent."""
+        """Run the producer's ``finally`` blocks: now, or after the item that it computes at the moment.
+
+        Idempotent.
+        """
         self._ending = True
         if not self._iterating.acquire(blocking=False):
             return
