@@ -34,10 +34,11 @@ def plain_loop(folder: Path, scenario: Scenario, seconds: float, prefix: list[st
 
 
 def _loop(folder: str, target_type: str, mimetype: str, seconds: float, body: bytes) -> float:
+    from drum_litestar.predictors.build import build_predictor
     from drum_litestar.predictors.protocol import CallKind, ModelCall, Payload, TargetType
     from drum_litestar.predictors.spec import PredictorSpec
 
-    predictor = PredictorSpec(code_dir=folder, target_type=TargetType(target_type)).build()
+    predictor = build_predictor(PredictorSpec(code_dir=folder, target_type=TargetType(target_type)))
     predictor.load()
     payload = Payload(data=body, size=len(body), mimetype=mimetype)
     kind: CallKind = "unstructured" if target_type == "unstructured" else "predict"

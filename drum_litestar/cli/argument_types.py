@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from drum_litestar.predictors.folder.targets import read_labels_file
 from drum_litestar.settings.address import parse_address
 
 TWO_LABELS = "Multiclass classification requires at least 2 labels."
@@ -50,9 +51,9 @@ def existing_file(text: str) -> str:
 
 
 def labels_file(text: str) -> list[str]:
-    """Labels of a file, one a line, in order: empty lines are dropped, nothing is trimmed (contract, 1.5)."""
+    """The labels of a file (contract, 1.5)."""
     try:
-        labels = [line for line in Path(text).read_text(encoding="utf-8").split("\n") if line]
+        labels = read_labels_file(text)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise argparse.ArgumentTypeError(f"cannot read the class labels file '{text}': {reason}") from error

@@ -41,7 +41,7 @@ class InlineExecutor(BaseExecutor):
 
     def __init__(
         self,
-        source: invoke.PredictorSource | Callable[[], Predictor],
+        build: Callable[[], Predictor],
         *,
         concurrency: int | None = None,
         queue_depth: int | None = None,
@@ -54,10 +54,9 @@ class InlineExecutor(BaseExecutor):
         batch_max_wait: float = 0.0,
         observer: ExecutorObserver | None = None,
     ) -> None:
-        """``source`` is a spec, or any callable that makes an unloaded predictor. ``concurrency`` None takes the
-        card's. Times are in seconds."""
+        """``build`` makes an unloaded predictor. ``concurrency`` None takes the card's. Times are in seconds."""
         super().__init__()
-        self._build: Callable[[], Predictor] = source if callable(source) else source.build
+        self._build = build
         self._concurrency = concurrency
         self._idle_timeout = stream_idle_timeout
         self._admission = Admission(

@@ -6,20 +6,14 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import List, NamedTuple, Protocol
+from typing import List, NamedTuple
 
-from drum_litestar.dialects import framework_json
+from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.predictors.protocol import BatchPredictor, ModelCall, ModelCard, Predictor, Reply, StreamReply
 from drum_litestar.request_context import request_id_var
 
 _log = logging.getLogger(__name__)
-
-
-class PredictorSource(Protocol):
-    """Anything that builds a predictor; :class:`drum_litestar.predictors.spec.PredictorSpec` is one."""
-
-    def build(self) -> Predictor: ...
 
 
 def load(build: Callable[[], Predictor]) -> tuple[Predictor, ModelCard]:
@@ -56,7 +50,7 @@ def invoke(predictor: Predictor, call: ModelCall) -> Reply | StreamReply:
     except (Exception, SystemExit) as exc:
         _log.exception("The predictor raised")
         words = f"sys.exit({exc.code!r})" if isinstance(exc, SystemExit) else str(exc) or type(exc).__name__
-        return Reply(status=500, body=framework_json({"message": f"ERROR: {words}"}))
+        return Reply(status=500, body=drum_json({"message": f"ERROR: {words}"}))
 
 
 class Part(NamedTuple):
@@ -89,7 +83,7 @@ def invoke_merged(predictor: Predictor, calls: Sequence[ModelCall]) -> Iterator[
             reply = invoke(predictor, call)
             if isinstance(reply, StreamReply):  # no prediction is: a predictor that breaks its protocol
                 reply.close()
-                reply = Reply(status=500, body=framework_json({"message": "ERROR: A prediction cannot be a stream"}))
+                reply = Reply(status=500, body=drum_json({"message": "ERROR: A prediction cannot be a stream"}))
             yield Part(number, [reply], time.perf_counter() - began, False, batching, number == len(calls) - 1)
     request_id_var.set("")
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ExceptionHandlersMap
 
-from drum_litestar.dialects import framework_json
+from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import RequestError
 from drum_litestar.http.app_options import AnyRequest
 from drum_litestar.http.bodies import ClientGoneError
@@ -30,8 +30,8 @@ METHOD_NOT_ALLOWED: Final = "The method is not allowed for the requested URL."
 
 
 def json_response(body: dict[str, Any], *, status: int = 200, pairs: Headers = ()) -> BytesResponse:
-    """``body`` in dialect F."""
-    return BytesResponse(framework_json(body), status=status, pairs=pairs)
+    """``body`` as DRUM's JSON."""
+    return BytesResponse(drum_json(body), status=status, pairs=pairs)
 
 
 def answer_request_error(_: AnyRequest, error: RequestError) -> BytesResponse:

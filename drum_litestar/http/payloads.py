@@ -16,11 +16,11 @@ from drum_litestar.http.forms import read_form
 from drum_litestar.media_types import FORM, URLENCODED, is_json, parameter, split_content_type
 from drum_litestar.observability.tracing.request_tracing import W3C_FIELDS
 from drum_litestar.predictors.protocol import CallKind, ModelCall, ModelCard, Payload
+from drum_litestar.predictors.rules import NO_DATA, unsupported_format
 from drum_litestar.scope import REQUEST_ID, SPAN
 
 TRACE_HEADERS: Final = frozenset(name.encode() for name in W3C_FIELDS)
 
-NO_DATA: Final = "Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data"
 
 _AS_SENT: Final = "drum_litestar.as_sent"
 """Name of a handler of ``decode`` errors: bytes of a query that are not UTF-8 stay escaped, as with DRUM."""
@@ -156,7 +156,4 @@ async def _collect_form(inbound: Inbound, kind: CallKind, boundary: str) -> Mode
 async def _refusal(stream: BodyStream, mimetype: str) -> UnprocessableError:
     if not await stream.read():
         return UnprocessableError(NO_DATA)
-    return UnprocessableError(
-        f"payload format `{mimetype}` is not supported by predictor/transformer. Make DRUM support the format or "
-        "implement `read_input_data` hook to read the data. "
-    )
+    return unsupported_format(mimetype)

@@ -12,7 +12,7 @@ from litestar import Response
 from litestar.datastructures import Cookie
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-from drum_litestar.dialects import framework_json
+from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import RequestError
 from drum_litestar.execution.executor import ReplyStream
 from drum_litestar.http.interrupts import while_connected
@@ -151,7 +151,7 @@ def sse_error(error: Exception) -> bytes:
     """Encode the event that ends a failed stream (contract, Q-16), in the form that OpenAI clients raise."""
     code = error.status if isinstance(error, RequestError) else 500
     text = str(error) if isinstance(error, RequestError) else "Internal server error"
-    body = framework_json({"error": {"code": code, "message": text, "type": "server_error"}})
+    body = drum_json({"error": {"code": code, "message": text, "type": "server_error"}})
     return b"data: " + body + b"\n"
 
 

@@ -14,7 +14,6 @@ from typing import Any
 from drum_litestar import __version__
 from drum_litestar.errors import ModelLoadError, RequestError
 from drum_litestar.execution.executor import Executor, Ticket
-from drum_litestar.execution.invoke import PredictorSource
 from drum_litestar.execution.queue_limits import default_queue_depth
 from drum_litestar.http.app_options import AppOptions, BodyLimits
 from drum_litestar.launcher.error_server import watch_load
@@ -32,6 +31,7 @@ from drum_litestar.launcher.preparation import (
 from drum_litestar.launcher.shared_store import RedisRateLimitStore
 from drum_litestar.middleware.stack import RateLimit, StackOptions, build_stack
 from drum_litestar.observability.logs.setup import configure_logging
+from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.server.descriptors import raise_descriptor_limit
 from drum_litestar.server.http.http_protocol import make_protocol
 from drum_litestar.server.shutdown import ServerHandle
@@ -235,7 +235,7 @@ class Server:
 
     async def reload(self) -> None:
         """SIGHUP: load the model folder anew."""
-        reload: Callable[[PredictorSource], Awaitable[None]] | None = getattr(self.executor, "reload", None)
+        reload: Callable[[PredictorSpec], Awaitable[None]] | None = getattr(self.executor, "reload", None)
         if reload is None:
             _log.warning("SIGHUP ignored: only the pool executor can load the model anew")
             return

@@ -12,7 +12,7 @@ from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.observability.tracing.request_tracing import Tracing
 from drum_litestar.predictors.protocol import Predictor
 
-WORKER_BUILDER = "drum_litestar.observability.worker_setup:build_predictor"
+WORKER_BUILDER = "drum_litestar.observability.worker_setup:build_worker_predictor"
 
 
 def make_executor(
@@ -43,9 +43,10 @@ def make_executor(
     if settings.model.executor == "inline":
         from drum_litestar.execution.inline import InlineExecutor
         from drum_litestar.observability.tracing.traced_predictor import traced
+        from drum_litestar.predictors.build import build_predictor
 
         return InlineExecutor(
-            lambda: traced(plan.spec.build(), tracing), concurrency=settings.workers.threads, **common
+            lambda: traced(build_predictor(plan.spec), tracing), concurrency=settings.workers.threads, **common
         )
     from drum_litestar.execution.pool.pool import PoolExecutor
     from drum_litestar.execution.pool.pool_options import PoolOptions

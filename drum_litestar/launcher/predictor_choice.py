@@ -13,8 +13,8 @@ from typing import Literal, NamedTuple
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.launcher.packages import Packages, ServersPackages
 from drum_litestar.predictors.drum.backend import find_backend
+from drum_litestar.predictors.folder.files import MODERATION_FILE
 from drum_litestar.predictors.folder.language import PYTHON, detect_language
-from drum_litestar.predictors.native.datarobot.moderation import CONFIG_FILE
 from drum_litestar.predictors.spec import PredictorSpec
 
 LAZY_LOADING = "MLOPS_LAZY_LOADING_DATA"
@@ -51,8 +51,8 @@ def needs(spec: PredictorSpec) -> list[Need]:
         found.append(Need("DataRobot API access (--allow-dr-api-access)", "datarobot", "datarobot"))
     if spec.lazy_loading_file or os.environ.get(LAZY_LOADING):
         found.append(Need(f"lazy loading ({LAZY_LOADING})", "boto3", "boto3"))
-    if (Path(spec.code_dir) / CONFIG_FILE).exists():
-        found.append(Need(f"moderations ({CONFIG_FILE})", "datarobot_dome", "datarobot-moderations"))
+    if (Path(spec.code_dir) / MODERATION_FILE).exists():
+        found.append(Need(f"moderations ({MODERATION_FILE})", "datarobot_dome", "datarobot-moderations"))
     return found
 
 

@@ -67,7 +67,7 @@ _REVIEW: Final = """
 import msgspec
 from typing import Tuple
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.predictors.folder.model_folder import review_model
+from drum_litestar.predictors.native.review import review_model
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 spec, target_type = msgspec.json.decode(sys.stdin.buffer.read(), type=Tuple[PredictorSpec, TargetType])
@@ -150,7 +150,7 @@ def ask(executable: str, *, user: str | None = None, timeout: float = ANSWER_TIM
 
 
 def review_there(python: WorkerPython, spec: PredictorSpec, target_type: TargetType) -> list[str]:
-    """:func:`~drum_litestar.predictors.folder.model_folder.review_model` where the model will run.
+    """:func:`~drum_litestar.predictors.native.review.review_model` where the model will run.
 
     Raises ModelLoadError, and StartupError as :func:`ask` does.
     """

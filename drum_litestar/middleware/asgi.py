@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
-from drum_litestar.dialects import framework_json
+from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import RequestError
 
 Scope = MutableMapping[str, Any]
@@ -48,11 +48,11 @@ def encode_headers(pairs: Iterable[tuple[str, str]]) -> list[Header]:
 
 
 async def send_error(send: Send, error: RequestError, *, close: bool = False) -> None:
-    """Answer with ``error``'s status, headers and body (dialect F).
+    """Answer with ``error``'s status, headers and body (DRUM's JSON).
 
     ``close`` asks the server to close the connection: for answers given while the client still uploads.
     """
-    body = framework_json(error.body())
+    body = drum_json(error.body())
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode("ascii")),

@@ -5,39 +5,39 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from drum_litestar.observability.logs.setup import configure_worker_logging
+from drum_litestar.predictors.build import build_predictor
 from drum_litestar.predictors.protocol import Predictor, TargetType
+from drum_litestar.predictors.spec import PredictorSpec
 
 _log = logging.getLogger("drum.otel")
 
-_TEXT_TARGETS: Final = frozenset({TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW})
+
+def build_worker_predictor(spec: PredictorSpec, *, worker: int, context: object = None, **options: Any) -> Predictor:
+    """Set up this worker process and build its predictor: the pool's ``builder``.
+
+    ``options`` are those of :func:`set_up_worker`.
+    """
+    traced = set_up_worker(worker, spec.target_type, **options)
+    return traced(build_predictor(spec))
 
 
-class PredictorSource(Protocol):
-    """``drum_litestar.predictors.spec.PredictorSpec``, or anything like it."""
-
-    @property
-    def target_type(self) -> TargetType | None: ...
-
-    def build(self) -> Predictor: ...
-
-
-def build_predictor(
-    spec: PredictorSource,
-    *,
+def set_up_worker(
     worker: int,
-    context: object = None,
+    target_type: TargetType | None,
+    *,
     log_level: str = "warning",
     json_lines: bool = False,
     otel_disabled: bool = False,
-) -> Predictor:
-    """Set up this worker process and build its predictor: the pool's ``builder``.
+) -> Callable[[Predictor], Predictor]:
+    """Configure logging and telemetry of this worker process. The returned function makes a predictor leave spans.
 
     ``log_level`` is a word of ``--logging-level``; ``otel_disabled`` the runtime parameter ``OTEL_SDK_DISABLED``.
     Telemetry is flushed when the process exits, also after SIGTERM; only SIGKILL loses what is queued. An interpreter
-    of the model's own may be without the OpenTelemetry API: then the model's process leaves no spans of its own.
+    of the model's own may lack the OpenTelemetry API: then the model's process leaves no spans of its own.
     """
     configure_worker_logging(log_level, worker=worker, json_lines=json_lines)
     try:
@@ -51,8 +51,8 @@ def build_predictor(
                 error,
                 sys.executable,
             )
-        return spec.build()
+        return lambda predictor: predictor
     telemetry = configure_telemetry(sdk_disabled=otel_disabled, worker=worker)
-    if telemetry.enabled and spec.target_type in _TEXT_TARGETS:
+    if telemetry.enabled and target_type is not None and target_type.generates_text:
         instrument_clients()
-    return traced(spec.build(), telemetry.tracing)
+    return lambda predictor: traced(predictor, telemetry.tracing)

@@ -1,4 +1,5 @@
-"""Everything that knows models: the protocol of a predictor, how one is described and built, and the two predictors.
+"""Predictors: their protocol, how one is described and built, and the two implementations.
 
-Bytes in, bytes out. Nothing here knows HTTP, worker processes, or who observes a call.
+Bytes in, bytes out. Nothing here imports HTTP, worker processes or observability. Imports go one way: ``protocol``,
+``spec``, ``steps`` and ``rules`` are below ``folder``, that is below ``native``, that is below ``drum`` and ``build``.
 """

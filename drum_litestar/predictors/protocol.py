@@ -1,4 +1,4 @@
-"""What a predictor takes and gives: bytes in, bytes out, nothing of the model in between.
+"""The interface of a predictor: typed calls and replies that hold bytes.
 
 Every type here is a ``msgspec.Struct`` that crosses a process boundary as msgpack, except :class:`StreamReply`,
 whose chunks are pulled one by one in the process that owns the model.
@@ -14,11 +14,11 @@ from typing import Any, BinaryIO, Dict, Literal, Optional, Protocol, Tuple, runt
 import msgspec
 
 CallKind = Literal["predict", "predict_stream", "transform", "unstructured", "chat", "models", "liveness", "readiness"]
-"""One per family of routes that needs the model. Probe kinds are sent only when ``ModelCard.probes_model``."""
+"""One for each family of routes that needs the model. Probes are sent only with ``ModelCard.probes_model``."""
 
 
 class TargetType(Enum):
-    """What the model predicts. Values are the words of ``--target-type``; ``str()`` shows in client-visible texts."""
+    """What the model predicts. Values are the words of ``--target-type``; clients see ``str()`` in error texts."""
 
     BINARY = "binary"
     REGRESSION = "regression"
@@ -31,6 +31,31 @@ class TargetType(Enum):
     VECTOR_DATABASE = "vectordatabase"
     AGENTIC_WORKFLOW = "agenticworkflow"
     MULTILABEL = "multilabel"
+
+    @property
+    def has_label_list(self) -> bool:
+        """Class labels are a list of any length, not a positive and a negative one."""
+        return self in (TargetType.MULTICLASS, TargetType.MULTILABEL)
+
+    @property
+    def is_classification(self) -> bool:
+        """Predictions are one probability for each class label."""
+        return self is TargetType.BINARY or self.has_label_list
+
+    @property
+    def generates_text(self) -> bool:
+        """A language model answers: it waits on networks, and it may chat."""
+        return self in (TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW)
+
+    @property
+    def is_text(self) -> bool:
+        """Predictions are texts in a column that the target's name names (contract, 4.8)."""
+        return self.generates_text or self is TargetType.VECTOR_DATABASE
+
+    @property
+    def keeps_values(self) -> bool:
+        """Predictions are not cast to float (contract, 3.6)."""
+        return self.is_text or self is TargetType.GEO_POINT
 
 
 class Payload(msgspec.Struct, frozen=True, array_like=True):
@@ -88,10 +113,10 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpanReport(msgspec.Struct, frozen=True, array_like=True):
-    """What the model's process adds to the span that the HTTP process holds open for the request (contract, 5.6)."""
+    """What the worker adds to the request's span, which the HTTP process holds open (contract, 5.6)."""
 
     steps: bytes = b""
-    """The steps of the call, packed (``observability/bare``)."""
+    """Spans of the call's steps, encoded (``observability/bare``)."""
     attributes: Dict[str, Any] = {}
     error: Optional[str] = None
     """The span's error description; None leaves its status unset."""
@@ -113,7 +138,7 @@ class Reply(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class StreamHead(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What goes before the chunks of a streamed answer."""
+    """Status and headers of a streamed answer."""
 
     status: int = 200
     content_type: str = "text/event-stream; charset=utf-8"
@@ -128,8 +153,8 @@ class StreamReply:
     """A streamed answer in the model's process.
 
     ``chunks`` yields bytes to send as they come. The predictor has already pulled what it needs to decide the
-    status, so an error before the first chunk was a plain :class:`Reply`; errors after it are the iterator's to put
-    into words (contract, section 8, Q-16). ``close()`` stops the producer: its ``finally`` blocks run.
+    status, so an error before the first chunk is a plain :class:`Reply`; later errors are handled by the iterator
+    (contract, section 8, Q-16). ``close()`` stops the producer: its ``finally`` blocks run.
     """
 
     def __init__(self, head: StreamHead, chunks: Iterator[bytes]) -> None:
@@ -143,17 +168,17 @@ class StreamReply:
 
 
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
-    """What the HTTP process must know of a loaded model: static, sent once by the worker when it is ready."""
+    """Static description of a loaded model, sent to the HTTP process once, when a worker is ready."""
 
     target_type: TargetType
     info: Dict[str, Any] = {}
-    """The fields of ``/info/`` but ``drumServer`` and ``drumVersion``."""
+    """The fields of ``/info/`` except ``drumServer`` and ``drumVersion``."""
     payload_formats: Dict[str, Optional[str]] = msgspec.field(default_factory=lambda: {"csv": None, "mtx": None})
     """``supported_payload_formats`` of ``/capabilities/``."""
     mimetypes: Tuple[str, ...] = ("text/csv", "text/plain", "text/mtx")
     """Content types that a raw structured body may have (contract, 3.5); a missing one is CSV."""
     any_format: bool = False
-    """The model reads its input itself (``read_input_data``): the format check is off."""
+    """The model reads its input itself (``read_input_data``), so the format is not checked."""
     hooks: Tuple[str, ...] = ()
     """Hooks found in ``custom.py``."""
     chat: bool = False
@@ -168,24 +193,24 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     batchable: bool = False
     """The predictor offers :meth:`BatchPredictor.handle_batch` for structured CSV predictions."""
     concurrency: int = 1
-    """Calls that may run at once in one worker when the operator has not said."""
+    """Default number of concurrent calls in one worker."""
     description: str = ""
-    """One log line: which predictor runs and why."""
+    """Log line: which predictor runs and why."""
     warnings: Tuple[str, ...] = ()
-    """To be logged once by the HTTP process."""
+    """Logged once by the HTTP process."""
 
 
 class Predictor(Protocol):
-    """A loaded model behind bytes. Synchronous; called from several threads when the operator asks for that."""
+    """A model that answers calls. Synchronous; called from several threads when the operator asks for that."""
 
     def load(self) -> ModelCard:
-        """Load everything. Raises :class:`drum_litestar.errors.ModelLoadError` (anything else is wrapped in one)."""
+        """Load the model. Raises :class:`drum_litestar.errors.ModelLoadError` (anything else is wrapped in one)."""
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         """Answer one call. Errors of the model and of the client's data are replies, not exceptions."""
 
     def close(self) -> None:
-        """Release what ``load`` took. Called once, also after a failed ``load``."""
+        """Release the resources of the model. Called once, also after a failed ``load``."""
 
 
 @runtime_checkable
@@ -194,8 +219,12 @@ class BatchPredictor(Protocol):
 
     @property
     def batching(self) -> bool:
-        """False when nothing is merged, or not any more because the model turned out not to work row by row."""
+        """Calls may be batched. Turns False for good when the model proves not to work row by row."""
 
     def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
-        """One reply for each call, byte-identical to :meth:`Predictor.handle` on each; None where merging could
-        change what the model sees, or where the merged call failed: the caller then runs them singly."""
+        """Answer the calls with as few calls of the model as possible.
+
+        Returns one reply for each call, byte-identical to that of :meth:`Predictor.handle`. Returns None when
+        batching could change what the model sees, or when the batched call failed: the caller then runs each call
+        on its own.
+        """

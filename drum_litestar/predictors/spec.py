@@ -1,4 +1,4 @@
-"""A picklable description of the predictor to build, carried from the command line into each model worker."""
+"""The description of the predictor to build, sent from the launcher to each model worker."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any, Dict, Literal, Optional, Tuple, Union
 
 import msgspec
 
-from drum_litestar.predictors.protocol import Predictor, TargetType
+from drum_litestar.predictors.protocol import TargetType
 
 
 class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """Resolved options of one model folder. Holds only scalars: it is sent to a worker before anything is imported."""
+    """Resolved options of one model folder. Only scalars: a worker decodes it before it imports anything heavy."""
 
     kind: Literal["native", "drum"] = "native"
     kind_reason: str = ""
@@ -56,16 +56,6 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     triton_http_port: str = "8000"
     triton_grpc_port: str = "8001"
     metadata: Union[Dict[str, Any], msgspec.UnsetType, None] = msgspec.UNSET
-    """``model-metadata.yaml`` as ``read_metadata`` gives it; unset lets the predictor read the file."""
+    """``model-metadata.yaml`` as ``read_metadata`` returns it; unset lets the predictor read the file."""
     argv: Tuple[str, ...] = ()
     """The user's command line, kept as ``sys.argv`` for user code."""
-
-    def build(self) -> Predictor:
-        """The predictor, not yet loaded. Imports its implementation only here, in the process that runs it."""
-        if self.kind == "drum":
-            from drum_litestar.predictors.drum.drum_predictor import DrumPredictor
-
-            return DrumPredictor(self)
-        from drum_litestar.predictors.native.predictor import NativePredictor
-
-        return NativePredictor(self)

@@ -1,7 +1,7 @@
-"""What a predictor reports of the call that it answers: its steps, and the exceptions that it turns into answers.
+"""Tracing interface of predictors: the steps of a call, and the exceptions that become answers.
 
-Nothing of OpenTelemetry is imported here: the interpreter that runs the model need not have it. Without tracing each
-report costs one context variable read.
+OpenTelemetry is not imported: the interpreter that runs the model need not have it. Without tracing each report costs
+one read of a context variable.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 
 class CallReporter(Protocol):
-    """Takes what the model's code reports of the request that it answers."""
+    """Receiver of the reports about one call."""
 
     def step(self, name: str, hooks: bool) -> contextlib.AbstractContextManager[Any]: ...
 
@@ -26,20 +26,19 @@ _NOTHING: Final = contextlib.nullcontext()
 
 
 def span(name: str, *, hooks: bool = True) -> contextlib.AbstractContextManager[Any]:
-    """A child span around one step of a call (``parse``, ``model``, ``serialize``).
+    """Record a child span around one step of a call (``parse``, ``model``, ``serialize``).
 
-    Hooks called inside see it as the current span; ``hooks`` False says that no code of the user's runs, and saves
-    making it current. Does nothing when the call is not traced.
+    User code called inside sees it as the current span. ``hooks`` False: no user code runs, so the span need not be
+    made current. No-op when the call is not traced.
     """
     reporter = REPORTER.get()
     return _NOTHING if reporter is None else reporter.step(name, hooks)
 
 
 def record_exception(error: BaseException) -> None:
-    """Report an exception that the predictor turns into an answer, where it catches it.
+    """Report an exception that becomes an answer: the request's span gets status ERROR and an ``exception`` event.
 
-    The request's span then has status ERROR and the ``exception`` event. Not for answers that DRUM does not count as
-    errors (404 and 422 of the contract's checks).
+    Not for answers that DRUM does not count as errors (404 and 422 of the contract's checks).
     """
     reporter = REPORTER.get()
     if reporter is not None:

@@ -19,8 +19,9 @@ from drum_litestar.launcher.predictor_choice import choose_predictor
 from drum_litestar.launcher.worker_interpreter import WorkerPython, review_there
 from drum_litestar.predictors.folder.language import detect_language
 from drum_litestar.predictors.folder.metadata import METADATA_FILE
-from drum_litestar.predictors.folder.model_folder import read_folder, review_model
+from drum_litestar.predictors.folder.model_folder import read_folder
 from drum_litestar.predictors.folder.targets import NO_TARGET_NAME
+from drum_litestar.predictors.native.review import review_model
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.tools.environment_checks import DrumState

@@ -96,7 +96,7 @@ LEAVES = ours(
     "settings",
     "predictors.protocol",
     "scope",
-    "dialects",
+    "drum_json",
     "request_context",
     "media_types",
     "documentation",

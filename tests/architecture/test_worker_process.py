@@ -39,7 +39,7 @@ WORKER_MODULES = worker_modules()
 
 
 def test_they_are_found() -> None:
-    assert f"{PACKAGE}.predictors.native.predictor" in WORKER_MODULES
+    assert f"{PACKAGE}.predictors.native.native_predictor" in WORKER_MODULES
     assert not [name for name in WORKER_MODULES if name.startswith((f"{PACKAGE}.http", f"{PACKAGE}.launcher"))]
 
 

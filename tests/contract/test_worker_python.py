@@ -15,7 +15,8 @@ from support.worker_pythons import WORKERS_NEED, with_packages
 
 FOLDERS: Final = (
     "hooks_regression", "hooks_binary", "hooks_multiclass", "text", "unstructured", "async_unstructured", "chat_text",
-    "chat_agent", "async_text", "transform", "transform_y", "transform_schema", "task_regression", "pps_hooks",
+    "chat_agent", "async_text", "transform", "transform_y", "transform_schema", "task_regression",
+    "prediction_server_hooks",
 )  # fmt: skip
 """Structured, unstructured, chat and transform; none has an artifact of this interpreter's scikit-learn."""
 

@@ -17,7 +17,8 @@ from support.zoo import known_folders
 EXECUTOR = "pool"
 CORE = {
     "regression", "binary", "multilabel", "hooks_regression", "hooks_binary", "hooks_chain", "text", "chat_text",
-    "unstructured", "transform", "pps_hooks", "pps_binary", "regression_two", "xgb_booster_binary",
+    "unstructured", "transform", "prediction_server_hooks", "prediction_server_binary", "regression_two",
+    "xgb_booster_binary",
 }  # fmt: skip
 OTHERS = ("inline", "adapter")
 """The other executor, and the pool over DRUM's own predictors (``--predictor drum``)."""

@@ -52,13 +52,13 @@ class Case:
                 assert found == expected, f"{name}: {found}"
 
 
-def dialect_f(value: Any) -> bytes:
+def drum_json(value: Any) -> bytes:
     """Contract, 3.3: sorted keys, compact, escaped, one newline."""
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
 def message(text: str, **fields: Any) -> bytes:
-    return dialect_f({"message": text, **fields})
+    return drum_json({"message": text, **fields})
 
 
 def error(text: str, **fields: Any) -> bytes:
@@ -82,7 +82,7 @@ def any_json(answer: Answer, path: Path) -> None:
     assert isinstance(answer.json()["message"], str)
 
 
-def dialect_p(values: Any, labels: Iterable[str] | None = None) -> bytes:
+def pandas_json(values: Any, labels: Iterable[str] | None = None) -> bytes:
     """Contract, 3.3 and 3.6: what pandas writes at precision 10."""
     array = np.asarray(values, dtype="float64")
     if labels is None:
@@ -93,11 +93,11 @@ def dialect_p(values: Any, labels: Iterable[str] | None = None) -> bytes:
 
 
 def predicts(values: Callable[[Path], Any], labels: Iterable[str] | None = None) -> Check:
-    """The model's own numbers, computed here from the artifact, in dialect P."""
+    """The model's own numbers, computed here from the artifact, in pandas' JSON."""
     names = None if labels is None else tuple(labels)
 
     def check(answer: Answer, path: Path) -> None:
-        assert answer.body == dialect_p(values(path), names)
+        assert answer.body == pandas_json(values(path), names)
         assert answer.header("content-type") == "application/json"
 
     return check

@@ -6,10 +6,12 @@ import ctypes
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 from opentelemetry import trace
 
+from drum_litestar.observability.worker_setup import set_up_worker
 from drum_litestar.predictors.protocol import (
     ModelCall,
     ModelCard,
@@ -25,11 +27,12 @@ log = logging.getLogger("mylog")
 
 
 class ChattySpec(msgspec.Struct, frozen=True):
-    target_type: TargetType | None = None
     argv: tuple[str, ...] = ()
 
-    def build(self) -> Predictor:
-        return ChattyPredictor()
+
+def build_in_worker(spec: ChattySpec, *, worker: int, context: Any, **options: Any) -> Predictor:
+    """The pool's ``builder``: the worker is set up as for a model, with another predictor in it."""
+    return set_up_worker(worker, None, **options)(ChattyPredictor())
 
 
 class ChattyPredictor:

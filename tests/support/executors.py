@@ -24,7 +24,7 @@ from support.scripted import ScriptedSpec, order
 @asynccontextmanager
 async def inline(folder: Path, **options: Any) -> AsyncIterator[InlineExecutor]:
     """A started inline executor over the scripted predictor; ``folder/go`` appears before its shutdown."""
-    executor = InlineExecutor(ScriptedSpec(folder=str(folder)), **options)
+    executor = InlineExecutor(ScriptedSpec(folder=str(folder)).build, **options)
     await executor.start()
     await executor.wait_started()
     try:
@@ -37,6 +37,7 @@ async def inline(folder: Path, **options: Any) -> AsyncIterator[InlineExecutor]:
 @asynccontextmanager
 async def pool(folder: Path, *, concurrency: int = 1, wait: bool = True, **options: Any) -> AsyncIterator[PoolExecutor]:
     """A started pool over the scripted predictor. At the end no process of it is left."""
+    options.setdefault("builder", "support.scripted:build_in_worker")
     options.setdefault("kill_grace", 0.3)
     options.setdefault("backoff", 0.01)
     executor = PoolExecutor(ScriptedSpec(folder=str(folder), concurrency=concurrency), PoolOptions(**options))

@@ -116,9 +116,11 @@ async def merging(
     source = MergingSpec(folder=str(folder), **(spec or {}))
     executor: BaseExecutor
     if kind == "inline":
-        executor = InlineExecutor(source, **options)
+        executor = InlineExecutor(source.build, **options)
     else:
-        executor = PoolExecutor(source, PoolOptions(kill_grace=0.3, backoff=0.01, **options))
+        executor = PoolExecutor(
+            source, PoolOptions(builder="support.scripted:build_in_worker", kill_grace=0.3, backoff=0.01, **options)
+        )
     await executor.start()
     await executor.wait_started()
     try:

@@ -7,8 +7,9 @@ import functools
 import itertools
 import logging
 
+import msgspec
+
 from drum_litestar.errors import ModelLoadError, RequestError, WorkerDiedError
-from drum_litestar.execution.invoke import PredictorSource
 from drum_litestar.execution.merged import MergedCall
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.execution.pool import wire
@@ -27,7 +28,7 @@ LOST = "The model worker terminated unexpectedly while it handled the request"
 class ModelWorker:
     """Is a :class:`drum_litestar.execution.slots.Slot` for as many calls at a time as it has threads."""
 
-    def __init__(self, number: int, spec: PredictorSource, options: PoolOptions, owner: WorkerOwner) -> None:
+    def __init__(self, number: int, spec: msgspec.Struct, options: PoolOptions, owner: WorkerOwner) -> None:
         """Start the process. Raises OSError when the system refuses."""
         self.number = number
         self.state: WorkerState = "starting"

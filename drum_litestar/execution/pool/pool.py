@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import msgspec
+
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.base import BaseExecutor
 from drum_litestar.execution.executor import ExecutorState
-from drum_litestar.execution.invoke import PredictorSource
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.execution.pool.supervisor import Supervisor
@@ -20,13 +21,12 @@ from drum_litestar.predictors.protocol import ModelCard
 class PoolExecutor(BaseExecutor):
     """Runs the model in worker processes.
 
-    ``spec`` is a ``msgspec.Struct`` with a ``build()`` method, of a class that workers can import:
-    :class:`drum_litestar.predictors.spec.PredictorSpec`, or another one.
+    ``spec`` describes the predictor to ``options.builder`` in each worker. Workers import its class.
     """
 
-    def __init__(self, spec: PredictorSource, options: PoolOptions | None = None) -> None:
+    def __init__(self, spec: msgspec.Struct, options: PoolOptions) -> None:
         super().__init__()
-        self._options = options = options or PoolOptions()
+        self._options = options
         self._spec = spec
         self._admission = Admission(
             self,
@@ -51,7 +51,7 @@ class PoolExecutor(BaseExecutor):
         self._supervisor = Supervisor(self._spec, self._options, self)
         self._supervisor.start()
 
-    async def reload(self, spec: PredictorSource | None = None) -> None:
+    async def reload(self, spec: msgspec.Struct | None = None) -> None:
         """Load the model folder anew in new workers; old ones retire when those are ready (SIGHUP). ``spec`` takes
         the place of the one before.
 

@@ -11,7 +11,6 @@ from typing import Any, Literal
 import msgspec
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.execution.invoke import PredictorSource
 from drum_litestar.execution.observer import ExecutorObserver, NullObserver
 from drum_litestar.execution.pool.wire import Init
 from drum_litestar.execution.queue_limits import DEFAULT_QUEUE_MEMORY
@@ -30,6 +29,10 @@ def _ignore(failure: ModelLoadError) -> None: ...
 class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Times are in seconds. The defaults are those of ``drum_litestar.settings``."""
 
+    builder: str
+    """``module:function`` that builds the predictor in each worker. It is called as ``function(spec, worker=number,
+    context=worker_context, **builder_kwargs)``, and is the place for what a worker process needs besides (logging,
+    telemetry)."""
     workers: int = 1
     """Model worker processes."""
     threads: int | None = None
@@ -79,15 +82,11 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``(worker, "stdout" or "stderr", line)`` for each line that a worker prints."""
     on_fatal: Callable[[ModelLoadError], None] = _ignore
     """Called once when the pool gives up after its start (crash loop, death policy ``exit``)."""
-    builder: str | None = None
-    """``module:function`` that builds the predictor in each worker, instead of ``spec.build()``. It is called as
-    ``function(spec, worker=number, context=worker_context, **builder_kwargs)``, and is the place for what a worker
-    process needs besides (logging, telemetry)."""
     builder_kwargs: dict[str, Any] = {}
 
 
-def init_message(number: int, spec: PredictorSource, options: PoolOptions) -> Init:
-    """What worker ``number`` is told first. Raises TypeError for a spec that is not a ``msgspec.Struct``."""
+def init_message(number: int, spec: msgspec.Struct, options: PoolOptions) -> Init:
+    """What worker ``number`` is told first."""
     kind = type(spec)
     return Init(
         worker=number,

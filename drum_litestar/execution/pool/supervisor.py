@@ -12,8 +12,9 @@ import random
 from collections import Counter
 from typing import Protocol
 
+import msgspec
+
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.execution.invoke import PredictorSource
 from drum_litestar.execution.observer import RestartCause
 from drum_litestar.execution.pool.crash_loop import CrashLoop
 from drum_litestar.execution.pool.memory import MemoryGuard
@@ -44,7 +45,7 @@ class SupervisorListener(Protocol):
 class Supervisor:
     """Owns the workers. All methods run on the event loop."""
 
-    def __init__(self, spec: PredictorSource, options: PoolOptions, listener: SupervisorListener) -> None:
+    def __init__(self, spec: msgspec.Struct, options: PoolOptions, listener: SupervisorListener) -> None:
         self.workers: list[ModelWorker] = []
         """Every worker whose process exists."""
         self.restarts: Counter[str] = Counter()
@@ -207,7 +208,7 @@ class Supervisor:
             self._count(cause)
             self._recycle_after = now
 
-    async def reload(self, spec: PredictorSource | None) -> None:
+    async def reload(self, spec: msgspec.Struct | None) -> None:
         """Replace every worker by one that has read the model folder anew, one after the other; ``spec`` takes the
         place of the one before.
 

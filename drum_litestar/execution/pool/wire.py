@@ -29,7 +29,7 @@ class Init(msgspec.Struct, tag=0, array_like=True):
     parent: int
     """Process id of the HTTP process."""
     spec_type: str
-    """``module:Class`` of the spec, a ``msgspec.Struct`` with a ``build()`` method."""
+    """``module:Class`` of the spec, a ``msgspec.Struct``."""
     spec: bytes
     """The spec as msgpack."""
     argv: Tuple[str, ...]
@@ -37,8 +37,8 @@ class Init(msgspec.Struct, tag=0, array_like=True):
     """``sys.path`` of the HTTP process; None leaves an interpreter of the model's own its path."""
     threads: Optional[int]
     """Concurrent calls; None takes the card's."""
-    builder: Optional[str]
-    """``module:function`` that builds the predictor instead of ``spec.build``."""
+    builder: str
+    """``module:function`` that builds the predictor."""
     builder_kwargs: Dict[str, Any]
 
 

@@ -90,9 +90,7 @@ def _serve(init: wire.Init, connection: Connection) -> int:
 
 
 def _build(init: wire.Init, context: WorkerContext) -> Predictor:
-    spec: invoke.PredictorSource = msgspec.msgpack.decode(init.spec, type=_import(init.spec_type))
-    if init.builder is None:
-        return spec.build()
+    spec = msgspec.msgpack.decode(init.spec, type=_import(init.spec_type))
     predictor: Predictor = _import(init.builder)(spec, worker=init.worker, context=context, **init.builder_kwargs)
     return predictor
 

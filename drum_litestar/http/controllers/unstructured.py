@@ -7,8 +7,8 @@ from litestar import post
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.payloads import collect_raw
 from drum_litestar.http.routing import DrumController
-from drum_litestar.http.rules import check_unstructured
 from drum_litestar.http.service import ModelService
+from drum_litestar.predictors.rules import check_unstructured
 
 
 class UnstructuredController(DrumController):

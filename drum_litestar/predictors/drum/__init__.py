@@ -1,4 +1,4 @@
-"""The adapter over ``datarobot_drum``'s own predictors, for what the native predictor does not serve.
+"""Adapter over the predictors of ``datarobot_drum``, for models that the native predictor does not serve.
 
-The only package, besides ``drum_hook``, that imports ``datarobot_drum``.
+Only this package and ``drum_hook`` import ``datarobot_drum``.
 """

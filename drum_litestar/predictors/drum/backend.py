@@ -1,6 +1,6 @@
-"""datarobot-drum's own predictor classes: which one, how it is told what to do, and what a broken package means.
+"""The predictor classes of datarobot-drum: choosing one, creating it, and its configuration.
 
-Everything used of them is what DRUM's own server uses: ``configure(params)`` and the methods for requests and probes.
+They are used as DRUM's own server uses them: ``configure(params)``, then the methods for requests and probes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Backend(NamedTuple):
     sparse: bool
     """Reads Matrix Market besides CSV (contract, 1.7 and 3.13)."""
     install: str
-    """What ``pip install`` gets, and what it needs besides."""
+    """Arguments of ``pip install``, and requirements that pip cannot install."""
 
 
 _BACKENDS: Final = {
@@ -54,7 +54,7 @@ _BACKENDS: Final = {
 
 
 def find_backend(spec: PredictorSpec, language: str) -> Backend:
-    """The predictor for ``spec``. Raises ModelLoadError for a language that none serves."""
+    """The backend that serves ``spec``. Raises ModelLoadError for a language that none serves."""
     try:
         return _BACKENDS[spec.gpu_predictor or language]
     except KeyError:
@@ -62,7 +62,7 @@ def find_backend(spec: PredictorSpec, language: str) -> Backend:
 
 
 def create(backend: Backend) -> Any:
-    """A predictor, not yet configured. Raises ModelLoadError that says what to install."""
+    """Create DRUM's predictor, not yet configured. Raises ModelLoadError that names what to install."""
     try:
         return getattr(importlib.import_module(backend.module), backend.name)()
     except Exception as error:  # a broken pydantic raises anything
@@ -82,7 +82,7 @@ def _version() -> str:
 def configuration(
     spec: PredictorSpec, target_type: TargetType, labels: tuple[str, ...] | None, language: str
 ) -> dict[str, Any]:
-    """The parameters that ``configure`` takes, in the form that DRUM's server gives them."""
+    """The argument of ``configure``, in the form that DRUM's server passes."""
     binary = target_type is TargetType.BINARY and labels is not None
     return {
         "host": "localhost",

@@ -1,4 +1,4 @@
-"""The predictor over datarobot-drum's: R, Java, NIM, vLLM and Triton, and Python models where DRUM is asked for."""
+"""The predictor that wraps one of datarobot-drum: R, Java, NIM, vLLM, Triton, and Python models on request."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from typing import Any, Callable
 
 from drum_litestar.errors import ModelLoadError, ModelNotReadyError
 from drum_litestar.predictors.drum import backend as backends
-from drum_litestar.predictors.drum.drum_requests import (
-    DrumChat,
-    DrumModelList,
-    DrumStructured,
-    DrumTransformer,
+from drum_litestar.predictors.drum.drum_handlers import (
+    DrumChatHandler,
+    DrumModelListHandler,
+    DrumStructuredHandler,
+    DrumTransformHandler,
     probe,
 )
 from drum_litestar.predictors.drum.watchdog import SidecarWatchdog
 from drum_litestar.predictors.folder.language import PYTHON
 from drum_litestar.predictors.folder.model_folder import read_folder
-from drum_litestar.predictors.native.calls.unstructured import UnstructuredPredictor
+from drum_litestar.predictors.native.calls.error_replies import error_reply
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
 from drum_litestar.predictors.native.concurrency import target_concurrency
 from drum_litestar.predictors.native.datarobot.lazy_loading import export_variables
-from drum_litestar.predictors.native.error_replies import error_reply
 from drum_litestar.predictors.native.hooks.custom_module import Hooks
-from drum_litestar.predictors.native.model import LoadedModel
-from drum_litestar.predictors.native.predictor import alive, model_info
+from drum_litestar.predictors.native.native_predictor import alive, model_info
 from drum_litestar.predictors.native.startup import hide_secrets, load_errors
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply
+from drum_litestar.predictors.rules import check_call
 from drum_litestar.predictors.spec import PredictorSpec
 
 logger = logging.getLogger("drum")
@@ -36,13 +37,16 @@ Handler = Callable[[ModelCall], "Reply | StreamReply"]
 
 
 class DrumPredictor:
-    """Implements :class:`~drum_litestar.predictors.protocol.Predictor`. To be run in a model worker: DRUM's
-    predictors start threads and processes, and some (R) want the main thread."""
+    """Implements :class:`~drum_litestar.predictors.protocol.Predictor`.
+
+    Runs in a model worker only: DRUM's predictors start threads and processes, and some (R) need the main thread.
+    """
 
     def __init__(self, spec: PredictorSpec) -> None:
         self._spec = spec
         self._drum: Any = None
         self._watchdog: SidecarWatchdog | None = None
+        self._card: ModelCard | None = None
         self._handlers: dict[str, Handler] = {}
 
     def load(self) -> ModelCard:
@@ -51,9 +55,9 @@ class DrumPredictor:
             return self._load()
 
     def _load(self) -> ModelCard:
-        spec, code_dir = self._spec, Path(self._spec.code_dir)
-        metadata, target_type, labels, language, deployment_config = read_folder(spec)
-        backend = backends.find_backend(spec, language)
+        spec = self._spec
+        folder = read_folder(spec)
+        backend = backends.find_backend(spec, folder.language)
         if spec.lazy_loading_file:
             export_variables(Path(spec.lazy_loading_file))
         hide_secrets(spec)
@@ -61,34 +65,25 @@ class DrumPredictor:
             sys.argv = list(spec.argv)
         drum = self._drum = backends.create(backend)
         try:
-            drum.configure(backends.configuration(spec, target_type, labels, language))
+            drum.configure(backends.configuration(spec, folder.target_type, folder.labels, folder.language))
         except ImportError as error:
             raise ModelLoadError(
                 f"DRUM's {backend.name} cannot be used: {error}. Install: {backend.install}"
             ) from error
-        loaded = LoadedModel(
-            spec=spec,
-            code_dir=code_dir,
-            target_type=target_type,
-            labels=labels,
-            metadata=metadata,
-            language=language,
-            hooks=Hooks(functions={"score_unstructured": self._unstructured}),
-            model=None,
-            deployment_config=deployment_config,
-        )
+        hooks = Hooks(functions={"score_unstructured": self._unstructured})
+        loaded = LoadedModel.from_folder(spec, folder, hooks, model=None)
         return self._serve(loaded, drum, backend)
 
     def _serve(self, loaded: LoadedModel, drum: Any, backend: backends.Backend) -> ModelCard:
         spec = self._spec
-        structured = DrumStructured(loaded, drum, sparse=backend.sparse)
-        chat, models = DrumChat(loaded, drum), DrumModelList(loaded, drum)
+        structured = DrumStructuredHandler(loaded, drum, sparse=backend.sparse)
+        chat, models = DrumChatHandler(loaded, drum), DrumModelListHandler(loaded, drum)
         probes_model = hasattr(drum, "liveness_probe") and hasattr(drum, "readiness_probe")
         self._handlers = {
             "predict": structured.handle,
             "predict_stream": structured.handle,
-            "transform": DrumTransformer(loaded, drum).handle,
-            "unstructured": UnstructuredPredictor(loaded).handle,
+            "transform": DrumTransformHandler(drum).handle,
+            "unstructured": UnstructuredHandler(loaded).handle,
             "chat": chat.handle,
             "models": models.handle,
             "liveness": probe(drum.liveness_probe) if probes_model else alive,
@@ -97,7 +92,7 @@ class DrumPredictor:
         upstream = _llm_server(spec, drum)
         self._watchdog = SidecarWatchdog.from_environment(upstream, getattr(drum, "health_route", "/"))
         why = f"; chosen because: {spec.kind_reason}" if spec.kind_reason else ""
-        return ModelCard(
+        self._card = ModelCard(
             target_type=loaded.target_type,
             info=_info(loaded, drum),
             payload_formats={"csv": None, "mtx": None} if backend.sparse else {"csv": None},
@@ -111,6 +106,7 @@ class DrumPredictor:
             concurrency=target_concurrency(loaded.target_type),
             description=f"DRUM predictor ({backend.name}), target type {loaded.target_type.value}{why}",
         )
+        return self._card
 
     def _unstructured(self, _: Any, data: Any, **kwargs: Any) -> Any:
         return self._drum.predict_unstructured(data, **kwargs)
@@ -118,16 +114,16 @@ class DrumPredictor:
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         """Answer one call. Never raises."""
         try:
-            handler = self._handlers.get(call.kind)
-            if handler is None:
+            if self._card is None:
                 raise ModelNotReadyError("The model is not loaded")
-            return handler(call)
+            check_call(self._card, call.kind)
+            return self._handlers[call.kind](call)
         except BaseException as error:
             return error_reply(error, client_errors_4xx=self._spec.client_errors_4xx)
 
     def close(self) -> None:
-        """Stop the watchdog, and let DRUM's predictor stop its server and its reports. Idempotent."""
-        drum, self._drum, self._handlers = self._drum, None, {}
+        """Stop the watchdog, then DRUM's predictor with its server and its reports. Idempotent."""
+        drum, self._drum, self._card, self._handlers = self._drum, None, None, {}
         if self._watchdog is not None:
             self._watchdog.close()
         terminate = getattr(drum, "terminate", None)
@@ -146,7 +142,7 @@ def _llm_server(spec: PredictorSpec, drum: Any) -> str | None:
 
 
 def _info(loaded: LoadedModel, drum: Any) -> dict[str, Any]:
-    """The model's part of ``/info/``; only Python models say which framework they are of (contract, 3.12)."""
+    """The model's part of ``/info/``; only Python models name their framework (contract, 3.12)."""
     info = model_info(loaded)
     del info["predictor"]
     if loaded.language == PYTHON:

@@ -1,7 +1,7 @@
-"""Watches the model server beside a worker: when it is dead, the worker ends, and the pool starts a new one.
+"""Liveness check of the model server beside a worker. When it fails, the worker ends and the pool starts a new one.
 
-DRUM's watchdog kills every process of the container (contract, 5.5); this one ends only the process it runs in, which
-takes its own children along (section 8, Q-26).
+DRUM's watchdog kills every process of the container (contract, 5.5); this one ends only its own process, with that
+process's children (section 8, Q-26).
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ logger = logging.getLogger("drum")
 
 
 def end_this_process() -> None:
-    """As an orchestrator would: the worker cleans up and exits, its supervisor replaces it."""
+    """Send SIGTERM to this process: the worker cleans up and exits, and its supervisor replaces it."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 class SidecarWatchdog:
-    """Asks ``url + route`` again and again. Any HTTP answer is a sign of life; before the first one nothing counts,
-    because a model server may take an hour to start."""
+    """Polls ``url + route``. Any HTTP answer counts as alive.
+
+    Failures before the first answer are ignored, because a model server may take an hour to start.
+    """
 
     def __init__(
         self,
@@ -47,7 +49,8 @@ class SidecarWatchdog:
         backoff: float = BACKOFF,
         on_dead: Callable[[], None] = end_this_process,
     ) -> None:
-        """Starts at once. ``timeout``: seconds for one answer; ``attempts``: failures in a row that mean death."""
+        """Start the watchdog's thread. ``timeout``: seconds for one answer; ``attempts``: consecutive failures after
+        which ``on_dead`` is called."""
         self._target, self._route = urlsplit(url), route
         self._timeout, self._attempts = timeout, attempts
         self._interval, self._backoff = interval, backoff
@@ -60,9 +63,9 @@ class SidecarWatchdog:
     def from_environment(
         cls, url: str | None, route: str, environ: Mapping[str, str] = os.environ
     ) -> SidecarWatchdog | None:
-        """The watchdog that ``USE_NIM_WATCHDOG`` asks for; None without it or without a server to watch.
+        """The watchdog that ``USE_NIM_WATCHDOG`` enables; None when it is off or ``url`` is None.
 
-        Values that cannot be read fall back to DRUM's defaults with a warning.
+        Invalid values are replaced by DRUM's defaults, with a warning.
         """
         if url is None or str(_parameter(SWITCH, environ)).strip().lower() not in ("true", "1", "yes"):
             return None
@@ -71,7 +74,7 @@ class SidecarWatchdog:
         )
 
     def close(self) -> None:
-        """End the watch. Idempotent; may be called by what ``on_dead`` does."""
+        """Stop the watchdog. Idempotent; ``on_dead`` may call it."""
         self._closing.set()
         if self._thread is not threading.current_thread():
             self._thread.join(1.0)
@@ -88,7 +91,7 @@ class SidecarWatchdog:
             if failures:
                 logger.warning("The model server does not answer (%d of %d attempts)", failures, self._attempts)
         if not self._closing.is_set():
-            logger.error("The model server at %s is dead: this worker ends", self._target.geturl())
+            logger.error("The model server at %s is dead: the worker exits", self._target.geturl())
             self._on_dead()
 
     def _alive(self) -> bool:

@@ -12,8 +12,8 @@ from drum_litestar.errors import ModelLoadError
 class DeploymentConfig:
     """The ``target`` section of a deployment configuration.
 
-    Values are looked up when a request needs them: a section without ``class_mapping`` lets the server start and
-    fails every request with ``KeyError('class_mapping')``, as DRUM's does.
+    Values are looked up when a request needs them: with a section without ``class_mapping`` the server starts, and
+    every request fails with ``KeyError('class_mapping')``, as in DRUM.
     """
 
     def __init__(self, target: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The ``hyperparameters`` of ``model-metadata.yaml``: serving ignores them, but DRUM refuses invalid ones."""
+"""Validation of ``hyperparameters`` in ``model-metadata.yaml``: unused in serving, but DRUM refuses invalid ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMMON = ("name", "type", "default")
 
 
 def check_hyperparameters(parameters: Any) -> None:
-    """Raises ModelLoadError with DRUM's texts for the first parameter that is not valid."""
+    """Validate ``parameters``. Raises ModelLoadError with DRUM's text for the first invalid one."""
     for parameter in parameters:
         if not isinstance(parameter, dict):
             raise ModelLoadError(f"'{type(parameter).__name__}' object has no attribute 'get'")

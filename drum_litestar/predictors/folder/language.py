@@ -1,10 +1,11 @@
-"""Which language a model folder is written in (contract, 1.7). Imports nothing heavy: the launcher asks too."""
+"""Detection of a model folder's language (contract, 1.7). Imports nothing heavy: the launcher uses it too."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.folder.files import CUSTOM_FILE
 from drum_litestar.predictors.spec import PredictorSpec
 
 PYTHON = "python"
@@ -21,7 +22,7 @@ _LISTED_FILES = 100
 
 
 def detect_language(code_dir: Path, spec: PredictorSpec) -> str:
-    """``python``, ``r``, ``java`` or ``other``. Raises ModelLoadError when the files do not tell."""
+    """``python``, ``r``, ``java`` or ``other``. Raises ModelLoadError when the files are not conclusive."""
     if spec.language:
         return spec.language
     if spec.gpu_predictor:
@@ -43,7 +44,7 @@ def _by_artifacts(code_dir: Path) -> str | None:
 
 def _by_custom(code_dir: Path) -> str | None:
     names = {path.name for path in code_dir.iterdir() if path.is_file()}
-    python, r = "custom.py" in names, not names.isdisjoint(("custom.R", "custom.r"))
+    python, r = CUSTOM_FILE in names, not names.isdisjoint(("custom.R", "custom.r"))
     if python == r:
         return None
     return PYTHON if python else R

@@ -1,4 +1,4 @@
-"""``model-metadata.yaml`` (contract, 1.5): read once, when the model loads (contract, section 8, Q-21)."""
+"""Reading ``model-metadata.yaml`` (contract, 1.5). It is read once, when the model loads (section 8, Q-21)."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def _check_input_schema(schema: dict[str, Any] | None) -> None:
 
 
 def _check_labels(metadata: dict[str, Any]) -> None:
-    """The label rules of an inference model. Replaces ``classLabelsFile`` by the labels in it."""
+    """Check the labels of an inference model. Replaces ``classLabelsFile`` by the labels in it."""
     target = metadata["targetType"]
     if metadata["type"] != "inference":
         return
     if target == TargetType.BINARY.value:
         _require(metadata, ("inferenceModel",))
         _require(metadata["inferenceModel"], _BINARY_KEYS)
-    elif target in (TargetType.MULTICLASS.value, TargetType.MULTILABEL.value):
+    elif target in [known.value for known in TargetType if known.has_label_list]:
         _require(metadata, ("inferenceModel",))
         _read_class_labels(metadata["inferenceModel"], target)
 

@@ -79,7 +79,7 @@ _METADATA = Map(
 
 
 def parse_metadata(text: str) -> dict[str, Any]:
-    """``text`` as plain data: strings, but for the schema's integers and booleans. Raises ModelLoadError."""
+    """Parse ``text``: all scalars are strings, except the schema's integers and booleans. Raises ModelLoadError."""
     if not text:
         raise ModelLoadError("The model_metadata.yaml file appears to be empty.")
     try:
@@ -100,7 +100,7 @@ def parse_metadata(text: str) -> dict[str, Any]:
 
 
 def _type_values(type_schema: YAML) -> None:
-    """Check each requirement by its field, and give its value the field's type."""
+    """Validate each requirement by its field, and convert its value to the field's type."""
     for side, by_field in _TYPE_SCHEMA.items():
         for requirement in type_schema.get(side, ()):
             requirement.revalidate(by_field[requirement["field"].data])
@@ -108,7 +108,7 @@ def _type_values(type_schema: YAML) -> None:
 
 
 def _check_combination(field: str, condition: str, value: Any) -> None:
-    """What no single field's schema can tell (contract, 4.11). Raises ModelLoadError."""
+    """Check rules over several fields of a requirement (contract, 4.11). Raises ModelLoadError."""
     values = value if isinstance(value, list) else [value]
     if len(values) > 1 and condition not in _LIST_CONDITIONS:
         raise ModelLoadError(f"{condition} only accepts a single value for: {values}", exit_code=3)

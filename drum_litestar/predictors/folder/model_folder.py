@@ -1,6 +1,6 @@
-"""What a model folder and the options say before any code of the model's runs: both predictors begin with it.
+"""What is known of a model from its folder and the options, before any of its code runs.
 
-Imports nothing heavy: ``drum-litestar check`` asks too.
+Both predictors begin with it, and so does ``drum-litestar check``, so nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -14,16 +14,12 @@ from drum_litestar.predictors.folder.deployment_config import DeploymentConfig, 
 from drum_litestar.predictors.folder.language import detect_language
 from drum_litestar.predictors.folder.metadata import read_metadata
 from drum_litestar.predictors.folder.targets import require_target_name, resolve_labels, resolve_target_type
-from drum_litestar.predictors.native.datarobot.moderation import PACKAGE, start_moderation
-from drum_litestar.predictors.native.frameworks.artifacts import find_artifact, find_framework
-from drum_litestar.predictors.native.frameworks.base import installed
-from drum_litestar.predictors.native.hooks.custom_module import Hooks, find_custom, require_hooks
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 
 
 class Folder(NamedTuple):
-    """See the fields of ``LoadedModel``."""
+    """What was read. The fields are described at ``LoadedModel``, which has the same."""
 
     metadata: dict[str, Any] | None
     target_type: TargetType
@@ -33,7 +29,7 @@ class Folder(NamedTuple):
 
 
 def read_folder(spec: PredictorSpec) -> Folder:
-    """Metadata, target, labels and language of ``spec``'s folder. Raises ModelLoadError when they cannot be served."""
+    """Read the folder of ``spec``. Raises ModelLoadError when it is invalid, or contradicts the options."""
     code_dir = Path(spec.code_dir)
     metadata = read_metadata(code_dir) if spec.metadata is msgspec.UNSET else spec.metadata
     target_type = resolve_target_type(spec, metadata)
@@ -42,16 +38,3 @@ def read_folder(spec: PredictorSpec) -> Folder:
     require_target_name(spec, target_type)
     deployment_config = read_deployment_config(spec.deployment_config) if spec.deployment_config else None
     return Folder(metadata, target_type, labels, language, deployment_config)
-
-
-def review_model(spec: PredictorSpec, target_type: TargetType) -> list[str]:
-    """What the native predictor can miss without importing anything: warnings. Raises ModelLoadError.
-
-    That is much of a folder that is only an artifact; a ``custom.py`` must be imported to know more. Guards whose
-    package is here are started with the model only.
-    """
-    code_dir = Path(spec.code_dir)
-    if find_custom(code_dir) is None:
-        require_hooks(target_type, Hooks())
-        find_framework(find_artifact(code_dir))
-    return [] if installed(PACKAGE) else start_moderation(spec, code_dir, target_type, "")[1]

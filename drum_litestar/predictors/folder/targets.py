@@ -1,4 +1,4 @@
-"""Target type and class labels: from the command line, from ``model-metadata.yaml``, or from both (contract, 1.5)."""
+"""Target type and class labels, from the command line, ``model-metadata.yaml``, or both (contract, 1.5)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,6 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 
-TEXT_TARGETS = frozenset({TargetType.TEXT_GENERATION, TargetType.VECTOR_DATABASE, TargetType.AGENTIC_WORKFLOW})
-LIST_LABEL_TARGETS = frozenset({TargetType.MULTICLASS, TargetType.MULTILABEL})
-
 NO_TARGET_NAME = "Unexpected empty target name for text generation, vector database, or agentic workflow target."
 
 _TRUE_WORDS = frozenset({"t", "true", "y", "yes", "on", "1", "1.0"})
@@ -22,7 +19,10 @@ _FALSE_WORDS = frozenset({"false", "n", "no", "off", "0", "none", "0.0"})
 
 
 def normalise_label(text: str) -> float | str:
-    """What label matching compares (contract, 4.7 step 1): a number, a boolean word as 1.0 or 0.0, or lower case."""
+    """The key by which labels are compared (contract, 4.7 step 1).
+
+    A number as float, a boolean word as 1.0 or 0.0, any other text in lower case.
+    """
     try:
         number = float(text)
     except ValueError:
@@ -59,14 +59,14 @@ def resolve_target_type(spec: PredictorSpec, metadata: dict[str, Any] | None) ->
 def resolve_labels(
     spec: PredictorSpec, target_type: TargetType, metadata: dict[str, Any] | None
 ) -> tuple[str, ...] | None:
-    """Binary: (positive, negative); multiclass, multilabel: the configured order; others None.
+    """The class labels. Binary: (positive, negative); multiclass, multilabel: the configured order; others: None.
 
     Raises ModelLoadError when labels are missing, contradictory, or cannot be told apart (contract, Q-2).
     """
     section = (metadata or {}).get("inferenceModel") or {}
     if target_type is TargetType.BINARY:
         labels = _binary_labels(spec, section)
-    elif target_type in LIST_LABEL_TARGETS:
+    elif target_type.has_label_list:
         labels = _list_labels(spec, section)
     else:
         return None
@@ -127,12 +127,15 @@ def _require_distinct(labels: Sequence[str]) -> None:
 
 
 def read_labels_file(path: str | Path) -> list[str]:
-    """One label a line: universal newlines, empty lines dropped, nothing trimmed."""
+    """One label per line, in order: universal newlines, empty lines dropped, nothing trimmed.
+
+    Raises OSError and UnicodeDecodeError.
+    """
     with Path(path).open(encoding="utf-8") as lines:
         return [label for line in lines if (label := line.rstrip("\n"))]
 
 
 def require_target_name(spec: PredictorSpec, target_type: TargetType) -> None:
-    """Text targets need the name of their target (contract, 4.8). Raises ModelLoadError."""
-    if target_type in TEXT_TARGETS and not (spec.target_name or os.environ.get("TARGET_NAME")):
+    """Check that a text target has a name (contract, 4.8). Raises ModelLoadError."""
+    if target_type.is_text and not (spec.target_name or os.environ.get("TARGET_NAME")):
         raise ModelLoadError(NO_TARGET_NAME)

@@ -1,42 +1,40 @@
-"""How many calls run at once in one worker when the operator has not said (``ModelCard.concurrency``)."""
+"""Default number of concurrent calls in one worker (``ModelCard.concurrency``)."""
 
 from __future__ import annotations
 
 import inspect
 from typing import Any, Final
 
-from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.protocol import TargetType
 
 COMPUTING: Final = 1
 WAITING: Final = 4
 """For targets that wait on networks more than they compute."""
 ASYNCHRONOUS: Final = 64
-"""For hooks that are ``async def``. A call that waits costs a thread that sleeps: some 16 KiB each."""
+"""For hooks that are ``async def``. A waiting call holds a sleeping thread, about 16 KiB."""
 
 _STREAM: Final = "predict_stream"
 _OUTSIDE_CALLS: Final = frozenset({"init", "load_model", "get_supported_llm_models"})
-"""They run once, or only list; whether they are asynchronous says nothing about predictions."""
+"""They do not run in predictions, so it does not matter whether they are asynchronous."""
 
 
 def target_concurrency(target_type: TargetType) -> int:
-    """Of a model whose code is synchronous."""
-    waits = target_type in (TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW)
-    return WAITING if waits else COMPUTING
+    """The default for a model whose code is synchronous."""
+    return WAITING if target_type.generates_text else COMPUTING
 
 
 def model_concurrency(loaded: LoadedModel) -> int:
-    """:data:`ASYNCHRONOUS` where every piece of user code that a prediction, transformation or chat may run is a
-    coroutine function; else the target's.
+    """The default for a loaded model: :data:`ASYNCHRONOUS` if all of its code that calls run is asynchronous.
 
-    One synchronous hook (or artifact, ``CustomTask``, moderation, ``predict_stream`` method of the model) decides for
-    all: threads are given to a worker, not to a hook, and code that was written for one thread at a time must not
-    find itself in 64 because its neighbour is asynchronous.
+    One synchronous hook (or artifact, ``CustomTask``, moderation, ``predict_stream`` method of the model) is enough
+    for the target's default: threads belong to a worker, not to a hook, and code that was written for one thread must
+    not run in 64.
     """
-    return ASYNCHRONOUS if _only_waits(loaded) else target_concurrency(loaded.target_type)
+    return ASYNCHRONOUS if _runs_only_async_code(loaded) else target_concurrency(loaded.target_type)
 
 
-def _only_waits(loaded: LoadedModel) -> bool:
+def _runs_only_async_code(loaded: LoadedModel) -> bool:
     hooks, target = loaded.hooks, loaded.target_type
     if hooks.custom_task is not None or loaded.framework is not None or loaded.moderation is not None:
         return False
@@ -50,7 +48,7 @@ def _only_waits(loaded: LoadedModel) -> bool:
 
 
 def is_asynchronous(function: Any) -> bool:
-    """A coroutine function or an asynchronous generator function, or an object that is called like one."""
+    """``function`` is a coroutine function, an asynchronous generator function, or an object called like one."""
     return any(
         inspect.iscoroutinefunction(candidate) or inspect.isasyncgenfunction(candidate)
         for candidate in (function, getattr(function, "__call__", None))  # noqa: B004 - the method itself

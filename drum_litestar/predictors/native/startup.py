@@ -1,4 +1,4 @@
-"""Loading a model folder: the order of events of the contract (1.1 step 9), and its error texts (4.1 to 4.3)."""
+"""Loading a model folder, with the order of events and the error texts of DRUM (contract, 1.1, 4.1 to 4.3)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ from types import ModuleType
 from typing import Any
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.folder.files import find_artifact
 from drum_litestar.predictors.folder.language import PYTHON
 from drum_litestar.predictors.folder.model_folder import read_folder
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.datarobot.api_client import connect_api
 from drum_litestar.predictors.native.datarobot.lazy_loading import download_files
 from drum_litestar.predictors.native.datarobot.moderation import start_moderation
 from drum_litestar.predictors.native.datarobot.monitoring import start_monitor
-from drum_litestar.predictors.native.frameworks.artifacts import find_artifact, load_artifact, recognise
+from drum_litestar.predictors.native.frameworks.artifacts import SUFFIXES, load_artifact, recognise
 from drum_litestar.predictors.native.frameworks.base import Framework
 from drum_litestar.predictors.native.hooks.custom_module import Hooks, import_custom, require_hooks
 from drum_litestar.predictors.native.hooks.custom_task import load_custom_task, require_interface
 from drum_litestar.predictors.native.hooks.user_errors import is_user_error
-from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.native.standin import install_standin
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
@@ -32,18 +33,15 @@ from drum_litestar.settings.masking import protect
 _ARTIFACT_ERROR = "An error occurred when loading your artifact: "
 
 
-def load(spec: PredictorSpec) -> LoadedModel:
-    """The loaded folder of ``spec``. Raises ModelLoadError for everything that goes wrong.
-
-    User code that reads stdin gets end-of-file only if the process was started so; workers are.
-    """
+def load_model_folder(spec: PredictorSpec) -> LoadedModel:
+    """Load the folder of ``spec``. Raises ModelLoadError with the contract's texts, and nothing else."""
     with load_errors():
         return _load(spec)
 
 
 @contextmanager
 def load_errors() -> Iterator[None]:
-    """Whatever loading raises, ``SystemExit`` too, as a ModelLoadError with its traceback."""
+    """Raise what loading raises, ``SystemExit`` included, as a ModelLoadError with its traceback."""
     try:
         yield
     except ModelLoadError as error:
@@ -60,16 +58,17 @@ def load_errors() -> Iterator[None]:
 
 
 def hide_secrets(spec: PredictorSpec) -> None:
-    """Let this process know what it must not show: to be called before the model's code runs."""
+    """Register the secrets that logs and answers must not show. To be called before the model's code runs."""
     protect((*spec.argv, f"--api-token={spec.api_token or ''}"), os.environ)
 
 
 def _load(spec: PredictorSpec) -> LoadedModel:
     code_dir = Path(spec.code_dir)
-    metadata, target_type, labels, language, deployment_config = read_folder(spec)
-    if language != PYTHON:
+    folder = read_folder(spec)
+    target_type = folder.target_type
+    if folder.language != PYTHON:
         raise ModelLoadError(
-            f"The native predictor serves Python models only; this folder's language is {language}. "
+            f"The native predictor serves Python models only; this folder's language is {folder.language}. "
             "Use --predictor drum, which needs the package 'datarobot-drum'."
         )
     hide_secrets(spec)
@@ -90,20 +89,8 @@ def _load(spec: PredictorSpec) -> LoadedModel:
         if monitor is not None:
             monitor.close()
         raise
-    loaded = LoadedModel(
-        spec=spec,
-        code_dir=code_dir,
-        target_type=target_type,
-        labels=labels,
-        metadata=metadata,
-        language=language,
-        hooks=hooks,
-        model=model,
-        framework=framework,
-        deployment_config=deployment_config,
-        monitor=monitor,
-        moderation=moderation,
-        warnings=warnings,
+    loaded = LoadedModel.from_folder(
+        spec, folder, hooks, model, framework=framework, monitor=monitor, moderation=moderation, warnings=warnings
     )
     warnings.extend(_single_output_warnings(loaded))
     return loaded
@@ -125,7 +112,7 @@ def _load_model(
 
 @contextmanager
 def _artifact_errors() -> Iterator[None]:
-    """DRUM's prefix for loading errors. HTTP errors that user code raises keep their own message alone."""
+    """Prefix the texts of loading errors as DRUM does. HTTP errors that user code raises get no prefix."""
     try:
         yield
     except ModelLoadError as error:
@@ -139,7 +126,7 @@ def _load_by_hook_or_artifact(code_dir: Path, target_type: TargetType, hooks: Ho
     if hooks.get("load_model") is not None:
         model = _call_load_model(hooks, code_dir)
     else:
-        model = load_artifact(find_artifact(code_dir))
+        model = load_artifact(find_artifact(code_dir, SUFFIXES))
     if target_type is TargetType.TRANSFORM:
         if hooks.get("transform") is None and "sklearn" not in str(type(model)):
             raise ModelLoadError("A transform task requires a user-defined transform hook for non-sklearn transformers")
@@ -161,7 +148,7 @@ def _call_load_model(hooks: Hooks, code_dir: Path) -> Any:
 
 
 def _single_output_warnings(loaded: LoadedModel) -> list[str]:
-    """The warning of Q-1: binary models without label names, unless the operator has chosen already."""
+    """The warning of Q-1, for binary models without label names, unless the operator has set the option."""
     if (
         loaded.target_type is not TargetType.BINARY
         or loaded.framework is None

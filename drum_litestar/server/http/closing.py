@@ -14,7 +14,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from drum_litestar import scope as names
-from drum_litestar.dialects import framework_json
+from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import RequestError
 from drum_litestar.server.http.connection_parts import (
     ConnectionEvents,
@@ -161,7 +161,7 @@ class ClosingProtocol(HttpToolsProtocol):
         elif in_body and cycle.response_started:
             self.transport.close()
         elif in_body:
-            cycle.scope["state"][names.PROTOCOL_ANSWER] = (error.status, len(framework_json(error.body())))
+            cycle.scope["state"][names.PROTOCOL_ANSWER] = (error.status, len(drum_json(error.body())))
             cycle.disconnected = True
             cycle.waiting_for_100_continue = False
             cycle.message_event.set()
@@ -175,7 +175,7 @@ class ClosingProtocol(HttpToolsProtocol):
     def _send_and_close(self, error: RequestError) -> None:
         if self.transport.is_closing():
             return
-        body = framework_json(error.body())
+        body = drum_json(error.body())
         head = [STATUS_LINE[error.status]]
         head += [name + b": " + value + b"\r\n" for name, value in self.server_state.default_headers]
         head.append(b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body))

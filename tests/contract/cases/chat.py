@@ -7,12 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from support.cases import Case, any_json, dialect_f, error, error_like, message
+from support.cases import Case, any_json, drum_json, error, error_like, message
 from support.wire import Answer, Request, csv, get, post, post_json
 
 CHAT = "/v1/chat/completions"
 AID = "AID"
-BROKEN = dialect_f({"error": "The browser (or proxy) sent a request that this server could not understand."})
+BROKEN = drum_json({"error": "The browser (or proxy) sent a request that this server could not understand."})
 EXPECTED = "ERROR: Expected response to be ChatCompletion or Iterable[ChatCompletionChunk]. response type: "
 SSE = {"content-type": "text/event-stream; charset=utf-8"}
 DONE = "data: [DONE]\n\n"
@@ -75,18 +75,18 @@ def mentions(text: str):
 STREAM = event("He") + event("llö") + event("", '"stop"') + DONE
 
 TEXT = [
-    Case("complete", ask("complete()"), body=dialect_f(whole()), headers={"content-type": "application/json"}),
-    Case("complete, short path", ask("complete('x')", "/chat/completions"), body=dialect_f(whole("x"))),
-    Case("complete, with slash", ask("complete()", CHAT + "/"), body=dialect_f(whole()), differs="Trailing slash"),
+    Case("complete", ask("complete()"), body=drum_json(whole()), headers={"content-type": "application/json"}),
+    Case("complete, short path", ask("complete('x')", "/chat/completions"), body=drum_json(whole("x"))),
+    Case("complete, with slash", ask("complete()", CHAT + "/"), body=drum_json(whole()), differs="Trailing slash"),
     Case("association id made", post_json(CHAT, {"do": "complete()"}), body=new_id),
     Case("association id of another type", ask("complete()", datarobot_association_id=17),
-         body=dialect_f(whole(datarobot_association_id=17))),
+         body=drum_json(whole(datarobot_association_id=17))),
     Case("falsy association id", ask("complete()", datarobot_association_id=""), body=new_id),
     Case("empty object reaches the hook", post_json(CHAT, {}), body=new_id),
     Case("stream", ask("chunks('He', 'llö')", stream=True), body=STREAM.encode(), headers=SSE),
     Case("stream as a list", ask("[chunk('a')]"), body=(event("a") + DONE).encode(), headers=SSE),
     Case("stream whatever 'stream' says", ask("chunks('He', 'llö')", stream=False), body=STREAM.encode(), headers=SSE),
-    Case("complete whatever 'stream' says", ask("complete()", stream=True), body=dialect_f(whole())),
+    Case("complete whatever 'stream' says", ask("complete()", stream=True), body=drum_json(whole())),
     Case("empty stream", ask("iter([])"), body=DONE.encode(), headers=SSE),
     Case("line breaks inside a chunk", ask("[chunk('a\\nb')]"), body=(event("a\nb") + DONE).encode(), headers=SSE),
     Case("long stream", ask("chunks(*map(str, range(200)))"),
@@ -119,10 +119,10 @@ TEXT = [
     Case("error before the first chunk", ask("failing(ValueError('early'))"), 500, mentions("early"), differs="Q-16"),
     Case("error in mid-stream", ask("failing(ValueError('late'), 'a', 'b')"),
          body=error_event(event("a"), event("b")), headers=SSE, differs="Q-16"),
-    Case("models", get("/v1/models"), body=dialect_f({"data": [
+    Case("models", get("/v1/models"), body=drum_json({"data": [
         {"created": 1700000000, "id": "m1", "object": "model", "owned_by": "us"},
         {"created": 1700000000, "id": "é/2", "object": "model", "owned_by": "us"}], "object": "list"})),
-    Case("capabilities", get("/capabilities/"), body=dialect_f(
+    Case("capabilities", get("/capabilities/"), body=drum_json(
         {"supported_methods": {"chat": True}, "supported_payload_formats": {"csv": None, "mtx": None}})),
     Case("predict without score", csv(b"a\n1\n"), 500, error(
         "Failure when making predictions. Exception: "
@@ -145,12 +145,12 @@ def words(*contents: str):
 CASES = {
     "chat_text": TEXT,
     "chat_agent": [
-        Case("complete", ask("complete()"), body=dialect_f(whole())),
+        Case("complete", ask("complete()"), body=drum_json(whole())),
         Case("stream", ask("chunks('He', 'llö')"), body=STREAM.encode(), headers=SSE),
     ],
     "chat_regression": [
-        Case("chat beside predictions", ask(""), body=dialect_f(whole("Pipeline"))),
-        Case("info has no predictor", get("/capabilities/"), body=dialect_f(
+        Case("chat beside predictions", ask(""), body=drum_json(whole("Pipeline"))),
+        Case("info has no predictor", get("/capabilities/"), body=drum_json(
             {"supported_methods": {"chat": True}, "supported_payload_formats": {"csv": None, "mtx": None}})),
     ],
     "async_text": [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.cases import Case, dialect_p, error, error_like, told
+from support.cases import Case, error, error_like, pandas_json, told
 
 YES_NO = ["yes", "no"]
 
@@ -12,7 +12,7 @@ def frame(**columns: list) -> str:
 
 
 def sends(name: str, expression: str, labels: list[str], *rows: list[float]) -> Case:
-    return Case(name, told(expression), body=dialect_p(list(rows), labels))
+    return Case(name, told(expression), body=pandas_json(list(rows), labels))
 
 
 def refused(name: str, expression: str, text: str) -> Case:

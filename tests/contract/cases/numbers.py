@@ -1,4 +1,4 @@
-"""The table of number formats of dialect P (contract, 3.3), for targets cast to float and for text targets."""
+"""The table of number formats of pandas' JSON (contract, 3.3), for targets cast to float and for text targets."""
 
 from __future__ import annotations
 

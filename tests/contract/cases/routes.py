@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from support.cases import Case, any_json, dialect_f, error, message
+from support.cases import Case, any_json, drum_json, error, message
 from support.data import csv_of, table
 from support.wire import Answer, Request, csv, get, post, post_json
 
@@ -28,7 +28,7 @@ def info(**fields: object):
 
     def check(answer: Answer, path: Path) -> None:
         found = answer.json()
-        assert answer.body == dialect_f(found)
+        assert answer.body == drum_json(found)
         assert re.fullmatch(r"\d+\.\d+\.\d+.*", found.pop("drumVersion"))
         assert found.pop("drumServer") in ("litestar", "flask")
         assert found == {"codeDir": str(path), "language": "python", "modelMetadata": None, **fields}
@@ -65,7 +65,7 @@ NO_LLM = message("This endpoint is only supported by OpenAI based predictors")
 UNSTRUCTURED_HERE = error(
     "This model has target type TargetType.REGRESSION, use either /predict/ or /predictions/ endpoint."
 )
-CAPABILITIES = dialect_f(
+CAPABILITIES = drum_json(
     {"supported_methods": {"chat": False}, "supported_payload_formats": {"csv": None, "mtx": None}}
 )
 SK = {"predictor": "scikit-learn"}

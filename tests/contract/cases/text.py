@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from support.cases import Case, all_of, dialect_f, error, told
+from support.cases import Case, all_of, drum_json, error, told
 from support.data import matrix_market, table
 from support.wire import csv, get, post
 
-MODELS = dialect_f({"data": [{"created": 1735689600, "id": "gpt-x", "object": "model", "owned_by": "DataRobot"}],
+MODELS = drum_json({"data": [{"created": 1735689600, "id": "gpt-x", "object": "model", "owned_by": "DataRobot"}],
                     "object": "list"})  # fmt: skip
 NO_MODELS = error("get_supported_llm_models is supported only for TextGen models")
 NO_CHAT = error("This model's chat interface was called, but chat() is not implemented.")

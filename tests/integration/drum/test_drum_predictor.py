@@ -209,7 +209,7 @@ def test_dead_sidecar_restarts_the_worker(serve: Serve) -> None:
         arguments = ["--target-type", "textgeneration", "--gpu-predictor", "nim", "--sidecar"]
         server = serve({"custom.py": "# nothing\n"}, *arguments, env=sidecar_options(up, **watch))
         before = {child.pid for child in children(server)}
-    until(lambda: "is dead: this worker ends" in server.output(), server.output)
+    until(lambda: "is dead: the worker exits" in server.output(), server.output)
     until(lambda: (now := {child.pid for child in children(server)}) and not now & before, server.output)
     assert server.process.poll() is None
 

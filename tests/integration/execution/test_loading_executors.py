@@ -23,7 +23,7 @@ Loading = Callable[..., AbstractAsyncContextManager[Any]]
 
 @asynccontextmanager
 async def inline_loading(folder: Path, **options: Any) -> AsyncIterator[InlineExecutor]:
-    executor = InlineExecutor(ScriptedSpec(folder=str(folder)), **options)
+    executor = InlineExecutor(ScriptedSpec(folder=str(folder)).build, **options)
     await executor.start()
     try:
         yield executor

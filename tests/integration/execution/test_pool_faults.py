@@ -344,7 +344,8 @@ from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.execution.pool.pool import PoolExecutor
 
 async def main():
-    executor = PoolExecutor(ScriptedSpec(folder=sys.argv[1]), PoolOptions(workers=2))
+    options = PoolOptions(builder="support.scripted:build_in_worker", workers=2)
+    executor = PoolExecutor(ScriptedSpec(folder=sys.argv[1]), options)
     await executor.start()
     await executor.wait_started()
     while len(executor.stats()["executor_workers_by_state"]) != 1:

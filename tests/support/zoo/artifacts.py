@@ -124,41 +124,45 @@ def deployment_config(path: Path, **target: Any) -> None:
     (path / "deployment.json").write_text(json.dumps({"target": target}))
 
 
-PPS = ("--deployment-config", "{dir}/deployment.json")
+PREDICTION_SERVER = ("--deployment-config", "{dir}/deployment.json")
 
 
-@folder("pps_regression", "regression", *PPS, needs=SKLEARN)
-def pps_regression(path: Path) -> None:
+@folder("prediction_server_regression", "regression", *PREDICTION_SERVER, needs=SKLEARN)
+def prediction_server_regression(path: Path) -> None:
     regression(path)
     deployment_config(path, name='Grüße/"x"', class_mapping=None, prediction_threshold=None)
 
 
-@folder("pps_anomaly", "anomaly", *PPS, needs=SKLEARN)
-def pps_anomaly(path: Path) -> None:
+@folder("prediction_server_anomaly", "anomaly", *PREDICTION_SERVER, needs=SKLEARN)
+def prediction_server_anomaly(path: Path) -> None:
     anomaly(path)
     deployment_config(path, name="ignored", class_mapping=None, prediction_threshold=None)
 
 
-@folder("pps_binary", "binary", *YES_NO, *PPS, needs=SKLEARN)
-def pps_binary(path: Path) -> None:
+@folder("prediction_server_binary", "binary", *YES_NO, *PREDICTION_SERVER, needs=SKLEARN)
+def prediction_server_binary(path: Path) -> None:
     binary(path)
     deployment_config(path, name="answer", class_mapping=[["yes", 1], ["no", 0]], prediction_threshold=0.25)
 
 
-@folder("pps_multiclass", "multiclass", "--class-labels", "c", "a", "b", *PPS, needs=SKLEARN)
-def pps_multiclass(path: Path) -> None:
+@folder(
+    "prediction_server_multiclass", "multiclass", "--class-labels", "c", "a", "b", *PREDICTION_SERVER, needs=SKLEARN
+)
+def prediction_server_multiclass(path: Path) -> None:
     multiclass(path)
     deployment_config(path, name="kind", class_mapping=[["b", 1], ["c", 2], ["a", 0]], prediction_threshold=0.5)
 
 
-@folder("pps_multilabel", "multilabel", "--class-labels", "0", "1", "2", *PPS, needs=SKLEARN)
-def pps_multilabel(path: Path) -> None:
+@folder(
+    "prediction_server_multilabel", "multilabel", "--class-labels", "0", "1", "2", *PREDICTION_SERVER, needs=SKLEARN
+)
+def prediction_server_multilabel(path: Path) -> None:
     multilabel(path)
     deployment_config(path, name="tags", class_mapping=[["0", 0], ["1", 1], ["2", 2]], prediction_threshold=0.6)
 
 
-@folder("pps_no_mapping", "regression", *PPS, needs=SKLEARN)
-def pps_no_mapping(path: Path) -> None:
+@folder("prediction_server_no_mapping", "regression", *PREDICTION_SERVER, needs=SKLEARN)
+def prediction_server_no_mapping(path: Path) -> None:
     regression(path)
     deployment_config(path, name="target")
 

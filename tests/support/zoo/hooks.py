@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.zoo.artifacts import PPS, YES_NO, deployment_config
+from support.zoo.artifacts import PREDICTION_SERVER, YES_NO, deployment_config
 from support.zoo.frameworks import XGBOOST, xgb_booster_binary
 from support.zoo.registry import copy_hooks, folder
 
@@ -32,20 +32,20 @@ def booster_post(path: Path) -> None:
     (path / "custom.py").write_text("def post_process(predictions, model):\n    return predictions\n")
 
 
-@folder("pps_hooks", "regression", *PPS)
-def pps_hooks(path: Path) -> None:
+@folder("prediction_server_hooks", "regression", *PREDICTION_SERVER)
+def prediction_server_hooks(path: Path) -> None:
     score(path)
     deployment_config(path, name="target", class_mapping=None, prediction_threshold=None)
 
 
-@folder("pps_hooks_multilabel", "multilabel", *ABC, *PPS)
-def pps_hooks_multilabel(path: Path) -> None:
+@folder("prediction_server_hooks_multilabel", "multilabel", *ABC, *PREDICTION_SERVER)
+def prediction_server_hooks_multilabel(path: Path) -> None:
     score(path)
     deployment_config(path, name="tags", class_mapping=[["b", 0], ["c", 1], ["a", 2]], prediction_threshold=0.5)
 
 
-@folder("pps_hooks_binary", "binary", *YES_NO, *PPS)
-def pps_hooks_binary(path: Path) -> None:
+@folder("prediction_server_hooks_binary", "binary", *YES_NO, *PREDICTION_SERVER)
+def prediction_server_hooks_binary(path: Path) -> None:
     score(path)
     deployment_config(path, name="answer", class_mapping=[["no", 0], ["yes", 1]], prediction_threshold=0.25)
 

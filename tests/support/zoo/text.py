@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.zoo.artifacts import PPS, deployment_config, regression
+from support.zoo.artifacts import PREDICTION_SERVER, deployment_config, regression
 from support.zoo.registry import copy_hooks, folder
 
 NAMED = {"TARGET_NAME": "completion"}
@@ -20,8 +20,8 @@ def text(path: Path) -> None:
     copy_hooks("text", path)
 
 
-@folder("pps_text", "textgeneration", *PPS, env=NAMED)
-def pps_text(path: Path) -> None:
+@folder("prediction_server_text", "textgeneration", *PREDICTION_SERVER, env=NAMED)
+def prediction_server_text(path: Path) -> None:
     text(path)
     deployment_config(path, name="completion", class_mapping=None, prediction_threshold=None)
 

@@ -41,7 +41,7 @@ async def request(executor, name, kind, request_id, body=None):
 
 async def main():
     executor = PoolExecutor(ChattySpec(), PoolOptions(
-        builder="drum_litestar.observability.worker_setup:build_predictor",
+        builder="support.chatty:build_in_worker",
         builder_kwargs=dict(log_level="info", json_lines=json_lines),
         on_output=pipeline.forward,
         observer=ExecutorTelemetry(tracing=telemetry.tracing),

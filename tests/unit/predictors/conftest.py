@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from drum_litestar.predictors.native.model import LoadedModel, load_model_folder
-from drum_litestar.predictors.native.predictor import NativePredictor
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+from drum_litestar.predictors.native.native_predictor import NativePredictor
+from drum_litestar.predictors.native.startup import load_model_folder
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 

@@ -16,6 +16,7 @@ import pytest
 
 from drum_litestar.cli.main import build_plan, main
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.build import build_predictor
 from drum_litestar.tools import environment_checks
 from drum_litestar.tools.findings import import_problem
 
@@ -59,7 +60,7 @@ def refusal(*arguments: str) -> str:
     """Why the model worker of ``server`` cannot load the model, in one line."""
     spec = build_plan(["server", "--address", "127.0.0.1:1", *arguments], dict(os.environ)).spec
     with pytest.raises(ModelLoadError) as caught:
-        spec.build().load()
+        build_predictor(spec).load()
     return " ".join(str(caught.value).split())
 
 
@@ -156,7 +157,9 @@ def test_what_the_folder_lacks(
 def test_artifact_without_its_library(
     folder: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drum_litestar.predictors.native.frameworks.onnx.OnnxFramework.can_load", lambda _: False)
+    monkeypatch.setattr(
+        "drum_litestar.predictors.native.frameworks.onnx_framework.OnnxFramework.can_load", lambda _: False
+    )
     code, (finding,) = check(
         capsys, "-cd", str(folder(**{"custom.py": "", "m.onnx": "x"})), "--target-type", "regression"
     )

@@ -1,4 +1,4 @@
-"""One module for each kind of call: what happens between a request's bytes and the reply's.
+"""Handlers, one module for each kind of call, and the loaded model and the error replies that they share.
 
-Reading and writing formats is left to ``formats``, running user code to ``hooks``.
+Reading and writing formats belongs to ``formats``, running user code to ``hooks``.
 """

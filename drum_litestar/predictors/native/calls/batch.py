@@ -1,7 +1,7 @@
-"""Several structured CSV calls answered by one call of the model.
+"""Batches: several structured CSV calls answered by one call of the model.
 
-The answers are byte-identical to single ones because bodies are joined only where a single read would give the same
-columns and types (:mod:`csv_merge`), and because the checked predictions are cut before they are written.
+The answers are byte-identical to those of single calls: bodies are merged only if each of them alone has the same
+columns and types (:mod:`csv_merge`), and the validated predictions are split before they are encoded.
 """
 
 from __future__ import annotations
@@ -12,34 +12,32 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from drum_litestar.errors import RequestError
-from drum_litestar.predictors.native.calls.structured import Predictions, StructuredPredictor
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler
 from drum_litestar.predictors.native.formats.inputs import MTX, StructuredInput
-from drum_litestar.predictors.native.formats.validation import KEPT_VALUE_TARGETS, Marshalled
-from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.formats.validation import ValidatedPredictions
 from drum_litestar.predictors.native.shortcuts.csv_merge import MergedBodies, merge_csv
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamReply, TargetType
 
 logger = logging.getLogger("drum")
 
-_UNBATCHED_TARGETS = KEPT_VALUE_TARGETS | {TargetType.TRANSFORM, TargetType.UNSTRUCTURED}
-"""Values that are not cast to float could change their type among others' values."""
 
-
-class BatchPredictor:
-    """The batching side of one loaded model."""
+class BatchHandler:
+    """Answers batches for one loaded model."""
 
     def __init__(
-        self, loaded: LoadedModel, structured: StructuredPredictor, single: Callable[[ModelCall], Reply | StreamReply]
+        self, loaded: LoadedModel, structured: StructuredHandler, single: Callable[[ModelCall], Reply | StreamReply]
     ) -> None:
-        """``single`` answers one call and raises nothing."""
+        """``single`` answers one call and never raises."""
         self._structured = structured
         self._single = single
         self._enabled = (
             loaded.spec.shortcuts
-            and loaded.target_type not in _UNBATCHED_TARGETS
-            and loaded.hooks.get("read_input_data") is None  # it may make anything of the bytes
+            and loaded.target_type not in (TargetType.TRANSFORM, TargetType.UNSTRUCTURED)
+            and not loaded.target_type.keeps_values  # values of several calls in one column could change their type
+            and loaded.hooks.get("read_input_data") is None  # the hook, not the CSV reader, decides what a body means
             and loaded.monitor is None  # reports are made per request
-            and loaded.deployment_config is None  # its full precision would show how the model's sums were blocked
+            and loaded.deployment_config is None  # full precision: sums over blocks of rows differ in the last bits
         )
 
     @property
@@ -47,10 +45,10 @@ class BatchPredictor:
         return self._enabled
 
     def handle(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
-        """One reply per call; None when nothing can be merged, or a stream came: run them singly.
+        """One reply for each call; None when nothing can be batched, or a stream came: run each call alone.
 
-        What the model raises for merged calls may be the fault of one of them, in words that tell of all their rows.
-        So those are run once more, each alone, where it fails with its own error; the log says so.
+        An exception of the model may be caused by one member, with a text about the rows of all. So the members of
+        that group run once more, each alone, where only the cause fails, with its own error. The log says so.
         """
         if not self._enabled or any(call.kind != "predict" for call in calls):
             return None
@@ -77,14 +75,14 @@ class BatchPredictor:
         return [replies[position] for position in range(len(calls))]
 
     def _by_options(self, calls: Sequence[ModelCall]) -> list[tuple[list[int], StructuredInput]]:
-        """Calls that hooks are told the same about, with what that is."""
+        """Group the calls by media type and charset, which hooks receive; one input stands for each group."""
         groups: dict[Any, list[int]] = defaultdict(list)
         sources: dict[Any, StructuredInput] = {}
         for position, call in enumerate(calls):
             try:
                 source = self._structured.parse(call)
             except RequestError:
-                continue  # answered singly
+                continue  # answered on its own
             if source.mimetype == MTX or source.colnames or source.payload.data is None:
                 continue
             key = (source.mimetype, source.charset)
@@ -95,14 +93,14 @@ class BatchPredictor:
     def _answer_group(self, group: MergedBodies, source: StructuredInput) -> list[Reply] | None:
         merged = source._replace(payload=Payload(data=group.data, size=len(group.data)))
         predictions = self._structured.predict(group.frame, merged, count_matters=False)
-        got, rows = len(predictions.marshalled.values), len(group.frame)
+        got, rows = len(predictions.validated.values), len(group.frame)
         if got != rows:
-            self._disable(f"the model returned {got} predictions for {rows} rows of merged requests")
+            self._disable(f"the model returned {got} predictions for {rows} rows of batched requests")
             return None
-        if predictions.extra is not None:  # its columns' types may depend on all rows
+        if predictions.extra is not None:  # the types of its columns may depend on all rows
             self._disable("the model returns extra output")
             return None
-        return [Reply(body=self._structured.encode(part)) for part in _cut(predictions.marshalled, group.lengths)]
+        return [Reply(body=self._structured.encode(part)) for part in _split(predictions.validated, group.lengths)]
 
     def _disable(self, reason: str) -> None:
         if self._enabled:
@@ -116,10 +114,12 @@ def _body(call: ModelCall) -> bytes:
     return b"" if payload is None or payload.data is None else payload.data
 
 
-def _cut(marshalled: Marshalled, lengths: Sequence[int]) -> list[Predictions]:
+def _split(validated: ValidatedPredictions, lengths: Sequence[int]) -> list[Predictions]:
     parts = []
     start = 0
     for length in lengths:
-        parts.append(Predictions(Marshalled(marshalled.values[start : start + length], marshalled.columns), None))
+        parts.append(
+            Predictions(ValidatedPredictions(validated.values[start : start + length], validated.columns), None)
+        )
         start += length
     return parts

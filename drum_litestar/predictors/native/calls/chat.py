@@ -1,6 +1,6 @@
-"""``/chat/completions``: the ``chat`` hook behind OpenAI's wire format (contract, 3.10).
+"""Chat completions: the ``chat`` hook behind OpenAI's wire format (contract, 3.10).
 
-The openai package is never imported: answers and chunks are known by their ``object`` attribute.
+The openai package is never imported: answers and chunks are recognised by their ``object`` attribute.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from drum_litestar.dialects import framework_json
-from drum_litestar.errors import UnsupportedMediaTypeError, UnsupportedRouteError
+from drum_litestar.drum_json import drum_json
+from drum_litestar.errors import UnsupportedMediaTypeError
 from drum_litestar.media_types import is_json
 from drum_litestar.predictors.native.calls.event_stream import CHUNK_OBJECT, EventStream, as_dict, set_association_id
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.datarobot.monitoring import ChatReport
 from drum_litestar.predictors.native.hooks.request_values import RequestHeaders, UnreadableBodyError
-from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamHead, StreamReply, TargetType
 from drum_litestar.predictors.steps import span
 
@@ -28,7 +28,7 @@ _HOOK = "chat"
 _END = object()
 
 
-class ChatPredictor:
+class ChatHandler:
     """The chat pipeline of one loaded model."""
 
     def __init__(self, loaded: LoadedModel) -> None:
@@ -42,8 +42,6 @@ class ChatPredictor:
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         """Answer one chat call. Raises what the hook, or its first chunk, raises (contract, section 8, Q-16)."""
-        if not self.available:  # before the body is looked at (contract, section 8, Q-23)
-            raise UnsupportedRouteError(_unavailable(self._loaded.target_type))
         params = _read_params(call.body)
         association_id = params.get(ASSOCIATION_ID) or str(uuid.uuid4())
         if self._loaded.monitor is None:
@@ -68,7 +66,7 @@ class ChatPredictor:
         model, moderation = self._loaded.model, self._loaded.moderation
         hook = functools.partial(self._loaded.hooks.call, _HOOK)
         headers = {"headers": RequestHeaders(call.headers)}
-        if moderation is not None:  # always tells the hook the headers (contract, 4.15)
+        if moderation is not None:  # always passes the headers to the hook (contract, 4.15)
             return moderation.chat(params, model, hook, association_id, **headers)
         return hook(params, model, **headers) if self._takes_headers else hook(params, model)
 
@@ -94,12 +92,6 @@ def _takes_headers(hook: Callable[..., Any]) -> bool:
     return len(inspect.signature(hook).parameters) > 2
 
 
-def _unavailable(target_type: TargetType) -> str:
-    text_generating = target_type in (TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW)
-    reason = "chat() is not implemented" if text_generating else "chat is not supported"
-    return f"This model's chat interface was called, but {reason}."
-
-
 def _read_params(body: Payload | None) -> dict[str, Any]:
     if body is None or not is_json(body.mimetype):
         raise UnsupportedMediaTypeError
@@ -107,7 +99,7 @@ def _read_params(body: Payload | None) -> dict[str, Any]:
         params: Any = json.loads(body.read())
     except (ValueError, RecursionError) as error:
         raise UnreadableBodyError(str(error)) from error
-    messages = params.get("messages", ())  # anything but an object has no `get`: DRUM's words are Python's
+    messages = params.get("messages", ())  # only an object has `get`: DRUM's text is that of the AttributeError
     iter(messages)
     return params  # type: ignore[no-any-return]
 
@@ -115,7 +107,7 @@ def _read_params(body: Payload | None) -> dict[str, Any]:
 def _complete(completion: Any, association_id: Any) -> Reply:
     _ = completion.choices[0].message.content  # DRUM reports it, and answers 500 where there is none
     extra = set_association_id(completion, association_id)
-    return Reply(body=framework_json({**as_dict(completion), **extra}))
+    return Reply(body=drum_json({**as_dict(completion), **extra}))
 
 
 def _unexpected(result: Any) -> ValueError:

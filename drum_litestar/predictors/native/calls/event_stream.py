@@ -6,9 +6,10 @@ import json
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Any, Iterator, Protocol
+from typing import Any, Iterator
 
-from drum_litestar.predictors.native.error_replies import describe, http_status
+from drum_litestar.predictors.native.calls.error_replies import describe, http_status
+from drum_litestar.predictors.native.hooks.hook_loop import Source
 from drum_litestar.predictors.native.hooks.user_errors import is_user_error
 from drum_litestar.predictors.steps import record_exception
 from drum_litestar.settings.masking import masked
@@ -20,14 +21,6 @@ _DONE = b"data: [DONE]\n\n"
 logger = logging.getLogger("drum")
 
 
-class Source(Protocol):
-    """An iterator whose producer can be stopped, also from another thread."""
-
-    def __next__(self) -> Any: ...
-
-    def close(self) -> None: ...
-
-
 class EventStream(Iterator[bytes]):
     """One event per chunk, then ``[DONE]``.
 
@@ -36,7 +29,7 @@ class EventStream(Iterator[bytes]):
     """
 
     def __init__(self, source: Source, association_id: Any, first: Sequence[Any] = ()) -> None:
-        """``first``: chunks already pulled from ``source``. Raises what writing them raises: no status is sent yet."""
+        """``first``: chunks already pulled from ``source``. They are encoded here, so that errors become the reply."""
         self._source = source
         self._association_id = association_id
         self._pending = [self._event(chunk) for chunk in first]
@@ -64,7 +57,7 @@ class EventStream(Iterator[bytes]):
             self._source.close()
 
     def _end(self) -> bool:
-        """True for the one who ends the stream."""
+        """Mark the stream as ended. True for the first caller only."""
         with self._lock:
             ended, self._ended = self._ended, True
         return not ended
@@ -77,7 +70,7 @@ class EventStream(Iterator[bytes]):
 
 
 def _data(text: str) -> bytes:
-    # Only what ends a line in an event stream: `str.splitlines` would also cut texts with U+2028 in two.
+    # bytes.splitlines splits only at the line ends of event streams; str.splitlines splits at U+2028 too.
     lines = text.encode().splitlines() or [b""]
     return b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
 
@@ -90,7 +83,7 @@ def _error_event(error: BaseException) -> bytes:
 
 
 def set_association_id(answer: Any, association_id: Any) -> dict[str, Any]:
-    """Put the id on ``answer`` as an extra field; where that is refused, a dict to merge into its JSON."""
+    """Set the id on ``answer`` as an extra field. If the object refuses it, return a dict to merge into its JSON."""
     try:
         setattr(answer, _ASSOCIATION_ID, association_id)
     except (AttributeError, TypeError, ValueError):
@@ -99,7 +92,7 @@ def set_association_id(answer: Any, association_id: Any) -> dict[str, Any]:
 
 
 def as_dict(answer: Any) -> dict[str, Any]:
-    """An OpenAI object, or one that only looks like it, as a dict of JSON values."""
+    """An OpenAI object, or one with the same attributes, as a dict of JSON values."""
     for method, options in (("to_dict", {}), ("model_dump", {"mode": "json", "exclude_unset": True})):
         convert = getattr(answer, method, None)
         if convert is not None:

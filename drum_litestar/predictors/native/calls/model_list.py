@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from drum_litestar.dialects import framework_json
-from drum_litestar.errors import UnsupportedRouteError
-from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.drum_json import drum_json
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
 
 _HOOK = "get_supported_llm_models"
@@ -14,8 +13,8 @@ _CREATED = 1735689600
 """DRUM's fixed date of a model named by ``LLM_ID``: 2025-01-01."""
 
 
-class ModelList:
-    """The model list of one loaded model."""
+class ModelListHandler:
+    """Answers ``/models`` for one loaded model."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
@@ -25,10 +24,8 @@ class ModelList:
         return self._loaded.target_type is TargetType.TEXT_GENERATION
 
     def handle(self, _: ModelCall) -> Reply:
-        """The list. Raises what the hook raises."""
-        if not self.available:
-            raise UnsupportedRouteError(f"{_HOOK} is supported only for TextGen models")
-        return Reply(body=framework_json({"object": "list", "data": self._models()}))
+        """The list of models. Raises what the hook raises."""
+        return Reply(body=drum_json({"object": "list", "data": self._models()}))
 
     def _models(self) -> list[dict[str, Any]]:
         hooks = self._loaded.hooks

@@ -1,4 +1,4 @@
-"""``/predictionsStream/``: predictions as they are made, where the model can; else the structured answer at once.
+"""Streamed predictions (``/predictionsStream/``): chunks as the model yields them, else the structured answer.
 
 A model streams when ``custom.py`` defines ``predict_stream(data, model)`` or the model object has a method
 ``predict_stream(data)``. Either yields text (sent as UTF-8) or bytes, or is asynchronous and yields the same.
@@ -10,11 +10,12 @@ import logging
 import threading
 from typing import Any, Iterator
 
-from drum_litestar.predictors.native.calls.event_stream import Source
-from drum_litestar.predictors.native.calls.structured import StructuredPredictor
-from drum_litestar.predictors.native.error_replies import describe, run_stage
+from drum_litestar.predictors.native.calls.error_replies import describe
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+from drum_litestar.predictors.native.calls.structured import StructuredHandler
 from drum_litestar.predictors.native.formats.inputs import read_input
-from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.hooks.hook_loop import Source
+from drum_litestar.predictors.native.hooks.user_errors import run_stage
 from drum_litestar.predictors.protocol import ModelCall, Reply, StreamHead, StreamReply
 
 _HOOK = "predict_stream"
@@ -26,17 +27,17 @@ _END = object()
 logger = logging.getLogger("drum")
 
 
-class StreamPredictor:
-    """The streaming side of structured predictions."""
+class PredictStreamHandler:
+    """Answers streaming calls for one loaded model."""
 
-    def __init__(self, loaded: LoadedModel, structured: StructuredPredictor) -> None:
+    def __init__(self, loaded: LoadedModel, structured: StructuredHandler) -> None:
         self._loaded = loaded
         self._structured = structured
         self._method: Any = getattr(loaded.model, _HOOK, None)
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
-        """Answer one streaming call. Errors before the first chunk are raised, as those of a plain prediction."""
-        guarded = self._loaded.moderation is not None  # guards see whole answers
+        """Answer one streaming call. Errors before the first chunk are raised, as in a plain prediction."""
+        guarded = self._loaded.moderation is not None  # guards need whole answers
         if guarded or (self._loaded.hooks.get(_HOOK) is None and not callable(self._method)):
             reply = self._structured.handle(call)
             reply.headers += _STREAMING_HEADER
@@ -59,7 +60,7 @@ class StreamPredictor:
 
 
 class _Chunks(Iterator[bytes]):
-    """The producer's items as bytes. An error in mid-stream is logged, and cuts the answer short."""
+    """The producer's items as bytes. An error in mid-stream is logged and truncates the answer."""
 
     def __init__(self, source: Source, first: list[Any]) -> None:
         self._source = source

@@ -1,4 +1,4 @@
-"""``/predict/``: bytes -> frame -> hooks and model -> checked predictions -> bytes (contract, 3.5 to 3.7 and 4.2)."""
+"""Structured predictions: bytes -> frame -> hooks and model -> validation -> bytes (contract, 3.5 to 3.7 and 4.2)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from drum_litestar.errors import UnprocessableError
-from drum_litestar.predictors.folder.targets import TEXT_TARGETS
-from drum_litestar.predictors.native.error_replies import ClientDataError, StageError, run_stage
-from drum_litestar.predictors.native.formats import outputs
-from drum_litestar.predictors.native.formats.inputs import MTX, StructuredInput, read_input, structured_input
-from drum_litestar.predictors.native.formats.prediction_server import deployment_answer
-from drum_litestar.predictors.native.formats.validation import (
-    CLASSIFICATION_TARGETS,
-    KEPT_VALUE_TARGETS,
-    SINGLE_COLUMN,
-    Marshalled,
-    marshal,
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+from drum_litestar.predictors.native.formats import pandas_json
+from drum_litestar.predictors.native.formats.inputs import (
+    MTX,
+    ClientDataError,
+    StructuredInput,
+    read_input,
+    structured_input,
 )
-from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.formats.prediction_server_json import prediction_server_json
+from drum_litestar.predictors.native.formats.validation import SINGLE_COLUMN, ValidatedPredictions, validate_predictions
+from drum_litestar.predictors.native.hooks.user_errors import StageError, run_stage
 from drum_litestar.predictors.native.shortcuts.sklearn_direct import direct_estimator, only_sklearn
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
 from drum_litestar.predictors.steps import span
@@ -35,14 +33,14 @@ _SCORE_FAILURE = "Model 'score' hook failed to make predictions."
 
 
 class Predictions(NamedTuple):
-    """What one pass through hooks and model gave."""
+    """The result of hooks and model for one frame."""
 
-    marshalled: Marshalled
+    validated: ValidatedPredictions
     extra: pd.DataFrame | None
-    """Columns of the score hook beside its predictions (contract, 4.6)."""
+    """Further columns of the score hook's frame (contract, 4.6)."""
 
 
-class StructuredPredictor:
+class StructuredHandler:
     """The predict pipeline of one loaded model. Safe to call from several threads if the model is."""
 
     def __init__(self, loaded: LoadedModel) -> None:
@@ -55,13 +53,13 @@ class StructuredPredictor:
         self._has_transform = loaded.hooks.get("transform") is not None
         self._has_post_process = loaded.hooks.get("post_process") is not None
         self._any_format = loaded.hooks.get("read_input_data") is not None
-        self._proba = loaded.target_type in CLASSIFICATION_TARGETS
+        self._proba = loaded.target_type.is_classification
         self._label_kwargs = self._make_label_kwargs()
-        # A custom.py may have changed anything about the model or its library.
+        # A custom.py may have patched the model or its library.
         own = loaded.hooks.path is None and loaded.spec.shortcuts
         self._direct = direct_estimator(loaded.model, loaded.target_type) if own else None
-        self._users_code = self._direct is None or not only_sklearn(loaded.model)
-        self._encode = outputs.encode_floats if loaded.spec.shortcuts else outputs.series_encoder
+        self._runs_user_code = self._direct is None or not only_sklearn(loaded.model)
+        self._encode = pandas_json.encode_floats if loaded.spec.shortcuts else pandas_json.series_encoder
         self._count_warning = threading.Lock()
 
     @property
@@ -70,36 +68,29 @@ class StructuredPredictor:
         ways = {
             "plain CSV": self._loaded.spec.shortcuts and not self._any_format,
             "scikit-learn without frames": self._direct is not None,
-            "numbers by pandas' encoder": self._encode is not outputs.series_encoder,
+            "numbers by pandas' encoder": self._encode is not pandas_json.series_encoder,
         }
         return tuple(name for name, is_open in ways.items() if is_open)
 
     def handle(self, call: ModelCall) -> Reply:
-        """Answer one predict call. Raises what :func:`error_reply` puts into words."""
+        """Answer one predict call. Raises exceptions that :func:`error_reply` turns into replies."""
         data = self.parse(call)
         with span("parse", hooks=self._any_format):
             frame = read_input(data, self._hooks, shortcuts=self._loaded.spec.shortcuts)
         monitor = self._loaded.monitor
         features = None if monitor is None else monitor.keep(frame)
         began = time.perf_counter()
-        with span("model", hooks=self._users_code):
+        with span("model", hooks=self._runs_user_code):
             predictions = self.predict(frame, data)
         seconds = time.perf_counter() - began
         with span("serialize", hooks=False):
             reply = Reply(body=self.encode(predictions))
         if monitor is not None:
-            monitor.predicted(features, predictions.marshalled, self._proba, seconds)
+            monitor.predicted(features, predictions.validated, self._proba, seconds)
         return reply
 
     def parse(self, call: ModelCall) -> StructuredInput:
-        """The call's data, after the checks that come first: target type, presence, format."""
-        if self._target_type is TargetType.TRANSFORM:
-            raise UnprocessableError("This model has target type 'transform', use the /transform/ endpoint.")
-        if self._target_type is TargetType.UNSTRUCTURED:
-            raise UnprocessableError(
-                "This model has target type 'unstructured', use the /predictUnstructured/ or "
-                "/predictionsUnstructured/ endpoint."
-            )
+        """The call's data. Raises UnprocessableError when it is missing or in an unsupported format."""
         return structured_input(call, any_format=self._any_format)
 
     def prepare(self, data: Any) -> Any:
@@ -115,9 +106,9 @@ class StructuredPredictor:
         return result
 
     def predict(self, frame: Any, source: StructuredInput, *, count_matters: bool = True) -> Predictions:
-        """Hooks, model, checks. ``source`` is what hooks are told about the data.
+        """Run hooks and model on ``frame`` and validate the result. Hooks receive ``source`` besides.
 
-        ``count_matters``: warn, once, when the number of predictions is not that of rows.
+        ``count_matters``: warn once when the number of predictions differs from that of rows.
         """
         features = self.prepare(frame)
         extra: pd.DataFrame | None = None
@@ -129,25 +120,25 @@ class StructuredPredictor:
             values, names = scored.to_numpy(), scored.columns
         else:
             values, names = self._framework(features, source)
-        marshalled = self._marshal(values, names)
+        validated = self._validate(values, names)
         if count_matters:
-            self._check_count(marshalled, frame)
-        return Predictions(marshalled, extra)
+            self._check_count(validated, frame)
+        return Predictions(validated, extra)
 
     def encode(self, predictions: Predictions) -> bytes:
-        """The answer's body: dialect P, or dialect D with a deployment configuration."""
-        marshalled, extra = predictions
+        """The answer's body: pandas' JSON, or the prediction server's with a deployment configuration."""
+        validated, extra = predictions
         config = self._loaded.deployment_config
         if config is not None:
-            frame = marshalled.frame()
-            if self._target_type not in KEPT_VALUE_TARGETS:
-                frame = pd.DataFrame(marshalled.floats(), columns=list(marshalled.columns))
-            return deployment_answer(frame, extra, self._target_type, config)
+            frame = validated.frame()
+            if not self._target_type.keeps_values:
+                frame = pd.DataFrame(validated.floats(), columns=list(validated.columns))
+            return prediction_server_json(frame, extra, self._target_type, config)
         if self._proba:
-            return outputs.by_label(marshalled.floats(), marshalled.columns, extra, encode=self._encode)
-        if self._target_type in KEPT_VALUE_TARGETS:
-            return outputs.single_column(outputs.encode_values(marshalled.column()), extra)
-        return outputs.single_column(self._encode(marshalled.floats().ravel()), extra)
+            return pandas_json.by_label(validated.floats(), validated.columns, extra, encode=self._encode)
+        if self._target_type.keeps_values:
+            return pandas_json.single_column(pandas_json.encode_values(validated.column()), extra)
+        return pandas_json.single_column(self._encode(validated.floats().ravel()), extra)
 
     def _score(self, data: Any, source: StructuredInput) -> pd.DataFrame:
         kwargs = {
@@ -183,7 +174,7 @@ class StructuredPredictor:
             if predictions is not None:
                 return predictions
         framework = self._loaded.framework
-        if framework is None:  # only a chat hook; DRUM's words
+        if framework is None:  # only a chat hook; the text is DRUM's
             raise AttributeError("'NoneType' object has no attribute 'predict'")
         return framework.predict(self._loaded.model, data, self._target_type)
 
@@ -211,18 +202,20 @@ class StructuredPredictor:
         return scored[[target]], extra
 
     def _target_column(self, scored: pd.DataFrame) -> str:
-        if self._target_type not in TEXT_TARGETS:
+        if not self._target_type.is_text:
             return SINGLE_COLUMN
         name = self._loaded.spec.target_name or os.environ.get("TARGET_NAME", "")
         return name if name in scored.columns else name.strip('"')
 
-    def _marshal(self, values: Any, names: Any) -> Marshalled:
+    def _validate(self, values: Any, names: Any) -> ValidatedPredictions:
         first = self._loaded.spec.single_output_is == "positive"
         if not self._has_post_process:
-            return marshal(values, names, self._target_type, self._labels, single_output_first=first and self._binary)
+            return validate_predictions(
+                values, names, self._target_type, self._labels, single_output_first=first and self._binary
+            )
         # Only here DRUM orders binary labels [negative, positive] (contract, 4.7 step 3, Q-1).
         order = tuple(reversed(self._labels)) if self._binary and self._labels else self._labels
-        before = marshal(values, names, self._target_type, order).frame()
+        before = validate_predictions(values, names, self._target_type, order).frame()
         after = run_stage(
             "Model 'post_process' hook failed to post-process predictions.",
             self._hooks.call,
@@ -232,7 +225,7 @@ class StructuredPredictor:
         )
         if not isinstance(after, pd.DataFrame):
             raise ValueError(f"Output of post_process hook must be a dataframe, not a {type(after)}")
-        return marshal(after.to_numpy(), after.columns, self._target_type, self._labels)
+        return validate_predictions(after.to_numpy(), after.columns, self._target_type, self._labels)
 
     @property
     def _binary(self) -> bool:
@@ -245,14 +238,14 @@ class StructuredPredictor:
             return {"positive_class_label": self._labels[0], "negative_class_label": self._labels[1]}
         return {"class_labels": list(self._labels)}
 
-    def _check_count(self, marshalled: Marshalled, frame: Any) -> None:
-        """Models that aggregate are legal, but more often it is a mistake (contract, section 8, Q-19)."""
-        if not isinstance(frame, pd.DataFrame) or len(marshalled.values) == len(frame):
+    def _check_count(self, validated: ValidatedPredictions, frame: Any) -> None:
+        """Warn about another number of predictions: legal, but more often a mistake (contract, section 8, Q-19)."""
+        if not isinstance(frame, pd.DataFrame) or len(validated.values) == len(frame):
             return
         if self._count_warning.acquire(blocking=False):  # never released: one warning per model
             logger.warning(
                 "The model returned %d predictions for %d rows. This is reported once.",
-                len(marshalled.values),
+                len(validated.values),
                 len(frame),
             )
 

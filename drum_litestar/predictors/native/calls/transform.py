@@ -1,4 +1,4 @@
-"""``/transform/``: features in, transformed features out as multipart (contract, 3.8)."""
+"""Transforms: features in, transformed features out as multipart (contract, 3.8)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from drum_litestar.errors import MissingExtraError, MissingExtraRequestError, UnprocessableError
-from drum_litestar.predictors.native.error_replies import ClientDataError, run_stage
+from drum_litestar.errors import MissingExtraError, MissingExtraRequestError
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.formats.inputs import (
+    ClientDataError,
     file_format,
     is_empty,
     read_frame,
@@ -20,18 +21,18 @@ from drum_litestar.predictors.native.formats.inputs import (
 )
 from drum_litestar.predictors.native.formats.multipart_body import MultipartBody
 from drum_litestar.predictors.native.formats.type_schema import OutputSchema
-from drum_litestar.predictors.native.model import LoadedModel
-from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
+from drum_litestar.predictors.native.hooks.user_errors import run_stage
+from drum_litestar.predictors.protocol import ModelCall, Payload, Reply
 from drum_litestar.predictors.steps import span
 
 _LINE_END = "\r\n"
 
 
 class DrumTransformException(Exception):  # noqa: N818 - clients see the name in the message
-    """A transform that DRUM does not do."""
+    """A transform that DRUM does not support."""
 
 
-class Transformer:
+class TransformHandler:
     """The transform pipeline of one loaded model."""
 
     def __init__(self, loaded: LoadedModel) -> None:
@@ -42,9 +43,7 @@ class Transformer:
         self._schema = OutputSchema.from_metadata(loaded.metadata)
 
     def handle(self, call: ModelCall) -> Reply:
-        """Answer one transform call. Raises what :func:`error_reply` puts into words."""
-        if self._loaded.target_type is not TargetType.TRANSFORM:
-            raise UnprocessableError(other_endpoint(self._loaded.target_type))
+        """Answer one transform call. Raises exceptions that :func:`error_reply` turns into replies."""
         data = structured_input(call, any_format=self._any_format)
         with span("parse", hooks=self._any_format):
             features = read_input(data, self._hooks, shortcuts=self._shortcuts)
@@ -98,18 +97,14 @@ def is_sparse(frame: pd.DataFrame) -> bool:
     """Every column is sparse, or the first cell holds a sparse matrix."""
     if all(isinstance(dtype, pd.SparseDtype) for dtype in frame.dtypes):
         return True
-    return _is_matrix(frame.iloc[0].iloc[0])  # without rows: "single positional indexer is out-of-bounds", as DRUM says
+    return _is_matrix(
+        frame.iloc[0].iloc[0]
+    )  # without rows it raises "single positional indexer is out-of-bounds", as DRUM does
 
 
 def _is_matrix(value: Any) -> bool:
-    """A scipy sparse matrix or array, told without importing scipy."""
+    """``value`` is a scipy sparse matrix or array. Does not import scipy."""
     return any(cls.__module__.startswith("scipy.sparse") for cls in type(value).__mro__)
-
-
-def other_endpoint(target_type: TargetType) -> str:
-    """DRUM's answer to a transform of another target type."""
-    endpoint = "/predictUnstructured/" if target_type is TargetType.UNSTRUCTURED else "/predict/"
-    return f"This model has target type {target_type}, use the {endpoint} endpoint."
 
 
 def _require_frame(result: Any) -> pd.DataFrame:
@@ -142,7 +137,7 @@ def transform_reply(features: pd.DataFrame, target: pd.DataFrame | None) -> Repl
 
 
 def _column_names(frame: pd.DataFrame) -> list[str]:
-    """Names that survive one line each. Raises ValueError for a blank one, which could not be read back."""
+    """Column names, each on one line. Raises ValueError for a blank one, which could not be read back."""
     names = [str(name).strip().replace("\n", "\\n") for name in frame.columns]
     readable = sum(1 for name in names if name)
     if readable != len(names):

@@ -1,13 +1,12 @@
-"""``/predictUnstructured/``: the body as it came, through ``score_unstructured`` (contract, 3.9)."""
+"""Unstructured predictions: the raw body passed to ``score_unstructured`` (contract, 3.9)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from drum_litestar.errors import UnprocessableError
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.hooks.multi_dict import ImmutableMultiDict
 from drum_litestar.predictors.native.hooks.request_values import header_dict
-from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
 from drum_litestar.predictors.steps import span
 
@@ -18,7 +17,7 @@ _FRAMEWORK_TYPE = "text/html; charset=utf-8"
 _CHARSET = "utf-8"
 
 
-class UnstructuredPredictor:
+class UnstructuredHandler:
     """The unstructured pipeline of one loaded model."""
 
     def __init__(self, loaded: LoadedModel) -> None:
@@ -30,22 +29,17 @@ class UnstructuredPredictor:
         if self._loaded.target_type is TargetType.UNSTRUCTURED:
             return True
         has_hook = self._loaded.hooks.get(_HOOK) is not None
-        unguarded = self._loaded.moderation is None  # this route has no guards
+        unguarded = self._loaded.moderation is None  # this route would bypass the guards
         return has_hook and unguarded and self._loaded.target_type is TargetType.TEXT_GENERATION
 
     def handle(self, call: ModelCall) -> Reply:
         """Answer one unstructured call. Raises what the hook raises, unwrapped."""
-        if not self.available:
-            raise UnprocessableError(
-                f"This model has target type {self._loaded.target_type}, "
-                "use either /predict/ or /predictions/ endpoint."
-            )
         data, kwargs = _hook_input(call.body if call.body is not None else call.x)
         kwargs["query"] = ImmutableMultiDict(call.query)
         kwargs["headers"] = header_dict(call.headers)
         if self._loaded.monitor is not None:
             kwargs["mlops"] = self._loaded.monitor.client
-        if self._loaded.hooks.get(_HOOK) is None:  # a CustomTask has no such method; DRUM's words
+        if self._loaded.hooks.get(_HOOK) is None:  # a CustomTask has no such method; the text is DRUM's
             raise TypeError("'NoneType' object is not callable")
         with span("model"):
             result = self._loaded.hooks.call(_HOOK, self._loaded.model, data, **kwargs)

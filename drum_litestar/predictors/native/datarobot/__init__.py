@@ -1,4 +1,4 @@
 """Services of the DataRobot platform for a model: monitoring, moderation, lazy loading, API access.
 
-Every one of them is optional, and its library is imported only when a model folder or its environment asks for it.
+All are optional. A library is imported only when the model folder or the options need it.
 """

@@ -10,8 +10,10 @@ from drum_litestar.predictors.spec import PredictorSpec
 
 
 def connect_api(spec: PredictorSpec) -> None:
-    """With ``--allow-dr-api-access``: make the global client of the package ``datarobot``, which asks the server for
-    its version. Raises ModelLoadError when it is not there or cannot connect."""
+    """Create the global client of the package ``datarobot``, for ``--allow-dr-api-access``; no-op without.
+
+    The client requests the server's version. Raises ModelLoadError when the package is missing or cannot connect.
+    """
     if not spec.allow_dr_api_access:
         return
     try:

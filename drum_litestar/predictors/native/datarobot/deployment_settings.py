@@ -1,4 +1,4 @@
-"""What a deployment says about its chat reports, asked of DataRobot's API (contract, 4.13)."""
+"""Settings of a deployment that concern chat reports, from DataRobot's API (contract, 4.13)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ logger = logging.getLogger("drum")
 
 PROMPT_COLUMN: Final = "promptText"
 READ_EVERY: Final = 60.0
-"""Seconds for which the deployment's settings are taken as they were."""
+"""Seconds between two reads of the deployment's settings."""
 
 
 class ReportSettings:
-    """How chats are reported without access to the API."""
+    """Settings of chat reports without access to the API."""
 
     prompt_column = PROMPT_COLUMN
     """Name of the feature that holds the prompt."""
 
     def data_wanted(self) -> bool:
-        """Prompts and answers are to be reported, not only that there were some."""
+        """Prompts and answers are to be reported, besides their number."""
         return True
 
 
 class DeploymentSettings(ReportSettings):
-    """As the deployment has it. Asks in the thread that reports; what cannot be read stays as it was."""
+    """Settings of the deployment, read in the reporting thread. A failed read keeps the previous values."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class DeploymentSettings(ReportSettings):
         find: Callable[[str], Any] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``find`` gives the client's ``Deployment`` of an id, over the global client that was made before."""
+        """``find`` returns the client's ``Deployment`` of an id; by default through the global client."""
         self._id = deployment_id
         self._find = find or _deployment
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Files that are downloaded before ``custom.py`` is imported (contract, 4.14)."""
+"""Lazy loading: files that are downloaded before ``custom.py`` is imported (contract, 4.14)."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class Content(msgspec.Struct, frozen=True):
 
 
 def download_files(yaml_file: str | None = None, environ: MutableMapping[str, str] = os.environ) -> None:
-    """Download every file that ``MLOPS_LAZY_LOADING_DATA`` names, in parallel; nothing to do without it.
+    """Download the files that ``MLOPS_LAZY_LOADING_DATA`` names, in parallel; no-op without the variable.
 
-    ``yaml_file`` (``--lazy-loading-file``) sets the variables first. A file is written beside its place and then
-    moved there, so that several workers may do this at once; one that is there in the same size and not older than
-    the remote one is kept. Raises ModelLoadError.
+    ``yaml_file`` (``--lazy-loading-file``) sets the variables first. A file is written under a temporary name and then
+    renamed, so that several workers may download at the same time. A file of the same size that is not older than the
+    remote one is kept. Raises ModelLoadError.
     """
     if yaml_file:
         export_variables(Path(yaml_file), environ)
@@ -90,7 +90,7 @@ def download_files(yaml_file: str | None = None, environ: MutableMapping[str, st
 
 
 def export_variables(path: Path, environ: MutableMapping[str, str] = os.environ) -> None:
-    """The YAML form into variables: the same content, plus ``credentials`` with an ``id`` each.
+    """Set the variables from the YAML form: the same content, plus ``credentials`` with an ``id`` each.
 
     Raises ModelLoadError.
     """
@@ -132,7 +132,7 @@ def _credential(repository: Repository, environ: Mapping[str, str]) -> Credentia
     try:
         credential = msgspec.convert(_camel(json.loads(text)), Credential)
     except (ValueError, msgspec.ValidationError) as error:
-        # Never the text itself: it is a secret.
+        # Without the text itself, which is a secret.
         raise ModelLoadError(f"Invalid lazy loading credential {repository.credential_id}. {error}") from None
     if credential.credential_type.lower() != "s3":
         raise ModelLoadError(
@@ -143,7 +143,7 @@ def _credential(repository: Repository, environ: Mapping[str, str]) -> Credentia
 
 
 def _camel(value: Any) -> Any:
-    """Keys in camel case: snake case is accepted too."""
+    """Convert keys from snake case, which is accepted too, to camel case."""
     if isinstance(value, list):
         return [_camel(item) for item in value]
     if not isinstance(value, dict):
@@ -171,8 +171,8 @@ def _download(client: Any, repository: Repository, file: RemoteFile) -> None:
     target = Path(file.local_path)
     remote = client.head_object(Bucket=repository.bucket_name, Key=file.remote_path)
     if target.is_file():
-        there = target.stat()
-        if there.st_size == remote["ContentLength"] and there.st_mtime >= remote["LastModified"].timestamp():
+        existing = target.stat()
+        if existing.st_size == remote["ContentLength"] and existing.st_mtime >= remote["LastModified"].timestamp():
             return
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)

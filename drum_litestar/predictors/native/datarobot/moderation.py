@@ -1,4 +1,4 @@
-"""Moderated text models, through ``datarobot_dome`` (contract, 4.15): never served without their guards (Q-14)."""
+"""Moderation of text models through ``datarobot_dome`` (contract, 4.15). It is never skipped silently (Q-14)."""
 
 from __future__ import annotations
 
@@ -9,47 +9,46 @@ from typing import Any
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.pip_command import install
-from drum_litestar.predictors.folder.targets import TEXT_TARGETS
+from drum_litestar.predictors.folder.files import MODERATION_FILE
 from drum_litestar.predictors.native.frameworks.base import installed
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 
-CONFIG_FILE = "moderation_config.yaml"
 PACKAGE = "datarobot_dome"
 _COMPLETION = "completion"
 
 
 class Moderation:
-    """The pipeline that ``score`` and ``chat`` hooks are called through."""
+    """The guards around the ``score`` and ``chat`` hooks."""
 
     def __init__(self, pipeline: Any, target_name: str) -> None:
-        """``pipeline``: what ``moderation_pipeline_factory`` made."""
+        """``pipeline``: the result of ``moderation_pipeline_factory``."""
         self._pipeline = pipeline
         self._target_name = target_name
 
     def score(self, data: Any, model: Any, hook: Callable[..., Any], **kwargs: Any) -> Any:
-        """What the guards make of ``hook(data, model, **kwargs)``; further columns become extra output."""
+        """Call ``hook(data, model, **kwargs)`` through the guards. Their columns become extra output."""
         result = self._pipeline.score(data, model, hook, **kwargs)
-        import pandas as pd  # here, because the launcher reads this module's constants in the HTTP process
+        import pandas as pd  # here, because `drum-litestar check` imports this module without pandas
 
         if isinstance(result, pd.DataFrame) and self._target_name not in result and _COMPLETION in result:
             return result.rename(columns={_COMPLETION: self._target_name})
         return result
 
     def chat(self, params: dict[str, Any], model: Any, hook: Callable[..., Any], association_id: Any, **kw: Any) -> Any:
-        """What the guards make of ``hook(params, model, **kw)``: a completion, or chunks."""
+        """Call ``hook(params, model, **kw)`` through the guards. Returns a completion or an iterable of chunks."""
         return self._pipeline.chat(params, model, hook, association_id, **kw)
 
 
 def start_moderation(
     spec: PredictorSpec, code_dir: Path, target_type: TargetType, target_name: str
 ) -> tuple[Moderation | None, list[str]]:
-    """The folder's moderation, to be called before ``custom.py`` is imported, and warnings to log.
+    """Create the folder's moderation. To be called before ``custom.py`` is imported. Returns also warnings to log.
 
     Raises ModelLoadError when the folder configures guards that cannot run; ``DRUM_MODERATIONS_OPTIONAL`` turns that
     into a warning.
     """
-    if target_type not in TEXT_TARGETS or not (code_dir / CONFIG_FILE).exists():
+    if not target_type.is_text or not (code_dir / MODERATION_FILE).exists():
         return None, []
     try:
         if not installed(PACKAGE):
@@ -58,7 +57,7 @@ def start_moderation(
             )
         pipeline = _pipeline(code_dir, target_type)
     except Exception as error:
-        problem = f"{CONFIG_FILE} configures moderations, but {error or repr(error)}."
+        problem = f"{MODERATION_FILE} configures moderations, but {error or repr(error)}."
         if spec.moderations_optional:
             return None, [f"{problem} Moderation is disabled."]
         raise ModelLoadError(f"{problem} Set DRUM_MODERATIONS_OPTIONAL=true to serve without moderation.") from error

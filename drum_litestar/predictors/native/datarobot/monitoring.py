@@ -1,6 +1,6 @@
 """MLOps monitoring through ``datarobot-mlops``, without DRUM (contract, 4.13; section 8, Q-15).
 
-What is reported is the frame that was scored, not a second parse of the body.
+The scored frame is reported, not a second parse of the body.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from typing import Any
 import pandas as pd
 
 from drum_litestar.errors import MissingExtraError, ModelLoadError
-from drum_litestar.predictors.native.calls.event_stream import Source
 from drum_litestar.predictors.native.datarobot.deployment_settings import DeploymentSettings, ReportSettings
 from drum_litestar.predictors.native.datarobot.report_queue import ReportQueue
-from drum_litestar.predictors.native.formats.validation import Marshalled
+from drum_litestar.predictors.native.formats.validation import ValidatedPredictions
+from drum_litestar.predictors.native.hooks.hook_loop import Source
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 
 _MODULES = ("datarobot_mlops.mlops", "datarobot.mlops.mlops")
-"""Where the client class is in current versions, and in older ones."""
+"""Modules of the client class, in current and in older versions."""
 _COPY_ON_WRITE = int(pd.__version__.partition(".")[0]) >= 3
 
 logger = logging.getLogger("drum")
 
 
 class Monitor:
-    """Reports of one model worker. Its methods never raise and never wait."""
+    """Reports of one model worker. Its methods never raise and never block."""
 
     def __init__(self, client: Any, queue: ReportQueue | None = None, settings: ReportSettings | None = None) -> None:
         """``client``: an initialised ``MLOps`` object."""
@@ -41,11 +41,13 @@ class Monitor:
         self.queue = queue or ReportQueue()
 
     def keep(self, frame: Any) -> pd.DataFrame | None:
-        """The features to report, safe from hooks that change ``frame``; None for what is no frame."""
+        """A copy of ``frame``, which hooks may change, for the report; None when it is not a DataFrame."""
         return frame.copy(deep=not _COPY_ON_WRITE) if isinstance(frame, pd.DataFrame) else None
 
-    def predicted(self, features: pd.DataFrame | None, predictions: Marshalled, labels: bool, seconds: float) -> None:
-        """A prediction has succeeded; ``labels``: its columns are class probabilities."""
+    def predicted(
+        self, features: pd.DataFrame | None, predictions: ValidatedPredictions, labels: bool, seconds: float
+    ) -> None:
+        """Report a successful prediction. ``labels``: its columns are class probabilities; ``seconds``: its time."""
         rows = len(predictions.values)
 
         def send() -> None:
@@ -57,11 +59,11 @@ class Monitor:
         self.queue.put(send, max(rows, 0 if features is None else len(features)))
 
     def chat(self, params: dict[str, Any], association_id: Any) -> ChatReport:
-        """A chat call begins; its outcome is reported by the object returned."""
+        """Begin the report of a chat call. The returned object reports its outcome."""
         return ChatReport(self, params, association_id)
 
     def close(self) -> None:
-        """Send what waits, then end the client."""
+        """Send the queued reports, then shut the client down."""
         self.queue.close()
         try:
             self.client.shutdown()
@@ -70,7 +72,7 @@ class Monitor:
 
 
 class ChatReport:
-    """The report of one chat call, made once."""
+    """The report of one chat call. Only its first outcome is sent."""
 
     def __init__(self, monitor: Monitor, params: dict[str, Any], association_id: Any) -> None:
         self._monitor, self._association_id = monitor, str(association_id)
@@ -115,9 +117,9 @@ class ChatReport:
 
 
 class ObservedSource:
-    """Passes chunks on and reports the text they make up when the last one has been taken.
+    """Yields the chunks of ``source``, and reports their text after the last one.
 
-    A stream that the client left early reports nothing: it neither failed nor has an answer.
+    A stream that is closed early is not reported: it neither failed nor has a complete answer.
     """
 
     def __init__(self, source: Source, report: ChatReport) -> None:
@@ -147,7 +149,7 @@ class ObservedSource:
 
 
 def prompt_text(params: dict[str, Any]) -> str:
-    """The last message as one text (contract, 4.13)."""
+    """The last message of a chat as one text (contract, 4.13)."""
     messages = params.get("messages") or [{}]
     content = messages[-1].get("content", "") if isinstance(messages[-1], dict) else ""
     if isinstance(content, list):
@@ -167,7 +169,7 @@ def _part_text(part: Any) -> str:
 
 
 def start_monitor(spec: PredictorSpec, target_type: TargetType) -> Monitor | None:
-    """The monitor that ``spec`` asks for, or None. Raises ModelLoadError when it cannot start."""
+    """Start the monitoring that ``spec`` enables; None when it is off. Raises ModelLoadError when it cannot start."""
     embedded = target_type is TargetType.UNSTRUCTURED
     if not (spec.monitor_embedded if embedded else spec.monitor):
         return None

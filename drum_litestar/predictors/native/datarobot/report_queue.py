@@ -1,4 +1,4 @@
-"""Reports that leave in a thread of their own: they can be late or lost, but never slow or fail a request (Q-15)."""
+"""Queue of monitoring reports, sent by a background thread: they may be lost, but never delay a request (Q-15)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ logger = logging.getLogger("drum")
 
 MAX_REPORTS: Final = 1000
 MAX_ROWS: Final = 200_000
-"""Rows of data that may wait. A larger report is accepted while nothing else waits."""
+"""Rows of data in the queue. A larger report is accepted while the queue is empty."""
 WARN_EVERY: Final = 60.0
 
 
@@ -23,29 +23,29 @@ class _Report(NamedTuple):
 
 
 class ReportQueue:
-    """A bounded queue and its one thread, which starts with the first report. Safe from any thread."""
+    """A bounded queue and its thread, which starts with the first report. Thread-safe."""
 
     def __init__(self, *, max_reports: int = MAX_REPORTS, max_rows: int = MAX_ROWS) -> None:
         self.dropped = 0
         """Reports lost because the queue was full."""
         self.failed = 0
         """Reports whose sending raised."""
-        self._told = 0
+        self._taken = 0
         self._max_reports, self._max_rows = max_reports, max_rows
         self._reports: deque[_Report] = deque()
         self._rows = 0
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
-        self._warned = -WARN_EVERY
+        self._last_warning = -WARN_EVERY
 
     def put(self, send: Callable[[], None], rows: int = 0) -> bool:
-        """Have ``send()`` called later; ``rows`` is how much data it holds. False when it was dropped. Never waits."""
+        """Enqueue ``send``, which holds ``rows`` rows of data. False when it was dropped. Never blocks."""
         with self._changed:
             full = len(self._reports) >= self._max_reports or (self._rows > 0 and self._rows + rows > self._max_rows)
             if full or self._closing:
                 self.dropped += 1
-                self._complain("%d monitoring report(s) dropped so far: they come faster than they leave", self.dropped)
+                self._warn("%d monitoring report(s) dropped so far: the queue is full", self.dropped)
                 return False
             self._reports.append(_Report(send, rows))
             self._rows += rows
@@ -56,13 +56,13 @@ class ReportQueue:
             return True
 
     def take_lost(self) -> int:
-        """Reports lost, for either reason, since the last time this was asked."""
+        """The number of reports dropped or failed since the previous call."""
         with self._changed:
-            lost, self._told = self.dropped + self.failed - self._told, self.dropped + self.failed
+            lost, self._taken = self.dropped + self.failed - self._taken, self.dropped + self.failed
             return lost
 
     def close(self, timeout: float = 5.0) -> None:
-        """Send what waits, for at most ``timeout`` seconds; what is left then is dropped."""
+        """Send the queued reports for at most ``timeout`` seconds, then drop the rest."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -89,10 +89,10 @@ class ReportQueue:
             except Exception as error:
                 with self._changed:
                     self.failed += 1
-                    self._complain("%d monitoring report(s) failed so far; the last one: %r", self.failed, error)
+                    self._warn("%d monitoring report(s) failed so far; the last one: %r", self.failed, error)
 
-    def _complain(self, text: str, *values: object) -> None:
+    def _warn(self, text: str, *values: object) -> None:
         now = time.monotonic()
-        if now - self._warned >= WARN_EVERY:
-            self._warned = now
+        if now - self._last_warning >= WARN_EVERY:
+            self._last_warning = now
             logger.warning(text, *values)

@@ -1,4 +1,4 @@
-"""From bytes to frames and back: CSV, MTX, Arrow, DRUM's JSON layouts, multipart; checks of predictions and schemas.
+"""Bytes to frames and back: CSV, Matrix Market, the JSON layouts, multipart; validation of predictions and schemas.
 
-Nothing here calls a hook or a model.
+Nothing here calls a model. The only hook called is ``read_input_data``.
 """

@@ -1,4 +1,4 @@
-"""From a structured call's bytes to what the model is given (contract, 3.5 and 4.9)."""
+"""Reading the data of structured calls (contract, 3.5 and 4.9)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pandas as pd
 
 from drum_litestar.errors import MissingExtraError, MissingExtraRequestError, UnprocessableError
 from drum_litestar.media_types import URLENCODED
-from drum_litestar.predictors.native.error_replies import ClientDataError, run_stage
+from drum_litestar.predictors.native.hooks.user_errors import run_stage
 from drum_litestar.predictors.native.shortcuts.plain_csv import read_plain
+from drum_litestar.predictors.rules import NO_DATA, unsupported_format
 
 if TYPE_CHECKING:
     from drum_litestar.predictors.native.hooks.custom_module import Hooks
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 MTX = "text/mtx"
 CSV_TYPES = ("", "text/csv", "text/plain")
 _BLANK_LINE = re.compile(rb"(?:^|\r\n|\n|\r(?!\n))[ \t]*[\r\n]")
-_NO_DATA = (
-    "Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data"  # DRUM's spaces
-)
+
+
+class ClientDataError(Exception):
+    """The client's data cannot be used. DRUM answers 500; the operator may choose 422 (contract, section 8, Q-8)."""
 
 
 class StructuredInput(NamedTuple):
-    """A structured call's data with what DRUM tells ``score`` about it."""
+    """The data of a structured call, with the facts about it that DRUM passes to ``score``."""
 
     payload: Payload
     mimetype: str | None
@@ -37,37 +39,34 @@ class StructuredInput(NamedTuple):
 
 
 def structured_input(call: ModelCall, *, any_format: bool) -> StructuredInput:
-    """The data of ``call``. Raises UnprocessableError with DRUM's texts: no data, or a format that is not read.
+    """The data of ``call``. Raises UnprocessableError with DRUM's texts when it is missing or of another format.
 
-    ``any_format``: a ``read_input_data`` hook takes whatever comes.
+    ``any_format``: a ``read_input_data`` hook takes every format.
     """
     payload = call.x if call.x is not None else call.body
     if payload is None:
-        raise UnprocessableError(_NO_DATA)
+        raise UnprocessableError(NO_DATA)
     mimetype = _mimetype(payload)
     if payload.filename is None and (is_empty(payload) or mimetype == URLENCODED):
-        raise UnprocessableError(_NO_DATA)
+        raise UnprocessableError(NO_DATA)
     check_format(mimetype, any_format=any_format)
     colnames = None if call.colnames is None else _column_names(call.colnames)
     return StructuredInput(payload, mimetype, payload.charset, colnames)
 
 
 def is_empty(payload: Payload) -> bool:
-    """No bytes at all."""
+    """The payload has no bytes."""
     return payload.size == 0 and not payload.data
 
 
 def check_format(mimetype: str | None, *, any_format: bool, sparse: bool = True) -> None:
-    """Raises UnprocessableError for a content type that neither the readers nor a hook reads.
+    """Check that the readers or a hook read ``mimetype``. Raises UnprocessableError.
 
-    ``sparse``: the readers take Matrix Market.
+    ``sparse``: the readers read Matrix Market.
     """
     if any_format or mimetype is None or mimetype in CSV_TYPES or (sparse and mimetype == MTX):
         return
-    raise UnprocessableError(
-        f"payload format `{mimetype}` is not supported by predictor/transformer. Make DRUM support the format or "
-        "implement `read_input_data` hook to read the data. "
-    )
+    raise unsupported_format(mimetype)
 
 
 def _mimetype(payload: Payload) -> str | None:
@@ -77,7 +76,7 @@ def _mimetype(payload: Payload) -> str | None:
 
 
 def file_format(payload: Payload) -> str | None:
-    """Of a file part: its name decides, and case counts."""
+    """The media type of a file part, decided by its name, case-sensitive; None for CSV."""
     return MTX if PurePath(payload.filename or "").suffix == ".mtx" else None
 
 
@@ -91,8 +90,10 @@ def _column_names(payload: Payload) -> list[str]:
 
 
 def read_input(data: StructuredInput, hooks: Hooks, *, shortcuts: bool = True) -> Any:
-    """What ``read_input_data`` makes of the bytes, or the built-in readers' frame (see :func:`read_frame`). Raises
-    StageError, ClientDataError, MissingExtraRequestError."""
+    """The result of ``read_input_data``, else the frame of the built-in readers (see :func:`read_frame`).
+
+    Raises StageError, ClientDataError, MissingExtraRequestError.
+    """
     if hooks.get("read_input_data") is not None:
         return run_stage(
             "Model 'read_input_data' hook failed to read input data.",
@@ -106,9 +107,9 @@ def read_input(data: StructuredInput, hooks: Hooks, *, shortcuts: bool = True) -
 def read_frame(
     payload: Payload, mimetype: str | None, colnames: list[str] | None = None, *, shortcuts: bool = True
 ) -> pd.DataFrame:
-    """``payload`` through the built-in readers. A spool file is streamed, not copied into memory.
+    """Read ``payload`` with the built-in readers. A spool file is streamed, not copied into memory.
 
-    ``shortcuts``: a small CSV body of plain numbers may go past pandas' reader.
+    ``shortcuts``: read a small CSV body of plain numbers without pandas' reader.
     """
     if mimetype == MTX:
         return _read_sparse(payload, colnames)
@@ -130,12 +131,12 @@ def _read_csv(payload: Payload) -> pd.DataFrame:
         except pd.errors.EmptyDataError as error:
             raise ClientDataError(str(error)) from error
         except pd.errors.ParserError as error:
-            # DRUM ends this text with the whole payload; ours says what is wrong instead (contract, section 8, Q-8).
+            # DRUM ends this text with the whole payload; this one names the problem instead (contract, section 8, Q-8).
             raise ClientDataError(f"Pandas failed to read input binary data: {str(error).strip()}") from error
 
 
 def _may_have_blank_lines(payload: Payload) -> bool:
-    """Without one, both ways of reading give the same; spool files are not searched."""
+    """False if the body has no blank line, so that both reads give the same. Spool files are not searched."""
     return payload.data is None or _BLANK_LINE.search(payload.data) is not None
 
 

@@ -1,4 +1,4 @@
-"""Writing a ``multipart/form-data`` body the way DRUM's clients read it (contract, 3.8)."""
+"""Encoding of ``multipart/form-data`` bodies as DRUM's clients read them (contract, 3.8)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class MultipartBody:
         return f"multipart/form-data; boundary={self._boundary}"
 
     def field(self, name: str, value: str) -> None:
-        """A plain form field."""
+        """Add a form field."""
         self._add(f'Content-Disposition: form-data; name="{name}"', value.encode("utf-8"))
 
     def file(self, name: str, content: bytes) -> None:
-        """A file part, called by its field's name."""
+        """Add a file part; its file name is the field's name."""
         self._add(
             f'Content-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
             "Content-Type: application/octet-stream",

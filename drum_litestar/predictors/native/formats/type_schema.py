@@ -1,8 +1,8 @@
-"""``typeSchema.output_requirements`` of ``model-metadata.yaml``, checked on what a transform returns (contract, 4.11).
+"""Validation of a transform's result against ``typeSchema.output_requirements`` (contract, 4.11).
 
 Column types are NUM, TXT, CAT, IMG and DATE. A text column is CAT too; TXT and CAT match each other, and NUM matches
-both when every numeric column holds integers. Boolean columns are NUM, and a frame without numeric columns never
-passes as NUM (contract, section 8, Q-18).
+both when all numeric columns hold integers. Boolean columns are NUM; a frame without numeric columns never matches
+NUM (contract, section 8, Q-18).
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from drum_litestar.predictors.native.error_replies import SchemaValidationError
-
 logger = logging.getLogger("drum.datarobot_drum.drum.typeschema_validation")
-"""DRUM's name for it, which is part of its log lines."""
+"""DRUM's logger, whose name is part of the log lines."""
 
 NUM, TXT, CAT, IMG, DATE = "NUM", "TXT", "CAT", "IMG", "DATE"
 _IGNORED_TYPES = frozenset({"DATE_DURATION", "COUNT_DICT", "GEO"})
@@ -47,6 +45,13 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
+class SchemaValidationError(Exception):
+    """A transform's output violates ``typeSchema.output_requirements`` (contract, 3.8).
+
+    The violations are logged before it is raised.
+    """
+
+
 class Requirement(NamedTuple):
     """One entry of ``output_requirements``."""
 
@@ -61,19 +66,19 @@ class Requirement(NamedTuple):
 
     @property
     def checked_types(self) -> list[str]:
-        """Of ``data_types``: those that are looked for when serving."""
+        """The values of a ``data_types`` entry that are checked when serving."""
         return sorted(set(self.values) - _IGNORED_TYPES)
 
 
 class OutputSchema:
-    """The output requirements of one model; none means that everything passes."""
+    """The output requirements of one model. Without any, every result passes."""
 
     def __init__(self, requirements: list[Requirement]) -> None:
         self._requirements = requirements
 
     @classmethod
     def from_metadata(cls, metadata: dict[str, Any] | None) -> OutputSchema:
-        """From the parsed ``model-metadata.yaml``, whose ``typeSchema`` was checked when it was read."""
+        """From the parsed ``model-metadata.yaml``, whose ``typeSchema`` was validated when it was read."""
         section = (metadata or {}).get("typeSchema") or {}
         found = {
             kind: [Requirement(**entry) for entry in section.get(kind) or []]
@@ -85,8 +90,10 @@ class OutputSchema:
         return cls(found["output_requirements"])
 
     def check(self, frame: pd.DataFrame, *, is_sparse: bool) -> None:
-        """Raises SchemaValidationError with one text per violation, in the order of the file, and logs them as DRUM
-        does: an error line each, after one that says what they are about (contract, 4.11)."""
+        """Validate ``frame``. Raises SchemaValidationError with one text per violation, in the order of the file.
+
+        Violations are logged as DRUM does: a headline, then one error each (contract, 4.11).
+        """
         errors = [text for entry in self._requirements if (text := self._violation(entry, frame, is_sparse))]
         if errors:
             logger.error("Schema validation found mismatch between output dataset and the supplied schema")
@@ -100,7 +107,7 @@ class OutputSchema:
                 logger.info("Skipping type validation")
                 return None
             if not is_sparse and any(isinstance(dtype, pd.BooleanDtype) for dtype in frame.dtypes):
-                logger.warning(_BOOLEANS)  # not for numpy's, which DRUM does not see
+                logger.warning(_BOOLEANS)  # DRUM does not warn about numpy's booleans
             return _check_types(entry, column_types(frame, is_sparse=is_sparse), is_sparse or _has_fractions(frame))
         if entry.field == "number_of_columns":
             return _check_columns(entry, frame.shape[1])
@@ -110,14 +117,14 @@ class OutputSchema:
 
 
 def column_types(frame: pd.DataFrame, *, is_sparse: bool) -> set[str]:
-    """The types present in ``frame``."""
+    """The column types of ``frame``."""
     if is_sparse:
         return {NUM}
     types: set[str] = set()
     for position, dtype in enumerate(frame.dtypes):
         column = frame.iloc[:, position]
         if isinstance(dtype, pd.CategoricalDtype):
-            continue  # DRUM does not see them either
+            continue  # DRUM ignores them too
         if pd.api.types.is_datetime64_any_dtype(dtype):
             types.add(DATE)
         elif pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_timedelta64_dtype(dtype):
@@ -128,7 +135,7 @@ def column_types(frame: pd.DataFrame, *, is_sparse: bool) -> set[str]:
 
 
 def _text_types(column: pd.Series[Any], *, plain: bool) -> set[str]:
-    """Of a column of objects or strings; ``plain`` is false for pandas' optional string type, which is never CAT."""
+    """Types of a column of objects or strings. ``plain`` is False for pandas' string type, which is never CAT."""
     values = column.dropna()
     if len(values) and all(_is_image(value) for value in values):
         return {IMG}
@@ -154,7 +161,7 @@ def _is_image(value: Any) -> bool:
 
 
 def _has_fractions(frame: pd.DataFrame) -> bool:
-    """Some numeric column holds something else than integers, or there is no numeric column at all."""
+    """A numeric column holds values that are not integers, or there is no numeric column."""
     numeric = 0
     for position, dtype in enumerate(frame.dtypes):
         column = frame.iloc[:, position].dropna()
@@ -172,9 +179,9 @@ def _has_fractions(frame: pd.DataFrame) -> bool:
 
 def _check_types(entry: Requirement, present: set[str], fractions: bool) -> str | None:
     expected = entry.checked_types
-    alike = {TXT: CAT} if fractions else {TXT: CAT, NUM: CAT}
-    found = {alike.get(name, name) for name in present}
-    wanted = {alike.get(name, name) for name in expected}
+    equivalent = {TXT: CAT} if fractions else {TXT: CAT, NUM: CAT}
+    found = {equivalent.get(name, name) for name in present}
+    wanted = {equivalent.get(name, name) for name in expected}
     passes, tail = {
         "EQUALS": (found == wanted, ", but expected types to exactly match: {}"),
         "IN": (found <= wanted, ", which includes values that are not in {}."),

@@ -1,4 +1,4 @@
-"""Raw predictions -> checked values with the configured labels (contract, 4.7)."""
+"""Validation of raw predictions, and matching of their columns with the configured labels (contract, 4.7)."""
 
 from __future__ import annotations
 
@@ -8,22 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from drum_litestar.predictors.folder.targets import LIST_LABEL_TARGETS, normalise_label
+from drum_litestar.predictors.folder.targets import normalise_label
 from drum_litestar.predictors.protocol import TargetType
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CLASSIFICATION_TARGETS = LIST_LABEL_TARGETS | {TargetType.BINARY}
-KEPT_VALUE_TARGETS = frozenset(
-    {
-        TargetType.TEXT_GENERATION,
-        TargetType.VECTOR_DATABASE,
-        TargetType.AGENTIC_WORKFLOW,
-        TargetType.GEO_POINT,
-    }
-)
-"""Predictions of these are not cast to float (contract, 3.6)."""
 SINGLE_COLUMN = "Predictions"
 """The column that DRUM gives single-column predictions (contract, 4.6)."""
 
@@ -32,8 +22,8 @@ class PredictionError(ValueError):
     """Predictions of the wrong shape, range or labels. Always 500 (contract, 4.7)."""
 
 
-class Marshalled(NamedTuple):
-    """Checked predictions."""
+class ValidatedPredictions(NamedTuple):
+    """Predictions that passed validation."""
 
     values: NDArray[Any]
     """2-D: rows by columns, dtype as the model gave it."""
@@ -41,12 +31,12 @@ class Marshalled(NamedTuple):
     """Configured labels in the model's column order, or ``("Predictions",)``."""
 
     def frame(self) -> pd.DataFrame:
-        """What ``post_process`` receives."""
+        """The predictions as a frame, the argument of ``post_process``."""
         frame: pd.DataFrame = pd.DataFrame(self.values, columns=list(self.columns))
         return frame
 
     def floats(self) -> NDArray[np.float64]:
-        """The values as float64. Raises ValueError or TypeError in pandas' words when one is not a number."""
+        """The values as float64. Raises pandas' ValueError or TypeError when one is not a number."""
         if self.values.dtype == np.float64:
             return self.values
         if self.values.dtype.kind in "iufb":
@@ -58,27 +48,27 @@ class Marshalled(NamedTuple):
         return self.frame().iloc[:, 0]
 
 
-def marshal(
+def validate_predictions(
     predictions: Any,
     names: Sequence[Any] | pd.Index[Any] | None,
     target_type: TargetType,
     labels: Sequence[str] | None,
     *,
     single_output_first: bool = False,
-) -> Marshalled:
-    """Check ``predictions`` (array-like) of a model whose columns are called ``names`` (None: it does not say).
+) -> ValidatedPredictions:
+    """Validate ``predictions`` (array-like, 1-D or 2-D), whose columns are named ``names`` (None: unknown).
 
     ``labels`` in the order that unnamed columns have. ``single_output_first``: a lone probability belongs to the
     first label instead of the second (contract, section 8, Q-1). Raises PredictionError with DRUM's texts.
     """
     values = _two_dimensional(predictions)
-    if labels is None or target_type not in CLASSIFICATION_TARGETS:
+    if labels is None or not target_type.is_classification:
         if values.shape[1] != 1:
             raise PredictionError(
                 "Regression, Text Generation, Agentic Workflow and anomaly predictions must contain only 1 column. "
                 f"Your predictions have {values.shape[1]} columns"
             )
-        return Marshalled(values, (SINGLE_COLUMN,))
+        return ValidatedPredictions(values, (SINGLE_COLUMN,))
     columns = tuple(labels) if names is None else _match_labels(names, labels)
     if values.shape[1] == 1:
         values = _both_probabilities(values, labels, single_output_first=single_output_first)
@@ -87,8 +77,8 @@ def marshal(
             "Your predictions must return the probability distribution for the correct number of class labels. "
             f"Expected {len(columns)} columns, but received {values.shape[1]}"
         )
-    _check_probabilities(values, rows_add_up=target_type is not TargetType.MULTILABEL)
-    return Marshalled(values, columns)
+    _check_probabilities(values, must_sum_to_one=target_type is not TargetType.MULTILABEL)
+    return ValidatedPredictions(values, columns)
 
 
 def _two_dimensional(predictions: Any) -> NDArray[Any]:
@@ -116,7 +106,7 @@ def _match_labels(names: Sequence[Any] | pd.Index[Any], labels: Sequence[str]) -
 
 def _normalise(name: Any) -> float | str:
     if not isinstance(name, str):
-        float(name)  # DRUM's words, which are Python's, for what cannot be a label: a date, a tuple
+        float(name)  # raises for a date or a tuple; DRUM's text is that of the TypeError
     return normalise_label(str(name))
 
 
@@ -131,12 +121,12 @@ def _both_probabilities(values: NDArray[Any], labels: Sequence[str], *, single_o
     return np.concatenate(pair, axis=1)
 
 
-def _check_probabilities(values: NDArray[Any], *, rows_add_up: bool) -> None:
+def _check_probabilities(values: NDArray[Any], *, must_sum_to_one: bool) -> None:
     if (values < 0).any():
         raise PredictionError("Your prediction probabilities have negative values")
     if (values > 1).any():
         raise PredictionError("Your prediction probabilities have values greater than 1")
-    if not rows_add_up:
+    if not must_sum_to_one:
         return
     sums = values.sum(axis=1)
     if not _all_ones(sums):
@@ -145,7 +135,7 @@ def _check_probabilities(values: NDArray[Any], *, rows_add_up: bool) -> None:
 
 
 def _all_ones(sums: NDArray[Any]) -> bool:
-    """``np.isclose(sums, 1).all()``, at a tenth of its price for a few rows."""
+    """``np.isclose(sums, 1).all()``, ten times faster for a few rows."""
     if sums.dtype != np.float64:
         return bool(np.isclose(sums, 1).all())
     return bool((np.abs(sums - 1) <= 1e-8 + 1e-5).all())  # NaN compares false

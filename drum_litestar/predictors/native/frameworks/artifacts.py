@@ -1,4 +1,7 @@
-"""Choosing the artifact file of a model folder, loading it, and recognising what came out (contract, 4.3, 4.5)."""
+"""Loading an artifact with the framework that its suffix names, and recognising a model's framework.
+
+Contract, 4.3 and 4.5.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from drum_litestar.errors import MissingExtraError, ModelLoadError
+from drum_litestar.predictors.folder.files import PYTHON_INTRO
 from drum_litestar.predictors.native.frameworks.base import Framework
-from drum_litestar.predictors.native.frameworks.keras import KerasFramework
-from drum_litestar.predictors.native.frameworks.onnx import OnnxFramework
-from drum_litestar.predictors.native.frameworks.sklearn import SklearnFramework
-from drum_litestar.predictors.native.frameworks.torch import TorchFramework
-from drum_litestar.predictors.native.frameworks.xgboost import XGBoostFramework
+from drum_litestar.predictors.native.frameworks.keras_framework import KerasFramework
+from drum_litestar.predictors.native.frameworks.onnx_framework import OnnxFramework
+from drum_litestar.predictors.native.frameworks.sklearn_framework import SklearnFramework
+from drum_litestar.predictors.native.frameworks.torch_framework import TorchFramework
+from drum_litestar.predictors.native.frameworks.xgboost_framework import XGBoostFramework
 
 _KERAS, _XGBOOST, _TORCH, _SKLEARN, _ONNX = (
     KerasFramework(),
@@ -21,29 +25,10 @@ _KERAS, _XGBOOST, _TORCH, _SKLEARN, _ONNX = (
     OnnxFramework(),
 )
 FRAMEWORKS: tuple[Framework, ...] = (_KERAS, _XGBOOST, _TORCH, _SKLEARN, _ONNX)
-"""In the order in which they load a suffix and recognise an object."""
+"""In order of precedence, for suffixes and for objects."""
 
-_SUFFIXES = sorted({suffix for framework in FRAMEWORKS for suffix in framework.suffixes})
-_INTRO = "\n\nRunning environment language: Python.\n"
-
-
-def find_artifact(code_dir: Path) -> Path:
-    """The one loadable file in the top level of ``code_dir``. Raises ModelLoadError for none or several."""
-    names = sorted(path.name for path in code_dir.iterdir())
-    found = [name for name in names if Path(name).suffix.lower() in _SUFFIXES]
-    listed = f"List of retrieved files are: {' | '.join(names)}"
-    if not found:
-        raise ModelLoadError(
-            f"{_INTRO}Could not find model artifact file in: {code_dir} supported by default predictors.\n"
-            f"They support filenames with the following extensions {_SUFFIXES}.\n"
-            f"If your artifact is not supported by default predictor, implement custom.load_model() hook.\n{listed}"
-        )
-    if len(found) > 1:
-        raise ModelLoadError(
-            f"{_INTRO}Multiple serialized model files found. "
-            f"Remove extra artifacts or overwrite custom.load_model()\n{listed}"
-        )
-    return code_dir / found[0]
+SUFFIXES = sorted({suffix for framework in FRAMEWORKS for suffix in framework.suffixes})
+"""Lower-case suffixes of the artifacts that some framework loads."""
 
 
 def find_framework(path: Path) -> Framework:
@@ -52,10 +37,10 @@ def find_framework(path: Path) -> Framework:
     Raises ModelLoadError that names DRUM's requirements and our pip command.
     """
     candidates = [framework for framework in FRAMEWORKS if path.suffix.lower() in framework.suffixes]
-    able = next((framework for framework in candidates if framework.can_load()), None)
-    if able is None:
+    found = next((framework for framework in candidates if framework.can_load()), None)
+    if found is None:
         raise ModelLoadError(_missing(candidates))
-    return able
+    return found
 
 
 def load_artifact(path: Path) -> Any:
@@ -69,12 +54,12 @@ def load_artifact(path: Path) -> Any:
 
 
 def recognise(model: Any) -> Framework:
-    """The framework of ``model``. Raises ModelLoadError when it is of none."""
+    """The framework of ``model``. Raises ModelLoadError when there is none."""
     for framework in FRAMEWORKS:
         if framework.recognises(model):
             return framework
     raise ModelLoadError(
-        f"{_INTRO}Could not find any framework to handle loaded model and a score hook is not provided"
+        f"{PYTHON_INTRO}Could not find any framework to handle loaded model and a score hook is not provided"
     )
 
 

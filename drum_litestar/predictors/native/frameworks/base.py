@@ -1,4 +1,4 @@
-"""What every built-in framework offers to the native predictor (contract, 4.5)."""
+"""Interface of the built-in frameworks, and what several of them share (contract, 4.5)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from drum_litestar.predictors.protocol import TargetType
 if TYPE_CHECKING:
     import pandas as pd
 
-_CLASSIFICATION = frozenset({TargetType.BINARY, TargetType.MULTICLASS, TargetType.MULTILABEL})
 _NUMERIC = frozenset({TargetType.REGRESSION, TargetType.ANOMALY, TargetType.GEO_POINT})
 
 
@@ -26,7 +25,7 @@ class Framework(Protocol):
     suffixes: tuple[str, ...]
     """Lower-case artifact suffixes that it loads."""
     requirements: tuple[str, ...]
-    """What DRUM's message for a missing library lists."""
+    """Packages that DRUM's message for a missing library lists."""
     extra: str
     """Our extra that installs the library."""
 
@@ -34,13 +33,13 @@ class Framework(Protocol):
         """The library is installed. Does not import it."""
 
     def load(self, path: Path) -> Any:
-        """The model in the artifact file. Raises whatever the library raises."""
+        """The model in the artifact file. Raises what the library raises."""
 
     def recognises(self, model: Any) -> bool:
-        """``model`` is an object of this library. Never imports it: without an import no such object exists."""
+        """``model`` is an object of this library. Does not import it: while nothing has, no such object exists."""
 
     def predict(self, model: Any, frame: pd.DataFrame, target_type: TargetType) -> tuple[Any, list[Any] | None]:
-        """Raw predictions of ``frame`` (array-like, 1-D or 2-D) and the label names the model knows, or None."""
+        """Raw predictions of ``frame`` (array-like, 1-D or 2-D) and the label names of the model, or None."""
 
 
 class DrumCommonException(Exception):  # noqa: N818 - the name is DRUM's
@@ -48,12 +47,12 @@ class DrumCommonException(Exception):  # noqa: N818 - the name is DRUM's
 
 
 def installed(package: str) -> bool:
-    """``package`` can be found. It is not imported."""
+    """``package`` can be imported. Does not import it."""
     return package in sys.modules or importlib.util.find_spec(package) is not None
 
 
 def imported(module: str) -> ModuleType | None:
-    """``module`` if something has imported it already."""
+    """``module`` if it has been imported already, else None."""
     return sys.modules.get(module)
 
 
@@ -74,17 +73,17 @@ def last_step(model: Any) -> Any:
 def predict_estimator(model: Any, frame: Any, target_type: TargetType, drum_name: str) -> tuple[Any, list[Any] | None]:
     """Predict as scikit-learn estimators do: probabilities for classification, values for numeric targets.
 
-    ``frame`` is whatever the estimator takes, rows by columns.
+    ``frame``: rows by columns, of a type that the estimator takes.
 
     Raises DrumCommonException for other target types (see :func:`require_estimator_target`).
     """
     require_estimator_target(target_type, drum_name)
     labels = getattr(model, "classes_", None)
-    values = model.predict_proba(frame) if target_type in _CLASSIFICATION else model.predict(frame)
+    values = model.predict_proba(frame) if target_type.is_classification else model.predict(frame)
     return values, None if labels is None else list(labels)
 
 
 def require_estimator_target(target_type: TargetType, drum_name: str) -> None:
     """Raises DrumCommonException, naming DRUM's class ``drum_name``, for target types that need a hook."""
-    if target_type not in _CLASSIFICATION | _NUMERIC:
+    if not target_type.is_classification and target_type not in _NUMERIC:
         raise DrumCommonException(f"Target type '{target_type.value}' is not supported by '{drum_name}' predictor")

@@ -1,1 +1,4 @@
-"""What user code touches: the module ``custom.py``, its hooks, and the values that hooks receive."""
+"""Interface to user code: the module ``custom.py``, its hooks and ``CustomTask``, and the values that they receive.
+
+Nothing here depends on the formats of requests and answers.
+"""

@@ -1,4 +1,4 @@
-"""The user's ``custom.py``: finding it, importing it, and calling its hooks, which may be ``async def``.
+"""The user's ``custom.py``: importing it, and calling its hooks, which may be ``async def``.
 
 Contract, 4.1 and 4.2.
 """
@@ -15,13 +15,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.folder.files import CUSTOM_FILE, PYTHON_INTRO, find_custom
 from drum_litestar.predictors.native.hooks.hook_loop import AsyncSource, HookLoop, SyncSource
 from drum_litestar.predictors.protocol import TargetType
 
 if TYPE_CHECKING:
     from drum_litestar.predictors.native.hooks.custom_task import CustomTask
 
-CUSTOM_FILE = "custom.py"
 _MODULE = "custom"
 _STRUCTURED_HOOKS = (
     "init",
@@ -57,47 +57,39 @@ class Hooks:
         return tuple(self._functions)
 
     def get(self, name: str) -> Callable[..., Any] | None:
-        """The user's function itself, for looking at its parameters; None when there is none."""
+        """The hook's function, to inspect it; None when it is not defined."""
         return self._functions.get(name)
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """What the hook returns, or raises. KeyError when there is no such hook."""
+        """Call a hook. Raises what it raises, and KeyError when it is not defined."""
         return self.run(self._functions[name], *args, **kwargs)
 
     def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """``function(*args, **kwargs)``; if that is awaitable, its result on the hooks' event loop."""
+        """Call ``function``; await an awaitable result on the hooks' event loop."""
         result = function(*args, **kwargs)
         return self._loop.run(result) if inspect.isawaitable(result) else result
 
     def iterate(self, iterable: Any) -> SyncSource | AsyncSource:
-        """``iterable``, synchronous or not, as an iterator with ``close()``, which closes the source."""
+        """Iterate over ``iterable``, synchronous or not. The iterator's ``close()`` closes the iterable."""
         if hasattr(iterable, "__aiter__"):
             return AsyncSource(self._loop, iterable)
         return SyncSource(iterable)
 
     def close(self) -> None:
-        """End what the hooks need: their event loop, the masking of secrets. Idempotent."""
+        """Stop the hooks' event loop and the masking of secrets. Idempotent."""
         self._loop.close()
         if self.custom_task is not None:
             self.custom_task.close()
 
 
-def find_custom(code_dir: Path) -> Path | None:
-    """The ``custom.py`` anywhere below ``code_dir``. Raises ModelLoadError for several."""
-    found = sorted(path for path in code_dir.rglob(CUSTOM_FILE) if path.is_file())
-    if len(found) > 1:
-        raise ModelLoadError(f"Found too many custom hook files: {found}")
-    return found[0] if found else None
-
-
 def require_hooks(target_type: TargetType, hooks: Hooks) -> None:
-    """Raises ModelLoadError when a hook is missing that nothing stands in for."""
+    """Check that hooks without a default are defined. Raises ModelLoadError."""
     if target_type is TargetType.UNSTRUCTURED and hooks.get("score_unstructured") is None:
         raise ModelLoadError("In 'unstructured' mode hook 'score_unstructured' must be provided.")
 
 
 def import_custom(code_dir: Path, target_type: TargetType) -> tuple[Hooks, ModuleType | None]:
-    """Find and import ``custom.py`` and run its ``init``; its hooks, and the module (None without a file).
+    """Import ``custom.py`` and run its ``init``. Returns its hooks and the module, which is None without a file.
 
     Puts the file's directory first and the model folder last on ``sys.path``. In class mode (a truthy
     ``CustomTask``) there are no hooks. Raises ModelLoadError for several files and for an ImportError; other
@@ -117,9 +109,7 @@ def import_custom(code_dir: Path, target_type: TargetType) -> tuple[Hooks, Modul
         if hooks.get("init") is not None:
             hooks.call("init", code_dir=str(code_dir))
     except ImportError as error:
-        raise ModelLoadError(
-            f"\n\nRunning environment language: Python.\nFailed loading hooks from [{path}] : {error}"
-        ) from error
+        raise ModelLoadError(f"{PYTHON_INTRO}Failed loading hooks from [{path}] : {error}") from error
     return hooks, module
 
 

@@ -20,25 +20,25 @@ class CustomTask:
     """A loaded task. Its methods may be ``async def``."""
 
     def __init__(self, task: Any, run: Callable[..., Any], mask: OutputMask | None = None) -> None:
-        """``run`` calls a function and awaits what it gives (see :meth:`Hooks.run`)."""
+        """``run`` calls a function and awaits its result (see :meth:`Hooks.run`)."""
         self.task = task
         self._run = run
         self._mask = mask
 
     def predict(self, data: Any, **kwargs: Any) -> Any:
-        """What the task predicts, unchecked; ``kwargs`` as for the ``score`` hook. Raises what the task raises."""
+        """Predictions, not validated; ``kwargs`` as for the ``score`` hook. Raises what the task raises."""
         return self._run(self.task.predict, data, **kwargs)
 
     def predict_proba(self, data: Any, **kwargs: Any) -> Any:
-        """Class probabilities, unchecked; ``kwargs`` as for the ``score`` hook."""
+        """Class probabilities, not validated; ``kwargs`` as for the ``score`` hook."""
         return self._run(self.task.predict_proba, data, **kwargs)
 
     def transform(self, data: Any) -> Any:
-        """The transformed features, unchecked. The task sees neither the target nor keyword arguments."""
+        """Transformed features, not validated. The task gets neither the target nor keyword arguments."""
         return self._run(self.task.transform, data)
 
     def close(self) -> None:
-        """End the masking of secret values. Idempotent."""
+        """Stop masking secret values. Idempotent."""
         if self._mask is not None:
             self._mask.remove()
 
@@ -50,7 +50,7 @@ def require_interface(task_class: Any) -> None:
 
 
 def load_custom_task(task_class: Any, code_dir: Path, spec: PredictorSpec, run: Callable[..., Any]) -> CustomTask:
-    """Create the task, give it its secrets and mask their values from now on. Raises ModelLoadError."""
+    """Create the task, set its secrets, and start masking their values in the output. Raises ModelLoadError."""
     try:
         task = run(task_class.load, str(code_dir))
         secrets = load_secrets(spec.user_secrets_mount_path, spec.user_secrets_prefix)

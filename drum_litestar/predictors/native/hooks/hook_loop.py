@@ -1,8 +1,7 @@
-"""Runs what ``async def`` hooks give: coroutines and asynchronous streams, from synchronous callers.
+"""Event loop for ``async def`` hooks: runs coroutines and asynchronous iterables for synchronous callers.
 
-One event loop in one background thread for each model, so that clients which a hook opens in ``load_model`` stay
-bound to the loop that ``score`` and ``chat`` use later. Started by the first asynchronous hook; a model with plain
-functions never pays for it.
+Each model has one event loop in one background thread, so that clients which a hook opens in ``load_model`` stay
+bound to the loop on which ``score`` and ``chat`` run later. The first asynchronous hook starts it.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import inspect
 import threading
 from collections.abc import Awaitable
 from concurrent.futures import Future
-from typing import Any, Iterator
+from typing import Any, Iterator, Protocol
 
 
 class HookLoop:
@@ -54,8 +53,10 @@ class HookLoop:
             return self._loop
 
     def close(self, timeout: float = 5.0) -> None:
-        """Cancel what still runs and end the thread. Idempotent. A hook that blocks its loop longer than
-        ``timeout`` seconds is left to the end of the process."""
+        """Cancel the running tasks and end the thread. Idempotent.
+
+        A hook that blocks the loop longer than ``timeout`` seconds keeps its daemon thread until the process ends.
+        """
         with self._lock:
             self._closed = True
             loop, thread, self._loop = self._loop, self._thread, None
@@ -69,7 +70,7 @@ class HookLoop:
 
 
 async def _outcome(awaitable: Awaitable[Any]) -> tuple[bool, Any]:
-    """``(False, result)`` or ``(True, exception)``: a SystemExit that left its task would stop the loop for all."""
+    """``(False, result)`` or ``(True, exception)``: a SystemExit that leaves its task would stop the loop."""
     try:
         return False, await awaitable
     except asyncio.CancelledError:
@@ -89,13 +90,21 @@ async def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
 def _closers(*objects: Any) -> Iterator[Any]:
     """The close methods of ``objects``, each object once."""
     seen: list[Any] = []
-    for thing in objects:
-        if any(thing is other for other in seen):
+    for each in objects:
+        if any(each is other for other in seen):
             continue
-        seen.append(thing)
-        close = getattr(thing, "aclose", None) or getattr(thing, "close", None)
+        seen.append(each)
+        close = getattr(each, "aclose", None) or getattr(each, "close", None)
         if close is not None:
             yield close
+
+
+class Source(Protocol):
+    """An iterator whose producer can be stopped, also from another thread."""
+
+    def __next__(self) -> Any: ...
+
+    def close(self) -> None: ...
 
 
 class SyncSource(Iterator[Any]):
@@ -104,13 +113,13 @@ class SyncSource(Iterator[Any]):
     def __init__(self, source: Any) -> None:
         self._source = source
         self._iterator = iter(source)
-        self._turn = threading.Lock()
+        self._iterating = threading.Lock()
         self._ending = False
         self._closed = False
 
     def __next__(self) -> Any:
         try:
-            with self._turn:
+            with self._iterating:
                 if self._ending:
                     raise StopIteration
                 return next(self._iterator)
@@ -119,10 +128,12 @@ class SyncSource(Iterator[Any]):
                 self.close()
 
     def close(self) -> None:
-        """Run the producer's ``finally`` blocks now, or, while it computes an item, right after that item.
-        Idempotent."""
+        """Run the producer's ``finally`` blocks: now, or after the item that it computes at the moment.
+
+        Idempotent.
+        """
         self._ending = True
-        if not self._turn.acquire(blocking=False):
+        if not self._iterating.acquire(blocking=False):
             return
         try:
             if not self._closed:
@@ -130,7 +141,7 @@ class SyncSource(Iterator[Any]):
                 for close in _closers(self._iterator, self._source):
                     close()
         finally:
-            self._turn.release()
+            self._iterating.release()
 
 
 class AsyncSource(Iterator[Any]):
@@ -168,10 +179,10 @@ class AsyncSource(Iterator[Any]):
             self._loop.call_soon_threadsafe(self._cancel)
         self._ended.result()
 
-    # All below runs on the loop's thread, which makes its order the only lock that is needed.
+    # The methods below run on the loop's thread, so they need no lock.
 
     def _begin(self) -> None:
-        self._wanted = asyncio.Queue()  # before Python 3.10 it belongs to the loop of the thread that makes it
+        self._wanted = asyncio.Queue()  # before Python 3.10 a queue is bound to the loop of the thread that creates it
         self._task = self._loop.create_task(self._pump())
         self._task.add_done_callback(self._settle)
 
@@ -183,7 +194,7 @@ class AsyncSource(Iterator[Any]):
 
     def _cancel(self) -> None:
         if self._task is None or not self._pumping:
-            return  # the pump sees `_ending` when it starts; a task cancelled before that would skip its `finally`
+            return  # _pump checks `_ending` when it starts; a task cancelled before that would skip its `finally`
         self._task.cancel()
 
     async def _pump(self) -> BaseException | None:

@@ -1,7 +1,7 @@
-"""A request's query as hooks know it from DRUM: a dict whose names may have several values (contract, 3.9).
+"""Multi-value dicts, which hooks receive as ``query`` (contract, 3.9).
 
-The names of the classes are those that hooks see in a ``repr``. They are real dicts, which hold the lists: hooks pass
-them to ``json.dumps``, which writes what :meth:`MultiDict.items` gives.
+Hooks see the names of the classes in a ``repr``. They subclass dict and hold lists, because hooks pass them to
+``json.dumps``, which writes the pairs of :meth:`MultiDict.items`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _ABSENT: Any = object()
 
 
 class MultiDict(Dict[str, Any]):
-    """Plain access is to the first value of a name."""
+    """A dict whose keys may have several values; item access returns the first one."""
 
     def __init__(self, pairs: Iterable[tuple[str, Any]] = ()) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class MultiDict(Dict[str, Any]):
         self.setlist(name, [value])
 
     def __iter__(self) -> Iterator[str]:
-        return super().__iter__()  # its own, so that dict(self) asks here for values and finds no lists
+        return super().__iter__()  # overridden so that dict(self) uses __getitem__ and copies no lists
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self.items(multi=True))!r})"
@@ -48,7 +48,7 @@ class MultiDict(Dict[str, Any]):
         return MultiDict(copy.deepcopy(list(self.items(multi=True)), memo))
 
     def copy(self) -> MultiDict:
-        """One that can be changed."""
+        """A mutable copy."""
         return MultiDict(self.items(multi=True))
 
     def get(self, name: str, default: Any = None, type: Converter | None = None) -> Any:
@@ -80,11 +80,11 @@ class MultiDict(Dict[str, Any]):
         return dict(self.items()) if flat else dict(self.lists())
 
     def add(self, name: str, value: Any) -> None:
-        """One more value of ``name``."""
+        """Append a value to ``name``."""
         self.setlist(name, [*self.getlist(name), value])
 
     def setlist(self, name: str, values: Iterable[Any]) -> None:
-        """All values of ``name``, in place of those it has."""
+        """Replace all values of ``name``."""
         super().__setitem__(name, list(values))
 
     def setdefault(self, name: str, default: Any = None) -> Any:
@@ -93,14 +93,14 @@ class MultiDict(Dict[str, Any]):
         return self[name]
 
     def update(self, *others: Any, **more: Any) -> None:
-        """Adds to the values that are there."""
+        """Append values; existing ones are kept."""
         for other in (*others, more):
             pairs = other.items(multi=True) if isinstance(other, MultiDict) else other
             for name, value in pairs.items() if isinstance(pairs, Mapping) else pairs:
                 self.add(name, value)
 
     def pop(self, name: str, default: Any = _ABSENT) -> Any:
-        """Take ``name`` out with all its values; the first is returned."""
+        """Remove ``name`` with all its values and return the first one."""
         if name not in self and default is not _ABSENT:
             return default
         value = self[name]
@@ -113,7 +113,7 @@ class MultiDict(Dict[str, Any]):
 
 
 class ImmutableMultiDict(MultiDict):
-    """What hooks are given as ``query``; its copy can be changed."""
+    """The type of ``query``. Its ``copy()`` is mutable."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items(multi=True)))

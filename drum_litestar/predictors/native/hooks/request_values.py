@@ -1,4 +1,4 @@
-"""Headers and query parameters as hooks know them from DRUM: the behaviour of its framework's mappings, without it."""
+"""Headers and values of a request, with the behaviour of the mappings that hooks receive in DRUM."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Converter = Callable[[str], Any]
 
 
 class RequestValueError(Exception):
-    """A request that cannot be understood; ends with status ``code``."""
+    """An invalid request, answered with status ``code``."""
 
     code = 400
     description = BAD_REQUEST
@@ -24,7 +24,7 @@ class MissingKeyError(RequestValueError, KeyError):
 
 
 class UnreadableBodyError(RequestValueError):
-    """The body is not the JSON that it says it is."""
+    """The body is declared as JSON and is not."""
 
 
 class RequestHeaders:
@@ -78,7 +78,7 @@ class RequestHeaders:
 
 
 def converted(values: Sequence[str], convert: Converter | None) -> Iterator[Any]:
-    """``values`` through ``convert``, without those it cannot convert."""
+    """Convert ``values``; leave out those that ``convert`` rejects."""
     for value in values:
         with suppress(ValueError, TypeError):
             yield value if convert is None else convert(value)

@@ -1,4 +1,4 @@
-"""Secrets of custom tasks: where they come from, and how their values are kept out of the output (contract, 4.12)."""
+"""Secrets of custom tasks: reading them, and masking their values in the output (contract, 4.12)."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _CLASSES = {
 
 
 class UnsupportedSecretError(Exception):
-    """A credential of a type that is not known. Its name is part of the start-up text."""
+    """A credential of an unknown type. The start-up error text contains the name of this class."""
 
 
 def load_secrets(mount_path: str | None, prefix: str | None) -> dict[str, Any]:
     """Secrets by name, from variables ``<prefix>_<NAME>`` and the plain files of ``mount_path``, which win.
 
-    Each is an instance of the class that user code imports from ``datarobot_drum.custom_task_interfaces``, whoever
-    provides that; so a custom task must have been imported before. A directory that does not exist is no error.
+    Each is an instance of the class that user code imports from ``datarobot_drum.custom_task_interfaces``, be it the
+    real package or the stand-in; so the custom task must have been imported before. A missing directory is no error.
     Raises UnsupportedSecretError, ValueError for text that is not JSON, KeyError and TypeError for missing keys.
     """
     texts: dict[str, str] = {}
@@ -59,7 +59,7 @@ def _secret(values: dict[str, Any]) -> Any:
 
 
 def sensitive_values(secrets: Iterable[Any]) -> list[str]:
-    """Every non-empty text in ``secrets``; longest first, so that a value inside another does not hide its rest."""
+    """All non-empty texts in ``secrets``, longest first: a value that contains another one is masked whole."""
     found = {text for secret in secrets for text in _texts(dataclasses.asdict(secret))}
     return sorted(found, key=lambda text: (-len(text), text))
 
@@ -88,14 +88,14 @@ class OutputMask:
         return mask_values(text, self._values)
 
     def install(self) -> None:
-        """Covers loggers made later too, which DRUM's does not."""
+        """Start masking. Covers loggers that are created later too, which DRUM's does not."""
         self._streams = (sys.stdout, sys.stderr)
         self._factory = logging.getLogRecordFactory()
         sys.stdout, sys.stderr = (_MaskedStream(stream, self) for stream in self._streams)
         logging.setLogRecordFactory(self._record)
 
     def remove(self) -> None:
-        """Give back the streams and the record factory. Idempotent."""
+        """Restore the streams and the record factory. Idempotent."""
         if self._streams is not None:
             sys.stdout, sys.stderr = self._streams
             logging.setLogRecordFactory(self._factory)
@@ -106,9 +106,9 @@ class OutputMask:
         try:
             record.msg, record.args = self.mask(record.getMessage()), None
         except Exception:
-            return record  # arguments that do not fit: logging reports that itself, on the masked stderr
+            return record  # arguments do not match the format: logging reports that itself, on the masked stderr
         if record.exc_info and record.exc_info[0] is not None:
-            # Formatters print this text, when it is there, instead of the exception.
+            # Formatters print this text instead of the exception.
             record.exc_text = self.mask(logging.Formatter().formatException(record.exc_info))
         return record
 

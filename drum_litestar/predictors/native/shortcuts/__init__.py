@@ -1,4 +1,4 @@
-"""Fast paths that give the same bits as the general way, or decline.
+"""Fast paths. Each returns bit-identical results to the general code, or None.
 
-Each one can be left out without changing an answer. What only a fast path can do does not belong here.
+Removing one must not change an answer.
 """

@@ -1,10 +1,10 @@
-"""Reading several CSV bodies as one, only where each body read alone would give the same columns, types and values.
+"""Merging CSV bodies: several are read as one if each body alone gives the same columns, types and values.
 
-One ``read_csv`` of 64 one-row bodies costs little more than one of a single body, so this is what makes batching pay.
-pandas decides a column's type from all its values; a body whose column would have another type on its own (integers
-beside another body's fractions, numbers beside another body's text) must not be merged with bodies of that other type.
-The types that each body would have alone are therefore worked out from the merged columns and, where these leave it
-open (``3`` and ``3.0``), from the text; bodies are then grouped by them. What cannot be told is left out.
+One ``read_csv`` of 64 one-row bodies costs little more than one of a single body, which is the gain of batching.
+pandas infers a column's type from all its values, so a body must not be merged with others that would change the types
+of its columns (integers with another body's fractions, numbers with another body's text). The types that each body has
+alone are derived from the merged columns and, where these are ambiguous (``3`` and ``3.0``), from the text; bodies are
+grouped by them. Bodies whose types remain unknown are not merged.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _MAX_BODY = 128 * 1024
 """Bytes. pandas reads larger files in chunks and decides types chunk by chunk."""
 _EXACT = 2.0**53
-"""From here on pandas may read a whole number as unsigned, as text or as a float, depending on its neighbours."""
+"""From here on pandas reads a whole number as unsigned, text or float, depending on the other values."""
 _HUGE_DIGITS = 19
 """Digits of 2**63."""
 _BOOLEAN_WORDS = frozenset({"true", "false"})
@@ -34,29 +34,29 @@ Signature = Tuple[str, ...]
 
 
 class MergedBodies(NamedTuple):
-    """Bodies of one header and one set of column types."""
+    """Bodies with the same header and the same column types."""
 
     positions: tuple[int, ...]
-    """Which bodies, in the order of their rows."""
+    """Indices of the bodies, in the order of their rows."""
     lengths: tuple[int, ...]
-    """Rows of each."""
+    """Number of rows of each body."""
     frame: pd.DataFrame
     data: bytes
     """One CSV of all rows."""
     uniform: bool = False
-    """Each body alone would have the columns' types; otherwise that has yet to be seen."""
+    """Each body alone is known to have the columns' types."""
 
 
 class _Body(NamedTuple):
     position: int
     rows: bytes
-    """What follows the header, with a line end."""
+    """The body without its header, ending with a line end."""
     length: int
     """Lines in ``rows``."""
 
 
 def merge_csv(bodies: Sequence[bytes]) -> list[MergedBodies]:
-    """Groups of two and more; bodies in no group have to be read alone. Never raises for what is in a body."""
+    """Groups of two or more bodies. Bodies in no group must be read alone. Never raises for malformed bodies."""
     by_header: dict[bytes, list[_Body]] = defaultdict(list)
     for position, body in enumerate(bodies):
         header, _, rows = body.partition(b"\n")
@@ -71,7 +71,7 @@ def merge_csv(bodies: Sequence[bytes]) -> list[MergedBodies]:
 
 
 def _is_plain(body: bytes, header: bytes, rows: bytes) -> bool:
-    """Lines can be counted and fields be split without a CSV parser."""
+    """Lines can be counted and fields split without a CSV parser."""
     return (
         len(body) <= _MAX_BODY
         and bool(header.strip())
@@ -80,7 +80,8 @@ def _is_plain(body: bytes, header: bytes, rows: bytes) -> bool:
         and b"\0" not in body
         and b"\n\n" not in body
         and (b"\r" not in body or (b"\n\r\n" not in body and body.count(b"\r") == body.count(b"\r\n")))
-        and header.count(b",") == rows.partition(b"\n")[0].count(b",")  # otherwise the first field is an index
+        and header.count(b",")
+        == rows.partition(b"\n")[0].count(b",")  # otherwise pandas takes the first field as index
     )
 
 
@@ -98,7 +99,7 @@ def _merge(header: bytes, members: list[_Body]) -> list[MergedBodies]:
         return [merged]
     again = (_read(header, group) for group in by_signature.values() if len(group) > 1)
     groups = [group for group in again if group is not None]
-    if by_signature and len(unclear) > 1:  # without the others' text, say, their numbers can be told apart
+    if by_signature and len(unclear) > 1:  # without the other bodies their types may be clear
         groups += _merge(header, unclear)
     return groups
 
@@ -111,9 +112,9 @@ def _read(header: bytes, members: list[_Body]) -> MergedBodies | None:
     if plain is not None:
         return MergedBodies(positions, lengths, plain.frame, data, plain.uniform)
     try:
-        # The default `low_memory` would read the merged file, but no single one, in chunks.
+        # The default `low_memory` reads in chunks, which only the merged file is large enough for.
         frame = pd.read_csv(io.BytesIO(data), low_memory=False)
-    except (ValueError, OverflowError):  # some body is malformed: alone it fails with its own error
+    except (ValueError, OverflowError):  # a body is malformed: read alone, it fails with its own error
         return None
     rows = sum(lengths)
     if len(frame) != rows or not frame.index.equals(pd.RangeIndex(rows)):
@@ -122,7 +123,7 @@ def _read(header: bytes, members: list[_Body]) -> MergedBodies | None:
 
 
 def _signatures(frame: pd.DataFrame, members: list[_Body]) -> list[Signature | None]:
-    """For each body the types that its columns would have alone; None where that cannot be told."""
+    """For each body the types that its columns have when it is read alone; None when they are unknown."""
     starts = np.cumsum([0, *(member.length for member in members[:-1])])
     columns = [_column_types(column, field, starts, members) for field, (_, column) in enumerate(frame.items())]
     return [None if None in types else types for types in zip(*columns)]
@@ -139,7 +140,7 @@ def _column_types(
     if kind in ("object", "str"):
         cells = column.tolist()
         if any(_is_huge_integer(cell) for cell in cells):
-            return [None] * len(members)  # beside one of these pandas keeps even missing values as text
+            return [None] * len(members)  # with such a value pandas keeps even missing values as text
         ends = [*starts[1:].tolist(), len(cells)]
         return [
             "text" if any(_is_text(cell) for cell in cells[start:end]) else None
@@ -162,7 +163,7 @@ def _float_types(
 
 
 def _has_decimal_point(member: _Body, field: int) -> bool:
-    """A whole number is written as a float somewhere in this column."""
+    """Some value of the column is written as a float."""
     for line in member.rows.splitlines():
         text = line.split(b",")[field]
         if b"." in text or b"e" in text or b"E" in text:
@@ -175,7 +176,7 @@ def _is_huge_integer(value: Any) -> bool:
 
 
 def _is_text(value: Any) -> bool:
-    """Its presence alone makes a column text."""
+    """One such value makes the column text."""
     if not isinstance(value, str):
         return False
     try:

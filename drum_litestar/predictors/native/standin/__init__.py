@@ -1,7 +1,7 @@
 """A stand-in for the public names of ``datarobot_drum`` that user code imports, for when the real one is absent.
 
 The package beside this file becomes importable under its public name only after every other finder has failed, so
-an installed ``datarobot_drum`` always wins, whatever the order of events.
+an installed ``datarobot_drum`` always takes precedence.
 """
 
 from __future__ import annotations

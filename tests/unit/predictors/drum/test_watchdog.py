@@ -14,10 +14,10 @@ def watch(url: str, dead: threading.Event, **options: float) -> SidecarWatchdog:
     return SidecarWatchdog(url, "/v1/health/ready", on_dead=dead.set, **settings)  # type: ignore[arg-type]
 
 
-def test_death_is_told_once_it_was_alive() -> None:
+def test_on_dead_is_called_after_failures() -> None:
     dead = threading.Event()
     with upstream() as up:
-        up.answer = ok(b"no", status="503 Busy")  # any answer is a sign of life
+        up.answer = ok(b"no", status="503 Busy")  # any answer counts as alive
         watchdog = watch(up.url, dead)
         for _ in range(3):
             assert up.arrived.acquire(timeout=60)
@@ -38,7 +38,7 @@ def test_a_server_that_never_started_is_not_dead() -> None:
     assert not dead.is_set()
 
 
-def test_recovery_starts_the_count_anew() -> None:
+def test_an_answer_resets_the_count_of_failures() -> None:
     dead, answers = threading.Event(), iter([True, False, True, False, True, True])
     done = threading.Event()
     with upstream() as up:
@@ -71,7 +71,7 @@ def test_switch(value: str, on: bool) -> None:
     assert SidecarWatchdog.from_environment(None, "/", environ) is None
 
 
-def test_bad_numbers_fall_back(caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_numbers_are_replaced_by_defaults(caplog: pytest.LogCaptureFixture) -> None:
     environ = {
         "MLOPS_RUNTIME_PARAM_USE_NIM_WATCHDOG": '{"type":"string","payload":"true"}',
         "MLOPS_RUNTIME_PARAM_NIM_WATCHDOG_MAX_ATTEMPTS": "many",

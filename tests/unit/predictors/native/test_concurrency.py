@@ -1,4 +1,4 @@
-"""Calls at once when the operator has not said."""
+"""Default concurrency of a model."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ TRANSFORM, UNSTRUCTURED = TargetType.TRANSFORM, TargetType.UNSTRUCTURED
         ("def score_unstructured(model, data, **kw): return data\n", UNSTRUCTURED, 1),
         ("async def transform(data, model): return data\n", TRANSFORM, 64),
         ("def transform(data, model): return data\n", TRANSFORM, 1),
-        # one synchronous hook decides for all
+        # one synchronous hook is enough for the default of the target
         (SYNC + CHAT, TEXT, 4),
         (SCORE + "def chat(params, model): return []\n", TEXT, 4),
         (SCORE + "def read_input_data(data): return data\n", REGRESSION, 1),
         (SCORE + "def post_process(frame, model): return frame\n", REGRESSION, 1),
         (SCORE + "def predict_stream(data, model): yield 'x'\n", REGRESSION, 1),
         (CHAT + "def score_unstructured(model, data, **kw): return data\n", TEXT, 4),
-        # but one that only lists, or runs once, does not
+        # hooks outside predictions do not count
         (CHAT + "def get_supported_llm_models(model): return []\ndef init(**kw): pass\n", TEXT, 64),
         ("async def init(**kw): pass\n" + SYNC, REGRESSION, 1),
     ],
@@ -52,14 +52,14 @@ def test_by_hooks_and_target(load_folder: Any, code: str, target: TargetType, ex
 
 
 @pytest.mark.parametrize(("function", "expected"), [("def", 1), ("async def", 64)])
-def test_a_model_that_streams_by_a_method_of_its_own(load_folder: Any, function: str, expected: int) -> None:
+def test_a_predict_stream_method_of_the_model(load_folder: Any, function: str, expected: int) -> None:
     model = f"class Model:\n    {function} predict_stream(self, data):\n        yield 'x'\n"
     code = model + "def load_model(d): return Model()\n" + SCORE
     assert model_concurrency(load_folder({"custom.py": code}, REGRESSION)) == expected
 
 
 @pytest.mark.parametrize("target", [REGRESSION, TRANSFORM])
-def test_an_artifact_that_predicts_beside_asynchronous_hooks(load_folder: Any, target: TargetType) -> None:
+def test_an_artifact_with_asynchronous_hooks(load_folder: Any, target: TargetType) -> None:
     linear = pytest.importorskip("sklearn.linear_model")
     scaling = pytest.importorskip("sklearn.preprocessing")
     rows = np.array([[0.0], [1.0]])
@@ -78,7 +78,7 @@ def test_what_is_asynchronous() -> None:
         async def __call__(self) -> None: ...
 
     @functools.wraps(coroutine)
-    def wrapper() -> Any:  # what it does before the coroutine is synchronous
+    def wrapper() -> Any:  # its code before the coroutine is synchronous
         return coroutine()
 
     assert all(map(is_asynchronous, (coroutine, generator, Callable(), functools.partial(coroutine))))

@@ -28,7 +28,7 @@ def test_missing_package(serve_folder: Any) -> None:
 
 @pytest.mark.skipif(not PRESENT, reason="needs the package datarobot")
 @pytest.mark.filterwarnings("ignore")  # of that package
-def test_client_is_there_when_the_model_loads(serve_folder: Any) -> None:
+def test_the_client_exists_before_the_model_loads(serve_folder: Any) -> None:
     with upstream() as up:
         up.answer = ok(b'{"major": 2, "minor": 40, "versionString": "2.40.0"}', "Content-Type: application/json")
         serve_folder({"custom.py": CODE}, allow_dr_api_access=True, webserver=up.url, api_token="t")

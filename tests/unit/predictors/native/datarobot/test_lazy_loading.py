@@ -74,11 +74,11 @@ def environment(data: Any, secret: Any = SECRET) -> dict[str, str]:
     return {DATA: json.dumps(data), f"{SECRET_PREFIX}C1": json.dumps(secret)}
 
 
-def test_nothing_asked() -> None:
+def test_without_the_variable_nothing_is_downloaded() -> None:
     download_files(environ={})
 
 
-def test_files_arrive_and_are_kept(bucket: str, tmp_path: Path) -> None:
+def test_files_are_downloaded_once(bucket: str, tmp_path: Path) -> None:
     data = content(bucket, ("a.bin", f"{tmp_path}/a.bin"), ("dir/b.txt", f"{tmp_path}/new/b"))
     download_files(environ=environment(data))
     assert (tmp_path / "a.bin").read_bytes() == OBJECTS["/bucket/a.bin"]

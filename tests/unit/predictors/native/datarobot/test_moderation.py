@@ -1,4 +1,4 @@
-"""Guards of a package that stands in for ``datarobot_dome`` and keeps its interface (contract, 4.15)."""
+"""Moderation with a replacement for ``datarobot_dome`` that has its interface (contract, 4.15)."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_score_and_chat_pass_through_the_guards(serve_folder: Any) -> None:
 
 
 @pytest.mark.usefixtures("dome")
-def test_no_way_around_the_guards(serve_folder: Any) -> None:
+def test_no_route_bypasses_the_guards(serve_folder: Any) -> None:
     predictor = moderated(serve_folder)
     streamed = predictor.handle(predict("predict_stream"))
     assert not isinstance(streamed, StreamReply)

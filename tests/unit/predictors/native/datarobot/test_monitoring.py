@@ -78,7 +78,7 @@ def test_prediction_reports_the_frame_that_was_scored(serve_folder: Any, tmp_pat
     assert (stats, counted["numPredictions"], counted["modelId"]) == ("DEPLOYMENT_STATS", 2, "m1")
     assert 0 < counted["executionTime"] < 10_000
     assert data == "PREDICTIONS_DATA"
-    assert reported["features"] == {"a": [1, 2], "b": ["x", "y"]}  # neither hook's change shows
+    assert reported["features"] == {"a": [1, 2], "b": ["x", "y"]}  # without the changes of the hooks
     assert reported["predictions"] == [0.5, 0.5]
 
 
@@ -127,7 +127,7 @@ def test_bad_settings_stop_the_start(serve_folder: Any) -> None:
         serve_folder({"custom.py": SCORE}, monitor=True, deployment_id="d", monitor_settings="spooler_type=nonsense")
 
 
-def test_without_deployment_id_only_a_line(serve_folder: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_deployment_id_nothing_but_a_warning(serve_folder: Any, caplog: pytest.LogCaptureFixture) -> None:
     serve_folder({"custom.py": SCORE}, monitor=True)
     assert "without a deployment id" in caplog.text
 
@@ -153,7 +153,7 @@ def test_prompt_text(content: Any, text: str) -> None:
     assert prompt_text({}) == ""
 
 
-def test_queue_drops_and_counts_without_waiting(caplog: pytest.LogCaptureFixture) -> None:
+def test_queue_drops_and_counts_without_blocking(caplog: pytest.LogCaptureFixture) -> None:
     queue = ReportQueue(max_reports=2, max_rows=10)
     begun, go_on, sent = threading.Event(), threading.Event(), []
 
@@ -184,22 +184,22 @@ def test_queue_survives_failures() -> None:
     assert queue.failed == 1
 
 
-def test_lost_reports_go_with_the_next_answer(serve_folder: Any, tmp_path: Path) -> None:
+def test_the_next_answer_carries_the_number_of_lost_reports(serve_folder: Any, tmp_path: Path) -> None:
     predictor = serve_folder({"custom.py": SCORE}, **spooling(tmp_path))
     monitor = predictor._loaded.monitor
     client, done = monitor.client, threading.Event()
-    monitor.client = None  # nothing can be sent
+    monitor.client = None  # every report fails
     soon = predictor.handle(predict(b"a\n1\n")).lost_reports
     monitor.queue.put(done.set)
     assert done.wait(60)
     monitor.client = client
-    assert soon + predictor.handle(predict(b"a\n1\n2\n3\n")).lost_reports == 1  # an answer of 500 tells, too
+    assert soon + predictor.handle(predict(b"a\n1\n2\n3\n")).lost_reports == 1  # error answers carry it too
     assert predictor.handle(predict(b"a\n1\n")).lost_reports == 0
     predictor.close()
 
 
 class Deployment:
-    """What the client's ``Deployment`` offers of it."""
+    """The used part of the client's ``Deployment``."""
 
     def __init__(self, *, drift: bool = False, collects: bool = False, **model: str) -> None:
         self.model = model
@@ -237,7 +237,7 @@ def test_deployment_settings_are_read_once_a_minute(caplog: pytest.LogCaptureFix
     assert caplog.text.count("The settings of deployment d1 cannot be read") == 2
 
 
-def test_queue_that_is_stuck_does_not_hold_up_the_end() -> None:
+def test_closing_a_blocked_queue_times_out() -> None:
     queue, go_on = ReportQueue(), threading.Event()
     queue.put(lambda: go_on.wait(60) and None)
     queue.put(lambda: None)

@@ -1,4 +1,4 @@
-"""Header and query mappings behave as hooks know them."""
+"""Header and query mappings behave as in DRUM."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 
-from drum_litestar.predictors.native.error_replies import error_reply
+from drum_litestar.predictors.native.calls.error_replies import error_reply
 from drum_litestar.predictors.native.hooks.multi_dict import ImmutableMultiDict, MultiDict
 from drum_litestar.predictors.native.hooks.request_values import (
     MissingKeyError,

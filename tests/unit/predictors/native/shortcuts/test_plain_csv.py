@@ -1,4 +1,4 @@
-"""The quick reader gives what pandas gives, or nothing."""
+"""The fast reader returns pandas' frame, or None."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def expect(body: bytes) -> pd.DataFrame | None:
 
 
 def check(body: bytes) -> bool:
-    """Whether the reader took ``body``; then its frame is pandas', to the last bit."""
+    """The reader accepted ``body``. Asserts that its frame is bit-identical to pandas'."""
     found = read_plain(body)
     if found is None:
         return False
@@ -45,7 +45,7 @@ def check(body: bytes) -> bool:
 
 @given(st.lists(st.lists(INTEGERS | DECIMALS, min_size=3, max_size=3), min_size=1, max_size=6), st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_plain_numbers_are_taken_and_equal(rows: list[list[str]], crlf: bool) -> None:
+def test_plain_numbers_are_accepted(rows: list[list[str]], crlf: bool) -> None:
     body = "\n".join(["a,b,c", *map(",".join, rows)]) + "\n"
     assert check((body.replace("\n", "\r\n") if crlf else body).encode()) == all(
         len(field) <= 15 for row in rows for field in row
@@ -54,7 +54,7 @@ def test_plain_numbers_are_taken_and_equal(rows: list[list[str]], crlf: bool) ->
 
 @given(st.lists(st.lists(INTEGERS | DECIMALS | ODD, min_size=1, max_size=4), min_size=1, max_size=5), st.booleans())
 @settings(max_examples=300, deadline=None)
-def test_whatever_is_taken_is_equal(rows: list[list[str]], end: bool) -> None:
+def test_accepted_bodies_equal_pandas(rows: list[list[str]], end: bool) -> None:
     check(("a,b,c\n" + "\n".join(map(",".join, rows)) + ("\n" if end else "")).encode())
 
 
@@ -64,7 +64,7 @@ def test_whatever_is_taken_is_equal(rows: list[list[str]], end: bool) -> None:
 def test_headers_are_named_as_pandas_names_them(header: str) -> None:
     body = f"{header}\n1,2.5,-3\n".encode()
     if check(body):
-        assert check(f"{header}\n4,0.5,1\n".encode())  # the second time from memory
+        assert check(f"{header}\n4,0.5,1\n".encode())  # the second time from the cache
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_headers_are_named_as_pandas_names_them(header: str) -> None:
         b"a,b\n" + b"1,2\n" * MAX_BODY,
     ],
 )
-def test_what_pandas_has_to_look_at(body: bytes) -> None:
+def test_bodies_left_to_pandas(body: bytes) -> None:
     assert read_plain(body) is None
 
 
@@ -109,7 +109,7 @@ def test_a_frame_owns_its_data_and_the_name_of_its_columns() -> None:
     assert second.frame.loc[0, "own_a"] == 1.5
 
 
-def test_the_layout_in_memory_is_pandas() -> None:
+def test_the_memory_layout_is_that_of_pandas() -> None:
     body = b"a,b,c\n1.5,2.5,3.5\n4.5,5.5,6.5\n"
     found, wanted = read_plain(body), expect(body)
     assert found is not None

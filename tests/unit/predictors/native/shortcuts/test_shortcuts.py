@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from drum_litestar.predictors.native.predictor import NativePredictor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeRegressor
 
 from drum_litestar.predictors.native.calls import batch, structured
 from drum_litestar.predictors.native.formats import inputs, outputs
-from drum_litestar.predictors.native.predictor import NativePredictor
 from drum_litestar.predictors.protocol import Reply, TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from native_serving import csv_call

@@ -1,4 +1,4 @@
-"""Predictions past scikit-learn's checks are those with them, or are not made."""
+"""Direct predictions equal those with scikit-learn's checks, or are refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LABELS = np.where(TARGET > 0, "yes", "no")
 
 
 class Mine(Ridge):
-    """A user's own class may do anything."""
+    """An estimator of the user's, which is never called directly."""
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ class Mine(Ridge):
     ],
 )
 @pytest.mark.parametrize("rows", [1, 7, 60])
-def test_the_same_to_the_last_bit(model: Any, rows: int) -> None:
+def test_predictions_are_bit_identical(model: Any, rows: int) -> None:
     model.fit(FRAME, TARGET)
     direct = direct_estimator(model, TargetType.REGRESSION)
     assert direct is not None
@@ -96,7 +96,7 @@ def test_models_that_need_the_frame(model: Any) -> None:
     assert direct_estimator(model, TargetType.REGRESSION) is None
 
 
-def test_what_is_not_fitted_or_cannot_serve_the_target() -> None:
+def test_models_that_are_not_fitted_or_do_not_fit_the_target() -> None:
     assert direct_estimator(Ridge(), TargetType.REGRESSION) is None
     assert direct_estimator(SVC().fit(FRAME, LABELS), TargetType.BINARY) is None  # has no probabilities
     assert direct_estimator(Ridge().fit(FRAME, TARGET), TargetType.BINARY) is None
@@ -117,13 +117,13 @@ def test_what_is_not_fitted_or_cannot_serve_the_target() -> None:
         FRAME.head(0),
     ],
 )
-def test_frames_that_the_model_itself_has_to_judge(frame: pd.DataFrame) -> None:
+def test_frames_left_to_the_model(frame: pd.DataFrame) -> None:
     direct = direct_estimator(Ridge().fit(FRAME, TARGET), TargetType.REGRESSION)
     assert direct is not None
     assert direct.predict(frame) is None
 
 
-def test_the_model_itself_is_left_as_it_was() -> None:
+def test_the_model_is_not_changed() -> None:
     model = make_pipeline(StandardScaler(), Ridge()).fit(FRAME, TARGET)
     assert direct_estimator(model, TargetType.REGRESSION) is not None
     assert list(model.feature_names_in_) == COLUMNS
@@ -134,13 +134,13 @@ CALLED_IN: list[str] = []
 
 
 def weights(distances: Any) -> Any:
-    """A user's function, which a model's parameter brings."""
+    """A function of the user's, held by a parameter of a model."""
     CALLED_IN.append(getattr(trace.get_current_span(), "name", ""))
     return np.ones_like(distances)
 
 
 class Forest:
-    """Not scikit-learn's."""
+    """A class outside scikit-learn."""
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ class Forest:
         (make_pipeline(StandardScaler(), KNeighborsRegressor(weights=weights)), False),
     ],
 )
-def test_code_from_elsewhere_is_seen(model: Any, expected: bool) -> None:
+def test_parameters_with_other_code_are_recognised(model: Any, expected: bool) -> None:
     assert only_sklearn(model) is expected
 
 

@@ -23,7 +23,7 @@ _DRUM_NAME = "XGBoostPredictor"
 
 
 class XGBoostFramework:
-    """A bare ``XGBClassifier`` is scikit-learn's, as in DRUM (contract, 3.12)."""
+    """A bare ``XGBClassifier`` counts as scikit-learn, as in DRUM (contract, 3.12)."""
 
     name = "xgboost"
     suffixes: tuple[str, ...] = (".pkl",)

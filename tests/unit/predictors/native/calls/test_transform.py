@@ -1,4 +1,4 @@
-"""Where transforms differ from DRUM on purpose (contract, Q-18)."""
+"""Intended differences from DRUM in transforms (contract, Q-18)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from drum_litestar.predictors.native.error_replies import SchemaValidationError
-from drum_litestar.predictors.native.formats.type_schema import OutputSchema, column_types
+from drum_litestar.predictors.native.formats.type_schema import OutputSchema, SchemaValidationError, column_types
 from drum_litestar.predictors.protocol import ModelCall, TargetType
 from native_serving import payload
 

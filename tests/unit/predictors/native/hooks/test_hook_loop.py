@@ -44,7 +44,7 @@ def test_iterate_sync_and_close(hooks: Hooks) -> None:
     assert ended == ["generator", "stream"]
 
 
-def test_sync_source_closed_by_another_thread_ends_after_its_item(hooks: Hooks) -> None:
+def test_closing_a_sync_source_from_another_thread_ends_it_after_its_item(hooks: Hooks) -> None:
     computing, proceed = threading.Event(), threading.Event()
     ended: list[bool] = []
 

@@ -16,7 +16,7 @@ _PROBABILITY_TARGETS = frozenset({TargetType.BINARY, TargetType.MULTICLASS})
 
 
 class OnnxFramework:
-    """Sessions get one float32 matrix; converters name their probability output with ``prob`` in it."""
+    """Sessions get one float32 matrix. The probability output is the one with ``prob`` in its name."""
 
     name = "onnx"
     suffixes: tuple[str, ...] = (".onnx",)

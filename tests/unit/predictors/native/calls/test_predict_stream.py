@@ -33,7 +33,7 @@ def predictor(request: pytest.FixtureRequest, serve_folder: Any) -> Any:
     return serve_folder({"custom.py": code})
 
 
-def test_chunks_are_sent_as_they_come(predictor: Any) -> None:
+def test_chunks_are_not_collected(predictor: Any) -> None:
     answer = predictor.handle(csv_call("a\n1\n2\n", kind="predict_stream"))
     assert isinstance(answer, StreamReply)
     assert answer.head.headers == (("X-Streaming", "true"),)
@@ -42,7 +42,7 @@ def test_chunks_are_sent_as_they_come(predictor: Any) -> None:
     assert predictor._loaded.model == [True]
 
 
-def test_a_client_that_leaves_stops_the_hook(predictor: Any) -> None:
+def test_closing_the_stream_stops_the_hook(predictor: Any) -> None:
     answer = predictor.handle(csv_call("a\n1\n2\n", kind="predict_stream"))
     assert next(answer.chunks) == b"1\n"
     answer.close()
@@ -56,7 +56,7 @@ def test_an_error_before_the_first_chunk_is_a_plain_reply(predictor: Any) -> Non
     assert b"Model 'predict_stream' hook failed to make predictions. Exception: ValueError('first')" in answer.body
 
 
-def test_an_error_in_mid_stream_breaks_the_stream(predictor: Any) -> None:
+def test_an_error_in_mid_stream_truncates_the_answer(predictor: Any) -> None:
     answer = predictor.handle(csv_call("middle\n1\n", kind="predict_stream"))
     assert next(answer.chunks) == b"1\n"
     with pytest.raises(RuntimeError, match="middle"):
@@ -77,7 +77,7 @@ def score(data, model, **kw):
     assert summary(predictor.handle(csv_call("a\n1\n2\n", kind="predict_stream")))[2] == b"12"
 
 
-def test_without_a_streaming_hook_the_answer_comes_at_once(serve_folder: Any) -> None:
+def test_without_a_streaming_hook_the_answer_is_whole(serve_folder: Any) -> None:
     predictor = serve_folder({"custom.py": "def load_model(d): return 1\ndef score(data, model, **kw): return data\n"})
     answer = predictor.handle(csv_call("a\n1\n2\n", kind="predict_stream"))
     assert summary(answer) == (200, "application/json", b'{"predictions":[1.0,2.0]}', {"X-Streaming": "true"})

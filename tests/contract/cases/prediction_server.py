@@ -1,4 +1,4 @@
-"""Deployment-config answers, dialect D (contract, 3.7; section 8, Q-10)."""
+"""Deployment-config answers in the prediction server's JSON (contract, 3.7; section 8, Q-10)."""
 
 from __future__ import annotations
 
@@ -91,21 +91,21 @@ def value(number: str, label: str = "target", row: int = 0, extra: str = "") -> 
 
 
 CASES = {
-    "pps_regression": [
+    "prediction_server_regression": [
         Case("predict", SEND, body=rows(single('Grüße/"x"')), headers={"content-type": "application/json"}),
     ],
-    "pps_anomaly": [Case("predict", SEND, body=rows(single("Anomaly Score")))],
-    "pps_binary": [Case("predict", SEND, body=rows(binary))],
-    "pps_multiclass": [Case("predict", SEND, body=rows(multiclass))],
-    "pps_multilabel": [Case("predict", SEND, body=rows(multilabel))],
-    "pps_no_mapping": [Case("predict", SEND, 500, error("'class_mapping'"))],
-    "pps_text": [
+    "prediction_server_anomaly": [Case("predict", SEND, body=rows(single("Anomaly Score")))],
+    "prediction_server_binary": [Case("predict", SEND, body=rows(binary))],
+    "prediction_server_multiclass": [Case("predict", SEND, body=rows(multiclass))],
+    "prediction_server_multilabel": [Case("predict", SEND, body=rows(multilabel))],
+    "prediction_server_no_mapping": [Case("predict", SEND, 500, error("'class_mapping'"))],
+    "prediction_server_text": [
         Case("text", told("pd.DataFrame({'completion': ['é/']})"), body=data(value('"\\u00e9/"', "completion"))),
         Case("float", told("pd.DataFrame({'completion': [1.5]})"), body=data(value("1.5", "completion"))),
         Case("integer", told("pd.DataFrame({'completion': [3]})"), 500,
              error("Object of type int64 is not JSON serializable")),
     ],
-    "pps_hooks": [
+    "prediction_server_hooks": [
         Case("full precision", told("pd.DataFrame({'p': [1/3, 1e-12]})"),
              body=data(value("0.3333333333333333"), value("1e-12", row=1))),
         Case("no rows", told("pd.DataFrame({'p': []})"), body=b'{"data": []}'),
@@ -119,7 +119,7 @@ CASES = {
              error("Model 'score' hook failed to make predictions. Exception: ValueError('x')")),
         Case("fails when empty", csv(b""), 422, error_like("ERROR: Samples should be provided as:.*")),
     ],
-    "pps_hooks_binary": [
+    "prediction_server_hooks_binary": [
         Case("at the threshold", told("pd.DataFrame({'yes': [0.25], 'no': [0.75]})"),
              body=data('{"prediction": "no", "predictionValues": [{"label": "yes", "value": 0.25}, '
                        '{"label": "no", "value": 0.75}], "predictionThreshold": 0.25, "rowId": 0}')),
@@ -127,7 +127,7 @@ CASES = {
              body=data('{"prediction": "yes", "predictionValues": [{"label": "yes", "value": 0.9}, '
                        '{"label": "no", "value": 0.09999999999999998}], "predictionThreshold": 0.25, "rowId": 0}')),
     ],
-    "pps_hooks_multilabel": [
+    "prediction_server_hooks_multilabel": [
         Case("in mapping order", told("pd.DataFrame({'a': [0.9], 'b': [0.5], 'c': [0.6]})"),
              body=data('{"prediction": ["c", "a"], "predictionValues": [{"label": "b", "value": 0.5}, '
                        '{"label": "c", "value": 0.6}, {"label": "a", "value": 0.9}], "predictionThreshold": 0.5, '

@@ -43,7 +43,7 @@ class KerasFramework:
 
 
 def _choose_backend() -> None:
-    """Keras assumes TensorFlow unless told otherwise; where it is absent, name a backend that is there."""
+    """Set ``KERAS_BACKEND`` to an installed backend where TensorFlow, Keras' default, is absent."""
     if imported("keras") is None and "KERAS_BACKEND" not in os.environ and not installed("tensorflow"):
         backend = next((name for name in _BACKENDS if installed(name)), None)
         if backend is not None:

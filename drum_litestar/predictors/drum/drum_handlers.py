@@ -1,25 +1,25 @@
-"""Requests through DRUM's predictor: what is native on the way in and out, and its methods in between."""
+"""Calls answered by DRUM's predictor: native parsing and encoding around its methods."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from drum_litestar.dialects import framework_json
-from drum_litestar.errors import UnprocessableError, UnsupportedRouteError
-from drum_litestar.predictors.native.calls.chat import ASSOCIATION_ID, ChatPredictor
-from drum_litestar.predictors.native.calls.structured import Predictions, StructuredPredictor
-from drum_litestar.predictors.native.calls.transform import other_endpoint, transform_reply
-from drum_litestar.predictors.native.error_replies import SchemaValidationError
+from drum_litestar.drum_json import drum_json
+from drum_litestar.predictors.native.calls.chat import ASSOCIATION_ID, ChatHandler
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+from drum_litestar.predictors.native.calls.model_list import ModelListHandler
+from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler
+from drum_litestar.predictors.native.calls.transform import transform_reply
 from drum_litestar.predictors.native.formats.inputs import check_format, file_format, is_empty, structured_input
-from drum_litestar.predictors.native.formats.validation import Marshalled
+from drum_litestar.predictors.native.formats.type_schema import SchemaValidationError
+from drum_litestar.predictors.native.formats.validation import ValidatedPredictions
 from drum_litestar.predictors.native.hooks.request_values import RequestHeaders
-from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
 
 
-class DrumStructured(StructuredPredictor):
-    """``/predict/``: DRUM reads, predicts and checks; the bytes of the answer are the native predictor's."""
+class DrumStructuredHandler(StructuredHandler):
+    """``/predict/``: DRUM reads, predicts and validates; the answer is encoded natively."""
 
     def __init__(self, loaded: LoadedModel, drum: Any, *, sparse: bool) -> None:
         super().__init__(loaded)
@@ -37,20 +37,17 @@ class DrumStructured(StructuredPredictor):
             sparse_colnames=source.colnames,
         )
         frame = response.predictions
-        marshalled = Marshalled(frame.to_numpy(), tuple(str(name) for name in frame.columns))
-        return Reply(body=self.encode(Predictions(marshalled, response.extra_model_output)))
+        validated = ValidatedPredictions(frame.to_numpy(), tuple(str(name) for name in frame.columns))
+        return Reply(body=self.encode(Predictions(validated, response.extra_model_output)))
 
 
-class DrumTransformer:
+class DrumTransformHandler:
     """``/transform/``."""
 
-    def __init__(self, loaded: LoadedModel, drum: Any) -> None:
-        self._target_type = loaded.target_type
+    def __init__(self, drum: Any) -> None:
         self._drum = drum
 
     def handle(self, call: ModelCall) -> Reply:
-        if self._target_type is not TargetType.TRANSFORM:
-            raise UnprocessableError(other_endpoint(self._target_type))
         source = structured_input(call, any_format=self._drum.has_read_input_data_hook())
         target = None if call.y is None or is_empty(call.y) else call.y
         features, transformed = as_schema_error(
@@ -66,8 +63,8 @@ class DrumTransformer:
         return transform_reply(features, transformed)
 
 
-class DrumChat(ChatPredictor):
-    """Chat routes. The client's headers always go along."""
+class DrumChatHandler(ChatHandler):
+    """Chat routes. DRUM's predictor always receives the client's headers."""
 
     def __init__(self, loaded: LoadedModel, drum: Any) -> None:
         super().__init__(loaded)
@@ -79,36 +76,37 @@ class DrumChat(ChatPredictor):
         return self._supported and self._loaded.target_type is not TargetType.UNSTRUCTURED
 
     def _call_hook(self, params: dict[str, Any], call: ModelCall, association_id: Any) -> Any:
-        if self._loaded.spec.monitor:  # what DRUM reports and what the client sees must be the same id
+        if self._loaded.spec.monitor:  # DRUM must report the id that the client sees
             params = {**params, ASSOCIATION_ID: association_id}
         return self._drum.chat(params, headers=RequestHeaders(call.headers))
 
 
-class DrumModelList:
+class DrumModelListHandler(ModelListHandler):
     """``/models``."""
 
     def __init__(self, loaded: LoadedModel, drum: Any) -> None:
-        self.available = loaded.target_type is TargetType.TEXT_GENERATION
+        super().__init__(loaded)
         self._drum = drum
 
     def handle(self, _: ModelCall) -> Reply:
-        if not self.available:
-            raise UnsupportedRouteError("get_supported_llm_models is supported only for TextGen models")
-        return Reply(body=framework_json(self._drum.get_supported_llm_models()))
+        return Reply(body=drum_json(self._drum.get_supported_llm_models()))
 
 
 def probe(method: Callable[[], tuple[dict[str, Any], int]]) -> Callable[[ModelCall], Reply]:
-    """A handler over one of DRUM's probe methods."""
+    """A handler that calls one of DRUM's probe methods."""
 
     def handle(_: ModelCall) -> Reply:
         body, status = method()
-        return Reply(status=int(status), body=framework_json(body))
+        return Reply(status=int(status), body=drum_json(body))
 
     return handle
 
 
 def as_schema_error(method: Callable[..., Any], **kwargs: Any) -> Any:
-    """``method(**kwargs)``; DRUM's own schema error, told by its name, as ours. DRUM has logged it."""
+    """Call ``method``; raise DRUM's schema error, recognised by its name, as SchemaValidationError.
+
+    DRUM has logged the violations already.
+    """
     try:
         return method(**kwargs)
     except Exception as error:

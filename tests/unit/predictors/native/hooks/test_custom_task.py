@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.predictors.native.error_replies import error_reply
-from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.calls.error_replies import error_reply
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.protocol import TargetType
 
 LoadFolder = Callable[..., LoadedModel]

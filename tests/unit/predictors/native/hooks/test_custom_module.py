@@ -1,4 +1,4 @@
-"""Finding, importing and calling hooks, ``async def`` ones included: contract, 4.1 and 4.2."""
+"""Importing ``custom.py`` and calling its hooks, ``async def`` ones included (contract, 4.1 and 4.2)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_import_error(make_folder: MakeFolder, code: str) -> None:
     )
 
 
-def test_unstructured_sees_its_hooks_only(make_folder: MakeFolder) -> None:
+def test_unstructured_models_have_only_their_hooks(make_folder: MakeFolder) -> None:
     code = "def score(*a): pass\ndef transform(*a): pass\ndef score_unstructured(*a, **k): pass\n"
     folder = make_folder({"custom.py": code})
     assert import_custom(folder, TargetType.UNSTRUCTURED)[0].names == ("score_unstructured",)
@@ -92,7 +92,7 @@ def test_async_hooks_share_one_loop_and_see_the_callers_context() -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("boom"), SystemExit(3), KeyboardInterrupt(), StopIteration()])
-def test_errors_of_async_hooks_reach_the_caller_and_spare_the_loop(error: BaseException) -> None:
+def test_errors_of_async_hooks_reach_the_caller_and_do_not_stop_the_loop(error: BaseException) -> None:
     async def hook(fail: bool) -> str:
         if fail:
             raise error
@@ -108,7 +108,7 @@ def test_errors_of_async_hooks_reach_the_caller_and_spare_the_loop(error: BaseEx
         hooks.close()
 
 
-def test_close_cancels_what_runs_and_ends_the_thread() -> None:
+def test_close_cancels_running_tasks_and_ends_the_thread() -> None:
     started, cancelled = threading.Event(), threading.Event()
 
     async def hook() -> None:

@@ -1,4 +1,4 @@
-"""Dialect D: the row layout of DataRobot's prediction servers, chosen by ``--deployment-config`` (contract, 3.7)."""
+"""Predictions in the row layout of DataRobot's prediction servers, for ``--deployment-config`` (contract, 3.7)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Dict
 
-from drum_litestar.dialects import finite
+from drum_litestar.drum_json import finite
 from drum_litestar.predictors.protocol import TargetType
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _ANOMALY_LABEL = "Anomaly Score"
 Row = Dict[str, Any]
 
 
-def deployment_answer(
+def prediction_server_json(
     frame: pd.DataFrame, extra: pd.DataFrame | None, target_type: TargetType, config: DeploymentConfig
 ) -> bytes:
     """The body for ``frame``, whose columns are configured labels or the only predictions column.
@@ -27,11 +27,11 @@ def deployment_answer(
     Raises KeyError for what the configuration lacks, TypeError for values that JSON does not have. NaN and
     infinities are ``null`` (contract, section 8, Q-10).
     """
-    class_names: Any = config.class_names  # None where the mapping is null: fails where DRUM does
+    class_names: Any = config.class_names  # None for a null mapping: raises where DRUM does
     if target_type is TargetType.BINARY:
         rows = _binary(frame, class_names, config.prediction_threshold)
     elif target_type is TargetType.MULTICLASS:
-        rows = _by_class(frame, class_names, lambda row: _first_best(row, class_names), {})
+        rows = _by_class(frame, class_names, lambda row: _best_class(row, class_names), {})
     elif target_type is TargetType.MULTILABEL:
         threshold = config.prediction_threshold
         rows = _by_class(
@@ -59,7 +59,7 @@ def _single(frame: pd.DataFrame, label: str) -> list[Row]:
 
 
 def _scalars(column: pd.Series[Any]) -> Iterable[Any]:
-    """The values as DRUM sees them: numpy's integers and booleans, which JSON refuses, are not converted."""
+    """The values with DRUM's types: numpy integers and booleans, which ``json`` rejects, are not converted."""
     if column.dtype == "float64":
         return column.tolist()
     return column if column.dtype.kind in "mM" else column.to_numpy()
@@ -89,8 +89,8 @@ def _by_class(
     ]
 
 
-def _first_best(row: dict[str, float], class_names: Any) -> Any:
-    """The first class that nothing beats, a class outside the mapping included: then there is none to name."""
+def _best_class(row: dict[str, float], class_names: Any) -> Any:
+    """The first class with the highest value. Raises ValueError when only a class outside the mapping has it."""
     best = max(row.values())
     for name in class_names:
         if row[name] >= best:

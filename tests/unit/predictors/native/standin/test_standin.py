@@ -1,4 +1,4 @@
-"""The stand-in for ``datarobot_drum``: only where the real package is absent, and alike where it is used."""
+"""The stand-in for ``datarobot_drum``: used only without the real package, and equal in what hooks use."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_status_of_user_errors(standin: Any, status: Any, expected: int) -> None
     assert is_user_error(standin.CustomHTTPError("m", status)) == ("m", expected)
 
 
-def test_base_class_and_strangers(standin: Any) -> None:
+def test_base_class_and_unrelated_classes(standin: Any) -> None:
     base = sys.modules["datarobot_drum.drum.exceptions"].BaseCustomUserError
 
     class Mine(base):  # type: ignore[misc, valid-type]

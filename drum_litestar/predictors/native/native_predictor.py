@@ -5,53 +5,55 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Callable
 
-from drum_litestar.dialects import framework_json
+from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import ModelNotReadyError
-from drum_litestar.predictors.folder.targets import LIST_LABEL_TARGETS
-from drum_litestar.predictors.native.calls.batch import BatchPredictor
-from drum_litestar.predictors.native.calls.chat import ChatPredictor
-from drum_litestar.predictors.native.calls.model_list import ModelList
-from drum_litestar.predictors.native.calls.predict_stream import StreamPredictor
-from drum_litestar.predictors.native.calls.structured import StructuredPredictor
-from drum_litestar.predictors.native.calls.transform import Transformer
-from drum_litestar.predictors.native.calls.unstructured import UnstructuredPredictor
+from drum_litestar.predictors.native.calls.batch import BatchHandler
+from drum_litestar.predictors.native.calls.chat import ChatHandler
+from drum_litestar.predictors.native.calls.error_replies import error_reply
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+from drum_litestar.predictors.native.calls.model_list import ModelListHandler
+from drum_litestar.predictors.native.calls.predict_stream import PredictStreamHandler
+from drum_litestar.predictors.native.calls.structured import StructuredHandler
+from drum_litestar.predictors.native.calls.transform import TransformHandler
+from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
 from drum_litestar.predictors.native.concurrency import model_concurrency
-from drum_litestar.predictors.native.error_replies import error_reply
-from drum_litestar.predictors.native.model import LoadedModel, load_model_folder
+from drum_litestar.predictors.native.startup import load_model_folder
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply, TargetType
+from drum_litestar.predictors.rules import check_call
 from drum_litestar.predictors.spec import PredictorSpec
 
 Handler = Callable[[ModelCall], "Reply | StreamReply"]
 
 
 class NativePredictor:
-    """Implements :class:`~drum_litestar.predictors.protocol.Predictor` and its batch side."""
+    """Implements :class:`~drum_litestar.predictors.protocol.Predictor` and ``BatchPredictor``."""
 
     def __init__(self, spec: PredictorSpec) -> None:
         self._spec = spec
         self._loaded: LoadedModel | None = None
-        self._batch: BatchPredictor | None = None
+        self._batch: BatchHandler | None = None
+        self._card: ModelCard | None = None
         self._handlers: dict[str, Handler] = {}
 
     def load(self) -> ModelCard:
         """Load the model folder. Raises ModelLoadError."""
         loaded = self._loaded = load_model_folder(self._spec)
-        structured = StructuredPredictor(loaded)
-        unstructured = UnstructuredPredictor(loaded)
-        chat = ChatPredictor(loaded)
-        models = ModelList(loaded)
-        self._batch = BatchPredictor(loaded, structured, self.handle)
+        structured = StructuredHandler(loaded)
+        unstructured = UnstructuredHandler(loaded)
+        chat = ChatHandler(loaded)
+        models = ModelListHandler(loaded)
+        self._batch = BatchHandler(loaded, structured, self.handle)
         self._handlers = {
             "predict": structured.handle,
-            "predict_stream": StreamPredictor(loaded, structured).handle,
-            "transform": Transformer(loaded).handle,
+            "predict_stream": PredictStreamHandler(loaded, structured).handle,
+            "transform": TransformHandler(loaded).handle,
             "unstructured": unstructured.handle,
             "chat": chat.handle,
             "models": models.handle,
             "liveness": alive,
             "readiness": alive,
         }
-        return ModelCard(
+        self._card = ModelCard(
             target_type=loaded.target_type,
             info=model_info(loaded),
             any_format=loaded.hooks.get("read_input_data") is not None,
@@ -64,14 +66,15 @@ class NativePredictor:
             description=_description(loaded, self._shortcuts(structured)),
             warnings=tuple(loaded.warnings),
         )
+        return self._card
 
-    def _shortcuts(self, structured: StructuredPredictor) -> tuple[str, ...]:
+    def _shortcuts(self, structured: StructuredHandler) -> tuple[str, ...]:
         return structured.shortcuts + (("merged CSV",) if self.batching else ())
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
-        """Answer one call. Never raises: whatever hooks and models raise, SystemExit too, is a reply."""
+        """Answer one call. Never raises: exceptions of hooks and models, SystemExit included, become replies."""
         try:
-            answer = self._handler(call.kind)(call)
+            answer = self._answer(call)
         except BaseException as error:
             answer = error_reply(error, client_errors_4xx=self._spec.client_errors_4xx)
         if self._loaded is not None and self._loaded.monitor is not None:
@@ -81,33 +84,32 @@ class NativePredictor:
 
     @property
     def batching(self) -> bool:
-        """Off for good once the model has shown that it does not work row by row."""
+        """See ``BatchPredictor.batching``."""
         return self._batch is not None and self._batch.available
 
     def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
-        """One reply for each of several structured calls from one call of the model; None to run them singly."""
+        """See ``BatchPredictor.handle_batch``."""
         return None if self._batch is None else self._batch.handle(calls)
 
     def close(self) -> None:
-        """End the event loop of asynchronous hooks. Idempotent."""
-        loaded, self._loaded, self._batch, self._handlers = self._loaded, None, None, {}
+        """Stop the hooks (event loop, masking of secrets) and the monitoring. Idempotent."""
+        loaded, self._loaded, self._batch, self._card, self._handlers = self._loaded, None, None, None, {}
         if loaded is None:
             return
-        if loaded.hooks.custom_task is not None:
-            loaded.hooks.custom_task.close()
         loaded.hooks.close()
         if loaded.monitor is not None:
             loaded.monitor.close()
 
-    def _handler(self, kind: str) -> Handler:
-        if self._loaded is None:
+    def _answer(self, call: ModelCall) -> Reply | StreamReply:
+        if self._card is None:
             raise ModelNotReadyError("The model is not loaded")
-        return self._handlers[kind]
+        check_call(self._card, call.kind)
+        return self._handlers[call.kind](call)
 
 
 def alive(_: ModelCall) -> Reply:
-    """A probe's answer for a model that is loaded."""
-    return Reply(body=framework_json({"message": "OK"}))
+    """The answer to a probe of a loaded model."""
+    return Reply(body=drum_json({"message": "OK"}))
 
 
 def model_info(loaded: LoadedModel) -> dict[str, Any]:
@@ -121,18 +123,18 @@ def model_info(loaded: LoadedModel) -> dict[str, Any]:
     }
     if loaded.labels is not None and loaded.target_type is TargetType.BINARY:
         info["positiveClassLabel"], info["negativeClassLabel"] = loaded.labels
-    elif loaded.labels is not None and loaded.target_type in LIST_LABEL_TARGETS:
+    elif loaded.labels is not None and loaded.target_type.has_label_list:
         info["classLabels"] = list(loaded.labels)
     return info
 
 
 def _description(loaded: LoadedModel, shortcuts: tuple[str, ...]) -> str:
     if loaded.hooks.custom_task is not None:
-        way = "CustomTask"
+        model = "CustomTask"
     elif loaded.framework is not None:
-        way = loaded.framework.name
+        model = loaded.framework.name
     else:
-        way = "hooks: " + ", ".join(loaded.hooks.names)
+        model = "hooks: " + ", ".join(loaded.hooks.names)
     why = f"; chosen because: {loaded.spec.kind_reason}" if loaded.spec.kind_reason else ""
-    ways = ", ".join(shortcuts) if loaded.spec.shortcuts else "none, as DRUM_SHORTCUTS is false"
-    return f"native predictor ({way}), target type {loaded.target_type.value}{why}; shortcuts: {ways or 'none'}"
+    enabled = ", ".join(shortcuts) if loaded.spec.shortcuts else "none, as DRUM_SHORTCUTS is false"
+    return f"native predictor ({model}), target type {loaded.target_type.value}{why}; shortcuts: {enabled or 'none'}"

@@ -1,4 +1,4 @@
-"""The loaded model folder: everything that the request half of the native predictor works with."""
+"""The loaded model: what every kind of call is answered with."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from drum_litestar.predictors.folder.deployment_config import DeploymentConfig
+from drum_litestar.predictors.folder.model_folder import Folder
 from drum_litestar.predictors.native.datarobot.moderation import Moderation
 from drum_litestar.predictors.native.datarobot.monitoring import Monitor
 from drum_litestar.predictors.native.frameworks.base import Framework
@@ -17,7 +18,7 @@ from drum_litestar.predictors.spec import PredictorSpec
 
 @dataclass
 class LoadedModel:
-    """A model folder that can answer requests. Made by :func:`load_model_folder`."""
+    """A model folder that can answer requests, with native code or through DRUM's predictor."""
 
     spec: PredictorSpec
     code_dir: Path
@@ -29,20 +30,18 @@ class LoadedModel:
     language: str
     hooks: Hooks
     model: Any
-    """What ``load_model``, the artifact or ``CustomTask.load`` gave."""
+    """The result of ``load_model``, of loading the artifact, or of ``CustomTask.load``."""
     framework: Framework | None = None
-    """The framework that recognised ``model``; None where hooks predict (contract, 4.3 step 3)."""
+    """The framework of ``model``; None when hooks predict (contract, 4.3 step 3)."""
     deployment_config: DeploymentConfig | None = None
     monitor: Monitor | None = None
-    """Reports to MLOps, when asked for (contract, 4.13)."""
+    """Reports to MLOps, when enabled (contract, 4.13)."""
     moderation: Moderation | None = None
     """Guards around ``score`` and ``chat``, when configured (contract, 4.15)."""
     warnings: list[str] = field(default_factory=list)
-    """To be logged once."""
+    """Logged once, by the HTTP process."""
 
-
-def load_model_folder(spec: PredictorSpec) -> LoadedModel:
-    """Load the folder of ``spec``. Raises ModelLoadError with the contract's texts, and for nothing else."""
-    from drum_litestar.predictors.native.startup import load
-
-    return load(spec)
+    @classmethod
+    def from_folder(cls, spec: PredictorSpec, folder: Folder, hooks: Hooks, model: Any, **loaded: Any) -> LoadedModel:
+        """``model`` and ``hooks`` of the folder that ``spec`` names; ``loaded``: the fields below ``model``."""
+        return cls(spec=spec, code_dir=Path(spec.code_dir), hooks=hooks, model=model, **folder._asdict(), **loaded)

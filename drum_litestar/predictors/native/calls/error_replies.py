@@ -1,57 +1,31 @@
-"""From an exception of hooks, model or data to the bytes that DRUM's clients expect (contract, 3.4 and 4.4)."""
+"""Replies for exceptions of hooks, models and data, as DRUM's clients expect them (contract, 3.4 and 4.4)."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from drum_litestar.dialects import framework_json
+from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import RequestError, is_error
+from drum_litestar.predictors.native.formats.inputs import ClientDataError
+from drum_litestar.predictors.native.formats.type_schema import SchemaValidationError
 from drum_litestar.predictors.native.hooks.request_values import RequestValueError
-from drum_litestar.predictors.native.hooks.user_errors import is_user_error
+from drum_litestar.predictors.native.hooks.user_errors import StageError, is_user_error
 from drum_litestar.predictors.protocol import Reply
 from drum_litestar.predictors.steps import record_exception
 from drum_litestar.settings.masking import masked
 
 logger = logging.getLogger("drum")
 
-T = TypeVar("T")
-
 _USER_ERROR_HEADER = (("X-Drum-User-Http-Error", "true"),)
 _BODILESS = frozenset({204, 304})
 
 
-class ClientDataError(Exception):
-    """The client's data cannot be used. DRUM answers 500; the operator may choose 422 (contract, section 8, Q-8)."""
-
-
-class StageError(Exception):
-    """A hook or the model failed in a named stage of a request; ``__cause__`` is its exception (contract, 4.4)."""
-
-
-class SchemaValidationError(Exception):
-    """A transform's output violates ``typeSchema.output_requirements`` (contract, 3.8). Who raises it logs what is
-    violated."""
-
-
-def run_stage(failure: str, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-    """``function(*args, **kwargs)``; its exceptions become ``StageError("<failure> Exception: <repr>")``.
-
-    Errors that user code raises for the client pass unchanged. ``SystemExit`` and ``KeyboardInterrupt`` are the
-    hook's too, never the server's: they must not end the worker (contract, section 8, Q-11).
-    """
-    try:
-        return function(*args, **kwargs)
-    except BaseException as error:
-        if is_user_error(error) is not None:
-            raise
-        raise StageError(f"{failure} Exception: {error!r}") from error
-
-
 def error_reply(error: BaseException, *, client_errors_4xx: bool = False) -> Reply:
-    """The answer to a request that ended with ``error``; also logs it with its traceback, unless the violations of a
-    schema, which have lines of their own, say it all."""
+    """The reply to a request that ended with ``error``, which is also logged with its traceback.
+
+    A violated schema has been logged already, one line for each violation.
+    """
     if not isinstance(error, SchemaValidationError):
         logger.error("%s", _text(error), exc_info=error)
     if not isinstance(error, (RequestError, SchemaValidationError)) or is_error(getattr(error, "status", 422)):
@@ -75,9 +49,9 @@ def error_reply(error: BaseException, *, client_errors_4xx: bool = False) -> Rep
 
 
 def http_status(error: BaseException | None) -> int | None:
-    """Status of a werkzeug-like HTTP exception (``abort(404)`` in a hook), None for anything else.
+    """The status of a werkzeug HTTP exception (``abort(404)`` in a hook); None for anything else.
 
-    Known by the name of its class, so that werkzeug is never imported (contract, section 8, Q-7).
+    Recognised by the name of its class, so that werkzeug is never imported (contract, section 8, Q-7).
     """
     if isinstance(error, RequestValueError):
         return error.code
@@ -89,9 +63,9 @@ def http_status(error: BaseException | None) -> int | None:
 
 
 def describe(error: BaseException) -> str:
-    """What ``ERROR: `` is followed by."""
+    """The text that follows ``ERROR: ``, with secrets masked."""
     if isinstance(error, (SystemExit, KeyboardInterrupt)):
-        return masked(repr(error))  # its text alone would be just an exit code, or nothing
+        return masked(repr(error))  # its text alone is an exit code, or empty
     return _text(error)
 
 
@@ -109,4 +83,4 @@ def _message(status: int, error: BaseException) -> Reply:
 def _json_reply(status: int, body: dict[str, Any], headers: tuple[tuple[str, str], ...] = ()) -> Reply:
     if status in _BODILESS:  # HTTP forbids a body, and a server that sends one breaks the connection
         return Reply(status=status, content_type="application/json" if status == 204 else None, headers=headers)
-    return Reply(status=status, body=framework_json(body), headers=headers)
+    return Reply(status=status, body=drum_json(body), headers=headers)

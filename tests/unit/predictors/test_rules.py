@@ -1,4 +1,4 @@
-"""The exact texts of what is refused without the model (contract, 3.5 to 3.11)."""
+"""Refusals before the model is called, with DRUM's texts (contract, 3.5 to 3.11)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from drum_litestar.errors import RequestError
-from drum_litestar.http import rules
+from drum_litestar.predictors import rules
 from drum_litestar.predictors.protocol import ModelCard, TargetType
 from http_serving import card
 

@@ -1,4 +1,4 @@
-"""Dialect P: what is built by hand has the bytes of ``DataFrame.to_json``."""
+"""pandas' JSON: the same bytes as ``DataFrame.to_json``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from drum_litestar.predictors.native.formats import outputs
+from drum_litestar.predictors.native.formats import pandas_json
 
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True, width=64)
 FLOATS = hnp.arrays(np.float64, st.integers(0, 30), elements=st.one_of(ANY_FLOAT, st.floats(-2, 2)))
@@ -29,7 +29,7 @@ LABELS = st.lists(
 @given(FLOATS)
 @settings(deadline=None)
 def test_an_array_is_written_as_pandas_writes_a_column(values: np.ndarray) -> None:
-    assert outputs.encode_floats(values) == pd.Series(values).to_json(orient="values", double_precision=10)
+    assert pandas_json.encode_floats(values) == pd.Series(values).to_json(orient="values", double_precision=10)
 
 
 @given(MATRICES, LABELS)
@@ -37,7 +37,7 @@ def test_an_array_is_written_as_pandas_writes_a_column(values: np.ndarray) -> No
 def test_rows_by_label_are_written_as_pandas_writes_records(values: np.ndarray, labels: list[str]) -> None:
     frame = pd.DataFrame(values, columns=labels)
     expected = '{"predictions":' + frame.to_json(orient="records", double_precision=10) + "}"
-    assert outputs.by_label(values, labels) == expected.encode("ascii")
+    assert pandas_json.by_label(values, labels) == expected.encode("ascii")
 
 
 @pytest.mark.parametrize(
@@ -61,15 +61,15 @@ def test_rows_by_label_are_written_as_pandas_writes_records(values: np.ndarray, 
     ],
 )
 def test_number_format_of_the_contract(number: float, text: str) -> None:
-    assert outputs.encode_floats(np.array([number])) == f"[{text}]"
+    assert pandas_json.encode_floats(np.array([number])) == f"[{text}]"
 
 
 def test_the_public_encoder_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A future pandas may change its private encoder; the way back is the same to the byte."""
+    """The fallback for a pandas without the private encoder writes the same bytes."""
     from pandas.io.json import _json
 
     values = np.array([1 / 3, 1e-7, np.nan, 1e22])
-    fast = outputs.encode_floats(values)
+    fast = pandas_json.encode_floats(values)
     name = "ujson_dumps" if hasattr(_json, "ujson_dumps") else "dumps"
     real = getattr(_json, name)
 
@@ -77,19 +77,19 @@ def test_the_public_encoder_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> N
         return str(real(item, **options)) if "orient" in options else "[0]"
 
     monkeypatch.setattr(_json, name, changed)
-    assert outputs._float_encoder() is outputs.series_encoder
-    assert outputs.series_encoder(values) == fast
+    assert pandas_json._float_encoder() is pandas_json.series_encoder
+    assert pandas_json.series_encoder(values) == fast
 
 
 def test_rows_of_a_transposed_matrix_keep_their_order() -> None:
     values = np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]).T
-    assert json.loads(outputs.by_label(values, ["a", "b", "c"])) == {
+    assert json.loads(pandas_json.by_label(values, ["a", "b", "c"])) == {
         "predictions": [{"a": 0.1, "b": 0.3, "c": 0.5}, {"a": 0.2, "b": 0.4, "c": 0.6}]
     }
 
 
 def test_no_rows() -> None:
-    assert outputs.by_label(np.empty((0, 2)), ["a", "b"]) == b'{"predictions":[]}'
+    assert pandas_json.by_label(np.empty((0, 2)), ["a", "b"]) == b'{"predictions":[]}'
 
 
 def test_dates_in_extra_output_are_epoch_milliseconds() -> None:
@@ -105,7 +105,7 @@ def test_dates_in_extra_output_are_epoch_milliseconds() -> None:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        body = json.loads(outputs.single_column("[]", extra))
+        body = json.loads(pandas_json.single_column("[]", extra))
     assert body["extraModelOutput"]["index"] == [1704153600000, None]
     assert body["extraModelOutput"]["data"] == [[1704153600000, 1704146400000, 1000, -1], [None] * 4]
     assert extra["day"].dtype.kind == "M", "the hook's own frame is left alone"
@@ -113,4 +113,4 @@ def test_dates_in_extra_output_are_epoch_milliseconds() -> None:
 
 def test_text_targets_keep_their_values() -> None:
     column = pd.Series(["a/b", 3, None, {"k": [1.5]}, True], dtype=object)
-    assert outputs.encode_values(column) == '["a\\/b",3,null,{"k":[1.5]},true]'
+    assert pandas_json.encode_values(column) == '["a\\/b",3,null,{"k":[1.5]},true]'

@@ -1,4 +1,4 @@
-"""The ModelCard, and what depends on the target type alone."""
+"""The ModelCard of loaded models."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_text_generation_card(serve_folder: Any) -> None:
     assert (card.chat, card.models, card.unstructured, card.concurrency, card.batchable) == (True, True, True, 4, False)
 
 
-def test_a_reading_hook_takes_any_format(serve_folder: Any) -> None:
+def test_read_input_data_takes_any_format(serve_folder: Any) -> None:
     code = SCORE + "def read_input_data(data): return data\n"
     card = load(serve_folder, {"custom.py": code})
     assert card.any_format

@@ -35,7 +35,7 @@ def detect(folder: Path, **fields: Any) -> str:
         (["model.zip"], "java"),
     ],
 )
-def test_files_tell(make_folder: MakeFolder, files: list[str], language: str) -> None:
+def test_files_are_conclusive(make_folder: MakeFolder, files: list[str], language: str) -> None:
     assert detect(make_folder(dict.fromkeys(files, ""))) == language
 
 
@@ -50,7 +50,7 @@ def test_files_tell(make_folder: MakeFolder, files: list[str], language: str) ->
         (["custom.R", "a.pkl"], "python", "r"),
     ],
 )
-def test_files_do_not_tell(
+def test_files_are_not_conclusive(
     make_folder: MakeFolder, files: list[str], artifacts: str | None, custom: str | None
 ) -> None:
     folder = make_folder(dict.fromkeys(files, ""))
@@ -61,7 +61,7 @@ def test_files_do_not_tell(
     assert text.endswith(f"found in {folder}:\n" + "\n".join(sorted(p.name for p in folder.iterdir())) + "\n")
 
 
-def test_options_win(make_folder: MakeFolder) -> None:
+def test_options_take_precedence(make_folder: MakeFolder) -> None:
     folder = make_folder({"a.pkl": ""})
     assert detect(folder, language="java") == "java"
     assert detect(folder, gpu_predictor="nim") == "other"

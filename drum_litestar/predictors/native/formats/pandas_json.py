@@ -1,8 +1,8 @@
-"""Dialect P: predictions as JSON, byte for byte as DRUM's pandas writes them (contract, 3.3 and 3.6).
+"""Predictions as pandas' JSON, with the bytes that DRUM's ``DataFrame.to_json`` writes (contract, 3.3 and 3.6).
 
-Numbers go through pandas' own encoder, because its rounding (10 decimals, in binary arithmetic) cannot be had from
-``repr`` or ``%``. What is around the numbers is built here: that is an order of magnitude faster than
-``DataFrame.to_json`` for the small frames of online predictions, and the tests hold it to the same bytes.
+Numbers are encoded by pandas, because ``repr`` and ``%`` do not round as it does (10 decimals, in binary arithmetic).
+The text around the numbers is built here: for the small frames of online predictions that is an order of magnitude
+faster than ``DataFrame.to_json``. Tests compare the bytes of both.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def series_encoder(values: NDArray[np.float64]) -> str:
 
 
 def _float_encoder() -> FloatEncoder:
-    """pandas' C encoder without the Series around it (8 times faster for one row), where it is still there.
+    """pandas' C encoder without a Series around it: 8 times faster for one row.
 
-    It is not public: a pandas that moves or changes it gives the public way back.
+    It is not public. If a version of pandas lacks it or it writes other bytes, the public encoder is used.
     """
     try:
         from pandas.io.json import _json
@@ -44,7 +44,7 @@ def _float_encoder() -> FloatEncoder:
         sample = np.array([1.0, 1 / 3, np.nan, -np.inf, 1e-7, 1.5e16, -0.0])
         if dumps(sample, double_precision=PRECISION) == series_encoder(sample):
             return lambda values: cast("str", dumps(values, double_precision=PRECISION))
-    except Exception:  # whatever a future pandas raises here, the public way works
+    except Exception:  # any failure of the private encoder: use the public one
         pass
     return series_encoder
 
@@ -54,7 +54,7 @@ encode_floats = _float_encoder()
 
 
 def encode_values(column: pd.Series[Any]) -> str:
-    """A column as a JSON array; text, numbers, nested lists and objects are kept (contract, 3.3)."""
+    """A column as a JSON array of texts, numbers, nested lists and objects (contract, 3.3)."""
     return _to_json(_epochs(column), "values")
 
 
@@ -80,7 +80,7 @@ def by_label(
 
 @lru_cache(maxsize=64)
 def _row_template(labels: tuple[str, ...]) -> str:
-    """One row with ``%s`` for each number. Labels are escaped by pandas too: ``/``, for one, as ``\\/``."""
+    """One row with ``%s`` for each number. pandas escapes the labels, for instance ``/`` as ``\\/``."""
     keys = (_to_json(pd.Series([label], dtype=object), "values")[1:-1] for label in labels)
     return "{" + ",".join(key.replace("%", "%%") + ":%s" for key in keys) + "}"
 
@@ -107,7 +107,7 @@ def _epoch_axis(axis: pd.Index[Any]) -> pd.Index[Any]:
 
 
 def _epochs(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Dates and durations as whole milliseconds: done here because pandas is about to write them as text."""
+    """Dates and durations as whole milliseconds. Converted here, because newer versions of pandas write texts."""
     if column.dtype.kind not in "mM":
         return column
     moments = column.to_numpy(dtype="datetime64[ms]" if column.dtype.kind == "M" else "timedelta64[ms]").view("int64")

@@ -198,7 +198,7 @@ def test_closing_from_another_thread(predictor: Any) -> None:
         (b'{"what": "empty"}', "Application/Vnd.X+JSON", 200),
     ],
 )
-def test_bodies(predictor: Any, body: bytes, mimetype: str | None, status: int) -> None:
+def test_request_bodies(predictor: Any, body: bytes, mimetype: str | None, status: int) -> None:
     call = chat_call(b"")
     answer = predictor.handle(type(call)(kind="chat", body=payload(body, mimetype=mimetype)))
     assert summary(answer)[0] == status

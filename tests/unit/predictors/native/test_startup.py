@@ -12,7 +12,7 @@ import pytest
 from sklearn.linear_model import LinearRegression
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.predictors.native.model import LoadedModel
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.protocol import TargetType
 
 LoadFolder = Callable[..., LoadedModel]

@@ -1,4 +1,4 @@
-"""DRUM's JSON dialect F (contract, 3.3): the one every dict answer and every error is written in.
+"""DRUM's JSON, in which every dict answer and every error is written (contract, 3.3).
 
 Compact, keys sorted at every level, non-ASCII escaped, one newline at the end. NaN and infinities are written as
 ``null`` (contract, section 8, Q-10), because bare ``NaN`` is not JSON.
@@ -24,8 +24,8 @@ def finite(value: Any) -> Any:
     return value
 
 
-def framework_json(value: Any) -> bytes:
-    """``value`` (what ``json`` can write) as dialect F bytes."""
+def drum_json(value: Any) -> bytes:
+    """``value`` (what ``json`` can write) as DRUM's JSON, in bytes."""
     try:
         text = _encode(value)
     except ValueError:

@@ -41,7 +41,7 @@ class TorchFramework:
         import torch
 
         parameter = next(model.parameters(), None)
-        features = torch.from_numpy(frame.to_numpy(copy=True)).float()  # refuses text and mixed types, as DRUM does
+        features = torch.from_numpy(frame.to_numpy(copy=True)).float()  # raises for text and mixed types, as DRUM does
         if parameter is not None:
             features = features.to(parameter.device)
         with torch.no_grad():

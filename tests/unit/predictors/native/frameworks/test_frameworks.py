@@ -20,8 +20,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.frameworks import base
-from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.protocol import TargetType
 
 LoadFolder = Callable[..., LoadedModel]
@@ -206,7 +206,7 @@ def test_recognising_imports_only_what_the_model_needs(tmp_path: Path) -> None:
     (tmp_path / "m.pkl").write_bytes(pickle.dumps(LinearRegression().fit(MATRIX, CODES)))
     code = (
         "import sys\n"
-        "from drum_litestar.predictors.native.model import load_model_folder\n"
+        "from drum_litestar.predictors.native.startup import load_model_folder\n"
         "from drum_litestar.predictors.protocol import TargetType\n"
         "from drum_litestar.predictors.spec import PredictorSpec\n"
         f"spec = PredictorSpec(code_dir={str(tmp_path)!r}, target_type=TargetType.REGRESSION)\n"

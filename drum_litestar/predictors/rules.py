@@ -1,11 +1,19 @@
-"""What can be refused without the model: pure functions of the ModelCard, in DRUM's words (contract, 3.5 to 3.11)."""
+"""What is refused before the model is called, with DRUM's texts (contract, 3.5 to 3.11).
+
+Pure functions of the model's card. The HTTP process applies them before it reads the body; a predictor applies them
+too, because its callers need not.
+"""
 
 from __future__ import annotations
 
-from drum_litestar.errors import UnprocessableError, UnsupportedRouteError
-from drum_litestar.predictors.protocol import ModelCard, TargetType
+from collections.abc import Callable
+from typing import Dict, Final
 
-CHAT_TARGETS = frozenset({TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW})
+from drum_litestar.errors import UnprocessableError, UnsupportedRouteError
+from drum_litestar.predictors.protocol import CallKind, ModelCard, TargetType
+
+NO_DATA: Final = "Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data"
+"""Text for a structured call without data; the spaces are DRUM's."""
 
 
 def check_structured(card: ModelCard) -> None:
@@ -37,7 +45,7 @@ def check_unstructured(card: ModelCard) -> None:
 def check_chat(card: ModelCard) -> None:
     """Chat routes. Raises UnsupportedRouteError, before the body is looked at (Q-23)."""
     if not card.chat:
-        reason = "chat() is not implemented." if card.target_type in CHAT_TARGETS else "chat is not supported."
+        reason = "chat() is not implemented." if card.target_type.generates_text else "chat is not supported."
         raise UnsupportedRouteError(f"This model's chat interface was called, but {reason}")
 
 
@@ -45,3 +53,28 @@ def check_models(card: ModelCard) -> None:
     """``/models``. Raises UnsupportedRouteError."""
     if not card.models:
         raise UnsupportedRouteError("get_supported_llm_models is supported only for TextGen models")
+
+
+_RULES: Final[Dict[CallKind, Callable[[ModelCard], None]]] = {
+    "predict": check_structured,
+    "predict_stream": check_structured,
+    "transform": check_transform,
+    "unstructured": check_unstructured,
+    "chat": check_chat,
+    "models": check_models,
+}
+
+
+def check_call(card: ModelCard, kind: CallKind) -> None:
+    """Apply the rule of ``kind``. Raises UnprocessableError or UnsupportedRouteError."""
+    rule = _RULES.get(kind)
+    if rule is not None:
+        rule(card)
+
+
+def unsupported_format(mimetype: str | None) -> UnprocessableError:
+    """The error for a media type that neither the readers nor a ``read_input_data`` hook reads (contract, 3.5)."""
+    return UnprocessableError(
+        f"payload format `{mimetype}` is not supported by predictor/transformer. Make DRUM support the format or "
+        "implement `read_input_data` hook to read the data. "
+    )

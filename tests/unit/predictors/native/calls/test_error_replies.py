@@ -1,4 +1,4 @@
-"""What goes wrong in hooks, models and data becomes a reply; the next call works."""
+"""Errors of hooks, models and data become replies, and the next call works."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from drum_litestar.predictors.native.error_replies import error_reply
-from drum_litestar.predictors.native.predictor import NativePredictor
+from drum_litestar.predictors.native.calls.error_replies import error_reply
+from drum_litestar.predictors.native.native_predictor import NativePredictor
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from native_serving import csv_call, payload
@@ -198,7 +198,7 @@ def test_calls_from_several_threads(predictor: NativePredictor) -> None:
         assert [len(json.loads(body)["predictions"]) for body in bodies] == [number] * 5
 
 
-def test_another_number_of_predictions_is_reported_once(serve_folder: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_wrong_number_of_predictions_is_reported_once(serve_folder: Any, caplog: pytest.LogCaptureFixture) -> None:
     code = (
         "import pandas as pd\n"
         "def load_model(d): return 1\n"
@@ -224,7 +224,7 @@ def test_error_reply_of_a_bare_bad_request() -> None:
     assert error_reply(error()).body == b'{"error":"br"}\n'
 
 
-def test_target_type_transform_says_so(serve_folder: Any) -> None:
+def test_predict_call_of_a_transform_model(serve_folder: Any) -> None:
     predictor = serve_folder(
         {"custom.py": "def load_model(d): return 1\ndef transform(data, model): return data\n"}, TargetType.TRANSFORM
     )

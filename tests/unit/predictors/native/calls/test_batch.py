@@ -1,4 +1,4 @@
-"""Merged calls: the bytes of single ones, or no merge at all (issue of equal types, rows, headers)."""
+"""Batches answer with the bytes of single calls, or are refused (headers, types, rows)."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from drum_litestar.predictors.native.shortcuts.csv_merge import merge_csv
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply
 from native_serving import csv_call, payload
 
-# Says what it sees of each row: values, their types, and the types of all columns.
-WITNESS = """
+# Returns what it gets for each row: values, their types, and the types of all columns.
+REPORTING_HOOK = """
 import zlib
 import pandas as pd
 calls = []
@@ -59,8 +59,8 @@ def bodies_of(replies: list[Reply] | None) -> list[bytes]:
 
 @given(BODIES)
 @settings(deadline=None, max_examples=150)
-def test_a_merged_frame_is_what_single_reads_give(texts: list[str]) -> None:
-    """The heart of it: columns, types and values of each part equal those of the body read alone."""
+def test_a_merged_frame_equals_single_reads(texts: list[str]) -> None:
+    """Columns, types and values of each part equal those of the body read alone."""
     raw = [text.encode() for text in texts]
     seen: set[int] = set()
     for group in merge_csv(raw):
@@ -76,40 +76,40 @@ def test_a_merged_frame_is_what_single_reads_give(texts: list[str]) -> None:
 
 
 @pytest.fixture
-def witness(serve_folder: Any) -> Any:
-    return serve_folder({"custom.py": WITNESS})
+def predictor(serve_folder: Any) -> Any:
+    return serve_folder({"custom.py": REPORTING_HOOK})
 
 
 @given(BODIES)
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_replies_are_those_of_single_calls(witness: Any, texts: list[str]) -> None:
+def test_replies_equal_those_of_single_calls(predictor: Any, texts: list[str]) -> None:
     calls = [csv_call(text) for text in texts]
-    replies = witness.handle_batch(calls)
+    replies = predictor.handle_batch(calls)
     if replies is not None:
-        assert bodies_of(replies) == [witness.handle(call).body for call in calls]
+        assert bodies_of(replies) == [predictor.handle(call).body for call in calls]
 
 
-def test_equal_types_are_one_call_of_the_model(witness: Any) -> None:
+def test_bodies_of_equal_types_are_one_call_of_the_model(predictor: Any) -> None:
     calls = [csv_call(f"a,b\n{number}.5,x\n") for number in range(8)]
-    assert bodies_of(witness.handle_batch(calls)) == [witness.handle(call).body for call in calls]
-    assert witness._loaded.model[0] == 8
+    assert bodies_of(predictor.handle_batch(calls)) == [predictor.handle(call).body for call in calls]
+    assert predictor._loaded.model[0] == 8
 
 
-def test_whole_floats_and_windows_line_ends_merge(witness: Any) -> None:
+def test_whole_floats_and_windows_line_ends_merge(predictor: Any) -> None:
     calls = [csv_call("a,b\r\n1.5,2\r\n"), csv_call("a,b\r\n3.0,2\r\n"), csv_call("a,b\r\n4e0,2")]
-    assert bodies_of(witness.handle_batch(calls)) == [witness.handle(call).body for call in calls]
-    assert witness._loaded.model[0] == 3
+    assert bodies_of(predictor.handle_batch(calls)) == [predictor.handle(call).body for call in calls]
+    assert predictor._loaded.model[0] == 3
 
 
-def test_other_types_go_into_other_groups(witness: Any) -> None:
+def test_bodies_of_different_types_are_grouped(predictor: Any) -> None:
     texts = ["a\n1\n", "a\n1.5\n", "a\n2\n", "a\n2.5\n", "a\nx\n", "b\n1\n"]
     calls = [csv_call(text) for text in texts]
-    replies = bodies_of(witness.handle_batch(calls))
-    assert sorted(witness._loaded.model) == [1, 1, 2, 2]
-    assert replies == [witness.handle(call).body for call in calls]
+    replies = bodies_of(predictor.handle_batch(calls))
+    assert sorted(predictor._loaded.model) == [1, 1, 2, 2]
+    assert replies == [predictor.handle(call).body for call in calls]
 
 
-def test_a_bad_call_fails_alone(witness: Any) -> None:
+def test_an_invalid_call_fails_alone(predictor: Any) -> None:
     calls = [
         csv_call("a,b\n1,2\n"),
         csv_call("a,b\n3,4\n"),
@@ -118,11 +118,11 @@ def test_a_bad_call_fails_alone(witness: Any) -> None:
         csv_call("", mimetype="text/csv"),
         csv_call("a,b\n1,2\n", mimetype="application/json"),
     ]
-    replies = witness.handle_batch(calls)
+    replies = predictor.handle_batch(calls)
     if replies is not None:
-        assert [reply.status for reply in replies] == [witness.handle(call).status for call in calls]
-    good = witness.handle_batch(calls[:2])
-    assert bodies_of(good) == [witness.handle(call).body for call in calls[:2]]
+        assert [reply.status for reply in replies] == [predictor.handle(call).status for call in calls]
+    good = predictor.handle_batch(calls[:2])
+    assert bodies_of(good) == [predictor.handle(call).body for call in calls[:2]]
 
 
 @pytest.mark.parametrize(
@@ -142,18 +142,18 @@ def test_a_bad_call_fails_alone(witness: Any) -> None:
         [csv_call("a\n1\n")],
     ],
 )
-def test_nothing_to_merge(witness: Any, calls: list[ModelCall]) -> None:
-    assert witness.handle_batch(calls) is None
+def test_calls_that_cannot_be_batched(predictor: Any, calls: list[ModelCall]) -> None:
+    assert predictor.handle_batch(calls) is None
 
 
 @pytest.mark.parametrize(
     ("result", "reason"),
     [
-        ("pd.DataFrame({'P': [1.0]})", "the model returned 1 predictions for 2 rows of merged requests"),
+        ("pd.DataFrame({'P': [1.0]})", "the model returned 1 predictions for 2 rows of batched requests"),
         ("pd.DataFrame({'Predictions': data.a, 'e': data.a})", "the model returns extra output"),
     ],
 )
-def test_models_that_do_not_work_row_by_row_are_not_batched_again(
+def test_batching_stops_for_models_that_do_not_work_row_by_row(
     serve_folder: Any, caplog: pytest.LogCaptureFixture, result: str, reason: str
 ) -> None:
     code = f"import pandas as pd\ndef load_model(d): return 1\ndef score(data, model, **kw): return {result}\n"
@@ -165,6 +165,6 @@ def test_models_that_do_not_work_row_by_row_are_not_batched_again(
     assert [record.message for record in caplog.records] == [f"Micro-batching is off from now on: {reason}."]
 
 
-def test_a_failing_merged_call_is_left_to_single_ones(witness: Any) -> None:
-    witness._loaded.model = None  # the hook's own failure
-    assert witness.handle_batch([csv_call("a\n1\n"), csv_call("a\n2\n")]) is None
+def test_a_failed_batch_is_refused(predictor: Any) -> None:
+    predictor._loaded.model = None  # makes the hook fail
+    assert predictor.handle_batch([csv_call("a\n1\n"), csv_call("a\n2\n")]) is None

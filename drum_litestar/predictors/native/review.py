@@ -1,0 +1,29 @@
+"""Review of a model folder for the native predictor, without loading it.
+
+``drum-litestar check`` asks here, so neither pandas nor a framework nor the model's code is imported.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from drum_litestar.predictors.folder.files import find_artifact, find_custom
+from drum_litestar.predictors.native.datarobot.moderation import PACKAGE, start_moderation
+from drum_litestar.predictors.native.frameworks.artifacts import SUFFIXES, find_framework
+from drum_litestar.predictors.native.frameworks.base import installed
+from drum_litestar.predictors.native.hooks.custom_module import Hooks, require_hooks
+from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.predictors.spec import PredictorSpec
+
+
+def review_model(spec: PredictorSpec, target_type: TargetType) -> list[str]:
+    """Warnings about the folder. Raises ModelLoadError for what would make the load fail.
+
+    Only a folder without ``custom.py`` is reviewed for hooks and artifact: the file would have to be imported.
+    Moderation whose package is installed is not started.
+    """
+    code_dir = Path(spec.code_dir)
+    if find_custom(code_dir) is None:
+        require_hooks(target_type, Hooks())
+        find_framework(find_artifact(code_dir, SUFFIXES))
+    return [] if installed(PACKAGE) else start_moderation(spec, code_dir, target_type, "")[1]
