@@ -106,7 +106,7 @@ class RequestSeries:
         from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
         labels = ("method", "endpoint")
-        requests = CounterMetricFamily("drum_handlers", "Requests answered.", labels=(*labels, "status"))
+        requests = CounterMetricFamily("drum_requests", "Requests answered.", labels=(*labels, "status"))
         durations = HistogramMetricFamily(
             "drum_request_duration_seconds", "From the request's head to the last byte of its answer.", labels=labels
         )

@@ -127,7 +127,7 @@ def _run(server: FaultyServer) -> Scrapes:
     server.settle(WORKERS)
     counted = Counter((method, route, answer.status) for method, route, answer in clients.answers)
     # an answer is counted after its last byte has left
-    eventually(lambda: (value(scrape(server), "drum_handlers_total") or 0) >= sum(counted.values()), "all are counted")
+    eventually(lambda: (value(scrape(server), "drum_requests_total") or 0) >= sum(counted.values()), "all are counted")
     after = scrape(server)
     if os.environ.get("SHOW_METRICS"):
         Path(os.environ["SHOW_METRICS"]).write_text(after)
@@ -144,15 +144,15 @@ def test_every_answer_is_counted_once(scrapes: Scrapes) -> None:
     """By method, route template and status; the killed worker's requests and refused ones too."""
     print(scrapes.answers)
     for (method, route, status), count in scrapes.answers.items():
-        found = value(scrapes.after, "drum_handlers_total", method=method, endpoint=route, status=str(status))
+        found = value(scrapes.after, "drum_requests_total", method=method, endpoint=route, status=str(status))
         assert found == count, (method, route, status)
     for name, labels in series_of(scrapes.after):
         pairs = dict(labels)
-        if name == "drum_handlers_total" and pairs["endpoint"] not in ("/metrics", "/stats", "/readyz"):
+        if name == "drum_requests_total" and pairs["endpoint"] not in ("/metrics", "/stats", "/readyz"):
             assert (pairs["method"], pairs["endpoint"], int(pairs["status"])) in scrapes.answers, pairs
     for method, route in {key[:2] for key in scrapes.answers}:
         where = {"method": method, "endpoint": route}
-        total = value(scrapes.after, "drum_handlers_total", **where)
+        total = value(scrapes.after, "drum_requests_total", **where)
         assert value(scrapes.after, "drum_request_duration_seconds_count", **where) == total
 
 

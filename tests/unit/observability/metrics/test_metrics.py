@@ -15,7 +15,7 @@ from drum_litestar.observability.metrics.request_series import UNMATCHED
 from drum_litestar.predictors.protocol import ModelCard, TargetType
 
 NAMES = {
-    "drum_handlers_total",
+    "drum_requests_total",
     "drum_request_duration_seconds",
     "drum_predictions_in_progress",
     "drum_memory_bytes",
@@ -64,8 +64,8 @@ def test_requests_are_counted_by_route_template(metrics: Metrics) -> None:
     metrics.request_finished("POST", "/predict/", "/predict", 200, 0.02)
     metrics.request_finished("POST", "/predict", "/predict", 200, 0.2)
     metrics.request_finished("POST", "/predict", "/predict", 422, 70.0)
-    assert value(metrics, "drum_handlers_total", method="POST", endpoint="/predict", status="200") == 2
-    assert value(metrics, "drum_handlers_total", method="POST", endpoint="/predict", status="422") == 1
+    assert value(metrics, "drum_requests_total", method="POST", endpoint="/predict", status="200") == 2
+    assert value(metrics, "drum_requests_total", method="POST", endpoint="/predict", status="422") == 1
     labels = {"method": "POST", "endpoint": "/predict"}
     assert value(metrics, "drum_request_duration_seconds_bucket", le="0.025", **labels) == 1
     assert value(metrics, "drum_request_duration_seconds_bucket", le="60.0", **labels) == 2
@@ -75,9 +75,9 @@ def test_requests_are_counted_by_route_template(metrics: Metrics) -> None:
 def test_clients_cannot_create_series(metrics: Metrics) -> None:
     for number in range(50):
         metrics.request_finished(f"M{number}", f"/random/{number}", None, 404, 0.001)
-    made = [key for key in samples(metrics) if key[0] == "drum_handlers_total"]
+    made = [key for key in samples(metrics) if key[0] == "drum_requests_total"]
     assert len(made) == 1
-    assert value(metrics, "drum_handlers_total", method="OTHER", endpoint=UNMATCHED, status="404") == 50
+    assert value(metrics, "drum_requests_total", method="OTHER", endpoint=UNMATCHED, status="404") == 50
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_requests_refused_before_routing_are_labelled_with_their_route(
 ) -> None:
     metrics.set_routes(["/p/predict", "/p/nim/{path}", "/p/items/{id}/x", "/{all}"])
     metrics.request_finished("POST", path, None, 503, 0.001)
-    assert value(metrics, "drum_handlers_total", method="POST", endpoint=endpoint, status="503") == 1
+    assert value(metrics, "drum_requests_total", method="POST", endpoint=endpoint, status="503") == 1
 
 
 def test_values_of_other_components_are_read_at_the_scrape(metrics: Metrics) -> None:
@@ -144,7 +144,7 @@ def test_openmetrics_when_asked_for(metrics: Metrics) -> None:
     body, content_type = metrics.render("application/openmetrics-text; version=1.0.0")
     assert content_type.startswith("application/openmetrics-text")
     assert body.endswith(b"# EOF\n")
-    assert any(family.name == "drum_handlers" for family in parse_openmetrics(body.decode()))
+    assert any(family.name == "drum_requests" for family in parse_openmetrics(body.decode()))
 
 
 def test_two_servers_in_one_process_share_nothing() -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from drum_litestar.predictors.native.native_predictor import NativePredictor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.tree import DecisionTreeRegressor
 
 from drum_litestar.predictors.native.calls import batch, structured
-from drum_litestar.predictors.native.formats import inputs, outputs
+from drum_litestar.predictors.native.formats import inputs, pandas_json
+from drum_litestar.predictors.native.native_predictor import NativePredictor
 from drum_litestar.predictors.protocol import Reply, TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from native_serving import csv_call
@@ -49,7 +49,7 @@ def test_without_the_switch_none_is_taken(serve_folder: Any, monkeypatch: pytest
         (inputs, "read_plain"),
         (batch, "merge_csv"),
         (structured, "direct_estimator"),
-        (outputs, "encode_floats"),
+        (pandas_json, "encode_floats"),
     ):
         monkeypatch.setattr(module, name, taken)
     predictor = serve_folder({"model.pkl": Ridge().fit(FRAME, TARGET)}, shortcuts=False)
