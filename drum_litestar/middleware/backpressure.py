@@ -11,7 +11,7 @@ from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, S
 
 
 class Ticket(Protocol):
-    """A place in line; see ``drum_litestar.execution.executor.Ticket``."""
+    """Admits one request; see ``drum_litestar.execution.queue_limits.Ticket``."""
 
     def release(self) -> None:
         """Give the place back. Idempotent."""

@@ -1,4 +1,4 @@
-"""Executors for tests, and what is true of them when nothing goes on."""
+"""Executors for tests, and checks that they are idle."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def reply(executor: Executor, call: ModelCall, timeout: float | None = Non
 
 
 async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Wait for what another process does, which no event of this one tells."""
+    """Poll for an effect of another process, for which this one has no event."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while not condition():
@@ -87,13 +87,13 @@ async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
 
 
 def quiet(executor: Executor) -> bool:
-    """No call waits, runs or holds a place."""
+    """No call waits or runs, and no ticket is held."""
     stats = executor.stats()
     return not (stats["executor_pending"] or stats["executor_in_flight"] or stats["backpressure_queue_depth"])
 
 
 async def still_works(executor: Executor) -> None:
-    """The counters come back to zero, and the next prediction works."""
+    """The counters return to zero, and the next prediction works."""
     await until(lambda: quiet(executor))
     assert (await reply(executor, order("echo", a=1), 10)).body == b'{"a": 1}'
     await until(lambda: quiet(executor))

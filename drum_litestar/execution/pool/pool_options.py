@@ -1,4 +1,4 @@
-"""Options of the pool, resolved from the settings by the composition root."""
+"""Options of the pool. The composition root resolves them from the settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _ignore(failure: ModelLoadError) -> None: ...
 
 
 class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are in seconds. The defaults are those of ``settings.md``."""
+    """Times are in seconds. The defaults are those of the settings."""
 
     workers: int = 1
     """Model worker processes."""
@@ -37,7 +37,7 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     queue_depth: int | None = None
     """Calls that may wait; None is :func:`drum_litestar.execution.queue_limits.default_queue_depth`."""
     queue_memory: int = DEFAULT_QUEUE_MEMORY
-    """Bytes of their bodies in memory together."""
+    """Bytes in memory of the bodies of all waiting calls."""
     queue_timeout: float = 30.0
     max_in_flight: int | None = None
     """Caps the slots in use over all workers."""
@@ -45,24 +45,25 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Named in the text of a 504; the deadline itself comes with each call."""
     stream_idle_timeout: float | None = 300.0
     """Longest silence of a stream that has started, in the model or in its reader."""
-    look_ahead: bool = True
-    """A pool of one single-threaded worker sends it the first call in line while it still computes the one before."""
+    prefetch: bool = True
+    """Send the first call in the queue to the worker while it still computes the one before. Only in a pool of one
+    worker with one thread."""
     batch_max_rows: int = 1
-    """Most rows in one merged call; 1 merges nothing."""
+    """Most rows in one batch; 1 turns batching off."""
     batch_max_wait: float = 0.0
-    """Wait for calls to merge; 0 merges only those that wait anyway."""
+    """Flush interval; 0 batches only calls that wait anyway."""
     max_requests: int = 0
     """Calls after which a worker is replaced; 0 is never."""
     max_requests_jitter: int = 0
-    """Up to so many calls more or fewer, so that workers are not replaced all at once."""
+    """Random deviation from ``max_requests``, in calls, so that workers are not replaced all at once."""
     max_worker_memory_mb: int = 0
     """Resident memory after which a worker is replaced; 0 is no limit."""
     death_policy: Literal["restart", "exit"] = "restart"
     crash_loop_deaths: int = 5
-    """So many deaths before a worker was ready, within ``crash_loop_window``, and the pool gives up."""
+    """Deaths before ready, within ``crash_loop_window``, after which the pool gives up."""
     crash_loop_window: float = 60.0
     backoff: float = 0.25
-    """Wait after a death before ready; doubles with each further one, up to ``backoff_limit``."""
+    """Wait after a death before ready; doubles with each death, up to ``backoff_limit``."""
     backoff_limit: float = 30.0
     kill_grace: float = 2.0
     """Between SIGTERM and SIGKILL."""
@@ -81,13 +82,13 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Called once when the pool gives up after its start (crash loop, death policy ``exit``)."""
     builder: str | None = None
     """``module:function`` that builds the predictor in each worker, instead of ``spec.build()``. It is called as
-    ``function(spec, worker=number, context=worker_context, **builder_kwargs)``, and is the place for what a worker
-    process needs besides (logging, telemetry)."""
+    ``function(spec, worker=number, context=worker_context, **builder_kwargs)``, and also sets up
+    logging and telemetry of the worker process."""
     builder_kwargs: dict[str, Any] = {}
 
 
 def init_message(number: int, spec: PredictorSource, options: PoolOptions) -> Init:
-    """What worker ``number`` is told first. Raises TypeError for a spec that is not a ``msgspec.Struct``."""
+    """The first message to worker ``number``. Raises TypeError for a spec that is not a ``msgspec.Struct``."""
     kind = type(spec)
     return Init(
         worker=number,

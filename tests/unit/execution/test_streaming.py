@@ -49,7 +49,7 @@ def test_credit_is_given_back_in_large_steps() -> None:
     asyncio.run(main())
 
 
-def test_an_error_comes_after_the_chunks_that_are_here() -> None:
+def test_an_error_comes_after_the_received_chunks() -> None:
     async def main() -> None:
         stream = Producer().stream()
         stream.feed(b"a")
@@ -93,7 +93,7 @@ def test_silence_stops_the_producer_and_then_calls_it_stuck() -> None:
         await asyncio.sleep(0.06)
         assert (producer.stops, producer.stuck) == (1, 1)
 
-        lively = producer.stream(idle_timeout=0.5)  # longer than a crowded machine's hiccups, shorter than the whole
+        lively = producer.stream(idle_timeout=0.5)  # longer than a pause of a busy machine, shorter than the whole
         for _ in range(6):
             await asyncio.sleep(0.1)
             lively.feed(b"x")
@@ -129,7 +129,7 @@ class Source:
 
 
 @pytest.mark.parametrize(
-    ("chunks", "close_error", "words"),
+    ("chunks", "close_error", "text"),
     [
         ([b"a", b"", b"b"], None, None),
         ([b"a", ValueError("mid")], None, "mid"),
@@ -138,11 +138,11 @@ class Source:
         ([ValueError("mid")], OSError("closing"), "mid"),
     ],
 )
-def test_the_producer_always_closes(chunks: list[Any], close_error: Exception | None, words: str | None) -> None:
+def test_the_producer_always_closes(chunks: list[Any], close_error: Exception | None, text: str | None) -> None:
     source = Source(chunks, close_error)
     sent: list[bytes] = []
     error = produce(StreamReply(StreamHead(), source), ThreadFlow(), sent.append)
-    assert (None if error is None else str(error)) == words
+    assert (None if error is None else str(error)) == text
     assert source.closed == 1
     assert sent == [chunk for chunk in chunks if isinstance(chunk, bytes) and chunk]
 
