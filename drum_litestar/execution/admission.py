@@ -20,10 +20,10 @@ from drum_litestar.execution.batching import Batcher
 from drum_litestar.execution.counters import Counters
 from drum_litestar.execution.drain import Drain
 from drum_litestar.execution.executor import ReplyStream
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.load_queue import LoadQueue
-from drum_litestar.execution.observer import ExecutorObserver, NullObserver
 from drum_litestar.execution.pending import BatchedCall, PendingCall, Slot, SlotSource
-from drum_litestar.execution.queue_limits import DEFAULT_QUEUE_MEMORY, QueueMemory, Ticket, default_queue_depth
+from drum_litestar.execution.queue_limits import QueueMemory, Ticket, default_queue_depth
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply
 from drum_litestar.running_loop import RunningLoop
 
@@ -34,41 +34,26 @@ class Admission:
     It is the :class:`drum_litestar.execution.pending.CallListener` of its calls.
     """
 
-    def __init__(
-        self,
-        slots: SlotSource,
-        *,
-        slot_count: int = 1,
-        queue_depth: int | None = None,
-        queue_memory: int = DEFAULT_QUEUE_MEMORY,
-        queue_timeout: float = 30.0,
-        max_in_flight: int | None = None,
-        request_timeout: float | None = None,
-        batch_max_rows: int = 1,
-        batch_max_wait: float = 0.0,
-        observer: ExecutorObserver | None = None,
-    ) -> None:
-        """``queue_depth`` None is :func:`default_queue_depth`; ``queue_memory`` is in bytes. ``queue_timeout`` and the
-        flush interval ``batch_max_wait`` are in seconds. ``request_timeout`` is the allowance in seconds named in the
-        text of a 504; None derives it from the deadline. With ``batch_max_rows`` above 1 calls are batched once the
-        card says that the model's can be."""
+    def __init__(self, slots: SlotSource, options: ExecutorOptions, slot_count: int) -> None:
+        """``slot_count``: see :meth:`resize`."""
         self._slots = slots
-        self._queue_depth = queue_depth
-        self._max_in_flight = max_in_flight
-        self._queue_timeout = queue_timeout
-        self._request_timeout = request_timeout
-        self.batcher = Batcher(batch_max_rows, batch_max_wait, self.dispatch_waiting) if batch_max_rows > 1 else None
-        self.counters = Counters(observer or NullObserver())
+        self._queue_depth = options.queue_depth
+        self._queue_timeout = options.queue_timeout
+        self._max_in_flight = options.max_in_flight
+        self._request_timeout = options.request_timeout
+        rows = options.batch_max_rows
+        self.batcher = Batcher(rows, options.batch_max_wait, self.dispatch_waiting) if rows > 1 else None
+        self.counters = Counters(options.observer)
         self.queue: OrderedDict[PendingCall, None] = OrderedDict()
         """Calls that wait for a slot, oldest first."""
-        self.load_queue = LoadQueue(self.counters, queue_timeout, self._note_depth)
+        self.load_queue = LoadQueue(self.counters, options.queue_timeout, self._note_depth)
         self.running = 0
         """Slots in use."""
         self.in_flight = 0
         """Calls that compute; several may share a slot."""
         self.tickets = 0
         """Tickets that count at present."""
-        self.memory = QueueMemory(queue_memory)
+        self.memory = QueueMemory(options.queue_memory)
         self._running_loop = RunningLoop()
         self._drain = Drain()
         self.resize(slot_count)

@@ -17,9 +17,8 @@ from drum_litestar.execution import invoke
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.base_executor import BaseExecutor
 from drum_litestar.execution.executor import ExecutorState
-from drum_litestar.execution.observer import ExecutorObserver
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.pending import BatchedCall, PendingCall
-from drum_litestar.execution.queue_limits import DEFAULT_QUEUE_MEMORY
 from drum_litestar.execution.streaming import ChunkStream, ThreadFlow, produce
 from drum_litestar.execution.threads import ComputeThreads
 from drum_litestar.observability.logs.prints import end_prints
@@ -41,36 +40,13 @@ class InlineExecutor(BaseExecutor):
     def __init__(
         self,
         source: invoke.PredictorSource | Callable[[], Predictor],
-        *,
-        concurrency: int | None = None,
-        queue_depth: int | None = None,
-        queue_memory: int = DEFAULT_QUEUE_MEMORY,
-        queue_timeout: float = 30.0,
-        max_in_flight: int | None = None,
-        request_timeout: float | None = None,
-        stream_idle_timeout: float | None = 300.0,
-        batch_max_rows: int = 1,
-        batch_max_wait: float = 0.0,
-        observer: ExecutorObserver | None = None,
+        options: ExecutorOptions | None = None,
     ) -> None:
-        """``source`` is a spec, or any callable that makes an unloaded predictor. ``concurrency`` None takes the
-        card's. Times are in seconds."""
+        """``source`` is a spec, or any callable that makes an unloaded predictor."""
         super().__init__()
         self._build: Callable[[], Predictor] = source if callable(source) else source.build
-        self._concurrency = concurrency
-        self._idle_timeout = stream_idle_timeout
-        self._admission = Admission(
-            self,
-            slot_count=concurrency or 1,
-            queue_depth=queue_depth,
-            queue_memory=queue_memory,
-            queue_timeout=queue_timeout,
-            max_in_flight=max_in_flight,
-            request_timeout=request_timeout,
-            batch_max_rows=batch_max_rows,
-            batch_max_wait=batch_max_wait,
-            observer=observer,
-        )
+        self._options = options = options or ExecutorOptions()
+        self._admission = Admission(self, options, options.threads or 1)
         self._predictor: Predictor | None = None
         self._threads: ComputeThreads | None = None
         self._free = 0
@@ -98,7 +74,7 @@ class InlineExecutor(BaseExecutor):
     def _loaded(self, predictor: Predictor, card: ModelCard) -> None:
         assert self._threads is not None
         self._predictor, self._card = predictor, card
-        slots = self._concurrency or card.concurrency
+        slots = self._options.threads or card.concurrency
         self._threads.grow(slots)
         self._free = slots
         self._admission.card_changed(card, slots)
@@ -209,7 +185,7 @@ class InlineExecutor(BaseExecutor):
             grant=flow.grant,
             stop=flow.stop,
             stuck=entry.stuck,
-            idle_timeout=self._idle_timeout,
+            idle_timeout=self._options.stream_idle_timeout,
         )
         self._streams.add(stream)
         entry.begin_stream(stream)

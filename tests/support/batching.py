@@ -14,10 +14,12 @@ from typing import Any
 import msgspec
 
 from drum_litestar.execution.base_executor import BaseExecutor
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, Predictor, Reply, TargetType
+from support.executors import started
 from support.scripted import note
 
 EXECUTORS = ("inline", "pool")
@@ -111,18 +113,13 @@ def batches(folder: Path) -> list[int]:
 async def batching(
     kind: str, folder: Path, *, spec: dict[str, Any] | None = None, **options: Any
 ) -> AsyncIterator[BaseExecutor]:
-    """A started executor of ``kind`` that batches up to 100 rows; ``folder/go`` appears before its shutdown."""
+    """A started executor of ``kind`` that batches up to 100 rows."""
     options.setdefault("batch_max_rows", 100)
     source = BatchingSpec(folder=str(folder), **(spec or {}))
     executor: BaseExecutor
     if kind == "inline":
-        executor = InlineExecutor(source, **options)
+        executor = InlineExecutor(source, ExecutorOptions(**options))
     else:
         executor = PoolExecutor(source, PoolOptions(kill_grace=0.3, backoff=0.01, **options))
-    await executor.start()
-    await executor.wait_started()
-    try:
+    async with started(executor, folder, 5 if kind == "inline" else 0):
         yield executor
-    finally:
-        (folder / "go").touch()
-        await executor.shutdown(5 if kind == "inline" else 0)

@@ -7,29 +7,40 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
+from drum_litestar.execution.base_executor import BaseExecutor
 from drum_litestar.execution.executor import Executor, ReplyStream
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import ModelCall, Reply
 from support.scripted import ScriptedSpec, order
 
+AnyExecutor = TypeVar("AnyExecutor", bound=BaseExecutor)
+
 
 @asynccontextmanager
-async def inline(folder: Path, **options: Any) -> AsyncIterator[InlineExecutor]:
-    """A started inline executor over the scripted predictor; ``folder/go`` appears before its shutdown."""
-    executor = InlineExecutor(ScriptedSpec(folder=str(folder)), **options)
+async def started(executor: AnyExecutor, folder: Path, grace: float) -> AsyncIterator[AnyExecutor]:
+    """``executor``, ready or failed; ``folder/go`` appears before its shutdown."""
     await executor.start()
     await executor.wait_started()
     try:
         yield executor
     finally:
         (folder / "go").touch()
-        await executor.shutdown(5)
+        await executor.shutdown(grace)
+
+
+@asynccontextmanager
+async def inline(folder: Path, **options: Any) -> AsyncIterator[InlineExecutor]:
+    """A started inline executor over the scripted predictor."""
+    executor = InlineExecutor(ScriptedSpec(folder=str(folder)), ExecutorOptions(**options))
+    async with started(executor, folder, 5):
+        yield executor
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from drum_litestar.execution.admission import Admission
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.invoke import BatchPart
 from drum_litestar.execution.observer import NullObserver
 from drum_litestar.execution.pending import BatchedCall, PendingCall
@@ -86,7 +87,9 @@ def calls_of(work: PendingCall | BatchedCall) -> list[ModelCall]:
     return work.calls if isinstance(work, BatchedCall) else [work.call]
 
 
-class Notes(NullObserver):
+class Recorder(NullObserver):
+    """An observer that records."""
+
     def __init__(self) -> None:
         self.rows: list[int] = []
         self.waits: list[float] = []
@@ -106,7 +109,7 @@ def make(slots: int = 1, **options: Any) -> tuple[Admission, Slots]:
     source = Slots(slots)
     options.setdefault("batch_max_rows", 4)
     options.setdefault("queue_depth", 50)
-    admission = Admission(source, slot_count=slots, **options)
+    admission = Admission(source, ExecutorOptions(**options), slots)
     admission.card_changed(CARD, slots)
     return admission, source
 
@@ -126,7 +129,7 @@ def begin(admission: Admission, what: ModelCall | str, timeout: float | None = N
     return asyncio.get_running_loop().create_task(call(admission, what, timeout))
 
 
-async def turn() -> None:
+async def settle() -> None:
     """Let calls be queued, and a batch that is held for the loop iteration be dispatched."""
     for _ in range(3):
         await asyncio.sleep(0)

@@ -30,18 +30,7 @@ class PoolExecutor(BaseExecutor):
         super().__init__()
         self._options = options = options or PoolOptions()
         self._spec = spec
-        self._admission = Admission(
-            self,
-            slot_count=options.workers * (options.threads or 1),
-            queue_depth=options.queue_depth,
-            queue_memory=options.queue_memory,
-            queue_timeout=options.queue_timeout,
-            max_in_flight=options.max_in_flight,
-            request_timeout=options.request_timeout,
-            batch_max_rows=options.batch_max_rows,
-            batch_max_wait=options.batch_max_wait,
-            observer=options.observer,
-        )
+        self._admission = Admission(self, options, options.workers * (options.threads or 1))
         self._supervisor: Supervisor | None = None
 
     def _live_state(self) -> ExecutorState:

@@ -1,4 +1,4 @@
-"""Options of the pool. The composition root resolves them from the settings."""
+"""Options of the pool, and the first message that a worker gets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from typing import Any, Literal
 import msgspec
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.invoke import PredictorSource
-from drum_litestar.execution.observer import ExecutorObserver, NullObserver
 from drum_litestar.execution.pool.wire import Init
-from drum_litestar.execution.queue_limits import DEFAULT_QUEUE_MEMORY
 
 _output_log = logging.getLogger("drum_litestar.worker")
 
@@ -27,31 +26,14 @@ def log_output(worker: int, stream: str, line: str) -> None:
 def _ignore(failure: ModelLoadError) -> None: ...
 
 
-class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are in seconds. The defaults are those of the settings."""
+class PoolOptions(ExecutorOptions, frozen=True, kw_only=True):
+    """Options of a pool. Times are in seconds."""
 
     workers: int = 1
     """Model worker processes."""
-    threads: int | None = None
-    """Concurrent calls in each worker; None takes the card's ``concurrency``."""
-    queue_depth: int | None = None
-    """Calls that may wait; None is :func:`drum_litestar.execution.queue_limits.default_queue_depth`."""
-    queue_memory: int = DEFAULT_QUEUE_MEMORY
-    """Bytes in memory of the bodies of all waiting calls."""
-    queue_timeout: float = 30.0
-    max_in_flight: int | None = None
-    """Caps the slots in use over all workers."""
-    request_timeout: float | None = None
-    """Named in the text of a 504; the deadline itself comes with each call."""
-    stream_idle_timeout: float | None = 300.0
-    """Longest silence of a stream that has started, in the model or in its reader."""
     prefetch: bool = True
     """Send the first call in the queue to the worker while it still computes the one before. Only in a pool of one
     worker with one thread."""
-    batch_max_rows: int = 1
-    """Most rows in one batch; 1 turns batching off."""
-    batch_max_wait: float = 0.0
-    """Flush interval; 0 batches only calls that wait anyway."""
     max_requests: int = 0
     """Calls after which a worker is replaced; 0 is never."""
     max_requests_jitter: int = 0
@@ -75,7 +57,6 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Run the workers as this user (needs root)."""
     memory_headroom: Callable[[], int | None] | None = None
     """Bytes that may still be allocated; None when unknown. Decides whether a second copy of the model fits."""
-    observer: ExecutorObserver = NullObserver()
     on_output: Callable[[int, str, str], None] = log_output
     """``(worker, "stdout" or "stderr", line)`` for each line that a worker prints."""
     on_fatal: Callable[[ModelLoadError], None] = _ignore
@@ -84,7 +65,7 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     """``module:function`` that builds the predictor in each worker, instead of ``spec.build()``. It is called as
     ``function(spec, worker=number, context=worker_context, **builder_kwargs)``, and also sets up
     logging and telemetry of the worker process."""
-    builder_kwargs: dict[str, Any] = {}
+    builder_kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def init_message(number: int, spec: PredictorSource, options: PoolOptions) -> Init:

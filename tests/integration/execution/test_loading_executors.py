@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from drum_litestar.errors import DeadlineExceededError, ModelNotReadyError, QueueFullError, QueueTimeoutError
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import Reply
 from support.executors import pool, quiet, run, until
@@ -21,7 +22,7 @@ Loading = Callable[..., AbstractAsyncContextManager[Any]]
 
 @asynccontextmanager
 async def inline_loading(folder: Path, **options: Any) -> AsyncIterator[InlineExecutor]:
-    executor = InlineExecutor(ScriptedSpec(folder=str(folder)), **options)
+    executor = InlineExecutor(ScriptedSpec(folder=str(folder)), ExecutorOptions(**options))
     await executor.start()
     try:
         yield executor

@@ -13,6 +13,7 @@ from drum_litestar.errors import (
     QueueTimeoutError,
 )
 from drum_litestar.execution.admission import Admission
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.pending import PendingCall
 from support.slots import Slots, begin, call
 from support.slots import make as make_slots
@@ -200,7 +201,7 @@ def test_a_call_released_in_the_iteration_of_its_timeout_is_not_rejected(
 ) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        admission = Admission(Slots(1), queue_timeout=queue_timeout)
+        admission = Admission(Slots(1), ExecutorOptions(queue_timeout=queue_timeout), 1)
         ticket = admission.admit()
         waiting = loop.create_task(
             admission.load_queue.wait(ticket, None if timeout is None else loop.time() + timeout)

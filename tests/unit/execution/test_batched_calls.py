@@ -17,16 +17,16 @@ from support.batching import EXECUTORS, batches, batching, echoed, table
 from support.executors import begin as start
 from support.executors import quiet, reply, until
 from support.scripted import noted
-from support.slots import begin, idle, make, turn
+from support.slots import begin, idle, make, settle
 
 
 def test_a_member_that_is_cancelled_is_only_not_answered() -> None:
     async def main() -> None:
         admission, slots = make()
         tasks = [begin(admission, name) for name in "abc"]
-        await turn()
+        await settle()
         tasks[1].cancel()
-        await turn()
+        await settle()
         assert admission.in_flight == 3
         slots.finish()
         done = await asyncio.gather(*tasks, return_exceptions=True)
@@ -41,7 +41,7 @@ def test_a_deadline_requeues_the_other_members_to_run_alone() -> None:
     async def main() -> None:
         admission, slots = make(2)
         tasks = [begin(admission, "a", 0.02), begin(admission, "b", 10), begin(admission, "c")]
-        await turn()
+        await settle()
         assert slots.names == ["abc"]
         with pytest.raises(DeadlineExceededError):
             await tasks[0]
@@ -53,7 +53,7 @@ def test_a_deadline_requeues_the_other_members_to_run_alone() -> None:
         assert slots.late == []  # the batch may still answer a member
         slots.finish(1)
         assert (await tasks[2]).body == b"c"
-        await turn()
+        await settle()
         assert slots.late == slots.running  # now it cannot
         slots.finish()
         assert idle(admission)
@@ -67,7 +67,7 @@ def test_a_batch_that_ends_late_answers_its_requeued_members() -> None:
     async def main() -> None:
         admission, slots = make(1)
         tasks = [begin(admission, "a", 0.02), begin(admission, "b", 10), begin(admission, "c")]
-        await turn()
+        await settle()
         with pytest.raises(DeadlineExceededError):
             await tasks[0]
         assert [entry.call.request_id for entry in admission.queue] == ["b", "c"]
@@ -84,11 +84,11 @@ def test_requeued_members_keep_their_own_deadline_and_queue_timeout() -> None:
     async def main() -> None:
         admission, slots = make(1, queue_timeout=0.05)
         tasks = [begin(admission, "a", 0.01), begin(admission, "b", 0.03), begin(admission, "c", 10)]
-        await turn()
+        await settle()
         for task, error in zip(tasks, (DeadlineExceededError, DeadlineExceededError, QueueTimeoutError), strict=True):
             with pytest.raises(error):
                 await task
-        await turn()
+        await settle()
         assert slots.late == slots.running
         slots.finish()
         assert idle(admission)
@@ -100,10 +100,10 @@ def test_a_batch_that_all_callers_have_left_times_out_at_its_first_deadline() ->
     async def main() -> None:
         admission, slots = make()
         tasks = [begin(admission, "a", 0.02), begin(admission, "b", 10)]
-        await turn()
+        await settle()
         for task in tasks:
             task.cancel()
-        await turn()
+        await settle()
         assert slots.unhealthy == 0
         await asyncio.sleep(0.03)
         assert slots.unhealthy == 1
@@ -118,7 +118,7 @@ def test_the_deadline_of_an_answered_member_does_not_count() -> None:
     async def main() -> None:
         admission, slots = make()
         tasks = [begin(admission, "a", 0.02), begin(admission, "b", 0.06), begin(admission, "c", 10)]
-        await turn()
+        await settle()
         (batch,) = slots.running
         assert isinstance(batch, BatchedCall)
         batch.answer(BatchPart(0, [Reply(body=b"A")], 0.1, False, True, False))
@@ -142,9 +142,9 @@ def test_members_are_requeued_when_the_worker_dies() -> None:
     async def main() -> None:
         admission, slots = make(1)
         tasks = [begin(admission, name) for name in "abc"]
-        await turn()
+        await settle()
         tasks[0].cancel()
-        await turn()
+        await settle()
         slots.die()
         assert slots.names == []  # its slot is gone
         slots.free = 3

@@ -9,19 +9,20 @@ import pytest
 
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.batching import LARGEST_BODY, count_rows, csv_payload
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, TargetType
 from support.batching import table
 from support.executors import until
-from support.slots import CARD, Notes, Slots, begin, calls_of, idle, make, turn
+from support.slots import CARD, Recorder, Slots, begin, calls_of, idle, make, settle
 
 
 def test_calls_received_in_one_loop_iteration_are_one_batch() -> None:
     async def main() -> None:
-        notes = Notes()
+        notes = Recorder()
         admission, slots = make(observer=notes)
         tasks = [begin(admission, name) for name in "abc"]
-        await turn()
+        await settle()
         assert slots.names == ["abc"]
         assert (admission.running, admission.stats()["executor_in_flight"]) == (1, 3)
         slots.finish()
@@ -38,12 +39,12 @@ def test_waiting_calls_are_batched_up_to_the_limit_of_rows() -> None:
     async def main() -> None:
         admission, slots = make()
         first = begin(admission, "x")
-        await turn()
+        await settle()
         assert slots.names == ["x"]
         rest = [begin(admission, table(*["r"] * rows, mimetype="text/csv")) for rows in (2, 3, 1, 1, 1)]
         for task, name in zip(rest, "abcde", strict=True):
             task.set_name(name)
-        await turn()
+        await settle()
         slots.finish()
         await first
         assert [len(calls_of(work)) for work in slots.running] == [3]  # 2 + 1 + 1; 3 does not fit
@@ -70,7 +71,7 @@ def test_only_calls_with_equal_keys_are_batched(other: ModelCall) -> None:
     async def main() -> None:
         admission, slots = make(2)
         tasks = [begin(admission, "a"), begin(admission, other), begin(admission, "c"), begin(admission, other)]
-        await turn()
+        await settle()
         assert slots.names == ["ac", "bb"]  # first in, first out, with all calls of the same key
         slots.finish()
         slots.finish()
@@ -108,7 +109,7 @@ def test_a_call_that_is_never_batched_takes_a_free_slot_at_once(alone: ModelCall
         assert len(slots.running) == 2
         assert all(isinstance(work, PendingCall) for work in slots.running)
         third = begin(admission, alone)
-        await turn()
+        await settle()
         assert slots.prefetched is not None
         for _ in range(3):
             slots.finish()
@@ -142,7 +143,7 @@ def test_a_batch_is_held_for_the_flush_interval() -> None:
         tasks = [begin(admission, "a")]
         await asyncio.sleep(0.02)
         tasks.append(begin(admission, "b"))
-        await turn()
+        await settle()
         assert slots.names == []
         await until(lambda: slots.names)
         assert loop.time() - began > 0.045
@@ -157,7 +158,7 @@ def test_a_full_batch_is_dispatched_at_once() -> None:
     async def main() -> None:
         admission, slots = make(batch_max_wait=60)
         tasks = [begin(admission, name) for name in "abcd"]
-        await turn()
+        await settle()
         assert slots.names == ["abcd"]
         slots.finish()
         await asyncio.gather(*tasks)
@@ -170,10 +171,10 @@ def test_a_call_that_cannot_join_ends_the_flush_interval(other: ModelCall) -> No
     async def main() -> None:
         admission, slots = make(2, batch_max_wait=60)
         tasks = [begin(admission, "a"), begin(admission, "b")]
-        await turn()
+        await settle()
         assert slots.names == []
         tasks.append(begin(admission, other))
-        await turn()
+        await settle()
         assert slots.names == ["ab", "x"]
         slots.finish()
         slots.finish()
@@ -187,13 +188,13 @@ def test_calls_may_leave_a_held_batch() -> None:
     async def main() -> None:
         admission, slots = make(batch_max_wait=60)
         tasks = [begin(admission, name) for name in "ab"]
-        await turn()
+        await settle()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert idle(admission)
         tasks = [begin(admission, name) for name in "cdef"]  # a new batch, with a new interval and count
-        await turn()
+        await settle()
         assert slots.names == ["cdef"]
         slots.finish()
         await asyncio.gather(*tasks)
@@ -205,7 +206,7 @@ def test_the_cap_on_slots_counts_a_batch_once() -> None:
     async def main() -> None:
         admission, slots = make(3, max_in_flight=2, batch_max_rows=2)
         tasks = [begin(admission, name) for name in "abcdef"]
-        await turn()
+        await settle()
         assert slots.names == ["ab", "cd"]
         slots.finish()
         assert slots.names == ["cd", "ef"]
@@ -224,7 +225,7 @@ def test_a_spooled_body_is_never_batched() -> None:
         spooled = ModelCall(kind="predict", request_id="spooled", x=Payload(path="/a/file", size=4))
         tasks.append(begin(admission, spooled))
         tasks += [begin(admission, name) for name in "cd"]
-        await turn()
+        await settle()
         assert slots.names == ["abcd"]
         slots.finish()
         assert slots.names == ["spooled"]
@@ -237,7 +238,7 @@ def test_a_spooled_body_is_never_batched() -> None:
 
 def test_a_model_that_cannot_batch_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        admission = Admission(slots := Slots(2), batch_max_rows=4)
+        admission = Admission(slots := Slots(2), ExecutorOptions(batch_max_rows=4), 1)
         for _ in range(2):
             admission.card_changed(ModelCard(target_type=TargetType.REGRESSION), 2)
         tasks = [begin(admission, name) for name in "ab"]
@@ -263,7 +264,7 @@ def test_batching_that_the_model_refuses_stays_off_until_a_reload() -> None:
         admission.card_changed(CARD, 1)  # another worker with the same model
         assert not batcher.enabled
         tasks = [begin(admission, name) for name in "ab"]
-        await turn()
+        await settle()
         assert slots.names == ["a"]
         assert slots.prefetched is not None
         assert slots.prefetched.call.request_id == "b"

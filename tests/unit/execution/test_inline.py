@@ -206,7 +206,7 @@ def test_shutdown_drains_and_a_second_one_ends_the_grace(tmp_path: Path) -> None
 @pytest.mark.parametrize("steps", range(12))
 def test_cancellation_at_any_moment_leaks_nothing(tmp_path: Path, steps: int) -> None:
     async def main() -> None:
-        async with inline(tmp_path, concurrency=2) as executor:
+        async with inline(tmp_path, threads=2) as executor:
             tasks: list[asyncio.Task[Any]] = [
                 asyncio.get_running_loop().create_task(run(executor, call), name=call.request_id)
                 for call in [order("echo"), order("stream", count=3), order("echo"), order("stream", count=3)]

@@ -12,7 +12,7 @@ from drum_litestar.errors import DeadlineExceededError, QueueTimeoutError
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.queue_limits import MemoryShare, QueueMemory
 from support.batching import table
-from support.slots import Slots, idle, make, turn
+from support.slots import Slots, idle, make, settle
 
 SIZE = 1000
 
@@ -37,7 +37,7 @@ async def two_wait(timeout: float | None = None, **options: Any) -> tuple[Admiss
     """One running call and two queued ones."""
     admission, slots = make(batch_max_rows=1, **options)
     tasks = begin(admission, "abc", timeout)
-    await turn()
+    await settle()
     assert admission.memory.used == admission.stats()["executor_queue_memory"] == 2 * SIZE
     return admission, slots, tasks
 
@@ -154,13 +154,13 @@ def test_batch_members_count_until_dispatch_and_again_once_requeued() -> None:
         tasks = begin(admission, "abcd")
         await asyncio.sleep(0)
         assert admission.memory.used == 4 * SIZE
-        await turn()
+        await settle()
         assert slots.names == ["abcd"]
         assert admission.memory.used == 0
         slots.die()
         assert admission.memory.used == 4 * SIZE  # requeued, and the worker's slot is gone
         tasks[3].cancel()
-        await turn()
+        await settle()
         assert admission.memory.used == 3 * SIZE
         slots.free = 1
         admission.dispatch_waiting()
@@ -179,7 +179,7 @@ def test_a_requeued_member_that_its_batch_answers_counts_no_longer() -> None:
         admission, slots = make()
         late = begin(admission, "a", 0.3)
         others = begin(admission, "bc")
-        await turn()
+        await settle()
         assert slots.names == ["abc"]
         with pytest.raises(DeadlineExceededError):
             await late[0]
