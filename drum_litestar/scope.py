@@ -17,7 +17,7 @@ TIMEOUT: Final = "timeout"
 """``float``: the allowance in seconds behind ``DEADLINE``, for the 504's text."""
 
 TICKET: Final = "admission_ticket"
-"""``drum_litestar.execution.executor.Ticket``: the place in line taken before the body was read."""
+"""``drum_litestar.execution.queue_limits.Ticket``, taken before the body was read."""
 
 ON_DISCONNECT: Final = "on_disconnect"
 """``Callable[[Callable[[], None]], Callable[[], None]]``: registers a callback for "the client has gone" and

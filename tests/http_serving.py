@@ -17,6 +17,7 @@ import uvicorn
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.http.app import build_app
 from drum_litestar.http.app_options import AppOptions
@@ -243,7 +244,7 @@ def mirror(
 ) -> Iterator[tuple[Serving, Mirror]]:
     """Serve a :class:`Mirror`."""
     predictor = Mirror(description or card())
-    with serving(InlineExecutor(lambda: predictor, **executor), settings, wrap=wrap) as server:
+    with serving(InlineExecutor(lambda: predictor, ExecutorOptions(**executor)), settings, wrap=wrap) as server:
         try:
             yield server, predictor
         finally:

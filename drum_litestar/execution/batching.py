@@ -1,8 +1,8 @@
-"""Micro-batching: structured CSV calls that wait are merged into one call of the model (opt-in).
+"""Micro-batching: waiting structured CSV calls are answered by one call of the model (opt-in).
 
-Here it is decided who waits for whom; that merging changes nothing for the model is the predictor's affair
-(:class:`drum_litestar.predictors.protocol.BatchPredictor`), which splits or refuses what does not fit. So what is
-compared here need not be exact, only cheap: nothing is parsed, rows are lines.
+The :class:`Batcher` decides which calls share a batch and how long they wait for it. That batching changes no answer is
+the predictor's responsibility (:class:`drum_litestar.predictors.protocol.BatchPredictor`): it splits or refuses what
+does not fit. So the comparison here need not be exact, only cheap: nothing is parsed, rows are lines.
 """
 
 from __future__ import annotations
@@ -11,64 +11,61 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from pathlib import PurePath
-from typing import TypeAlias
 
-from drum_litestar.execution.pending import PendingCall
+from drum_litestar.execution.pending import BatchKey, PendingCall
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload
 
 _log = logging.getLogger(__name__)
 
 LARGEST_BODY = 128 * 1024
-"""Bytes. Larger bodies have enough rows to pay for a call of their own."""
-LARGEST_CALL = 4 * 1024 * 1024
-"""Bytes of all bodies in one merged call."""
-
-MergeKey: TypeAlias = "tuple[bytes, str | None, str | None, bool]"
-"""Header line, media type, charset, and whether it is a file part: calls are merged only where all are equal."""
+"""Bytes. Larger bodies have enough rows to be worth a call of their own."""
+LARGEST_BATCH = 4 * 1024 * 1024
+"""Bytes of all bodies in one batch."""
 
 
 class Batcher:
-    """Groups the calls in line. Event-driven, on the loop's thread; it keeps no call, only the line does.
+    """Groups queued calls. Event-driven, on the event loop's thread; it keeps no call, only the queue does.
 
-    A call that finds the line empty waits for mates: ``max_wait`` seconds, or with 0 until what the event loop has
-    already received is in line too. It waits no longer when the merged call is full, or when a call that cannot join
-    stands behind it: first come, first served holds between groups.
+    A batchable call that finds the queue empty is held for the flush interval, or with an interval of 0 until the calls
+    that the event loop has already received are queued too. It is held no longer when its batch is full, or when a call
+    that cannot join the batch is queued behind it: groups are served first in, first out.
     """
 
-    def __init__(self, max_rows: int, max_wait: float, release: Callable[[], None]) -> None:
-        """``release`` is called when a group that was held may go."""
+    def __init__(self, max_rows: int, flush_interval: float, on_flush: Callable[[], None]) -> None:
+        """``flush_interval`` is in seconds; ``on_flush`` is called when a held batch may be dispatched."""
         self.max_rows = max_rows
-        self._max_wait = max_wait
-        self._release = release
+        self._flush_interval = flush_interval
+        self._on_flush = on_flush
         self._enabled = self._decided = False
-        self._held: asyncio.Handle | None = None
-        self._held_key: MergeKey | None = None
+        self._flush: asyncio.Handle | None = None
+        """Set while a batch is held."""
+        self._held_key: BatchKey | None = None
         self._held_rows = 0
-        self._due = False
-        """It goes at the end of this turn of the event loop, whoever comes."""
+        self._flush_soon = False
+        """The held batch is dispatched at the end of this loop iteration, whatever is queued until then."""
 
     @property
     def enabled(self) -> bool:
         return self._enabled
 
     def model_loaded(self, card: ModelCard) -> None:
-        """Merge calls if this model's can be. Another worker's card for the same model changes nothing."""
+        """Batch calls if this model's can be. Another worker's card for the same model changes nothing."""
         if not self._decided:
             self._decided = True
             self._enabled = card.batchable
             if not card.batchable:
-                _log.warning("Micro-batching is off: calls of this model cannot be merged")
+                _log.warning("Micro-batching is off: calls of this model cannot be batched")
 
-    def stop(self) -> None:
-        """Merge nothing any more: the predictor has found that it changes answers, and has said so in the log."""
+    def disable(self) -> None:
+        """Batch nothing any more: the predictor has found that batching changes answers, and has logged it."""
         self._enabled = False
 
-    def reconsider(self) -> None:
-        """The next card is another model's."""
+    def model_changes(self) -> None:
+        """The next card is that of another model: let it decide."""
         self._decided = False
 
-    def measure(self, entry: PendingCall) -> bool:
-        """Note the call's rows and whom it may be merged with; False for nobody."""
+    def classify(self, entry: PendingCall) -> bool:
+        """Set the call's rows, size and batch key; False for a call that is never batched."""
         if not self._enabled:
             return False
         payload = csv_payload(entry.call)
@@ -79,65 +76,65 @@ class Batcher:
         if not 0 < rows < self.max_rows:
             return False
         entry.rows, entry.size = rows, len(data)
-        entry.merge_key = (data[: data.find(b"\n")], payload.mimetype, payload.charset, payload.filename is None)
+        entry.batch_key = (data[: data.find(b"\n")], payload.mimetype, payload.charset, payload.filename is None)
         return True
 
-    def joined(self, entry: PendingCall, *, first: bool) -> None:
-        """``entry`` has come to the end of the line; ``first``: it was empty."""
+    def enqueued(self, entry: PendingCall, *, first: bool) -> None:
+        """``entry`` is now the last in the queue; ``first``: the queue was empty."""
         if first:
             self._hold(entry)
-        elif self._held is not None and not self._due:
+        elif self._flush is not None and not self._flush_soon:
             self._held_rows += entry.rows
-            if entry.merge_key != self._held_key or self._held_rows >= self.max_rows:
-                self._held.cancel()
-                self._held_until_end_of_turn(entry)
+            if entry.batch_key != self._held_key or self._held_rows >= self.max_rows:
+                self._flush.cancel()
+                self._flush_at_end_of_iteration(entry)
 
-    def choose(self, line: Iterable[PendingCall]) -> list[PendingCall]:
-        """Who goes next: the first in line with all that can be merged with it. Empty while they are to wait."""
-        entries = iter(line)
+    def next_batch(self, queue: Iterable[PendingCall]) -> list[PendingCall]:
+        """The first call of ``queue`` with all calls that can share its batch; empty while it is held."""
+        entries = iter(queue)
         head = next(entries)
-        key = head.merge_key
+        key = head.batch_key
         if key is None:
             return [head]
-        if self._held is not None:
+        if self._flush is not None:
             return []
-        chosen = [head]
+        members = [head]
         rows, size = head.rows, head.size
         for entry in entries:
             if rows >= self.max_rows:
                 break
-            if entry.merge_key == key and rows + entry.rows <= self.max_rows and size + entry.size <= LARGEST_CALL:
-                chosen.append(entry)
+            if entry.batch_key == key and rows + entry.rows <= self.max_rows and size + entry.size <= LARGEST_BATCH:
+                members.append(entry)
                 rows += entry.rows
                 size += entry.size
-        return chosen
+        return members
 
     def _hold(self, head: PendingCall) -> None:
-        if self._held is not None:  # for one that has left the line since
-            self._held.cancel()
-            self._held = None
-        if head.merge_key is None:
+        if self._flush is not None:  # set for a call that has left the queue since
+            self._flush.cancel()
+            self._flush = None
+        if head.batch_key is None:
             return
-        if self._max_wait:
-            self._due = False
-            self._held_key, self._held_rows = head.merge_key, head.rows
-            self._held = head.loop.call_at(head.queued_at + self._max_wait, self._let_go)
+        if self._flush_interval:
+            self._flush_soon = False
+            self._held_key, self._held_rows = head.batch_key, head.rows
+            self._flush = head.loop.call_at(head.queued_at + self._flush_interval, self._flushed)
         else:
-            self._held_until_end_of_turn(head)
+            self._flush_at_end_of_iteration(head)
 
-    def _held_until_end_of_turn(self, entry: PendingCall) -> None:
-        self._due = True
-        self._held = entry.loop.call_soon(self._let_go)
+    def _flush_at_end_of_iteration(self, entry: PendingCall) -> None:
+        self._flush_soon = True
+        self._flush = entry.loop.call_soon(self._flushed)
 
-    def _let_go(self) -> None:
-        self._held = None
-        self._release()
+    def _flushed(self) -> None:
+        self._flush = None
+        self._on_flush()
 
 
 def csv_payload(call: ModelCall) -> Payload | None:
     """The CSV of a plain structured prediction that is in memory; None for any other call.
 
-    A body that was spooled because the queue's memory is used up is not read back to be merged: its call runs singly.
+    A body that was spooled because the queue's memory is used up is not read back for a batch: its call runs alone.
     """
     payload = call.x
     if (

@@ -1,16 +1,16 @@
-"""What has happened to calls so far: the counters behind ``/stats/``."""
+"""The counters of calls behind ``/stats/``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from drum_litestar.execution.invoke import Part
+from drum_litestar.execution.invoke import BatchPart
 from drum_litestar.execution.observer import ExecutorObserver, RejectReason
 from drum_litestar.predictors.protocol import ModelCall, Reply, StreamHead
 
 
-class Tally:
-    """Counts, and tells the observer."""
+class Counters:
+    """Count calls, and report to the observer."""
 
     def __init__(self, observer: ExecutorObserver) -> None:
         self.observer = observer
@@ -24,10 +24,10 @@ class Tally:
         self.observer.rejected(reason)
 
     def note_depth(self, depth: int) -> None:
-        """So many calls wait now."""
+        """``depth`` calls wait now."""
         self.peak_depth = max(self.peak_depth, depth)
 
-    def expire(self) -> None:
+    def time_out_in_queue(self) -> None:
         """A call's deadline has passed while it waited."""
         self.timed_out += 1
         self.reject("deadline")
@@ -44,10 +44,10 @@ class Tally:
         if answer.span is not None and answer.span.steps:
             self.observer.steps_ended(answer.span.steps, call.trace)
 
-    def merged_answer(self, part: Part, rows: int) -> None:
-        """The model has answered ``part`` of a merged call with about ``rows`` rows."""
+    def batch_answered(self, part: BatchPart, rows: int) -> None:
+        """The model has answered ``part`` of a batch of about ``rows`` rows."""
         self.observer.model_seconds(part.seconds)
-        if part.merged:
+        if part.batched:
             self.observer.batch_rows(rows)
 
     def stats(self) -> dict[str, Any]:

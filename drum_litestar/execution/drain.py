@@ -1,4 +1,4 @@
-"""Waiting for the last calls of a server that takes no new ones."""
+"""Waiting for the last requests of a server that admits no new ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 
 
 class Drain:
-    """Ends when the last place is free, or after a grace that may be shortened but not extended."""
+    """Ends when the last ticket is returned, or after a grace that may be shortened but not extended."""
 
     def __init__(self) -> None:
         self._drained: asyncio.Future[bool] | None = None
@@ -14,7 +14,7 @@ class Drain:
         self._end = float("inf")
 
     def begin(self, grace: float, *, empty: bool) -> asyncio.Future[bool]:
-        """Resolves with True when all is done (``empty``: it is already), with False after ``grace`` seconds.
+        """Resolves with True when no ticket is left (``empty``: none is now), with False after ``grace`` seconds.
 
         A later call may only shorten the wait, and returns the same future.
         """
@@ -32,7 +32,7 @@ class Drain:
         return self._drained
 
     def finish(self) -> None:
-        """The last place is free; nothing to do unless it has begun."""
+        """No ticket is left. No effect before :meth:`begin`."""
         self._resolve(True)
 
     def _resolve(self, clean: bool) -> None:

@@ -1,7 +1,7 @@
-"""How the HTTP process reaches the model: the protocol that every executor keeps.
+"""The executor protocol: how the HTTP process reaches the model.
 
-Bytes go in (:class:`~drum_litestar.predictors.protocol.ModelCall`), bytes come out; where the predictor lives is the
-executor's own affair.
+Bytes go in (:class:`~drum_litestar.predictors.protocol.ModelCall`), bytes come out. Each executor decides where the
+predictor runs.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal, Protocol
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.execution.queue_limits import MemoryShare
+from drum_litestar.execution.queue_limits import Ticket
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamHead
 
 ExecutorState = Literal["starting", "ready", "unready", "failed", "draining", "stopped"]
-"""``unready``: was ready, has no live worker just now. ``failed``: the model cannot be loaded."""
+"""``unready``: was ready, but has no live worker at present. ``failed``: the model cannot be loaded."""
 
 
 class ReplyStream(Protocol):
@@ -27,17 +27,6 @@ class ReplyStream(Protocol):
 
     async def aclose(self) -> None:
         """Tell the producer to stop and free the slot. Idempotent; safe after the end."""
-
-
-class Ticket(Protocol):
-    """A place in line, taken before the body is read (bounded admission) and given back exactly once."""
-
-    @property
-    def memory(self) -> MemoryShare:
-        """Where whoever collects the body counts what of it is in memory."""
-
-    def release(self) -> None:
-        """Give the place back. Idempotent. A call still computing keeps its *slot* busy until it really ends."""
 
 
 class Executor(Protocol):
@@ -61,14 +50,14 @@ class Executor(Protocol):
         """Return when ``state`` has left ``starting``."""
 
     def admit(self) -> Ticket:
-        """Take a place in line, also while the model loads. Raises QueueFullError when slots and queue are full,
-        ModelNotReadyError when nothing could ever serve the call."""
+        """A ticket, also while the model loads. Raises QueueFullError when slots and queue are full,
+        ModelNotReadyError when nothing could ever serve the call. The caller must release the ticket."""
 
     async def wait_loaded(self, ticket: Ticket, deadline: float | None = None) -> None:
         """Return when :attr:`card` is known, or when it is known that there will be none (``state`` says why).
 
-        The wait counts against the queue's timeout. Raises ModelNotReadyError after that, DeadlineExceededError at
-        ``deadline`` (event-loop time). Cancelling the awaiting task is how a caller leaves."""
+        The wait counts against the queue timeout. Raises ModelNotReadyError after that, DeadlineExceededError at
+        ``deadline`` (event-loop time). Cancelling the awaiting task ends the wait."""
 
     async def submit(self, call: ModelCall, *, ticket: Ticket, deadline: float | None = None) -> Reply | ReplyStream:
         """Run ``call``; ``deadline`` is event-loop time.

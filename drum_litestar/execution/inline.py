@@ -15,12 +15,10 @@ from drum_litestar.context import StdoutFlusher
 from drum_litestar.errors import ModelLoadError, RequestError
 from drum_litestar.execution import invoke
 from drum_litestar.execution.admission import Admission
-from drum_litestar.execution.base import BaseExecutor
+from drum_litestar.execution.base_executor import BaseExecutor
 from drum_litestar.execution.executor import ExecutorState
-from drum_litestar.execution.merged import MergedCall
-from drum_litestar.execution.observer import ExecutorObserver
-from drum_litestar.execution.pending import PendingCall
-from drum_litestar.execution.queue_limits import DEFAULT_QUEUE_MEMORY
+from drum_litestar.execution.executor_options import ExecutorOptions
+from drum_litestar.execution.pending import BatchedCall, PendingCall
 from drum_litestar.execution.streaming import ChunkStream, ThreadFlow, produce
 from drum_litestar.execution.threads import ComputeThreads
 from drum_litestar.observability.logs.prints import end_prints
@@ -29,7 +27,7 @@ from drum_litestar.request_context import request_id_var
 
 _log = logging.getLogger(__name__)
 
-CLOSE_PATIENCE = 2.0
+CLOSE_TIMEOUT = 2.0
 """Seconds that ``Predictor.close`` may take when calls had to be abandoned."""
 
 
@@ -42,35 +40,13 @@ class InlineExecutor(BaseExecutor):
     def __init__(
         self,
         build: Callable[[], Predictor],
-        *,
-        concurrency: int | None = None,
-        queue_depth: int | None = None,
-        queue_memory: int = DEFAULT_QUEUE_MEMORY,
-        queue_timeout: float = 30.0,
-        max_in_flight: int | None = None,
-        request_timeout: float | None = None,
-        stream_idle_timeout: float | None = 300.0,
-        batch_max_rows: int = 1,
-        batch_max_wait: float = 0.0,
-        observer: ExecutorObserver | None = None,
+        options: ExecutorOptions | None = None,
     ) -> None:
-        """``build`` makes an unloaded predictor. ``concurrency`` None takes the card's. Times are in seconds."""
+        """``build`` makes an unloaded predictor."""
         super().__init__()
         self._build = build
-        self._concurrency = concurrency
-        self._idle_timeout = stream_idle_timeout
-        self._admission = Admission(
-            self,
-            slot_count=concurrency or 1,
-            queue_depth=queue_depth,
-            queue_memory=queue_memory,
-            queue_timeout=queue_timeout,
-            max_in_flight=max_in_flight,
-            request_timeout=request_timeout,
-            batch_max_rows=batch_max_rows,
-            batch_max_wait=batch_max_wait,
-            observer=observer,
-        )
+        self._options = options = options or ExecutorOptions()
+        self._admission = Admission(self, options, options.threads or 1)
         self._predictor: Predictor | None = None
         self._threads: ComputeThreads | None = None
         self._free = 0
@@ -85,7 +61,7 @@ class InlineExecutor(BaseExecutor):
         self._threads.submit(functools.partial(self._load, asyncio.get_running_loop()))
 
     def _load(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Runs in the first compute thread, because some libraries tie a model to the thread that loaded it."""
+        """Load in the first compute thread, because some libraries tie a model to the thread that loaded it."""
         try:
             predictor, card = invoke.load(self._build)
         except ModelLoadError as exc:
@@ -98,12 +74,12 @@ class InlineExecutor(BaseExecutor):
     def _loaded(self, predictor: Predictor, card: ModelCard) -> None:
         assert self._threads is not None
         self._predictor, self._card = predictor, card
-        slots = self._concurrency or card.concurrency
+        slots = self._options.threads or card.concurrency
         self._threads.grow(slots)
         self._free = slots
         self._admission.card_changed(card, slots)
         self._end_start()
-        self._admission.pump()
+        self._admission.dispatch_waiting()
 
     def _load_failed(self, failure: ModelLoadError) -> None:
         self._failure = failure
@@ -121,12 +97,12 @@ class InlineExecutor(BaseExecutor):
             self._threads.submit(functools.partial(self._close, self._predictor, closed))
             # A hook that does not return must not hold up the exit.
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(closed, None if clean else CLOSE_PATIENCE)
+                await asyncio.wait_for(closed, None if clean else CLOSE_TIMEOUT)
         self._threads.stop()
         self._flusher.close()
 
-    def _hurry(self) -> None:
-        """Nothing is waited for that could be cut short: a thread cannot be stopped."""
+    def _force_stop(self) -> None:
+        """No-op: a thread cannot be stopped."""
 
     def _close(self, predictor: Predictor, closed: asyncio.Future[None]) -> None:
         invoke.close(predictor)
@@ -142,7 +118,7 @@ class InlineExecutor(BaseExecutor):
     def pids(self) -> list[int]:
         return [os.getpid()]
 
-    # Slots: all threads are alike, so the executor is its own slot
+    # SlotSource and Slot: all threads are alike, so the executor is its own slot
 
     def acquire(self) -> InlineExecutor | None:
         if self._free <= 0:
@@ -150,29 +126,28 @@ class InlineExecutor(BaseExecutor):
         self._free -= 1
         return self
 
-    def preview(self, entry: PendingCall) -> None:
-        """Of no use here: there is no way for it to be short of."""
+    def prefetch(self, entry: PendingCall) -> None:
+        """No-op: inline calls are not sent anywhere, so nothing can be prefetched."""
 
-    def forget(self, entry: PendingCall) -> None:
-        """Nothing is held."""
+    def drop_prefetched(self, entry: PendingCall) -> None:
+        """No-op, as :meth:`prefetch` is."""
 
     def run(self, entry: PendingCall) -> None:
         assert self._threads is not None
         self._threads.submit(functools.partial(self._compute, entry))
 
-    def run_merged(self, merged: MergedCall) -> None:
+    def run_batch(self, batch: BatchedCall) -> None:
         assert self._threads is not None
-        self._threads.submit(functools.partial(self._compute_merged, merged, asyncio.get_running_loop()))
+        self._threads.submit(functools.partial(self._compute_batch, batch, asyncio.get_running_loop()))
 
-    def condemn(self) -> None:
+    def mark_unhealthy(self) -> None:
         _log.warning("A call is past its deadline; its thread cannot be stopped")
 
-    def overdue(self, work: PendingCall | MergedCall) -> None:
-        if isinstance(work, PendingCall):
-            self.condemn()
+    def timed_out(self, work: PendingCall | BatchedCall) -> None:
+        """No-op: the slot is busy until the thread returns."""
 
     def _compute(self, entry: PendingCall) -> None:
-        """Runs in a compute thread."""
+        """Answer one call; runs in a compute thread."""
         assert self._predictor is not None
         began = time.perf_counter()
         request_id_var.set(entry.call.request_id)
@@ -190,27 +165,27 @@ class InlineExecutor(BaseExecutor):
         reply = answer if isinstance(answer, Reply) else None
         _on_loop(entry.loop, self._ended, entry, reply, error, time.perf_counter() - began)
 
-    def _compute_merged(self, merged: MergedCall, loop: asyncio.AbstractEventLoop) -> None:
-        """Runs in a compute thread."""
+    def _compute_batch(self, batch: BatchedCall, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer a batch; runs in a compute thread."""
         assert self._predictor is not None
-        for part in invoke.invoke_merged(self._predictor, merged.calls):
+        for part in invoke.invoke_batch(self._predictor, batch.calls):
             end_prints()
-            _on_loop(loop, self._merged_answered, merged, part)
+            _on_loop(loop, self._batch_answered, batch, part)
         self._flusher.touch()
 
-    def _merged_answered(self, merged: MergedCall, part: invoke.Part) -> None:
-        merged.answer(part)
+    def _batch_answered(self, batch: BatchedCall, part: invoke.BatchPart) -> None:
+        batch.answer(part)
         if part.last:
             self._free += 1
-            merged.end()
+            batch.end()
 
     def _begin_stream(self, entry: PendingCall, answer: StreamReply, flow: ThreadFlow) -> None:
         stream = ChunkStream(
             answer.head,
             grant=flow.grant,
             stop=flow.stop,
-            stuck=functools.partial(self.overdue, entry),
-            idle_timeout=self._idle_timeout,
+            stuck=entry.stuck,
+            idle_timeout=self._options.stream_idle_timeout,
         )
         self._streams.add(stream)
         entry.begin_stream(stream)
@@ -219,7 +194,7 @@ class InlineExecutor(BaseExecutor):
         self._free += 1
         if entry.stream is not None:
             self._streams.discard(entry.stream)
-        self._admission.tally.observer.model_seconds(seconds)
+        self._admission.counters.observer.model_seconds(seconds)
         if reply is not None:
             entry.answer(reply)
         elif error is not None:
@@ -233,6 +208,6 @@ def _settle(future: asyncio.Future[None]) -> None:
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: Any) -> None:
-    """Call ``function`` on ``loop`` from a compute thread; nobody is left to tell once the loop has closed."""
+    """Call ``function`` on ``loop`` from a compute thread; no-op once the loop has closed."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(function, *args)

@@ -1,4 +1,4 @@
-"""Calling a predictor safely, wherever it lives: nothing that user code does may escape as an exception."""
+"""Safe calls of a predictor, in any process: no exception of user code may escape."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 def load(build: Callable[[], Predictor]) -> tuple[Predictor, ModelCard]:
-    """A loaded predictor and its card. Raises ModelLoadError, whatever user code raised (``sys.exit`` included)."""
+    """A loaded predictor and its card. Raises ModelLoadError for whatever user code raises, ``sys.exit`` included."""
     predictor: Predictor | None = None
     try:
         predictor = build()
@@ -28,7 +28,7 @@ def load(build: Callable[[], Predictor]) -> tuple[Predictor, ModelCard]:
         if not isinstance(exc, (Exception, SystemExit)):
             raise
         if isinstance(exc, ModelLoadError):
-            if not exc.detail and exc.__cause__ is not None:  # else its text says it all
+            if not exc.detail and exc.__cause__ is not None:  # else its text is complete
                 exc.detail = traceback.format_exc()
             raise
         message = f"the model called sys.exit({exc.code!r}) while loading" if isinstance(exc, SystemExit) else str(exc)
@@ -36,7 +36,7 @@ def load(build: Callable[[], Predictor]) -> tuple[Predictor, ModelCard]:
 
 
 def close(predictor: Predictor) -> None:
-    """Release the predictor; a failure is logged, because there is nobody left to tell."""
+    """Release the predictor; a failure is only logged, because no caller is left."""
     try:
         predictor.close()
     except (Exception, SystemExit):
@@ -44,59 +44,61 @@ def close(predictor: Predictor) -> None:
 
 
 def invoke(predictor: Predictor, call: ModelCall) -> Reply | StreamReply:
-    """The predictor's answer; an exception that it let through becomes DRUM's 500 (contract, 3.3)."""
+    """The predictor's answer; an exception that it raises becomes DRUM's 500 (contract, 3.3)."""
     try:
         return predictor.handle(call)
     except (Exception, SystemExit) as exc:
         _log.exception("The predictor raised")
-        words = f"sys.exit({exc.code!r})" if isinstance(exc, SystemExit) else str(exc) or type(exc).__name__
-        return Reply(status=500, body=drum_json({"message": f"ERROR: {words}"}))
+        text = f"sys.exit({exc.code!r})" if isinstance(exc, SystemExit) else str(exc) or type(exc).__name__
+        return Reply(status=500, body=drum_json({"message": f"ERROR: {text}"}))
 
 
-class Part(NamedTuple):
-    """Answers to some members of a merged call, in the order of the calls."""
+class BatchPart(NamedTuple):
+    """Answers to some members of a batch, in the order of the members."""
 
     first: int
-    """Number of the first one."""
+    """Index of the first of these members."""
     replies: List[Reply]
     seconds: float
     """The model's own time for these."""
-    merged: bool
+    batched: bool
     """All were answered by one call of the model."""
     batching: bool
-    """False: the predictor merges nothing any more."""
+    """False: the predictor batches no calls any more."""
     last: bool
 
 
-def invoke_merged(predictor: Predictor, calls: Sequence[ModelCall]) -> Iterator[Part]:
-    """Answers to ``calls``: all at once, or one by one as they are computed where merging is not possible or fails."""
+def invoke_batch(predictor: Predictor, calls: Sequence[ModelCall]) -> Iterator[BatchPart]:
+    """Answers to ``calls``: all at once, or one by one as they are computed where batching is not possible or fails."""
     began = time.perf_counter()
     request_id_var.set(f"{calls[0].request_id}+{len(calls) - 1}")
-    replies = _try_merged(predictor, calls)
+    replies = _try_batch(predictor, calls)
     batching = isinstance(predictor, BatchPredictor) and predictor.batching
     if replies is not None:
-        yield Part(0, replies, time.perf_counter() - began, True, batching, True)
+        yield BatchPart(0, replies, time.perf_counter() - began, True, batching, True)
     else:
         for number, call in enumerate(calls):
             began = time.perf_counter()
             request_id_var.set(call.request_id)
             reply = invoke(predictor, call)
-            if isinstance(reply, StreamReply):  # no prediction is: a predictor that breaks its protocol
+            if isinstance(reply, StreamReply):  # the predictor breaks its protocol: no prediction is a stream
                 reply.close()
                 reply = Reply(status=500, body=drum_json({"message": "ERROR: A prediction cannot be a stream"}))
-            yield Part(number, [reply], time.perf_counter() - began, False, batching, number == len(calls) - 1)
+            yield BatchPart(number, [reply], time.perf_counter() - began, False, batching, number == len(calls) - 1)
     request_id_var.set("")
 
 
-def _try_merged(predictor: Predictor, calls: Sequence[ModelCall]) -> list[Reply] | None:
+def _try_batch(predictor: Predictor, calls: Sequence[ModelCall]) -> list[Reply] | None:
     if not isinstance(predictor, BatchPredictor):
         return None
     try:
         replies = predictor.handle_batch(calls)
     except (Exception, SystemExit):
-        _log.exception("A merged call failed; its %d calls are run singly", len(calls))
+        _log.exception("A batch failed; its %d calls run singly", len(calls))
         return None
     if replies is not None and len(replies) != len(calls):
-        _log.error("The predictor gave %d answers to %d merged calls, which are run singly", len(replies), len(calls))
+        _log.error(
+            "The predictor gave %d answers to a batch of %d calls; these are run singly", len(replies), len(calls)
+        )
         return None
     return replies

@@ -1,4 +1,4 @@
-"""What an executor tells whoever keeps metrics, without knowing who that is."""
+"""Observer interface of an executor, for metrics and traces."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal, Protocol
 
 RejectReason = Literal["queue_full", "queue_timeout", "deadline", "not_ready"]
-"""``queue_full`` and ``not_ready`` are decided at the door; the others after a wait in the queue."""
+"""``queue_full`` and ``not_ready`` are decided on admission; the others after a wait in the queue."""
 
 RestartCause = Literal["died", "deadline", "max_requests", "memory", "reload", "load_failed"]
 """Why a model worker was replaced."""
@@ -22,13 +22,13 @@ class ExecutorObserver(Protocol):
         """The model has ended one call; ``seconds`` is its own time, without queue and transport."""
 
     def steps_ended(self, steps: bytes, trace: Mapping[str, str]) -> None:
-        """What the model's process did for the call with the trace context ``trace``, when it has answered.
+        """The model has answered the call with the trace context ``trace``.
 
         ``steps`` is :attr:`drum_litestar.predictors.protocol.SpanReport.steps`.
         """
 
     def batch_rows(self, rows: int) -> None:
-        """One call of the model was made of merged calls with ``rows`` rows in all."""
+        """The model has answered a batch of ``rows`` rows in one call."""
 
     def rejected(self, reason: RejectReason) -> None:
         """A call was refused before it reached the model."""

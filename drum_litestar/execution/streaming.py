@@ -1,4 +1,4 @@
-"""Streams with credit: the producer may be ahead of its reader by a bounded number of bytes.
+"""Streams with flow control: the producer may be ahead of its reader by a bounded number of bytes (its credit).
 
 The consumer half (:class:`ChunkStream`) lives on the event loop. The producer half (:func:`produce`) runs in the
 thread that computes, in this process or in a model worker, and asks a :class:`Flow` before it pulls from the model.
@@ -22,7 +22,7 @@ PIECE = 64 * 1024
 
 
 class ChunkStream:
-    """The consumer's half of a stream: keeps :class:`drum_litestar.execution.executor.ReplyStream`.
+    """The consumer's half of a stream: implements :class:`drum_litestar.execution.executor.ReplyStream`.
 
     ``grant(n)`` lets the producer send ``n`` more bytes; ``stop()`` tells it to close its generator. The slot stays
     busy until the producer says that it has ended. ``idle_timeout`` seconds without a byte produced *and* without one
@@ -58,21 +58,21 @@ class ChunkStream:
     # The producer's side, called on the loop
 
     def feed(self, chunk: bytes) -> None:
-        """One more piece from the producer."""
+        """Take one more piece from the producer."""
         self._progress = self._loop.time()
         if not self._cancelled and not self._finished:
             self._chunks.append(chunk)
             self._wake()
 
     def finish(self, error: Exception | None = None) -> None:
-        """No more pieces will come; ``error`` is raised to the reader after those that are here. Idempotent."""
+        """No more pieces will come; ``error`` is raised to the reader after the pieces received. Idempotent."""
         if not self._finished:
             self._finished = True
             self._error = error
             self._wake()
 
     def ended(self) -> None:
-        """The producer has ended: nothing is left to time."""
+        """The producer has ended: stop the idle timer."""
         self.finish()
         if self._timer is not None:
             self._timer.cancel()
@@ -105,7 +105,7 @@ class ChunkStream:
         self.cancel()
 
     def cancel(self) -> None:
-        """Drop what is here and tell the producer to stop. Idempotent."""
+        """Drop the chunks received and tell the producer to stop. Idempotent."""
         if not self._cancelled:
             self._cancelled = True
             self._chunks.clear()
@@ -134,7 +134,7 @@ class ChunkStream:
 
 
 class Flow(Protocol):
-    """How a producer knows that it may go on."""
+    """A producer's view of its credit."""
 
     def ready(self) -> bool:
         """Block until there is credit; False when the producer must stop."""
@@ -184,7 +184,7 @@ def pieces(chunk: bytes) -> Iterator[bytes]:
 def produce(stream: StreamReply, flow: Flow, send: Callable[[bytes], None]) -> Exception | None:
     """Pull the model's chunks as credit allows and ``send`` them; close the generator in every case.
 
-    Returns what the generator raised, for the log and the reader: its head is out, so there is no status to change.
+    Returns what the generator raised, for the log and the reader: the status has been sent already.
     ``SystemExit`` from a hook counts as an error like others.
     """
     error: Exception | None = None

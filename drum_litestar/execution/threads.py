@@ -38,10 +38,10 @@ class ComputeThreads:
             self._jobs.put(None)
 
     def join(self, timeout: float | None = None) -> None:
-        """Stop, and wait until the last job has ended, or ``timeout`` seconds are over.
+        """Stop, and wait until the last job has ended, or ``timeout`` seconds have passed.
 
-        A signal handler may raise out of it and call it again. (Not so out of ``Thread.join``: up to Python 3.12 that
-        takes the thread for ended from then on.)
+        A signal handler may raise out of it, and it may be called again then. (``Thread.join`` does not allow that: up
+        to Python 3.12 it takes the interrupted thread for ended.)
         """
         self.stop()
         end = None if timeout is None else time.monotonic() + timeout

@@ -18,7 +18,8 @@ from drum_litestar.errors import (
     RequestError,
     is_error,
 )
-from drum_litestar.execution.executor import Executor, ReplyStream, Ticket
+from drum_litestar.execution.executor import Executor, ReplyStream
+from drum_litestar.execution.queue_limits import Ticket
 from drum_litestar.http.app_options import AnyRequest, AnyResponse, AppOptions
 from drum_litestar.http.bodies import ClientGoneError, Spool
 from drum_litestar.http.exception_handlers import json_response

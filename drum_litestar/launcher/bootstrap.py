@@ -13,8 +13,8 @@ from typing import Any
 
 from drum_litestar import __version__
 from drum_litestar.errors import ModelLoadError, RequestError
-from drum_litestar.execution.executor import Executor, Ticket
-from drum_litestar.execution.queue_limits import default_queue_depth
+from drum_litestar.execution.executor import Executor
+from drum_litestar.execution.queue_limits import Ticket, default_queue_depth
 from drum_litestar.http.app_options import AppOptions, BodyLimits
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executors import make_executor, refusing_executor, worker_uid

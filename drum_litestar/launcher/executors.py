@@ -7,6 +7,7 @@ from typing import Any
 
 from drum_litestar.errors import ModelLoadError, SettingsError
 from drum_litestar.execution.executor import Executor
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.observer import ExecutorObserver
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.observability.tracing.request_tracing import Tracing
@@ -30,6 +31,7 @@ def make_executor(
     """
     settings = plan.settings
     common: dict[str, Any] = {
+        "threads": settings.workers.threads,
         "queue_depth": settings.admission.queue_depth,
         "queue_memory": settings.admission.queue_memory,
         "queue_timeout": settings.admission.queue_timeout,
@@ -45,16 +47,13 @@ def make_executor(
         from drum_litestar.observability.tracing.traced_predictor import traced
         from drum_litestar.predictors.build import build_predictor
 
-        return InlineExecutor(
-            lambda: traced(build_predictor(plan.spec), tracing), concurrency=settings.workers.threads, **common
-        )
+        return InlineExecutor(lambda: traced(build_predictor(plan.spec), tracing), ExecutorOptions(**common))
     from drum_litestar.execution.pool.pool import PoolExecutor
     from drum_litestar.execution.pool.pool_options import PoolOptions
     from drum_litestar.observability.metrics.resources import memory_headroom
 
     options = PoolOptions(
         workers=settings.workers.count,
-        threads=settings.workers.threads,
         max_requests=settings.workers.max_requests,
         max_requests_jitter=settings.workers.max_requests_jitter,
         max_worker_memory_mb=settings.workers.max_memory_mb,

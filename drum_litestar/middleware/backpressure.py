@@ -11,7 +11,7 @@ from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, S
 
 
 class Ticket(Protocol):
-    """A call's place in the queue or on a slot; see ``drum_litestar.execution.executor.Ticket``."""
+    """Admits one request; see ``drum_litestar.execution.queue_limits.Ticket``."""
 
     def release(self) -> None:
         """Free the place. Idempotent."""

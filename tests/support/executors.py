@@ -1,4 +1,4 @@
-"""Executors for tests, and what is true of them when nothing goes on."""
+"""Executors for tests, and checks that they are idle."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 
+from drum_litestar.execution.base_executor import BaseExecutor
 from drum_litestar.execution.executor import Executor, ReplyStream
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.execution.pool.pool_options import PoolOptions
@@ -20,18 +22,27 @@ from drum_litestar.predictors.protocol import ModelCall, Reply
 from support.clock import LATER
 from support.scripted import ScriptedSpec, order
 
+AnyExecutor = TypeVar("AnyExecutor", bound=BaseExecutor)
+
 
 @asynccontextmanager
-async def inline(folder: Path, **options: Any) -> AsyncIterator[InlineExecutor]:
-    """A started inline executor over the scripted predictor; ``folder/go`` appears before its shutdown."""
-    executor = InlineExecutor(ScriptedSpec(folder=str(folder)).build, **options)
+async def started(executor: AnyExecutor, folder: Path, grace: float) -> AsyncIterator[AnyExecutor]:
+    """``executor``, ready or failed; ``folder/go`` appears before its shutdown."""
     await executor.start()
     await executor.wait_started()
     try:
         yield executor
     finally:
         (folder / "go").touch()
-        await executor.shutdown(5)
+        await executor.shutdown(grace)
+
+
+@asynccontextmanager
+async def inline(folder: Path, **options: Any) -> AsyncIterator[InlineExecutor]:
+    """A started inline executor over the scripted predictor."""
+    executor = InlineExecutor(ScriptedSpec(folder=str(folder)).build, ExecutorOptions(**options))
+    async with started(executor, folder, LATER):
+        yield executor
 
 
 @asynccontextmanager
@@ -89,7 +100,7 @@ async def until(condition: Callable[[], Any], seconds: float = 120.0) -> None:
 
 
 def quiet(executor: Executor) -> bool:
-    """No call waits, runs or holds a place."""
+    """No call waits or runs, and no ticket is held."""
     stats = executor.stats()
     return not (stats["executor_pending"] or stats["executor_in_flight"] or stats["backpressure_queue_depth"])
 
@@ -106,7 +117,7 @@ def idle(pids: Sequence[int], seconds: float) -> bool:
 
 
 async def still_works(executor: Executor) -> None:
-    """The counters come back to zero, and the next prediction works."""
+    """The counters return to zero, and the next prediction works."""
     await until(lambda: quiet(executor))
     assert (await reply(executor, order("echo", a=1), LATER)).body == b'{"a": 1}'
     await until(lambda: quiet(executor))

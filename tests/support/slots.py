@@ -1,4 +1,4 @@
-"""Slots that end their work when the test says so, and an admission that merges calls over them."""
+"""Slots that end their work when the test says so, and an admission that batches calls over them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from drum_litestar.execution.admission import Admission
-from drum_litestar.execution.invoke import Part
-from drum_litestar.execution.merged import MergedCall
+from drum_litestar.execution.executor_options import ExecutorOptions
+from drum_litestar.execution.invoke import BatchPart
 from drum_litestar.execution.observer import NullObserver
-from drum_litestar.execution.pending import PendingCall
+from drum_litestar.execution.pending import BatchedCall, PendingCall
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, TargetType
+from support.batching import table
 from support.clock import LATER
-from support.merging import table
 
 CARD = ModelCard(target_type=TargetType.REGRESSION, batchable=True)
 
@@ -23,10 +23,11 @@ class Slots:
 
     def __init__(self, count: int) -> None:
         self.free = count
-        self.running: list[PendingCall | MergedCall] = []
-        self.condemned = 0
-        self.late: list[PendingCall | MergedCall] = []
-        self.previewed: list[str] = []
+        self.running: list[PendingCall | BatchedCall] = []
+        self.unhealthy = 0
+        self.late: list[PendingCall | BatchedCall] = []
+        self.prefetched: PendingCall | None = None
+        """The waiting call that these slots have already."""
 
     def acquire(self) -> Slots | None:
         if not self.free:
@@ -35,50 +36,61 @@ class Slots:
         return self
 
     def run(self, entry: PendingCall) -> None:
+        if entry is self.prefetched:
+            self.drop_prefetched(entry)
         self.running.append(entry)
 
-    def run_merged(self, merged: MergedCall) -> None:
-        self.running.append(merged)
+    def run_batch(self, batch: BatchedCall) -> None:
+        self.running.append(batch)
 
-    def condemn(self) -> None:
-        self.condemned += 1
+    def mark_unhealthy(self) -> None:
+        self.unhealthy += 1
 
-    def overdue(self, work: PendingCall | MergedCall) -> None:
+    def timed_out(self, work: PendingCall | BatchedCall) -> None:
         self.late.append(work)
 
-    def preview(self, entry: PendingCall) -> None:
-        self.previewed.append(entry.call.request_id)
+    def prefetch(self, entry: PendingCall) -> None:
+        if self.prefetched is None:
+            self.prefetched = entry
+            entry.prefetched_by = self
 
-    def forget(self, entry: PendingCall) -> None: ...
+    def drop_prefetched(self, entry: PendingCall) -> None:
+        assert self.prefetched is entry
+        self.prefetched = entry.prefetched_by = None
 
     @property
     def names(self) -> list[str]:
-        """What runs: request ids, those of a merged call joined."""
+        """Request ids of the running calls, those of a batch joined."""
         return ["".join(call.request_id for call in calls_of(work)) for work in self.running]
 
-    def finish(self, index: int = 0) -> None:
-        """End what runs there with the request ids as answers."""
+    def finish(self, index: int = 0) -> str:
+        """End the work at ``index`` with the request ids as answers; returns them joined."""
+        name = self.names[index]
         work = self.running.pop(index)
         replies = [Reply(body=call.request_id.encode()) for call in calls_of(work)]
         self.free += 1
-        if isinstance(work, MergedCall):
-            work.answer(Part(0, replies, 0.5, True, True, True))
+        if isinstance(work, BatchedCall):
+            work.answer(BatchPart(0, replies, 0.5, True, True, True))
+            work.end()
         else:
+            work.end()
             work.answer(replies[0])
-        work.end()
+        return name
 
     def die(self, index: int = 0) -> None:
         work = self.running.pop(index)
-        assert isinstance(work, MergedCall)
-        work.lost()
+        assert isinstance(work, BatchedCall)
+        work.worker_died()
         work.end()
 
 
-def calls_of(work: PendingCall | MergedCall) -> list[ModelCall]:
-    return work.calls if isinstance(work, MergedCall) else [work.call]
+def calls_of(work: PendingCall | BatchedCall) -> list[ModelCall]:
+    return work.calls if isinstance(work, BatchedCall) else [work.call]
 
 
-class Notes(NullObserver):
+class Recorder(NullObserver):
+    """An observer that records."""
+
     def __init__(self) -> None:
         self.rows: list[int] = []
         self.waits: list[float] = []
@@ -99,13 +111,15 @@ def make(slots: int = 1, **options: Any) -> tuple[Admission, Slots]:
     options.setdefault("batch_max_rows", 4)
     options.setdefault("queue_depth", 50)
     options.setdefault("queue_timeout", 100 * LATER)
-    admission = Admission(source, slot_count=slots, **options)
+    admission = Admission(source, ExecutorOptions(**options), slots)
     admission.card_changed(CARD, slots)
     return admission, source
 
 
-async def call(admission: Admission, what: ModelCall, timeout: float | None = None) -> Any:
-    ticket = admission.take()
+async def call(admission: Admission, what: ModelCall | str, timeout: float | None = None) -> Any:
+    """The answer to ``what``, or to a table of one row with that text; ``timeout`` in seconds."""
+    what = table(what) if isinstance(what, str) else what
+    ticket = admission.admit()
     deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
     try:
         return await admission.submit(what, ticket, deadline)
@@ -114,15 +128,14 @@ async def call(admission: Admission, what: ModelCall, timeout: float | None = No
 
 
 def begin(admission: Admission, what: ModelCall | str, timeout: float | None = None) -> asyncio.Task[Any]:
-    what = table(what) if isinstance(what, str) else what
     return asyncio.get_running_loop().create_task(call(admission, what, timeout))
 
 
-async def turn() -> None:
-    """Let what was received get in line, and what was held for that go."""
+async def settle() -> None:
+    """Let calls be queued, and a batch that is held for the loop iteration be dispatched."""
     for _ in range(3):
         await asyncio.sleep(0)
 
 
 def idle(admission: Admission) -> bool:
-    return not (admission.places_taken or admission.running or admission.in_flight or admission.line)
+    return not (admission.tickets or admission.running or admission.in_flight or admission.queue)

@@ -1,7 +1,7 @@
 """The HTTP process's end of a worker's socket, on the event loop.
 
-A raw socket with ``add_reader`` instead of a transport: a frame goes out in the turn that dispatches it (uvloop's
-transports wait for the end of the turn), and large bodies are sent from where they are.
+A raw socket with ``add_reader`` instead of a transport: a frame is sent in the loop iteration that dispatches it
+(uvloop's transports wait for its end), and large bodies are sent from where they are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Channel:
-    """Sends and receives frames; never blocks. ``on_close`` is called once, when the worker's end is gone."""
+    """Sends and receives frames; never blocks. ``on_close`` is called once, when the worker's end is closed."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Channel:
         loop.add_reader(sock.fileno(), self._readable)
 
     def send(self, buffers: wire.Buffers) -> None:
-        """Send now what the socket takes, and the rest as soon as it takes more."""
+        """Send now what the socket accepts, and the rest as soon as it accepts more."""
         if self._closed:
             return
         if self._backlog:
@@ -56,7 +56,7 @@ class Channel:
             self._loop.add_writer(self._sock.fileno(), self._writable)
 
     def drain(self) -> None:
-        """Take what a worker that has exited sent before."""
+        """Receive what a worker sent before it exited."""
         while not self._closed and self._readable():
             pass
 
@@ -97,7 +97,7 @@ class Channel:
             try:
                 message = wire.decode_from_worker(parts[0])
             except msgspec.DecodeError:
-                _log.exception("A model worker sent something that is not a frame")
+                _log.exception("A model worker sent bytes that are no frame")
                 self._end()
                 return False
             self._on_frame(message, parts[1])

@@ -1,7 +1,7 @@
-"""The interpreter that a model worker runs in: the server's own, or one of the model's.
+"""The interpreter that a model worker runs in: the server's own, or the model's.
 
 The server's own gets the server's ``sys.path``. Another one keeps its own, so that user code sees the environment it
-was written for; of the server's environment only this package is visible there: it is loaded by its place, and its
+was written for; of the server's environment only this package is visible there: it is loaded by its file name, and its
 folder is on no path.
 """
 
@@ -49,7 +49,7 @@ def identity(python: str | None, user: str | None) -> dict[str, Any]:
     """Popen's arguments for the process's environment and user. Raises KeyError for an unknown ``user``.
 
     Another interpreter is not told where the server's is, and finds its own environment's commands instead of the
-    server's. ``PYTHONPATH`` stays: it is the operator's word on what the model may import.
+    server's. ``PYTHONPATH`` stays: with it the operator decides what the model may import.
     """
     # The environment as Python sees it: C libraries (readline) may have added to the process's own.
     found = {"env": {**os.environ}} if user is None else run_as(user)

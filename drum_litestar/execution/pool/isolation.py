@@ -1,4 +1,4 @@
-"""Makes the worker a place where user code sees what its user set, and that cannot outlive the server."""
+"""Process setup of a worker: user code sees what its user set, and the worker cannot outlive the server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MIB = 1024 * 1024
 
 
 def enter(init: wire.Init) -> None:
-    """Prepare the process, before anything of the user's is imported."""
+    """Prepare the process, before any user code is imported."""
     _die_with(init.parent)
     keep_freed_memory()
     sys.argv = list(init.argv)
@@ -31,23 +31,23 @@ def enter(init: wire.Init) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Die when the server dies, even if user code holds the GIL then. Elsewhere than on Linux the socket's end of
-    file is what tells."""
+    """Die when the server dies, even if user code holds the GIL then. On other systems than Linux the worker
+    notices it by the end of the socket's stream."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:  # it died before the request above
+    if os.getppid() != parent:  # the server died before the request above
         os._exit(0)
 
 
 def keep_freed_memory() -> None:
     """Let the C library keep up to 64 MiB of freed memory for the next call's arrays, instead of giving every array
-    over 128 KiB back to the kernel and faulting it in anew: a fifth of the time of a 10,000-row prediction. Blocks of
-    32 MiB and more still go back at once. What the operator has set for the allocator stands."""
-    told = any(name.startswith("MALLOC_") for name in os.environ) or "glibc.malloc" in os.environ.get(
+    over 128 KiB back to the kernel and faulting it in again: a fifth of the time of a 10,000-row prediction. Blocks of
+    32 MiB and more still go back at once. Settings of the operator for the allocator take precedence."""
+    configured = any(name.startswith("MALLOC_") for name in os.environ) or "glibc.malloc" in os.environ.get(
         "GLIBC_TUNABLES", ""
     )
-    if sys.platform != "linux" or told:
+    if sys.platform != "linux" or configured:
         return
     with contextlib.suppress(OSError, AttributeError):  # another C library
         libc = ctypes.CDLL(None)

@@ -11,9 +11,9 @@ import psutil
 _log = logging.getLogger(__name__)
 
 CHECK_INTERVAL = 1.0
-"""Seconds between two looks at a worker's memory; it is looked at only after a call."""
+"""Least seconds between two checks of a worker's memory, which follow a call."""
 MARGIN = 1.1
-"""A new copy is taken to need so many times what a running one uses."""
+"""A new copy is estimated to need this multiple of what a running one uses."""
 
 
 def resident(pid: int) -> int:
@@ -25,17 +25,17 @@ def resident(pid: int) -> int:
 
 
 class MemoryGuard:
-    """Bytes throughout."""
+    """Decides whether workers may be added or have to be replaced. All sizes are in bytes."""
 
     def __init__(self, headroom: Callable[[], int | None] | None, limit: int) -> None:
-        """``limit`` 0 means that workers may grow."""
+        """``headroom`` gives the bytes that may still be allocated, None when unknown. ``limit`` 0 means no limit."""
         self._headroom = headroom
         self._limit = limit
         self._checked: dict[int, float] = {}
         self._warned = False
 
     def fits(self, pid: int, copies: int = 1) -> bool:
-        """Whether ``copies`` more of the process ``pid`` fit. Yes where nobody knows the headroom."""
+        """Whether ``copies`` more of the process ``pid`` fit. True where the headroom is unknown."""
         available = self._headroom() if self._headroom is not None else None
         return available is None or available >= resident(pid) * MARGIN * copies
 
@@ -45,7 +45,7 @@ class MemoryGuard:
             _log.warning("%s is put off: memory has no room for a second model worker beside the old one", what)
 
     def too_large(self, pid: int) -> bool:
-        """Whether ``pid`` is over the limit; False without looking when it was looked at a moment ago."""
+        """Whether ``pid`` is over the limit; False without a check within :data:`CHECK_INTERVAL` of the last one."""
         if not self._limit:
             return False
         now = asyncio.get_running_loop().time()

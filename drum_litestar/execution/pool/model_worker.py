@@ -1,40 +1,60 @@
-"""One model worker as the HTTP process sees it: its state, its slots, the calls in its hands."""
+"""One model worker as the HTTP process sees it: its state, its slots, its running calls."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import logging
+from typing import Literal, Protocol
 
 import msgspec
 
 from drum_litestar.errors import ModelLoadError, RequestError, WorkerDiedError
-from drum_litestar.execution.merged import MergedCall
-from drum_litestar.execution.pending import PendingCall
+from drum_litestar.execution.pending import BatchedCall, PendingCall
 from drum_litestar.execution.pool import wire
 from drum_litestar.execution.pool.channel import Channel
-from drum_litestar.execution.pool.ownership import WorkerOwner, WorkerState
 from drum_litestar.execution.pool.pool_options import PoolOptions, init_message
-from drum_litestar.execution.pool.prefetch import Preview
+from drum_litestar.execution.pool.prefetch import Prefetch
 from drum_litestar.execution.pool.process import ChildProcess, describe_exit
 from drum_litestar.execution.streaming import ChunkStream
+from drum_litestar.predictors.protocol import ModelCard
 
 _log = logging.getLogger(__name__)
 
 LOST = "The model worker terminated unexpectedly while it handled the request"
 
+WorkerState = Literal["starting", "ready", "lost", "retiring", "unhealthy", "stopping", "dead"]
+"""``lost``: its socket is closed, its process has not ended yet. ``retiring``: gets no new calls, stops when the last
+one has ended. ``unhealthy``: holds a call past its deadline, gets no new ones, is killed once its other calls have
+ended. ``stopping``: was told to stop or is being killed."""
+
+
+class WorkerListener(Protocol):
+    """Callbacks of a worker."""
+
+    def worker_ready(self, worker: ModelWorker, card: ModelCard) -> None:
+        """The model is loaded."""
+
+    def worker_finished_call(self, worker: ModelWorker) -> None:
+        """A call has ended in a worker that stays in service."""
+
+    def worker_unhealthy(self, worker: ModelWorker) -> None:
+        """A worker that was ready takes no new calls, because one has missed its deadline."""
+
+    def worker_dead(self, worker: ModelWorker, was: WorkerState, reason: str) -> None:
+        """The process has ended and its calls are answered; ``reason`` describes the exit."""
+
 
 class ModelWorker:
-    """Is a :class:`drum_litestar.execution.slots.Slot` for as many calls at a time as it has threads."""
+    """A :class:`drum_litestar.execution.pending.Slot` for as many calls at a time as the worker has threads."""
 
-    def __init__(self, number: int, spec: msgspec.Struct, options: PoolOptions, owner: WorkerOwner) -> None:
+    def __init__(self, number: int, spec: msgspec.Struct, options: PoolOptions, listener: WorkerListener) -> None:
         """Start the process. Raises OSError when the system refuses."""
         self.number = number
         self.state: WorkerState = "starting"
         self.threads = 0
         self.completed = 0
-        """Calls of the model: a merged one counts once."""
+        """Calls of the model: a batch counts once."""
         self.load_failure: ModelLoadError | None = None
         self.replaces: ModelWorker | None = None
         """The worker that retires when this one is ready."""
@@ -43,17 +63,17 @@ class ModelWorker:
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when it is ready, or dead."""
         self.exited: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.calls: dict[int, PendingCall | MergedCall] = {}
-        self._overdue: set[PendingCall | MergedCall] = set()
+        self.calls: dict[int, PendingCall | BatchedCall] = {}
+        self._timed_out: set[PendingCall | BatchedCall] = set()
         self._before_loss: WorkerState | None = None
         self._ids = itertools.count(1)
-        self._owner = owner
+        self._listener = listener
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._killer: asyncio.TimerHandle | None = None
         self._process = ChildProcess(number, options.python, options.user, options.on_output, self._on_exit)
         self._channel = Channel(self._loop, self._process.socket, self._on_frame, self._on_lost)
-        self._preview = Preview(self, self._channel)
+        self._prefetch = Prefetch(self, self._channel)
         self._channel.send(wire.frame(init_message(number, spec, options)))
 
     @property
@@ -62,7 +82,7 @@ class ModelWorker:
 
     @property
     def free(self) -> int:
-        """Calls that it could take now."""
+        """Calls that the worker could take now."""
         return self.threads - len(self.calls) if self.state == "ready" else 0
 
     @property
@@ -74,58 +94,57 @@ class ModelWorker:
     # Slot
 
     def run(self, entry: PendingCall) -> None:
-        call_id = self._preview.claim(entry)
+        call_id = self._prefetch.claim(entry)
         if call_id is not None:
             self.calls[call_id] = entry
             return
-        if entry.preview is not None:
-            entry.preview.forget(entry)
+        if entry.prefetched_by is not None:
+            entry.prefetched_by.drop_prefetched(entry)
         call_id = next(self._ids)
         self.calls[call_id] = entry
         self._channel.send(wire.call_frame(call_id, entry.call))
 
-    def run_merged(self, merged: MergedCall) -> None:
-        self._preview.drop()
+    def run_batch(self, batch: BatchedCall) -> None:
+        self._prefetch.drop()
         call_id = next(self._ids)
-        self.calls[call_id] = merged
-        self._channel.send(wire.frame(wire.Merged(call_id, merged.calls)))
+        self.calls[call_id] = batch
+        self._channel.send(wire.frame(wire.Batch(call_id, batch.calls)))
 
-    def preview(self, entry: PendingCall) -> None:
-        """Take a call that still waits, if it is known to be the next here (see :class:`Preview`)."""
+    def prefetch(self, entry: PendingCall) -> None:
+        """Take a call that still waits, if it is known to be the next here (see :class:`Prefetch`)."""
         if self.threads == 1 and self.calls:
-            self._preview.send(entry, next(self._ids))
+            self._prefetch.send(entry, next(self._ids))
 
-    def forget(self, entry: PendingCall) -> None:
-        self._preview.drop()
+    def drop_prefetched(self, entry: PendingCall) -> None:
+        self._prefetch.drop()
 
-    def overdue(self, work: PendingCall | MergedCall) -> None:
-        """Killed as soon as no call is left that may still end in time."""
-        self._overdue.add(work)
-        self.condemn()
-        self._kill_if_hopeless()
+    def timed_out(self, work: PendingCall | BatchedCall) -> None:
+        """Kill the unhealthy worker as soon as no call is left that may still end in time."""
+        self._timed_out.add(work)
+        self._kill_if_exhausted()
 
-    def condemn(self) -> None:
-        """No new calls."""
-        self._preview.drop()
+    def mark_unhealthy(self) -> None:
+        """Take no new calls: a call here missed its deadline; other calls may still finish."""
+        self._prefetch.drop()
         if self.state in ("ready", "retiring"):
-            was, self.state = self.state, "condemned"
-            _log.warning("Worker %d (pid %d) is condemned: a call is past its deadline", self.number, self.pid)
+            was, self.state = self.state, "unhealthy"
+            _log.warning("Worker %d (pid %d) is unhealthy: a call is past its deadline", self.number, self.pid)
             if was == "ready":
-                self._owner.worker_condemned(self)
+                self._listener.worker_unhealthy(self)
 
     # Orders from the supervisor
 
     def retire(self) -> None:
-        """Take no new calls, and stop when those in hand have ended."""
+        """Take no new calls, and stop when the running ones have ended."""
         if self.state == "ready":
             self.state = "retiring"
-            if self._preview.entry is not None:
-                self._preview.entry.dispatch(self)  # it may begin any moment, so it stays here
+            if self._prefetch.entry is not None:
+                self._prefetch.entry.dispatch(self)  # it may begin at any moment, so it stays here
             if not self.calls:
                 self.stop()
 
     def stop(self) -> None:
-        """Tell it to clean up and exit; streams are closed. With calls in hand, or while it loads, use ``kill``."""
+        """Tell the worker to clean up and exit, which closes its streams. It must be loaded and run no other calls."""
         if self.state not in ("stopping", "dead"):
             self.state = "stopping"
             for stream in self.streams:
@@ -145,11 +164,12 @@ class ModelWorker:
         self._process.terminate()
         self._killer = self._loop.call_later(self._options.kill_grace, self._process.kill)
 
-    def _kill_if_hopeless(self) -> None:
-        if self.state == "condemned" and len(self._overdue) >= len(self.calls):
+    def _kill_if_exhausted(self) -> None:
+        if self.state == "unhealthy" and len(self._timed_out) >= len(self.calls):
             self.kill()
 
-    # What it sends. A call that it began in the moment it was to drop it is unknown here: nobody wants its answer.
+    # Messages from the worker. A prefetched call that it began just before it was told to drop it is unknown here: its
+    # answer is ignored.
 
     def _on_frame(self, message: wire.FromWorker, body: memoryview) -> None:
         if isinstance(message, wire.Answer):
@@ -159,8 +179,8 @@ class ModelWorker:
                 self._options.observer.model_seconds(message.seconds)
                 message.reply.body = bytes(body)
                 entry.answer(message.reply)
-        elif isinstance(message, wire.MergedAnswer):
-            self._merged_answered(message)
+        elif isinstance(message, wire.BatchAnswer):
+            self._batch_answered(message)
         elif isinstance(message, wire.Chunk):
             if (entry := self._single(message.id)) is not None:
                 entry.feed(bytes(body))
@@ -173,7 +193,7 @@ class ModelWorker:
             if self.state == "starting":
                 self.state = "ready"
                 self.settled.set_result(None)
-                self._owner.worker_ready(self, message.card)
+                self._listener.worker_ready(self, message.card)
         elif isinstance(message, wire.LoadFailed):
             self.load_failure = ModelLoadError(message.message, exit_code=message.exit_code, detail=message.detail)
 
@@ -181,14 +201,14 @@ class ModelWorker:
         entry = self.calls.get(call_id)
         return entry if isinstance(entry, PendingCall) else None
 
-    def _merged_answered(self, message: wire.MergedAnswer) -> None:
-        merged = self.calls.get(message.id)
-        if not isinstance(merged, MergedCall):
+    def _batch_answered(self, message: wire.BatchAnswer) -> None:
+        batch = self.calls.get(message.id)
+        if not isinstance(batch, BatchedCall):
             return
-        merged.answer(message.part)
+        batch.answer(message.part)
         if message.part.last:
             del self.calls[message.id]
-            self._ended(merged)
+            self._ended(batch)
 
     def _stream_began(self, message: wire.StreamBegin) -> None:
         call_id = message.id
@@ -200,7 +220,7 @@ class ModelWorker:
                 message.head,
                 grant=lambda size: self._channel.send(wire.frame(wire.Grant(call_id, size))),
                 stop=lambda: self._channel.send(wire.frame(wire.Cancel(call_id))),
-                stuck=functools.partial(self.overdue, entry),
+                stuck=entry.stuck,
                 idle_timeout=self._options.stream_idle_timeout,
             )
         )
@@ -215,27 +235,27 @@ class ModelWorker:
         self._ended(entry)
         self._options.observer.model_seconds(message.seconds)
 
-    def _ended(self, work: PendingCall | MergedCall) -> None:
-        """The slot is free: the next call goes out before this one's answer is looked at."""
-        self._overdue.discard(work)
+    def _ended(self, work: PendingCall | BatchedCall) -> None:
+        """Free the slot, so that the next call goes out before this one's answer is processed."""
+        self._timed_out.discard(work)
         self.completed += 1
         work.end()
         if self.state == "ready":
-            self._owner.worker_called(self)
+            self._listener.worker_finished_call(self)
         elif self.state == "retiring" and not self.calls:
             self.stop()
         else:
-            self._kill_if_hopeless()
+            self._kill_if_exhausted()
 
-    # Its end
+    # The end of the worker
 
     def _on_lost(self) -> None:
-        """The socket is closed: whatever the process still does, it can answer nothing any more."""
-        if self.state in ("starting", "ready", "retiring", "condemned"):
+        """The socket is closed: the process may still run, but can answer nothing any more."""
+        if self.state in ("starting", "ready", "retiring", "unhealthy"):
             self._before_loss, self.state = self.state, "lost"
-            self._preview.drop()
+            self._prefetch.drop()
             self._fail_calls()
-            # A clean exit on its own is under way, or user code closed the descriptor.
+            # The worker is exiting by itself, or user code closed the descriptor.
             self._killer = self._loop.call_later(self._options.kill_grace, self._process.kill)
 
     def _on_exit(self, code: int) -> None:
@@ -244,9 +264,9 @@ class ModelWorker:
         if self._killer is not None:
             self._killer.cancel()
         was, self.state = self._before_loss or self.state, "dead"
-        self._preview.drop()
+        self._prefetch.drop()
         self._fail_calls()
-        self._owner.worker_dead(self, was, describe_exit(code))
+        self._listener.worker_dead(self, was, describe_exit(code))
         if not self.settled.done():
             self.settled.set_result(None)
         self.exited.set_result(None)
@@ -254,8 +274,8 @@ class ModelWorker:
     def _fail_calls(self) -> None:
         for call_id in list(self.calls):
             work = self.calls.pop(call_id)
-            if isinstance(work, MergedCall):
-                work.lost()
+            if isinstance(work, BatchedCall):
+                work.worker_died()
             else:
                 work.fail(WorkerDiedError(LOST))
             work.end()

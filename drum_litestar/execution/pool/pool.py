@@ -1,4 +1,4 @@
-"""The executor that runs the model in worker processes."""
+"""The executor over model worker processes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import msgspec
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.admission import Admission
-from drum_litestar.execution.base import BaseExecutor
+from drum_litestar.execution.base_executor import BaseExecutor
 from drum_litestar.execution.executor import ExecutorState
-from drum_litestar.execution.pending import PendingCall
+from drum_litestar.execution.pending import PendingCall, Slot
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.execution.pool.supervisor import Supervisor
-from drum_litestar.execution.slots import Slot
 from drum_litestar.predictors.protocol import ModelCard
+
+_STATE_NAMES = {"unhealthy": "condemned"}
+"""Names in ``/stats/`` that clients know, where they differ from :data:`WorkerState`."""
 
 
 class PoolExecutor(BaseExecutor):
@@ -28,18 +30,7 @@ class PoolExecutor(BaseExecutor):
         super().__init__()
         self._options = options
         self._spec = spec
-        self._admission = Admission(
-            self,
-            slot_count=options.workers * (options.threads or 1),
-            queue_depth=options.queue_depth,
-            queue_memory=options.queue_memory,
-            queue_timeout=options.queue_timeout,
-            max_in_flight=options.max_in_flight,
-            request_timeout=options.request_timeout,
-            batch_max_rows=options.batch_max_rows,
-            batch_max_wait=options.batch_max_wait,
-            observer=options.observer,
-        )
+        self._admission = Admission(self, options, options.workers * (options.threads or 1))
         self._supervisor: Supervisor | None = None
 
     def _live_state(self) -> ExecutorState:
@@ -52,31 +43,33 @@ class PoolExecutor(BaseExecutor):
         self._supervisor.start()
 
     async def reload(self, spec: msgspec.Struct | None = None) -> None:
-        """Load the model folder anew in new workers; old ones retire when those are ready (SIGHUP). ``spec`` takes
-        the place of the one before.
+        """Load the model folder again in new workers; old ones retire when those are ready (SIGHUP). ``spec`` replaces
+        the present one.
 
         Raises ModelLoadError when that fails; the model that was served stays in service.
         """
         if self._supervisor is None or not self._supervisor.loaded_once or self._phase is not None:
-            raise ModelLoadError(f"The model cannot be loaded anew: it is {self.state}")
+            raise ModelLoadError(f"The model cannot be reloaded: it is {self.state}")
         if self._admission.batcher is not None:
-            self._admission.batcher.reconsider()
+            self._admission.batcher.model_changes()
         await self._supervisor.reload(spec)
 
     async def _stop_model(self, clean: bool) -> None:
         if self._supervisor is not None:
             await self._supervisor.stop()
 
-    def _hurry(self) -> None:
+    def _force_stop(self) -> None:
         if self._supervisor is not None:
-            self._supervisor.hurry()
+            self._supervisor.force_stop()
 
     def stats(self) -> dict[str, Any]:
         workers = self._supervisor.workers if self._supervisor is not None else []
         return {
             "executor_workers": self._options.workers,
             "executor_workers_busy": sum(bool(worker.calls) for worker in workers),
-            "executor_workers_by_state": dict(Counter(worker.state for worker in workers)),
+            "executor_workers_by_state": dict(
+                Counter(_STATE_NAMES.get(worker.state, worker.state) for worker in workers)
+            ),
             "executor_restarts": dict(self._supervisor.restarts) if self._supervisor is not None else {},
             **self._admission.stats(),
         }
@@ -84,7 +77,7 @@ class PoolExecutor(BaseExecutor):
     def pids(self) -> list[int]:
         return [worker.pid for worker in self._supervisor.workers] if self._supervisor is not None else []
 
-    # The source of slots
+    # SlotSource
 
     def acquire(self) -> Slot | None:
         """A slot of the least busy worker."""
@@ -96,15 +89,15 @@ class PoolExecutor(BaseExecutor):
                 best, most = worker, free
         return best
 
-    def preview(self, entry: PendingCall) -> None:
-        """With a single worker it is known where the first in line will run, so its way there is taken beforehand.
-        With several, it would be bound to one while another comes free first."""
+    def prefetch(self, entry: PendingCall) -> None:
+        """Prefetch with a single worker only, where it is known where the first call in the queue will run. With
+        several, the call would be bound to one while another may be free earlier."""
         assert self._supervisor is not None
-        if self._options.workers == 1 and self._options.look_ahead:
+        if self._options.workers == 1 and self._options.prefetch:
             for worker in self._supervisor.ready:
-                worker.preview(entry)
+                worker.prefetch(entry)
 
-    # What the supervisor reports
+    # SupervisorListener
 
     def card_changed(self, card: ModelCard, threads: int) -> None:
         self._card = card
@@ -114,7 +107,7 @@ class PoolExecutor(BaseExecutor):
         assert self._supervisor is not None
         if self._supervisor.ready:
             self._end_start()
-            self._admission.pump()
+            self._admission.dispatch_waiting()
         elif self._phase is not None and not any(worker.state == "starting" for worker in self._supervisor.workers):
             self._admission.fail_waiting("No model worker is left")
 

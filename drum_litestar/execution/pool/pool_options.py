@@ -1,4 +1,4 @@
-"""Options of the pool, resolved from the settings by the composition root."""
+"""Options of the pool, and the first message that a worker gets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any, Literal
 import msgspec
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.execution.observer import ExecutorObserver, NullObserver
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.pool.wire import Init
-from drum_litestar.execution.queue_limits import DEFAULT_QUEUE_MEMORY
 
 _output_log = logging.getLogger("drum_litestar.worker")
 
@@ -26,8 +25,8 @@ def log_output(worker: int, stream: str, line: str) -> None:
 def _ignore(failure: ModelLoadError) -> None: ...
 
 
-class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Times are in seconds. The defaults are those of ``drum_litestar.settings``."""
+class PoolOptions(ExecutorOptions, frozen=True, kw_only=True):
+    """Options of a pool. Times are in seconds."""
 
     builder: str
     """``module:function`` that builds the predictor in each worker. It is called as ``function(spec, worker=number,
@@ -35,37 +34,21 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     telemetry)."""
     workers: int = 1
     """Model worker processes."""
-    threads: int | None = None
-    """Concurrent calls in each worker; None takes the card's ``concurrency``."""
-    queue_depth: int | None = None
-    """Calls that may wait; None is :func:`drum_litestar.execution.queue_limits.default_queue_depth`."""
-    queue_memory: int = DEFAULT_QUEUE_MEMORY
-    """Bytes of their bodies in memory together."""
-    queue_timeout: float = 30.0
-    max_in_flight: int | None = None
-    """Caps the slots in use over all workers."""
-    request_timeout: float | None = None
-    """Named in the text of a 504; the deadline itself comes with each call."""
-    stream_idle_timeout: float | None = 300.0
-    """Longest silence of a stream that has started, in the model or in its reader."""
-    look_ahead: bool = True
-    """A pool of one single-threaded worker sends it the first call in line while it still computes the one before."""
-    batch_max_rows: int = 1
-    """Most rows in one merged call; 1 merges nothing."""
-    batch_max_wait: float = 0.0
-    """Wait for calls to merge; 0 merges only those that wait anyway."""
+    prefetch: bool = True
+    """Send the first call in the queue to the worker while it still computes the one before. Only in a pool of one
+    worker with one thread."""
     max_requests: int = 0
     """Calls after which a worker is replaced; 0 is never."""
     max_requests_jitter: int = 0
-    """Up to so many calls more or fewer, so that workers are not replaced all at once."""
+    """Random deviation from ``max_requests``, in calls, so that workers are not replaced all at once."""
     max_worker_memory_mb: int = 0
     """Resident memory after which a worker is replaced; 0 is no limit."""
     death_policy: Literal["restart", "exit"] = "restart"
     crash_loop_deaths: int = 5
-    """So many deaths before a worker was ready, within ``crash_loop_window``, and the pool gives up."""
+    """Deaths before ready, within ``crash_loop_window``, after which the pool gives up."""
     crash_loop_window: float = 60.0
     backoff: float = 0.25
-    """Wait after a death before ready; doubles with each further one, up to ``backoff_limit``."""
+    """Wait after a death before ready; doubles with each death, up to ``backoff_limit``."""
     backoff_limit: float = 30.0
     kill_grace: float = 2.0
     """Between SIGTERM and SIGKILL."""
@@ -77,16 +60,15 @@ class PoolOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Run the workers as this user (needs root)."""
     memory_headroom: Callable[[], int | None] | None = None
     """Bytes that may still be allocated; None when unknown. Decides whether a second copy of the model fits."""
-    observer: ExecutorObserver = NullObserver()
     on_output: Callable[[int, str, str], None] = log_output
     """``(worker, "stdout" or "stderr", line)`` for each line that a worker prints."""
     on_fatal: Callable[[ModelLoadError], None] = _ignore
     """Called once when the pool gives up after its start (crash loop, death policy ``exit``)."""
-    builder_kwargs: dict[str, Any] = {}
+    builder_kwargs: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def init_message(number: int, spec: msgspec.Struct, options: PoolOptions) -> Init:
-    """What worker ``number`` is told first."""
+    """The first message to worker ``number``."""
     kind = type(spec)
     return Init(
         worker=number,

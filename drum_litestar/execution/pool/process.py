@@ -1,4 +1,4 @@
-"""One child process: start it, hear its output, see its end."""
+"""One child process: its start, its output, its end."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class ChildProcess:
         self._watch()
 
     def terminate(self) -> None:
-        """SIGTERM to the worker: it stops what it does if it still listens, and cleans up."""
+        """SIGTERM to the worker: it interrupts user code, if that does not block signals, and cleans up."""
         self._signal(os.kill, signal.SIGTERM)
 
     def kill(self) -> None:
@@ -96,11 +96,11 @@ class ChildProcess:
 
     def _wait(self) -> None:
         self._popen.wait()
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is interested any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so no listener is left
             self._loop.call_soon_threadsafe(self._reap)
 
     def _reap(self) -> None:
-        self.kill()  # it is a zombie now, so its number cannot be another's; this ends helpers that outlived it
+        self.kill()  # a zombie keeps its pid, so no other process is hit; this ends helpers that outlived it
         if self._pidfd >= 0:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)
@@ -144,7 +144,7 @@ class _OutputPipe:
         return True
 
     def close(self) -> None:
-        """Take what is left and let go, even if a helper of the child still holds the other end."""
+        """Read what is left and close, even if a helper of the child still holds the other end."""
         while self._open and self._readable():
             pass
         self._end()

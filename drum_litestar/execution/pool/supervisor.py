@@ -9,17 +9,15 @@ import asyncio
 import itertools
 import logging
 import random
-from collections import Counter
+from collections import Counter, deque
 from typing import Protocol
 
 import msgspec
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.observer import RestartCause
-from drum_litestar.execution.pool.crash_loop import CrashLoop
 from drum_litestar.execution.pool.memory import MemoryGuard
-from drum_litestar.execution.pool.model_worker import ModelWorker
-from drum_litestar.execution.pool.ownership import WorkerState
+from drum_litestar.execution.pool.model_worker import ModelWorker, WorkerState
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import ModelCard
 
@@ -29,11 +27,39 @@ RECYCLE_PAUSE = 10.0
 """Seconds before a planned replacement is tried again that failed, or that memory did not allow."""
 
 
+class CrashLoop:
+    """Back-off and give-up rule for workers that die before they are ready. Times are in seconds."""
+
+    def __init__(self, *, deaths: int, window: float, backoff: float, backoff_limit: float) -> None:
+        """``deaths`` within ``window`` exhaust the attempts. The wait begins with ``backoff`` and doubles."""
+        self._deaths: deque[float] = deque(maxlen=deaths)
+        self._window = window
+        self._backoff = backoff
+        self._limit = backoff_limit
+        self._count = 0
+
+    def died(self, now: float) -> float:
+        """Count a death; returns the wait before the next attempt."""
+        self._deaths.append(now)
+        self._count += 1
+        return min(self._limit, self._backoff * 2.0 ** min(self._count - 1, 20))
+
+    def cleared(self) -> None:
+        """Reset the count: a worker is ready."""
+        self._deaths.clear()
+        self._count = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """As many deaths as allowed lie within the window."""
+        return len(self._deaths) == self._deaths.maxlen and self._deaths[-1] - self._deaths[0] <= self._window
+
+
 class SupervisorListener(Protocol):
-    """What the supervisor tells the executor."""
+    """Callbacks of the supervisor."""
 
     def capacity_changed(self) -> None:
-        """A worker has become ready, or one that was is so no longer."""
+        """A worker has become ready, or a ready one is no longer."""
 
     def card_changed(self, card: ModelCard, threads: int) -> None:
         """A worker with this card is ready."""
@@ -73,7 +99,7 @@ class Supervisor:
     # Starting
 
     def start(self) -> None:
-        """Start what is missing, as far as back-off and memory allow; called again at each event that may help."""
+        """Start missing workers as far as back-off and memory allow; called again at each event that may help."""
         while not self._closed and self._retry is None:
             present = sum(w.state in ("starting", "ready") and w.replaces is None for w in self.workers)
             if present >= self._options.workers or not self._may_start():
@@ -91,7 +117,7 @@ class Supervisor:
         if self._memory.fits(model.pid, copies=loading + 1):
             return True
         if loading or len(self.ready) < len(self.workers):
-            return False  # the end of those that load or leave makes room, or tells more
+            return False  # when those that load are ready or those that stop have ended, more is known or free
         _log.warning("Memory is short for %d model workers", self._options.workers)
         return True
 
@@ -109,7 +135,7 @@ class Supervisor:
         _log.info("Model worker %d starts (pid %d)", worker.number, worker.pid)
         return worker
 
-    # What workers report
+    # WorkerListener
 
     def worker_ready(self, worker: ModelWorker, card: ModelCard) -> None:
         _log.info("Model worker %d is ready (pid %d)", worker.number, worker.pid)
@@ -118,60 +144,60 @@ class Supervisor:
         old, worker.replaces = worker.replaces, None
         self._listener.card_changed(card, worker.threads)
         if old is not None:
-            old.retire()  # before calls are handed out: the one that it may begin any moment stays with it
+            old.retire()  # before calls are dispatched: the prefetched one may begin at any moment and stays there
         self._listener.capacity_changed()
         self.start()
 
-    def worker_called(self, worker: ModelWorker) -> None:
+    def worker_finished_call(self, worker: ModelWorker) -> None:
         if worker.call_limit is not None and worker.completed >= worker.call_limit:
             self._recycle(worker, "max_requests")
         elif self._memory.too_large(worker.pid):
             self._recycle(worker, "memory")
 
-    def worker_condemned(self, worker: ModelWorker) -> None:
+    def worker_unhealthy(self, worker: ModelWorker) -> None:
         self._lost(worker, "deadline")
         self._listener.capacity_changed()
         self.start()
 
-    def worker_dead(self, worker: ModelWorker, was: WorkerState, how: str) -> None:
+    def worker_dead(self, worker: ModelWorker, was: WorkerState, reason: str) -> None:
         self.workers.remove(worker)
         self._memory.forget(worker.pid)
         if was == "starting":
-            self._died_early(how, worker.load_failure, worker.replaces)
+            self._died_early(reason, worker.load_failure, worker.replaces)
         elif was == "ready":
-            _log.error("Model worker %d (pid %d) died: %s", worker.number, worker.pid, how)
+            _log.error("Model worker %d (pid %d) died: %s", worker.number, worker.pid, reason)
             self._lost(worker, "died")
             if self._options.death_policy == "exit":
-                self._give_up(ModelLoadError(f"A model worker died ({how})"))
+                self._give_up(ModelLoadError(f"A model worker died ({reason})"))
         else:
-            _log.info("Model worker %d (pid %d) has ended: %s", worker.number, worker.pid, how)
+            _log.info("Model worker %d (pid %d) has ended: %s", worker.number, worker.pid, reason)
         self._listener.capacity_changed()
         self.start()
 
     def _lost(self, worker: ModelWorker, cause: RestartCause) -> None:
-        """``worker`` is out of service unplanned. A replacement that loads for it anyway takes its place."""
+        """``worker`` is out of service unplanned. A planned replacement that loads for it becomes its successor."""
         self._count(cause)
         for other in self.workers:
             if other.replaces is worker:
                 other.replaces = None
 
-    def _died_early(self, how: str, failure: ModelLoadError | None, replaces: ModelWorker | None) -> None:
+    def _died_early(self, reason: str, failure: ModelLoadError | None, replaces: ModelWorker | None) -> None:
         """A worker died, or said that it cannot load the model, before it was ready."""
         if self._closed:
             return
         if failure is not None and not self.loaded_once:
             self._give_up(failure)
             return
-        _log.error("A model worker did not become ready: %s", failure or how)
+        _log.error("A model worker did not become ready: %s", failure or reason)
         now = asyncio.get_running_loop().time()
-        if replaces is not None:  # the old one goes on
+        if replaces is not None:  # the old worker stays in service
             self._recycle_after = now + RECYCLE_PAUSE
             return
         delay = self._crashes.died(now)
-        if self._crashes.hopeless and not self.ready:
+        if self._crashes.exhausted and not self.ready:
             deaths = self._options.crash_loop_deaths
             self._give_up(
-                failure or ModelLoadError(f"The model worker died {deaths} times before it was ready ({how})")
+                failure or ModelLoadError(f"The model worker died {deaths} times before it was ready ({reason})")
             )
             return
         self._count("load_failed")
@@ -200,7 +226,7 @@ class Supervisor:
     def _recycle(self, worker: ModelWorker, cause: RestartCause) -> None:
         now = asyncio.get_running_loop().time()
         if self._closed or now < self._recycle_after or any(other.replaces for other in self.workers):
-            return  # asked again after the next call
+            return  # called again after the next call
         self._recycle_after = now + RECYCLE_PAUSE
         if not self._memory.fits(worker.pid):
             self._memory.warn_once(f"Recycling ({cause})")
@@ -209,11 +235,11 @@ class Supervisor:
             self._recycle_after = now
 
     async def reload(self, spec: msgspec.Struct | None) -> None:
-        """Replace every worker by one that has read the model folder anew, one after the other; ``spec`` takes the
-        place of the one before.
+        """Replace every worker, one after the other, by one that loads the model folder again; ``spec`` replaces the
+        present one.
 
-        Raises ModelLoadError when a new one does not become ready, or does not fit into memory; the old ones that
-        are left stay in service.
+        Raises ModelLoadError when a new one does not become ready, or does not fit into memory; the
+        remaining old ones stay in service.
         """
         async with self._reloading:
             self._spec = spec or self._spec
@@ -222,23 +248,23 @@ class Supervisor:
                 while any(other.replaces for other in self.workers):  # a recycling is under way
                     await asyncio.shield(next(other.settled for other in self.workers if other.replaces))
                 if old.state == "ready" and not self._closed:
-                    await self._renew(old)
+                    await self._replace(old)
 
-    async def _renew(self, old: ModelWorker) -> None:
+    async def _replace(self, old: ModelWorker) -> None:
         if not self._memory.fits(old.pid):
-            raise ModelLoadError("The model is not loaded anew: memory has no room for a second model worker")
+            raise ModelLoadError("The model is not reloaded: a second model worker does not fit into memory")
         new = self._spawn(replaces=old)
         if new is None:
-            raise ModelLoadError("The model is not loaded anew: a model worker could not be started")
+            raise ModelLoadError("The model is not reloaded: a model worker could not be started")
         self._count("reload")
         await asyncio.shield(new.settled)
         if not new.threads:
-            raise new.load_failure or ModelLoadError("The model is not loaded anew: the new model worker died")
+            raise new.load_failure or ModelLoadError("The model is not reloaded: the new model worker died")
 
     # Stopping
 
     async def stop(self) -> None:
-        """Stop all workers, with force those that are busy or load, and wait for their end."""
+        """Stop all workers and wait for their end; those that load or run calls other than streams are killed."""
         self._close()
         for worker in self.workers:
             if worker.state == "starting" or len(worker.streams) < len(worker.calls):
@@ -247,8 +273,8 @@ class Supervisor:
                 worker.stop()
         await asyncio.gather(*(asyncio.shield(worker.exited) for worker in self.workers))
 
-    def hurry(self) -> None:
-        """Cut short the clean-up of workers that are being stopped."""
+    def force_stop(self) -> None:
+        """Kill workers that are still cleaning up."""
         for worker in self.workers:
             worker.kill()
 

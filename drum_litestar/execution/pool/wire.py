@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 
 import msgspec
 
-from drum_litestar.execution.invoke import Part
+from drum_litestar.execution.invoke import BatchPart
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, Reply, StreamHead
 
 PREFIX = struct.Struct("<IQ")
@@ -23,7 +23,7 @@ JOIN = 16 * 1024
 
 
 class Init(msgspec.Struct, tag=0, array_like=True):
-    """First frame to a worker: what it must know before it imports anything of the user's."""
+    """First frame to a worker: what it needs before it imports any user code."""
 
     worker: int
     parent: int
@@ -49,8 +49,8 @@ class Call(msgspec.Struct, tag=1, array_like=True):
     call: ModelCall
 
 
-class Merged(msgspec.Struct, tag=11, array_like=True):
-    """Run ``calls`` as one if possible. Their bodies, small ones, stay in the calls."""
+class Batch(msgspec.Struct, tag=11, array_like=True):
+    """Run ``calls`` as one if possible. Their bodies are small and stay in the calls."""
 
     id: int
     calls: List[ModelCall]
@@ -96,14 +96,16 @@ class Answer(msgspec.Struct, tag=7, array_like=True):
     reply: Reply
 
 
-class MergedAnswer(msgspec.Struct, tag=12, array_like=True):
-    """Answers to some of the calls in one frame; bodies stay in the replies."""
+class BatchAnswer(msgspec.Struct, tag=12, array_like=True):
+    """Answers to some members of batch ``id``; bodies stay in the replies."""
 
     id: int
-    part: Part
+    part: BatchPart
 
 
 class StreamBegin(msgspec.Struct, tag=8, array_like=True):
+    """The answer to call ``id`` begins as a stream."""
+
     id: int
     head: StreamHead
 
@@ -122,8 +124,8 @@ class StreamEnd(msgspec.Struct, tag=10, array_like=True):
     failed: bool
 
 
-ToWorker = Union[Init, Call, Merged, Grant, Cancel, Stop]
-FromWorker = Union[Ready, LoadFailed, Answer, MergedAnswer, StreamBegin, Chunk, StreamEnd]
+ToWorker = Union[Init, Call, Batch, Grant, Cancel, Stop]
+FromWorker = Union[Ready, LoadFailed, Answer, BatchAnswer, StreamBegin, Chunk, StreamEnd]
 Buffers = List[bytes]
 
 encode = msgspec.msgpack.Encoder().encode
@@ -157,7 +159,7 @@ def call_frame(call_id: int, call: ModelCall) -> Buffers:
 
 
 def fill(call: ModelCall, body: bytes | memoryview) -> ModelCall:
-    """Undo what :func:`call_frame` did to the payloads."""
+    """Put the payloads that :func:`call_frame` moved to the body back into ``call``."""
     start = 0
     filled = {}
     for name in _PAYLOADS:
@@ -172,7 +174,7 @@ def fill(call: ModelCall, body: bytes | memoryview) -> ModelCall:
 
 
 def unsent(buffers: Sequence[bytes | memoryview], sent: int) -> list[memoryview]:
-    """What is left of ``buffers`` after ``sent`` bytes."""
+    """The rest of ``buffers`` after ``sent`` bytes."""
     rest = []
     for buffer in buffers:
         size = len(buffer)
@@ -185,7 +187,7 @@ def unsent(buffers: Sequence[bytes | memoryview], sent: int) -> list[memoryview]
 
 
 class FrameReader:
-    """Cuts a byte stream into frames, without I/O: read into :meth:`space`, tell :meth:`added`, take :meth:`next`.
+    """Cuts a byte stream into frames, without I/O: read into :meth:`space`, call :meth:`added`, then :meth:`next`.
 
     A frame's parts are views of the reader's buffer: use or copy them before the next read.
     """
@@ -198,7 +200,7 @@ class FrameReader:
         self._meta = 0
 
     def space(self) -> memoryview:
-        """Where to read into; never empty once :meth:`next` has returned None."""
+        """The buffer to read into; never empty once :meth:`next` has returned None."""
         if self._large is not None:
             return self._large[self._filled :]
         return self._buffer[self._end :]

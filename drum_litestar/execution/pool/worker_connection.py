@@ -14,7 +14,7 @@ from drum_litestar.predictors.protocol import ModelCall
 
 
 class WorkerStop(BaseException):
-    """SIGTERM: leave the user's code, whatever it does (a BaseException, so that ``except Exception`` lets it by)."""
+    """Raised on SIGTERM, to leave user code. A BaseException, so that ``except Exception`` does not catch it."""
 
 
 class Connection:
@@ -27,16 +27,18 @@ class Connection:
         self._reader = wire.FrameReader()
         self._lock = threading.Lock()
         self.muted = False
+        self.at_end = False
+        """The server is gone."""
 
     def mute(self) -> None:
-        """Send nothing any more: what follows a frame cut in two could not be read. The server sees the end of the
-        stream and gives our calls up, even if user code swallows the stop and goes on."""
+        """Send nothing any more: a frame may have been cut, and the server could not read what follows. It sees the
+        end of the stream and gives up this worker's calls, even if user code swallows the stop and goes on."""
         self.muted = True
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)
 
     def send(self, message: wire.FromWorker, *body: bytes) -> None:
-        """Send one frame, whole. Raises OSError when the other end is gone."""
+        """Send one whole frame. Raises OSError when the server is gone."""
         buffers: Sequence[bytes | memoryview] = wire.frame(message, *body)
         with self._lock:
             while buffers and not self.muted:
@@ -51,8 +53,7 @@ class Connection:
     def receive(self, *, block: bool = True) -> tuple[wire.ToWorker, memoryview] | None:
         """The next message and its body (a view: use it before the next call).
 
-        None at the end of the stream, and where nothing is there and ``block`` is false; then :attr:`at_end` tells
-        which.
+        None at the end of the stream (:attr:`at_end` is set then), and with ``block`` false where there is none yet.
         """
         while True:
             parts = self._reader.next()
@@ -69,14 +70,11 @@ class Connection:
                 return None
             self._reader.added(size)
 
-    at_end = False
-    """The server is gone."""
-
 
 class Inbox:
-    """What a worker with one thread has been told and not yet done.
+    """Received messages of a worker with one thread, which are not processed yet.
 
-    It is looked at only between two calls and between two chunks of a stream.
+    The socket is read only between two calls and between two chunks of a stream.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -87,8 +85,8 @@ class Inbox:
         """The worker was told to stop, or its server is gone."""
 
     def take(self) -> tuple[int, ModelCall | list[ModelCall], SerialFlow] | None:
-        """Wait for the next call, or merged calls, to compute; None when the worker is to end."""
-        self.poll()  # the next call may have been withdrawn
+        """Wait for the next call, or the calls of the next batch; None when the worker must end."""
+        self.poll()  # the next call may have been cancelled
         while not self._calls:
             if self.closing:
                 return None
@@ -100,8 +98,8 @@ class Inbox:
         return call_id, call, self._flow
 
     def poll(self, *, block: bool = False) -> None:
-        """Read what is there; with ``block`` wait for at least one message."""
-        self.closing = self.closing or self._connection.muted  # user code has swallowed the stop
+        """Read what has arrived; with ``block`` wait for at least one message."""
+        self.closing = self.closing or self._connection.muted  # user code may have swallowed the stop
         while not self.closing and (received := self._connection.receive(block=block)) is not None:
             self._sort(*received)
             block = False
@@ -110,7 +108,7 @@ class Inbox:
     def _sort(self, message: wire.ToWorker, body: memoryview) -> None:
         if isinstance(message, wire.Call):
             self._calls[message.id] = wire.fill(message.call, body)
-        elif isinstance(message, wire.Merged):
+        elif isinstance(message, wire.Batch):
             self._calls[message.id] = message.calls
         elif isinstance(message, wire.Cancel):
             if self._calls.pop(message.id, None) is None and self._flow is not None and self._flow.id == message.id:
@@ -123,7 +121,7 @@ class Inbox:
 
 
 class SerialFlow:
-    """Credit of a stream whose thread is also the one that reads the socket."""
+    """Credit of a stream whose thread also reads the socket."""
 
     def __init__(self, inbox: Inbox, call_id: int) -> None:
         self._inbox = inbox

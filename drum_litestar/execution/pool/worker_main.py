@@ -1,4 +1,4 @@
-"""The child's main: one predictor behind one socket."""
+"""Main function of a model worker: one predictor behind one socket."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from drum_litestar.request_context import request_id_var
 
 _log = logging.getLogger(__name__)
 
-HURRIED = 1.0
-"""Seconds that generators in threads get to close after SIGTERM; SIGKILL follows soon."""
+FORCE_STOP_GRACE = 1.0
+"""Seconds for generators in threads to close after SIGTERM; SIGKILL follows soon."""
 
 BROKEN = 70
 """Exit code of a worker that cannot answer (``EX_SOFTWARE``)."""
 
 
 def main(fd: int) -> None:
-    """Run a worker on the inherited socket ``fd`` until it is told to stop, its parent is gone, or it is killed.
+    """Run a worker on the inherited socket ``fd`` until a stop message, the end of its parent, or a kill.
 
     Exits with 0, or with the load failure's exit code.
     """
@@ -58,7 +58,7 @@ def main(fd: int) -> None:
 
 
 def _terminate(connection: Connection, _number: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough: another would only cut into the clean-up
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # another one would only interrupt the clean-up
     connection.mute()  # a frame may be half sent
     raise WorkerStop
 
@@ -72,7 +72,7 @@ def _serve(init: wire.Init, connection: Connection) -> int:
     try:
         predictor, card = invoke.load(functools.partial(_build, init, context))
         threads = init.threads or card.concurrency
-        # What exists now is the model's and lives for ever: the collector need not walk it again and again.
+        # What exists now belongs to the model and stays: the collector need not traverse it again.
         gc.collect()
         gc.freeze()
         connection.send(wire.Ready(card, threads))
@@ -110,16 +110,16 @@ class _Answering:
 
     def answer(self, call_id: int, call: ModelCall | list[ModelCall], flow: Flow) -> None:
         if isinstance(call, list):
-            self._answer_merged(call_id, call)
+            self._answer_batch(call_id, call)
         else:
             self._answer_one(call_id, call, flow)
             end_prints()
         self._flusher.touch()
         request_id_var.set("")
 
-    def _answer_merged(self, call_id: int, calls: list[ModelCall]) -> None:
-        for part in invoke.invoke_merged(self._predictor, calls):
-            self._connection.send(wire.MergedAnswer(call_id, part))
+    def _answer_batch(self, call_id: int, calls: list[ModelCall]) -> None:
+        for part in invoke.invoke_batch(self._predictor, calls):
+            self._connection.send(wire.BatchAnswer(call_id, part))
             end_prints()
 
     def _answer_one(self, call_id: int, call: ModelCall, flow: Flow) -> None:
@@ -144,8 +144,8 @@ class _Answering:
 
 
 class _SerialLoop:
-    """One call at a time, read and computed by the main thread: no hand-over between threads, and hooks may use
-    what Python allows only there (signals)."""
+    """One call at a time, read and computed by the main thread: no thread switches, and hooks may use what Python
+    allows only there (signals)."""
 
     def __init__(self, connection: Connection, answering: _Answering, threads: int) -> None:
         self._connection = connection
@@ -156,7 +156,7 @@ class _SerialLoop:
         while (taken := inbox.take()) is not None:
             call_id, call, flow = taken
             self._answering.answer(call_id, call, flow)
-            del taken, call  # while it waits, the last call's body must not stay alive
+            del taken, call  # while the thread waits, the last call's body must not stay alive
 
 
 class _ThreadedLoop:
@@ -173,19 +173,19 @@ class _ThreadedLoop:
             self._receive()
             self._end(None)
         except WorkerStop:
-            self._end(HURRIED)
+            self._end(FORCE_STOP_GRACE)
             raise
 
-    def _end(self, patience: float | None) -> None:
-        """Close all generators, and wait for the threads up to ``patience`` seconds."""
+    def _end(self, timeout: float | None) -> None:
+        """Close all generators, and wait for the threads up to ``timeout`` seconds."""
         for flow in list(self._flows.values()):
             flow.stop()
-        self._threads.join(patience)
+        self._threads.join(timeout)
 
     def _receive(self) -> None:
         while (received := self._connection.receive()) is not None:
             message, body = received
-            if isinstance(message, (wire.Call, wire.Merged)):
+            if isinstance(message, (wire.Call, wire.Batch)):
                 flow = self._flows[message.id] = ThreadFlow()
                 call = wire.fill(message.call, body) if isinstance(message, wire.Call) else message.calls
                 self._threads.submit(functools.partial(self._run, message.id, call, flow))
@@ -197,7 +197,7 @@ class _ThreadedLoop:
     def _steer(self, message: wire.Grant | wire.Cancel) -> None:
         flow = self._flows.get(message.id)
         if flow is None:
-            return  # it has just ended
+            return  # the stream has just ended
         if isinstance(message, wire.Grant):
             flow.grant(message.size)
         else:
@@ -207,7 +207,7 @@ class _ThreadedLoop:
         try:
             self._answering.answer(call_id, call, flow)
         except BaseException:
-            # The answer cannot be sent. A thread that just ended would leave its caller waiting for ever.
+            # The answer cannot be sent. If only this thread ended, the caller would wait for ever.
             traceback.print_exc()
             os._exit(BROKEN)
         finally:

@@ -1,4 +1,4 @@
-"""Merged calls in real workers that die, hang or are stopped: mates do not pay for each other."""
+"""Batches in real workers that die, hang or are stopped: members do not affect each other."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from drum_litestar.errors import DeadlineExceededError, RequestError, WorkerDiedError
 from drum_litestar.predictors.protocol import Reply
 from support import clock
+from support.batching import batches, batching, echoed, table
 from support.clock import LATER, advance
 from support.executors import begin, quiet, reply, until
-from support.merging import batches, echoed, merging, table
 from support.scripted import noted
 
 
@@ -23,9 +23,9 @@ async def works(executor: Any) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_who_kills_the_worker_dies_alone(tmp_path: Path, workers: int) -> None:
+def test_a_call_that_kills_the_worker_fails_alone(tmp_path: Path, workers: int) -> None:
     async def main() -> None:
-        async with merging("pool", tmp_path, workers=workers) as executor:
+        async with batching("pool", tmp_path, workers=workers) as executor:
             await until(lambda: len(executor.pids()) == workers)
             tasks = [begin(executor, table(name)) for name in ("a", "b", "kill", "c")]
             done = await asyncio.gather(*tasks, return_exceptions=True)
@@ -39,9 +39,9 @@ def test_who_kills_the_worker_dies_alone(tmp_path: Path, workers: int) -> None:
     asyncio.run(main())
 
 
-def test_who_hangs_is_cut_at_its_deadline_and_its_mates_are_served_elsewhere(tmp_path: Path) -> None:
+def test_a_member_that_hangs_times_out_and_the_others_are_served_elsewhere(tmp_path: Path) -> None:
     async def main() -> None:
-        async with merging("pool", tmp_path) as executor:
+        async with batching("pool", tmp_path) as executor:
             (pid,) = executor.pids()
             tasks = [begin(executor, table(name), s) for name, s in (("a", 2 * LATER), ("wait:ever", LATER))]
             await until(lambda: noted(tmp_path, "begins") == 1)
@@ -63,11 +63,11 @@ async def reply_of(task: asyncio.Task[Any]) -> Reply:
     return answer
 
 
-def test_a_slow_model_still_answers_the_mates_of_a_late_call(tmp_path: Path) -> None:
-    """No worker is free for them, and the merged call ends first."""
+def test_a_slow_batch_still_answers_the_other_members(tmp_path: Path) -> None:
+    """No worker is free for them, and the batch ends first."""
 
     async def main() -> None:
-        async with merging("inline", tmp_path) as executor:
+        async with batching("inline", tmp_path) as executor:
             tasks = [begin(executor, table(name), s) for name, s in (("a", 2 * LATER), ("wait:go", LATER))]
             await until(lambda: noted(tmp_path, "begins") == 1)
             await advance(LATER)
@@ -82,9 +82,9 @@ def test_a_slow_model_still_answers_the_mates_of_a_late_call(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("kind", ["inline", "pool"])
-def test_callers_who_leave_do_not_disturb_the_others(tmp_path: Path, kind: str) -> None:
+def test_cancelled_members_do_not_affect_the_others(tmp_path: Path, kind: str) -> None:
     async def main() -> None:
-        async with merging(kind, tmp_path) as executor:
+        async with batching(kind, tmp_path) as executor:
             tasks = [begin(executor, table(name)) for name in ("a", "wait:done", "b", "c")]
             await until(lambda: noted(tmp_path, "begins") == 1)
             for task in tasks[1:3]:
@@ -97,9 +97,9 @@ def test_callers_who_leave_do_not_disturb_the_others(tmp_path: Path, kind: str) 
     asyncio.run(main())
 
 
-def test_a_shutdown_that_cannot_wait_leaves_nobody_unanswered(tmp_path: Path) -> None:
+def test_a_shutdown_without_grace_answers_all_members(tmp_path: Path) -> None:
     async def main() -> None:
-        async with merging("pool", tmp_path, workers=2) as executor:
+        async with batching("pool", tmp_path, workers=2) as executor:
             tasks = [begin(executor, table(name)) for name in ("wait:ever", "b", "c")]
             await until(lambda: noted(tmp_path, "begins") == 1)
             await executor.shutdown(0)
@@ -111,9 +111,9 @@ def test_a_shutdown_that_cannot_wait_leaves_nobody_unanswered(tmp_path: Path) ->
     asyncio.run(main())
 
 
-def test_a_shutdown_waits_for_merged_calls(tmp_path: Path) -> None:
+def test_a_shutdown_waits_for_batches(tmp_path: Path) -> None:
     async def main() -> None:
-        async with merging("pool", tmp_path) as executor:
+        async with batching("pool", tmp_path) as executor:
             tasks = [begin(executor, table(name)) for name in ("wait:done", "b")]
             await until(lambda: noted(tmp_path, "begins") == 1)
             stopping = asyncio.ensure_future(executor.shutdown(10))
@@ -124,9 +124,9 @@ def test_a_shutdown_waits_for_merged_calls(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_merged_call_counts_once_for_recycling(tmp_path: Path) -> None:
+def test_a_batch_counts_once_for_recycling(tmp_path: Path) -> None:
     async def main() -> None:
-        async with merging("pool", tmp_path, max_requests=2) as executor:
+        async with batching("pool", tmp_path, max_requests=2) as executor:
             (pid,) = executor.pids()
             await asyncio.gather(*(begin(executor, table(name)) for name in "abc"))
             assert executor.pids() == [pid]
@@ -138,11 +138,11 @@ def test_a_merged_call_counts_once_for_recycling(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_thousands_of_calls_with_departures_and_deaths(tmp_path: Path) -> None:
-    """Everyone is answered with his own rows or a reason; nothing is left over."""
+def test_thousands_of_calls_with_cancellations_and_deaths(tmp_path: Path) -> None:
+    """Each call is answered with its own rows or an error; nothing is left over."""
 
     async def main() -> None:
-        async with merging("pool", tmp_path, workers=2, queue_depth=400, crash_loop_deaths=1000) as executor:
+        async with batching("pool", tmp_path, workers=2, queue_depth=400, crash_loop_deaths=1000) as executor:
             rows = iter(range(3000))
             died = 0
 

@@ -1,4 +1,4 @@
-"""Merged answers are the bytes of single ones: real workers, the native predictor, every awkward CSV we know of."""
+"""Answers of batches are the bytes of single ones: real workers, the native predictor, all known awkward CSV."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ T = TypeVar("T")
 
 
 class Rows(NullObserver):
-    """Rows of each merged call."""
+    """Rows of each batch."""
 
     def __init__(self) -> None:
-        self.merged: list[int] = []
+        self.batches: list[int] = []
 
     def batch_rows(self, rows: int) -> None:
-        self.merged.append(rows)
+        self.batches.append(rows)
 
 
 class Witness:
@@ -62,7 +62,7 @@ class Witness:
         self.run(self._executor.shutdown(5))
         self._loop.close()
 
-    def together(self, calls: list[ModelCall]) -> list[tuple[int, bytes]]:
+    def batched(self, calls: list[ModelCall]) -> list[tuple[int, bytes]]:
         async def main() -> list[Any]:
             return await asyncio.gather(*(begin(self._executor, call) for call in calls))
 
@@ -130,7 +130,7 @@ def bodies(draw: st.DrawFn) -> list[bytes]:
 @settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bodies(witness: Witness, texts: list[bytes]) -> None:
     calls = [csv(text) for text in texts]
-    assert witness.together(calls) == witness.singly(calls)
+    assert witness.batched(calls) == witness.singly(calls)
 
 
 @pytest.mark.parametrize(
@@ -153,34 +153,34 @@ def test_any_bodies(witness: Witness, texts: list[bytes]) -> None:
 )
 def test_known_traps(witness: Witness, texts: list[bytes]) -> None:
     calls = [csv(text) for text in texts]
-    assert witness.together(calls) == witness.singly(calls)
+    assert witness.batched(calls) == witness.singly(calls)
 
 
 def test_one_bad_request_fails_alone_with_its_own_error(witness: Witness) -> None:
     calls = [csv(text) for text in (b"a,b\n1,2\n", b"a,b\n1,2\n1,2,3,4\n", b"a,b\n3,4\n")]
-    statuses = [status for status, _ in witness.together(calls)]
+    statuses = [status for status, _ in witness.batched(calls)]
     assert statuses[0] == statuses[2] == 200
     assert statuses[1] >= 400
-    assert witness.together(calls) == witness.singly(calls)
+    assert witness.batched(calls) == witness.singly(calls)
 
 
-def test_calls_of_one_kind_are_really_merged(witness: Witness) -> None:
+def test_calls_of_one_kind_are_really_batched(witness: Witness) -> None:
     calls = [csv(f"a,b\n{number}.5,x{number}\n2.5,y\n".encode()) for number in range(50)]
-    witness.rows.merged.clear()
-    together = witness.together(calls)
-    assert witness.rows.merged == [100]
-    assert together == witness.singly(calls)
+    witness.rows.batches.clear()
+    batched = witness.batched(calls)
+    assert witness.rows.batches == [100]
+    assert batched == witness.singly(calls)
 
 
 @pytest.mark.parametrize(
     "fields",
     [{"mimetype": "text/plain"}, {"charset": "utf-8"}, {"mimetype": None}, {"mimetype": None, "filename": "X.csv"}],
 )
-def test_other_options_are_not_merged(witness: Witness, fields: dict[str, Any]) -> None:
-    witness.rows.merged.clear()
+def test_other_options_are_not_batched(witness: Witness, fields: dict[str, Any]) -> None:
+    witness.rows.batches.clear()
     calls = [csv(b"a\n1\n"), csv(b"a\n2\n", **fields)]
-    assert witness.together(calls) == witness.singly(calls)
-    assert witness.rows.merged == []
+    assert witness.batched(calls) == witness.singly(calls)
+    assert witness.rows.batches == []
 
 
 @asynccontextmanager
@@ -208,6 +208,6 @@ def test_a_hook_with_another_number_of_rows_ends_merging(tmp_path: Path) -> None
                 assert [answer.body for answer in answers if isinstance(answer, Reply)] == [
                     f'{{"predictions":[{number + 1}.0]}}'.encode() for number in range(4)
                 ]
-            assert rows.merged == []
+            assert rows.batches == []
 
     asyncio.run(main())

@@ -1,4 +1,4 @@
-"""Micro-batching as an operator meets it: two settings, the same bytes, a metric."""
+"""Micro-batching from outside: two settings, the same bytes, a metric."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def bodies() -> list[bytes]:
     return [text.encode() for text in texts]
 
 
-def merged_calls(server: ServerProcess) -> float:
+def batch_count(server: ServerProcess) -> float:
     found = re.search(rb"^drum_batch_rows_count(?:\{[^}]*\})? ([0-9.]+)", server.send(get("/metrics")).body, re.M)
     return float(found[1]) if found else 0.0
 
@@ -31,12 +31,12 @@ def test_the_same_bytes_in_fewer_calls(serve: Callable[..., ServerProcess], exec
     server = serve("regression_two", executor=executor, env=settings)
     requests = [csv(body) for body in bodies()]
     singly = [server.send(request) for request in requests]
-    before = merged_calls(server)
+    before = batch_count(server)
     with ThreadPoolExecutor(20) as clients:
-        together = list(clients.map(server.send, requests))
-    assert [(answer.status, answer.body) for answer in together] == [(answer.status, answer.body) for answer in singly]
-    assert {answer.status for answer in together} != {200}
-    assert merged_calls(server) > before
+        batched = list(clients.map(server.send, requests))
+    assert [(answer.status, answer.body) for answer in batched] == [(answer.status, answer.body) for answer in singly]
+    assert {answer.status for answer in batched} != {200}
+    assert batch_count(server) > before
     stats = server.send(get("/stats/")).json()
     assert stats["executor_completed"] == 2 * len(requests)
     assert stats["executor_in_flight"] == stats["executor_pending"] == 0

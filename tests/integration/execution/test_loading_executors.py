@@ -1,4 +1,4 @@
-"""What both executors owe to calls that come before the model is loaded."""
+"""Calls that arrive before the model is loaded, in both executors."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from drum_litestar.errors import DeadlineExceededError, ModelNotReadyError, QueueFullError, QueueTimeoutError
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import Reply
 from support import clock
@@ -23,7 +24,7 @@ Loading = Callable[..., AbstractAsyncContextManager[Any]]
 
 @asynccontextmanager
 async def inline_loading(folder: Path, **options: Any) -> AsyncIterator[InlineExecutor]:
-    executor = InlineExecutor(ScriptedSpec(folder=str(folder)).build, **options)
+    executor = InlineExecutor(ScriptedSpec(folder=str(folder)).build, ExecutorOptions(**options))
     await executor.start()
     try:
         yield executor
@@ -48,7 +49,7 @@ def loading(request: pytest.FixtureRequest, tmp_path: Path) -> Loading:
 
 
 async def wait_and_run(executor: Any, name: str, timeout: float | None = None) -> Any:
-    """As the HTTP process does it: place, wait for the card, call."""
+    """Take a ticket, wait for the card, submit: as the HTTP process does."""
     ticket = executor.admit()
     deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
     try:
@@ -64,7 +65,7 @@ def begin(executor: Any, name: str, timeout: float | None = None) -> asyncio.Tas
     return asyncio.get_running_loop().create_task(wait_and_run(executor, name, timeout))
 
 
-def test_they_are_served_when_it_is_loaded(loading: Loading, tmp_path: Path) -> None:
+def test_waiting_calls_are_served_when_the_model_is_loaded(loading: Loading, tmp_path: Path) -> None:
     async def main() -> None:
         async with loading() as executor:
             tasks = [begin(executor, name) for name in "abc"]
@@ -82,7 +83,7 @@ def test_they_are_served_when_it_is_loaded(loading: Loading, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("script", ["", "fail"])
-def test_who_does_not_wait_for_the_card_waits_for_a_slot(loading: Loading, tmp_path: Path, script: str) -> None:
+def test_a_call_submitted_without_a_card_waits_for_a_slot(loading: Loading, tmp_path: Path, script: str) -> None:
     async def main() -> None:
         async with loading() as executor:
             task = asyncio.ensure_future(run(executor, order("echo", name="a")))
@@ -98,7 +99,7 @@ def test_who_does_not_wait_for_the_card_waits_for_a_slot(loading: Loading, tmp_p
     asyncio.run(main())
 
 
-def test_their_number_is_bounded(loading: Loading) -> None:
+def test_the_number_of_waiting_calls_is_bounded(loading: Loading) -> None:
     async def main() -> None:
         async with loading(queue_depth=1) as executor:
             tasks = [begin(executor, name) for name in "ab"]
@@ -115,7 +116,7 @@ def test_their_number_is_bounded(loading: Loading) -> None:
     asyncio.run(main())
 
 
-def test_their_time_is_bounded(loading: Loading) -> None:
+def test_the_wait_for_the_model_is_bounded(loading: Loading) -> None:
     async def main() -> None:
         async with loading(queue_timeout=LATER, request_timeout=9) as executor:
             waiting = begin(executor, "a", 2 * LATER)
@@ -136,7 +137,7 @@ def test_their_time_is_bounded(loading: Loading) -> None:
     clock.run(main())
 
 
-def test_the_wait_for_a_slot_has_what_is_left_of_the_queues_timeout(loading: Loading, tmp_path: Path) -> None:
+def test_the_wait_for_a_slot_has_the_rest_of_the_queue_timeout(loading: Loading, tmp_path: Path) -> None:
     async def main() -> None:
         async with loading(queue_timeout=60.0) as executor:
             (tmp_path / "on_load").write_text("")
@@ -155,7 +156,7 @@ def test_the_wait_for_a_slot_has_what_is_left_of_the_queues_timeout(loading: Loa
     asyncio.run(main())
 
 
-def test_a_failure_and_a_shutdown_let_them_go(loading: Loading, tmp_path: Path) -> None:
+def test_a_load_failure_and_a_shutdown_release_waiting_calls(loading: Loading, tmp_path: Path) -> None:
     async def failing() -> None:
         async with loading() as executor:
             tasks = [begin(executor, name) for name in "ab"]
@@ -180,7 +181,7 @@ def test_a_failure_and_a_shutdown_let_them_go(loading: Loading, tmp_path: Path) 
 
 
 def test_a_worker_that_dies_before_it_was_ever_ready(tmp_path: Path) -> None:
-    """They wait on for the next one, until it is known that there will be none."""
+    """Calls go on waiting for the next worker, until it is known that there will be none."""
     (tmp_path / "on_load").write_text("die")
 
     async def main() -> None:

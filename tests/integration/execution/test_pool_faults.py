@@ -25,7 +25,7 @@ from support.scripted import noted, order
 
 
 @pytest.mark.parametrize(
-    ("do", "fields", "words"),
+    ("do", "fields", "text"),
     [
         ("segfault", {}, "signal SIGSEGV"),
         ("exit", {"code": 9}, "exit code 9"),
@@ -34,16 +34,16 @@ from support.scripted import noted, order
     ],
 )
 def test_a_dead_worker_fails_its_calls_at_once_and_is_replaced(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, do: str, fields: dict[str, Any], words: str
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, do: str, fields: dict[str, Any], text: str
 ) -> None:
     async def main() -> None:
         async with pool(tmp_path, concurrency=2) as executor:
             (pid,) = executor.pids()
-            mate = begin(executor, order("wait_for", name="never"))
+            other = begin(executor, order("wait_for", name="never"))
             await until(lambda: noted(tmp_path, "begins") == 1)
             waiting = [begin(executor, order("echo", a=1), LATER) for _ in range(3)]
             culprit = begin(executor, order(do, **fields))
-            for task in (culprit, mate):
+            for task in (culprit, other):
                 with pytest.raises(WorkerDiedError):
                     await task
             assert executor.state in ("unready", "ready")
@@ -55,7 +55,7 @@ def test_a_dead_worker_fails_its_calls_at_once_and_is_replaced(
             assert executor.stats()["executor_restarts"] == {"died": 1}
 
     asyncio.run(main())
-    assert re.search(rf"died: ({words})", caplog.text)
+    assert re.search(rf"died: ({text})", caplog.text)
 
 
 def test_only_the_calls_of_the_dead_worker_fail(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_what_user_code_raises_is_an_answer(tmp_path: Path, do: str) -> None:
 
 
 @pytest.mark.parametrize("do", ["stubborn", "hold_gil", "wait_for"])
-def test_a_late_call_costs_its_worker_its_life(tmp_path: Path, do: str) -> None:
+def test_a_worker_whose_call_times_out_is_killed(tmp_path: Path, do: str) -> None:
     async def main() -> None:
         async with pool(tmp_path) as executor:
             (pid,) = executor.pids()
@@ -123,11 +123,11 @@ def test_a_late_call_costs_its_worker_its_life(tmp_path: Path, do: str) -> None:
     clock.run(main())
 
 
-def test_mates_of_a_late_call_may_finish(tmp_path: Path) -> None:
+def test_other_calls_of_an_unhealthy_worker_may_finish(tmp_path: Path) -> None:
     async def main() -> None:
         async with pool(tmp_path, concurrency=3, stream_idle_timeout=9 * LATER) as executor:
             (pid,) = executor.pids()
-            mate = begin(executor, order("wait_for", name="mate"), 2 * LATER)
+            other = begin(executor, order("wait_for", name="other"), 2 * LATER)
             late = begin(executor, order("wait_for", name="never"), LATER)
             streamer = await stream(executor, order("stream", count=10, every=0.05))
             await until(lambda: noted(tmp_path, "begins") == 2)
@@ -138,8 +138,8 @@ def test_mates_of_a_late_call_may_finish(tmp_path: Path) -> None:
             assert (await reply(executor, order("echo"))).status == 201  # by the replacement
             assert len([chunk async for chunk in streamer]) == 10
             assert psutil.pid_exists(pid)
-            (tmp_path / "mate").touch()
-            await mate
+            (tmp_path / "other").touch()
+            await other
             await until(lambda: not psutil.pid_exists(pid))
             await still_works(executor)
 
@@ -166,7 +166,7 @@ def test_an_expired_call_is_never_dispatched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["cancel", "deadline"])
-def test_a_call_that_leaves_the_line_is_not_run_though_its_worker_has_it(tmp_path: Path, end: str) -> None:
+def test_a_prefetched_call_that_leaves_the_queue_is_not_run(tmp_path: Path, end: str) -> None:
     async def main() -> None:
         async with pool(tmp_path, queue_timeout=9 * LATER, stream_idle_timeout=9 * LATER) as executor:
             running = await stream(executor, order("stream", count=10**6, every=0.001))
@@ -208,7 +208,7 @@ def test_a_call_that_a_worker_had_not_begun_is_run_once_by_its_replacement(tmp_p
     clock.run(main())
 
 
-def test_a_call_whose_client_has_gone_still_meets_its_deadline(tmp_path: Path) -> None:
+def test_the_deadline_of_a_call_whose_client_has_gone_still_counts(tmp_path: Path) -> None:
     async def main() -> None:
         async with pool(tmp_path) as executor:
             (pid,) = executor.pids()
@@ -224,7 +224,7 @@ def test_a_call_whose_client_has_gone_still_meets_its_deadline(tmp_path: Path) -
     clock.run(main())
 
 
-def test_two_hundred_clients_leave(tmp_path: Path) -> None:
+def test_two_hundred_calls_are_cancelled(tmp_path: Path) -> None:
     async def main() -> None:
         async with pool(tmp_path, workers=2, queue_depth=1000) as executor:
             tasks = [begin(executor, order("sleep", seconds=0.002)) for _ in range(100)]
@@ -279,10 +279,10 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path, script: str, message: str
             await until(lambda: not executor.pids())
 
     asyncio.run(main())
-    assert not told  # it never worked: state and failure say it
+    assert not told  # it was never ready: state and failure tell
 
 
-def test_load_failure_on_respawn_is_tried_again(tmp_path: Path) -> None:
+def test_a_load_failure_of_a_replacement_is_retried(tmp_path: Path) -> None:
     async def main() -> None:
         async with pool(tmp_path, crash_loop_deaths=100) as executor:
             (tmp_path / "on_load").write_text("raise")
@@ -299,7 +299,7 @@ def test_load_failure_on_respawn_is_tried_again(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_crash_loop_ends_the_service_and_answers_those_who_wait(tmp_path: Path) -> None:
+def test_a_crash_loop_ends_the_service_and_answers_waiting_calls(tmp_path: Path) -> None:
     told: list[ModelLoadError] = []
 
     async def main() -> None:
@@ -318,7 +318,7 @@ def test_a_crash_loop_ends_the_service_and_answers_those_who_wait(tmp_path: Path
     assert [str(failure) for failure in told] == ["broken custom.py"]
 
 
-def test_death_policy_exit_tells_once_and_lets_others_finish(tmp_path: Path) -> None:
+def test_death_policy_exit_is_reported_once_and_other_calls_finish(tmp_path: Path) -> None:
     told: list[ModelLoadError] = []
 
     async def main() -> None:

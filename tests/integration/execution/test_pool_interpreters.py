@@ -91,7 +91,7 @@ def found(module: str) -> str:
 
 
 def test_a_model_of_another_scikit_learn(tmp_path: Path, oldest: Path, serve_folder: Serve) -> None:
-    """Trained there, served from there, by the oldest supported msgspec, pandas and numpy; merged and recycled."""
+    """Trained there, served from there, by the oldest supported msgspec, pandas and numpy; batched and recycled."""
     folder = tmp_path / "model"
     folder.mkdir()
     command = [str(oldest / "bin" / "python"), "-c", TRAIN, str(folder / "model.pkl")]

@@ -32,7 +32,7 @@ def states(executor: Executor) -> dict[str, int]:
 
 
 class Recorder:
-    """An observer that remembers."""
+    """An observer that records."""
 
     def __init__(self) -> None:
         self.waits: list[float] = []
@@ -50,7 +50,7 @@ class Recorder:
         raise AssertionError("nothing is traced here")
 
     def batch_rows(self, rows: int) -> None:
-        raise AssertionError("nothing is merged here")
+        raise AssertionError("nothing is batched here")
 
     def rejected(self, reason: str) -> None:
         self.rejections.append(reason)
@@ -72,7 +72,7 @@ def test_lost_monitoring_reports_are_added_up(tmp_path: Path, make: Any) -> None
     asyncio.run(main())
 
 
-def test_start_is_told_in_steps(tmp_path: Path) -> None:
+def test_the_states_of_a_start(tmp_path: Path) -> None:
     (tmp_path / "on_load").write_text("wait")
 
     async def main() -> None:
@@ -117,7 +117,7 @@ def test_every_kind_of_loop_and_death_watch(tmp_path: Path, monkeypatch: pytest.
     asyncio.run(main())
 
 
-def test_the_worker_is_a_clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worker_process_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("USERS_OWN", "kept")
 
     async def main() -> None:
@@ -171,7 +171,7 @@ def test_concurrency_comes_from_the_operator_or_the_card(tmp_path: Path) -> None
     asyncio.run(main())
 
 
-def test_observer_sees_waits_times_and_refusals(tmp_path: Path) -> None:
+def test_the_observer_gets_waits_times_and_rejections(tmp_path: Path) -> None:
     recorder = Recorder()
 
     async def main() -> None:
@@ -251,11 +251,11 @@ def test_a_replacement_that_cannot_load_leaves_the_old_one_in_service(
     asyncio.run(main())
 
 
-def test_memory_limit_recycles_and_a_lack_of_room_puts_it_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    room: list[int | None] = [0]
+def test_a_memory_limit_recycles_unless_memory_is_short(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    headroom: list[int | None] = [0]
 
     async def main() -> None:
-        options: dict[str, Any] = {"max_worker_memory_mb": 60, "memory_headroom": lambda: room[0]}
+        options: dict[str, Any] = {"max_worker_memory_mb": 60, "memory_headroom": lambda: headroom[0]}
         async with pool(tmp_path, **options) as executor:
             first = executor.pids()
             await reply(executor, order("grow", megabytes=80))
@@ -263,7 +263,7 @@ def test_memory_limit_recycles_and_a_lack_of_room_puts_it_off(tmp_path: Path, ca
             assert executor.pids() == first
             assert caplog.text.count("no room for a second model worker") == 1
         caplog.clear()
-        room[0] = None
+        headroom[0] = None
         async with pool(tmp_path, **options) as executor:
             first = executor.pids()
             await reply(executor, order("grow", megabytes=80))
@@ -275,10 +275,10 @@ def test_memory_limit_recycles_and_a_lack_of_room_puts_it_off(tmp_path: Path, ca
 
 
 def test_loading_is_staggered_when_memory_is_short(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def main(room: Callable[[], int | None]) -> set[int]:
+    async def main(headroom: Callable[[], int | None]) -> set[int]:
         (tmp_path / "on_load").write_text("wait")
         loading = set()
-        async with pool(tmp_path, wait=False, workers=3, memory_headroom=room) as executor:
+        async with pool(tmp_path, wait=False, workers=3, memory_headroom=headroom) as executor:
             await until(lambda: states(executor).get("starting"))
             loading.add(states(executor)["starting"])
             (tmp_path / "on_load").write_text("")
@@ -321,7 +321,7 @@ def test_reload_serves_the_new_folder_without_a_gap(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_shutdown_drains_what_runs_and_what_waits(tmp_path: Path) -> None:
+def test_shutdown_drains_running_and_waiting_calls(tmp_path: Path) -> None:
     async def main() -> None:
         async with pool(tmp_path) as executor:
             running = begin(executor, order("wait_for", name="go"))
@@ -343,7 +343,7 @@ def test_shutdown_drains_what_runs_and_what_waits(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_shutdown_after_its_grace_answers_everyone_and_closes_generators(tmp_path: Path) -> None:
+def test_shutdown_after_its_grace_answers_all_calls_and_closes_generators(tmp_path: Path) -> None:
     async def main() -> None:
         async with pool(tmp_path, concurrency=2, workers=2) as executor:
             await until(lambda: states(executor) == {"ready": 2})
@@ -409,7 +409,7 @@ def test_an_unknown_user_is_a_load_failure(tmp_path: Path) -> None:
 
 
 def build(spec: ScriptedSpec, *, worker: int, context: Any, mark: str) -> Predictor:
-    """A builder as the composition root may set it."""
+    """A builder like that of the composition root."""
     folder = Path(spec.folder)
     (folder / mark).write_text(str(worker))
     context.defer_cleanup(lambda: (folder / "cleaned").touch())

@@ -1,4 +1,4 @@
-"""Thousands of mixed calls with random kills, timeouts and disconnects: everyone is answered, nothing leaks."""
+"""Thousands of mixed calls with random kills, timeouts and disconnects: all are answered, nothing leaks."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def outcome(executor: PoolExecutor, dice: random.Random, number: int) -> s
         chunks = [chunk async for chunk in answer]
         return f"stream of {bool(chunks)}"
     except QueueFullError as exc:
-        await asyncio.sleep(0.02)  # what Retry-After asks for, in small
+        await asyncio.sleep(0.02)  # Retry-After, scaled down
         return type(exc).__name__
     except (WorkerDiedError, DeadlineExceededError) as exc:
         return type(exc).__name__

@@ -13,70 +13,16 @@ from drum_litestar.errors import (
     QueueTimeoutError,
 )
 from drum_litestar.execution.admission import Admission
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.pending import PendingCall
-from drum_litestar.predictors.protocol import Reply
 from support import clock
 from support.clock import LATER, advance
-from support.scripted import order
+from support.slots import Slots, begin, call
+from support.slots import make as make_slots
 
 
-class Slots:
-    """Slots whose work ends when the test says so."""
-
-    def __init__(self, count: int) -> None:
-        self.free = count
-        self.running: list[PendingCall] = []
-        self.late: list[PendingCall] = []
-        self.previewed: PendingCall | None = None
-
-    def acquire(self) -> Slots | None:
-        if not self.free:
-            return None
-        self.free -= 1
-        return self
-
-    def run(self, entry: PendingCall) -> None:
-        if entry is self.previewed:
-            self.forget(entry)
-        self.running.append(entry)
-
-    def overdue(self, entry: PendingCall) -> None:
-        self.late.append(entry)
-
-    def preview(self, entry: PendingCall) -> None:
-        if self.previewed is None:
-            self.previewed = entry
-            entry.preview = self
-
-    def forget(self, entry: PendingCall) -> None:
-        assert self.previewed is entry
-        self.previewed = entry.preview = None
-
-    def finish(self) -> str:
-        """End the oldest running call; returns its request id."""
-        entry = self.running.pop(0)
-        self.free += 1
-        entry.end()
-        entry.answer(Reply(body=entry.call.request_id.encode()))
-        return entry.call.request_id
-
-
-def make(slots: int = 1, **options: Any) -> tuple[Admission, Slots]:
-    source = Slots(slots)
-    return Admission(source, slot_count=slots, **options), source
-
-
-async def call(admission: Admission, name: str, timeout: float | None = None) -> Any:
-    ticket = admission.take()
-    deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
-    try:
-        return await admission.submit(order("x", request_id=name), ticket, deadline)
-    finally:
-        ticket.release()
-
-
-def begin(admission: Admission, name: str, timeout: float | None = None) -> asyncio.Task[Any]:
-    return asyncio.get_running_loop().create_task(call(admission, name, timeout))
+def make(count: int = 1, **options: Any) -> tuple[Admission, Slots]:
+    return make_slots(count, **{"batch_max_rows": 1, "queue_depth": None, **options})
 
 
 def test_first_come_first_served() -> None:
@@ -87,42 +33,42 @@ def test_first_come_first_served() -> None:
         assert len(slots.running) == 2
         assert [slots.finish() for _ in tasks] == list("abcde")
         assert [(await task).body for task in tasks] == [b"a", b"b", b"c", b"d", b"e"]
-        assert (admission.places_taken, admission.running, len(admission.line)) == (0, 0, 0)
+        assert (admission.tickets, admission.running, len(admission.queue)) == (0, 0, 0)
         assert admission.stats()["backpressure_peak_queue_depth"] == 3
 
     asyncio.run(main())
 
 
-def test_the_first_in_line_is_previewed() -> None:
+def test_the_first_call_in_the_queue_is_prefetched() -> None:
     async def main() -> None:
         admission, slots = make()
         tasks = [begin(admission, name) for name in "abc"]
         await asyncio.sleep(0)
-        assert slots.previewed is not None
-        assert slots.previewed.call.request_id == "b"
+        assert slots.prefetched is not None
+        assert slots.prefetched.call.request_id == "b"
         tasks[1].cancel()
         await asyncio.sleep(0)
-        assert slots.previewed.call.request_id == "c"
+        assert slots.prefetched.call.request_id == "c"
         assert slots.finish() == "a"
-        assert slots.previewed is None
+        assert slots.prefetched is None
         assert slots.finish() == "c"
         await asyncio.gather(*tasks, return_exceptions=True)
-        assert admission.places_taken == 0
+        assert admission.tickets == 0
 
     asyncio.run(main())
 
 
-def test_places_are_slots_and_queue_and_include_bodies_being_uploaded() -> None:
+def test_tickets_are_bounded_by_slots_and_queue_and_count_during_the_upload() -> None:
     async def main() -> None:
         admission, _ = make(2, queue_depth=1)
-        tickets = [admission.take() for _ in range(3)]
+        tickets = [admission.admit() for _ in range(3)]
         with pytest.raises(QueueFullError) as caught:
-            admission.take()
+            admission.admit()
         assert caught.value.headers == (("Retry-After", "5"),)
         tickets[0].release()
         tickets[0].release()
-        admission.take().release()
-        assert admission.places_taken == 2
+        admission.admit().release()
+        assert admission.tickets == 2
 
     asyncio.run(main())
 
@@ -147,41 +93,41 @@ def test_max_in_flight_caps_the_slots() -> None:
     asyncio.run(main())
 
 
-def test_an_expired_deadline_is_not_even_queued() -> None:
+def test_a_call_past_its_deadline_is_not_even_queued() -> None:
     async def main() -> None:
         admission, slots = make()
         with pytest.raises(DeadlineExceededError):
             await call(admission, "a", timeout=0)
         assert not slots.running
-        assert admission.places_taken == 0
+        assert admission.tickets == 0
 
     asyncio.run(main())
 
 
-def test_the_earlier_of_patience_and_deadline_ends_the_wait() -> None:
+def test_the_earlier_of_queue_timeout_and_deadline_ends_the_wait() -> None:
     async def main() -> None:
         admission, slots = make(queue_timeout=2 * LATER)
         running = begin(admission, "a")
-        patient = begin(admission, "b", timeout=3 * LATER)
-        hasty = begin(admission, "c", timeout=LATER)
+        slow = begin(admission, "b", timeout=3 * LATER)
+        urgent = begin(admission, "c", timeout=LATER)
         await asyncio.sleep(0)
         await advance(LATER)
         with pytest.raises(DeadlineExceededError):
-            await hasty
-        assert not patient.done()
+            await urgent
+        assert not slow.done()
         await advance(LATER)
         with pytest.raises(QueueTimeoutError) as caught:
-            await patient
+            await slow
         assert caught.value.headers == (("Retry-After", "10"),)
         slots.finish()
         await running
         assert admission.stats()["executor_timed_out"] == 1
-        assert admission.tally.rejected == 2
+        assert admission.counters.rejected == 2
 
     clock.run(main())
 
 
-def test_a_late_call_is_answered_but_keeps_slot_and_place() -> None:
+def test_a_late_call_is_answered_but_keeps_slot_and_ticket() -> None:
     async def main() -> None:
         admission, slots = make(queue_depth=0)
         late = begin(admission, "a", timeout=LATER)
@@ -191,14 +137,14 @@ def test_a_late_call_is_answered_but_keeps_slot_and_place() -> None:
             await late
         assert slots.late == slots.running
         with pytest.raises(QueueFullError):
-            admission.take()
+            admission.admit()
         slots.finish()
-        admission.take().release()
+        admission.admit().release()
 
     clock.run(main())
 
 
-def test_everyone_in_line_can_be_refused() -> None:
+def test_all_queued_calls_can_be_refused() -> None:
     async def main() -> None:
         admission, slots = make()
         tasks = [begin(admission, name) for name in "abc"]
@@ -209,28 +155,30 @@ def test_everyone_in_line_can_be_refused() -> None:
                 await task
         slots.finish()
         await tasks[0]
-        assert admission.places_taken == 0
+        assert admission.tickets == 0
 
     asyncio.run(main())
 
 
 @pytest.mark.parametrize("answer_first", [True, False])
-def test_cancelled_in_the_turn_of_its_answer(answer_first: bool) -> None:
+def test_cancelled_in_the_loop_iteration_of_its_answer(answer_first: bool) -> None:
     async def main() -> None:
         admission, slots = make()
         task = begin(admission, "a")
         await asyncio.sleep(0)
         if answer_first:
-            slots.running[0].fail(RuntimeError("nobody hears this"))
+            (running,) = slots.running
+            assert isinstance(running, PendingCall)
+            running.fail(RuntimeError("never retrieved"))
         task.cancel()
         slots.finish()
         await asyncio.gather(task, return_exceptions=True)
-        assert admission.places_taken == 0
+        assert admission.tickets == 0
 
     asyncio.run(main())
 
 
-def test_drain_ends_with_the_last_place_or_the_shortest_grace() -> None:
+def test_drain_ends_with_the_last_ticket_or_the_shortest_grace() -> None:
     async def main() -> None:
         admission, slots = make()
         assert await admission.drain(5) is True
@@ -258,16 +206,18 @@ def test_drain_ends_with_the_last_place_or_the_shortest_grace() -> None:
 
 
 @pytest.mark.parametrize(("queue_timeout", "timeout"), [(0.0, None), (30.0, 0.0)], ids=["timeout", "deadline"])
-def test_a_call_that_is_let_go_on_when_its_wait_for_the_model_ends_is_no_refusal(
+def test_a_call_released_in_the_iteration_of_its_timeout_is_not_rejected(
     queue_timeout: float, timeout: float | None
 ) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        admission = Admission(Slots(1), queue_timeout=queue_timeout)
-        ticket = admission.take()
-        waiting = loop.create_task(admission.loading.wait(ticket, None if timeout is None else loop.time() + timeout))
+        admission = Admission(Slots(1), ExecutorOptions(queue_timeout=queue_timeout), 1)
+        ticket = admission.admit()
+        waiting = loop.create_task(
+            admission.load_queue.wait(ticket, None if timeout is None else loop.time() + timeout)
+        )
         await asyncio.sleep(0)
-        loop.call_soon(functools.partial(admission.loading.end, loaded=True))  # runs just before the timer
+        loop.call_soon(functools.partial(admission.load_queue.end, loaded=True))  # runs just before the timer
         await waiting
         ticket.release()
         stats = admission.stats()

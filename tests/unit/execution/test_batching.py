@@ -1,4 +1,4 @@
-"""Who is merged with whom, and who waits for it: the batcher and admission, over slots of the test's own."""
+"""Which calls share a batch, and when it is dispatched: batcher and admission over slots that the test controls."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import pytest
 
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.batching import LARGEST_BODY, count_rows, csv_payload
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, TargetType
 from support import clock
+from support.batching import table
 from support.clock import LATER, advance
-from support.merging import table
-from support.slots import CARD, Notes, Slots, begin, calls_of, idle, make, turn
+from support.slots import CARD, Recorder, Slots, begin, calls_of, idle, make, settle
 
 
-def test_what_was_received_together_is_one_call() -> None:
+def test_calls_received_in_one_loop_iteration_are_one_batch() -> None:
     async def main() -> None:
-        notes = Notes()
+        notes = Recorder()
         admission, slots = make(observer=notes)
         tasks = [begin(admission, name) for name in "abc"]
-        await turn()
+        await settle()
         assert slots.names == ["abc"]
         assert (admission.running, admission.stats()["executor_in_flight"]) == (1, 3)
         slots.finish()
@@ -35,16 +36,16 @@ def test_what_was_received_together_is_one_call() -> None:
     asyncio.run(main())
 
 
-def test_what_waits_for_a_slot_is_merged_up_to_the_limit_of_rows() -> None:
+def test_waiting_calls_are_batched_up_to_the_limit_of_rows() -> None:
     async def main() -> None:
         admission, slots = make()
         first = begin(admission, "x")
-        await turn()
+        await settle()
         assert slots.names == ["x"]
         rest = [begin(admission, table(*["r"] * rows, mimetype="text/csv")) for rows in (2, 3, 1, 1, 1)]
         for task, name in zip(rest, "abcde", strict=True):
             task.set_name(name)
-        await turn()
+        await settle()
         slots.finish()
         await first
         assert [len(calls_of(work)) for work in slots.running] == [3]  # 2 + 1 + 1; 3 does not fit
@@ -67,12 +68,12 @@ def test_what_waits_for_a_slot_is_merged_up_to_the_limit_of_rows() -> None:
         table("b", mimetype=None, filename="X.csv"),
     ],
 )
-def test_only_equals_are_merged(other: ModelCall) -> None:
+def test_only_calls_with_equal_keys_are_batched(other: ModelCall) -> None:
     async def main() -> None:
         admission, slots = make(2)
         tasks = [begin(admission, "a"), begin(admission, other), begin(admission, "c"), begin(admission, other)]
-        await turn()
-        assert slots.names == ["ac", "bb"]  # who comes first goes first, with those like it
+        await settle()
+        assert slots.names == ["ac", "bb"]  # first in, first out, with all calls of the same key
         slots.finish()
         slots.finish()
         await asyncio.gather(*tasks)
@@ -101,7 +102,7 @@ BIG = b"a\n" + b"1" * LARGEST_BODY + b"\n"
         ModelCall(kind="predict_stream", x=table("b").x),
     ],
 )
-def test_what_is_never_merged_takes_a_free_slot_at_once(alone: ModelCall) -> None:
+def test_a_call_that_is_never_batched_takes_a_free_slot_at_once(alone: ModelCall) -> None:
     async def main() -> None:
         admission, slots = make(2)
         tasks = [begin(admission, alone), begin(admission, alone)]
@@ -109,8 +110,8 @@ def test_what_is_never_merged_takes_a_free_slot_at_once(alone: ModelCall) -> Non
         assert len(slots.running) == 2
         assert all(isinstance(work, PendingCall) for work in slots.running)
         third = begin(admission, alone)
-        await turn()
-        assert len(slots.previewed) == 1
+        await settle()
+        assert slots.prefetched is not None
         for _ in range(3):
             slots.finish()
         await asyncio.gather(*tasks, third)
@@ -135,14 +136,14 @@ def test_rows_are_lines(data: bytes, rows: int) -> None:
     assert csv_payload(ModelCall(kind="predict", x=Payload(data=data, size=len(data)))) is not None
 
 
-def test_calls_wait_for_mates_until_time_is_up() -> None:
+def test_a_batch_is_held_for_the_flush_interval() -> None:
     async def main() -> None:
         admission, slots = make(3, batch_max_wait=2 * LATER)
         tasks = [begin(admission, "a")]
-        await turn()
+        await settle()
         await advance(LATER)
         tasks.append(begin(admission, "b"))
-        await turn()
+        await settle()
         assert slots.names == []
         await advance(LATER)
         assert slots.names == ["ab"]
@@ -152,11 +153,11 @@ def test_calls_wait_for_mates_until_time_is_up() -> None:
     clock.run(main())
 
 
-def test_a_full_call_goes_at_once() -> None:
+def test_a_full_batch_is_dispatched_at_once() -> None:
     async def main() -> None:
         admission, slots = make(batch_max_wait=60)
         tasks = [begin(admission, name) for name in "abcd"]
-        await turn()
+        await settle()
         assert slots.names == ["abcd"]
         slots.finish()
         await asyncio.gather(*tasks)
@@ -165,14 +166,14 @@ def test_a_full_call_goes_at_once() -> None:
 
 
 @pytest.mark.parametrize("other", [table("x", header="b"), table("x", mimetype="text/mtx"), table("x", "x", "x")])
-def test_nobody_waits_behind_calls_that_wait_for_mates(other: ModelCall) -> None:
+def test_a_call_that_cannot_join_ends_the_flush_interval(other: ModelCall) -> None:
     async def main() -> None:
         admission, slots = make(2, batch_max_wait=60)
         tasks = [begin(admission, "a"), begin(admission, "b")]
-        await turn()
+        await settle()
         assert slots.names == []
         tasks.append(begin(admission, other))
-        await turn()
+        await settle()
         assert slots.names == ["ab", "x"]
         slots.finish()
         slots.finish()
@@ -182,17 +183,17 @@ def test_nobody_waits_behind_calls_that_wait_for_mates(other: ModelCall) -> None
     asyncio.run(main())
 
 
-def test_who_leaves_while_it_is_held_is_not_missed() -> None:
+def test_calls_may_leave_a_held_batch() -> None:
     async def main() -> None:
         admission, slots = make(batch_max_wait=60)
         tasks = [begin(admission, name) for name in "ab"]
-        await turn()
+        await settle()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert idle(admission)
-        tasks = [begin(admission, name) for name in "cdef"]  # a new group, with a new time and count
-        await turn()
+        tasks = [begin(admission, name) for name in "cdef"]  # a new batch, with a new interval and count
+        await settle()
         assert slots.names == ["cdef"]
         slots.finish()
         await asyncio.gather(*tasks)
@@ -200,11 +201,11 @@ def test_who_leaves_while_it_is_held_is_not_missed() -> None:
     asyncio.run(main())
 
 
-def test_the_cap_on_slots_counts_a_merged_call_once() -> None:
+def test_the_cap_on_slots_counts_a_batch_once() -> None:
     async def main() -> None:
         admission, slots = make(3, max_in_flight=2, batch_max_rows=2)
         tasks = [begin(admission, name) for name in "abcdef"]
-        await turn()
+        await settle()
         assert slots.names == ["ab", "cd"]
         slots.finish()
         assert slots.names == ["cd", "ef"]
@@ -216,14 +217,14 @@ def test_the_cap_on_slots_counts_a_merged_call_once() -> None:
     asyncio.run(main())
 
 
-def test_a_spooled_body_is_never_merged() -> None:
+def test_a_spooled_body_is_never_batched() -> None:
     async def main() -> None:
         admission, slots = make()
         tasks = [begin(admission, name) for name in "ab"]
         spooled = ModelCall(kind="predict", request_id="spooled", x=Payload(path="/a/file", size=4))
         tasks.append(begin(admission, spooled))
         tasks += [begin(admission, name) for name in "cd"]
-        await turn()
+        await settle()
         assert slots.names == ["abcd"]
         slots.finish()
         assert slots.names == ["spooled"]
@@ -234,9 +235,9 @@ def test_a_spooled_body_is_never_merged() -> None:
     asyncio.run(main())
 
 
-def test_a_model_that_cannot_merge_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_model_that_cannot_batch_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        admission = Admission(slots := Slots(2), batch_max_rows=4)
+        admission = Admission(slots := Slots(2), ExecutorOptions(batch_max_rows=4), 1)
         for _ in range(2):
             admission.card_changed(ModelCard(target_type=TargetType.REGRESSION), 2)
         tasks = [begin(admission, name) for name in "ab"]
@@ -249,26 +250,27 @@ def test_a_model_that_cannot_merge_says_so_once(caplog: pytest.LogCaptureFixture
     caplog.set_level(logging.WARNING)
     asyncio.run(main())
     assert [record.message for record in caplog.records] == [
-        "Micro-batching is off: calls of this model cannot be merged"
+        "Micro-batching is off: calls of this model cannot be batched"
     ]
 
 
-def test_a_model_that_turns_out_not_to_merge_is_asked_again_only_after_a_reload() -> None:
+def test_batching_that_the_model_refuses_stays_off_until_a_reload() -> None:
     async def main() -> None:
         admission, slots = make()
         batcher = admission.batcher
         assert batcher is not None
-        batcher.stop()
+        batcher.disable()
         admission.card_changed(CARD, 1)  # another worker with the same model
         assert not batcher.enabled
         tasks = [begin(admission, name) for name in "ab"]
-        await turn()
+        await settle()
         assert slots.names == ["a"]
-        assert slots.previewed == ["b"]
+        assert slots.prefetched is not None
+        assert slots.prefetched.call.request_id == "b"
         slots.finish()
         slots.finish()
         await asyncio.gather(*tasks)
-        batcher.reconsider()
+        batcher.model_changes()
         admission.card_changed(CARD, 1)
         assert batcher.enabled
 

@@ -52,7 +52,7 @@ def test_a_call_is_answered_with_the_request_id_in_context(tmp_path: Path) -> No
         ("exit", "the model called sys.exit(4) while loading"),
     ],
 )
-def test_a_load_failure_is_kept_with_its_words(tmp_path: Path, script: str, message: str) -> None:
+def test_a_load_failure_is_kept_with_its_text(tmp_path: Path, script: str, message: str) -> None:
     (tmp_path / "on_load").write_text(script)
 
     async def main() -> None:
@@ -60,7 +60,7 @@ def test_a_load_failure_is_kept_with_its_words(tmp_path: Path, script: str, mess
             assert executor.state == "failed"
             assert str(executor.failure) == message
             assert executor.failure is not None
-            assert ("Traceback" in executor.failure.detail) is (script != "fail")  # whose words say it all
+            assert ("Traceback" in executor.failure.detail) is (script != "fail")  # its text is complete
             with pytest.raises(ModelNotReadyError):
                 executor.admit()
 
@@ -73,13 +73,13 @@ def test_queue_bound_fifo_and_timeouts(tmp_path: Path) -> None:
             blocker = asyncio.ensure_future(run(executor, order("wait_for", name="go")))
             await until(lambda: noted(tmp_path, "begins") == 1)
             waiting = asyncio.ensure_future(run(executor, order("echo")))
-            hasty = asyncio.ensure_future(run(executor, order("echo", request_id="q"), timeout=LATER))
+            urgent = asyncio.ensure_future(run(executor, order("echo", request_id="q"), timeout=LATER))
             await asyncio.sleep(0)
             with pytest.raises(QueueFullError):
                 executor.admit()
             await advance(LATER)
             with pytest.raises(DeadlineExceededError) as caught:
-                await hasty
+                await urgent
             assert caught.value.body() == {"message": "Request timeout after 9s", "request_id": "q"}
             await advance(LATER)
             with pytest.raises(QueueTimeoutError):
@@ -116,7 +116,7 @@ def test_a_late_call_keeps_its_slot_until_it_ends(tmp_path: Path) -> None:
     clock.run(main())
 
 
-def test_cancelled_callers_leave(tmp_path: Path) -> None:
+def test_cancelled_calls_leave_the_queue(tmp_path: Path) -> None:
     async def main() -> None:
         async with inline(tmp_path) as executor:
             running = asyncio.ensure_future(run(executor, order("wait_for", name="go")))
@@ -182,7 +182,7 @@ def test_a_stream_that_fails_or_falls_silent_is_broken(tmp_path: Path) -> None:
         ("sys_exit", "ERROR: sys.exit(3)"),
     ],
 )
-def test_what_a_predictor_lets_through_is_a_500(tmp_path: Path, do: str, text: str) -> None:
+def test_what_a_predictor_raises_is_a_500(tmp_path: Path, do: str, text: str) -> None:
     async def main() -> None:
         async with inline(tmp_path) as executor:
             reply = await run(executor, order(do))
@@ -192,7 +192,7 @@ def test_what_a_predictor_lets_through_is_a_500(tmp_path: Path, do: str, text: s
     asyncio.run(main())
 
 
-def test_shutdown_drains_and_a_second_one_hurries(tmp_path: Path) -> None:
+def test_shutdown_drains_and_a_second_one_ends_the_grace(tmp_path: Path) -> None:
     async def main() -> None:
         async with inline(tmp_path) as executor:
             running = asyncio.ensure_future(run(executor, order("wait_for", name="go")))
@@ -214,7 +214,7 @@ def test_shutdown_drains_and_a_second_one_hurries(tmp_path: Path) -> None:
 @pytest.mark.parametrize("steps", range(12))
 def test_cancellation_at_any_moment_leaks_nothing(tmp_path: Path, steps: int) -> None:
     async def main() -> None:
-        async with inline(tmp_path, concurrency=2) as executor:
+        async with inline(tmp_path, threads=2) as executor:
             tasks: list[asyncio.Task[Any]] = [
                 asyncio.get_running_loop().create_task(run(executor, call), name=call.request_id)
                 for call in [order("echo"), order("stream", count=3), order("echo"), order("stream", count=3)]

@@ -14,7 +14,7 @@ import pytest
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution import invoke
 from drum_litestar.execution.pool import memory, process
-from drum_litestar.execution.pool.crash_loop import CrashLoop
+from drum_litestar.execution.pool.supervisor import CrashLoop
 from drum_litestar.execution.threads import ComputeThreads
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Predictor, Reply
 from support.executors import until
@@ -35,14 +35,14 @@ def test_the_cap_counts_deaths_within_the_window() -> None:
     crashes = loop()
     for now in (0.0, 40.0, 80.0):
         crashes.died(now)
-    assert not crashes.hopeless
+    assert not crashes.exhausted
     crashes.died(90.0)
-    assert crashes.hopeless
+    assert crashes.exhausted
     crashes.cleared()
-    assert not crashes.hopeless
+    assert not crashes.exhausted
 
 
-def test_room_is_measured_by_what_a_running_worker_uses() -> None:
+def test_headroom_is_compared_with_what_a_running_worker_uses() -> None:
     size = memory.resident(os.getpid())
     assert size > 10_000_000
     assert memory.MemoryGuard(None, 0).fits(os.getpid())
@@ -52,7 +52,7 @@ def test_room_is_measured_by_what_a_running_worker_uses() -> None:
     assert memory.resident(2**22 + 1) == 0
 
 
-def test_the_memory_limit_is_looked_at_now_and_then() -> None:
+def test_the_memory_limit_is_checked_at_intervals() -> None:
     async def main() -> None:
         guard = memory.MemoryGuard(None, 1)
         assert guard.too_large(os.getpid())
@@ -65,11 +65,11 @@ def test_the_memory_limit_is_looked_at_now_and_then() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"),
+    ("code", "text"),
     [(0, "exit code 0"), (7, "exit code 7"), (-signal.SIGSEGV, "signal SIGSEGV"), (-250, "signal 250")],
 )
-def test_ends_are_described(code: int, words: str) -> None:
-    assert process.describe_exit(code) == words
+def test_exits_are_described(code: int, text: str) -> None:
+    assert process.describe_exit(code) == text
 
 
 def unread(pipe: int) -> int:
@@ -111,7 +111,7 @@ def test_threads_run_jobs_in_order_and_end() -> None:
     assert seen == list(range(5))
 
 
-def test_a_wait_for_threads_that_a_signal_ends_can_be_taken_up_again() -> None:
+def test_a_join_that_a_signal_interrupts_can_be_repeated() -> None:
     class Stop(BaseException):
         pass
 
@@ -123,7 +123,7 @@ def test_a_wait_for_threads_that_a_signal_ends_can_be_taken_up_again() -> None:
     go, raised, seen = threading.Event(), threading.Event(), []
 
     def job() -> None:
-        # One that comes while the main thread is about to block does not end its wait: again, until it is seen.
+        # A signal just before the main thread blocks does not end its wait: repeat it until the handler has run.
         while not raised.wait(0.01):
             os.kill(os.getpid(), signal.SIGUSR1)
         go.wait(60)
@@ -168,20 +168,20 @@ class Broken:
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "text"),
     [
-        (ModelLoadError("own words", exit_code=3), "own words"),
-        (caused_by(ModelLoadError("own words"), KeyError("k")), "own words"),
+        (ModelLoadError("its text", exit_code=3), "its text"),
+        (caused_by(ModelLoadError("its text"), KeyError("k")), "its text"),
         (KeyError("k"), "'k'"),
         (MemoryError(), "MemoryError"),
         (SystemExit(2), "the model called sys.exit(2) while loading"),
     ],
 )
-def test_whatever_load_raises_is_a_load_error(error: BaseException, words: str) -> None:
+def test_whatever_load_raises_is_a_load_error(error: BaseException, text: str) -> None:
     predictor = Broken(error)
     with pytest.raises(ModelLoadError) as caught:
         invoke.load(lambda: predictor)
-    assert str(caught.value) == words
+    assert str(caught.value) == text
     explained = isinstance(error, ModelLoadError) and error.__cause__ is None
     assert ("Traceback" in caught.value.detail) is not explained
     assert caught.value.exit_code == getattr(error, "exit_code", 1)
@@ -198,10 +198,10 @@ def predictor_that_is_interrupted() -> Predictor:
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "text"),
     [(ValueError("é"), "ERROR: \\u00e9"), (MemoryError(), "ERROR: MemoryError"), (SystemExit(1), "ERROR: sys.exit(1)")],
 )
-def test_whatever_handle_raises_is_an_answer(error: BaseException, words: str) -> None:
+def test_whatever_handle_raises_is_an_answer(error: BaseException, text: str) -> None:
     answer = invoke.invoke(Broken(error), ModelCall(kind="predict"))
     assert isinstance(answer, Reply)
-    assert (answer.status, answer.body) == (500, f'{{"message":"{words}"}}\n'.encode())
+    assert (answer.status, answer.body) == (500, f'{{"message":"{text}"}}\n'.encode())

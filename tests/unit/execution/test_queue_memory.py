@@ -1,4 +1,4 @@
-"""The queue's memory: bodies count while their calls wait, and are given back once, whatever happens."""
+"""The queue's memory: bodies count while their calls wait, and each stops counting exactly once."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from drum_litestar.errors import DeadlineExceededError, QueueTimeoutError
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.queue_limits import MemoryShare, QueueMemory
 from support import clock
+from support.batching import table
 from support.clock import LATER, advance
-from support.merging import table
-from support.slots import Slots, idle, make, turn
+from support.slots import Slots, idle, make, settle
 
 SIZE = 1000
 
 
 async def call(admission: Admission, name: str, timeout: float | None = None) -> Any:
-    """A call whose body is collected, and waits or runs; as the HTTP process does it."""
-    ticket = admission.take()
+    """Admit, collect the body, submit: as the HTTP process does."""
+    ticket = admission.admit()
     deadline = None if timeout is None else asyncio.get_running_loop().time() + timeout
     try:
         assert ticket.memory.reserve(SIZE)
@@ -36,15 +36,15 @@ def begin(admission: Admission, names: str, timeout: float | None = None) -> lis
 
 
 async def two_wait(timeout: float | None = None, **options: Any) -> tuple[Admission, Slots, list[asyncio.Task[Any]]]:
-    """One runs, two wait behind it."""
+    """One running call and two queued ones."""
     admission, slots = make(batch_max_rows=1, **options)
     tasks = begin(admission, "abc", timeout)
-    await turn()
+    await settle()
     assert admission.memory.used == admission.stats()["executor_queue_memory"] == 2 * SIZE
     return admission, slots, tasks
 
 
-def test_a_share_is_bounded_and_given_back_once() -> None:
+def test_a_share_is_bounded_and_stops_counting_once() -> None:
     memory = QueueMemory(100)
     first, second = MemoryShare(memory), MemoryShare(memory)
     assert first.reserve(60)
@@ -54,28 +54,28 @@ def test_a_share_is_bounded_and_given_back_once() -> None:
     assert not second.reserve(1)
     assert memory.used == 100
     first.give_back(50)  # to disk
-    first.leave()
-    first.leave()
+    first.dequeue()
+    first.dequeue()
     assert memory.used == 40
     second.give_back(40)
     assert memory.used == 0
-    second.leave()
+    second.dequeue()
     assert memory.used == 0
 
 
-def test_what_is_back_in_the_queue_counts_even_over_the_limit() -> None:
+def test_requeued_bodies_count_even_over_the_limit() -> None:
     memory = QueueMemory(100)
     first, second = MemoryShare(memory), MemoryShare(memory)
     assert first.reserve(100)
-    first.leave()
+    first.dequeue()
     assert second.reserve(100)
-    first.enter()
-    first.enter()
+    first.requeue()
+    first.requeue()
     assert memory.used == 200
     assert MemoryShare(memory).reserve(0)  # an empty body needs no memory
     assert not MemoryShare(memory).reserve(1)
-    first.leave()
-    second.leave()
+    first.dequeue()
+    second.dequeue()
     assert memory.used == 0
     second.give_back(30)  # late: a block that was being written when its request ended
     assert memory.used == 0
@@ -96,7 +96,7 @@ def test_a_call_counts_until_it_leaves_for_a_worker() -> None:
 def test_bodies_count_while_they_are_collected() -> None:
     async def main() -> None:
         admission, _ = make(queue_memory=1500)
-        first, second = admission.take(), admission.take()
+        first, second = admission.admit(), admission.admit()
         assert first.memory.reserve(SIZE)
         assert not second.memory.reserve(SIZE)
         first.release()  # the client has left
@@ -129,7 +129,7 @@ async def miss_the_deadline(admission: Admission, tasks: list[asyncio.Task[Any]]
 
 
 async def fail(admission: Admission, tasks: list[asyncio.Task[Any]]) -> None:
-    admission.fail_waiting("nobody is left")
+    admission.fail_waiting("no worker is left")
     await asyncio.gather(*tasks[1:], return_exceptions=True)
 
 
@@ -137,7 +137,7 @@ async def fail(admission: Admission, tasks: list[asyncio.Task[Any]]) -> None:
     ("end", "options"),
     [(cancel, {}), (wait_too_long, {"queue_timeout": LATER}), (miss_the_deadline, {"timeout": LATER}), (fail, {})],
 )
-def test_who_leaves_the_queue_unserved_gives_it_back(
+def test_a_call_that_leaves_the_queue_unserved_counts_no_longer(
     end: Callable[[Admission, list[asyncio.Task[Any]]], Awaitable[None]], options: dict[str, Any]
 ) -> None:
     async def main() -> None:
@@ -152,22 +152,22 @@ def test_who_leaves_the_queue_unserved_gives_it_back(
     clock.run(main())
 
 
-def test_members_of_a_batch_give_it_back_together_and_again_after_they_were_requeued() -> None:
+def test_batch_members_count_until_dispatch_and_again_once_requeued() -> None:
     async def main() -> None:
         admission, slots = make(queue_memory=4 * SIZE)
         tasks = begin(admission, "abcd")
         await asyncio.sleep(0)
         assert admission.memory.used == 4 * SIZE
-        await turn()
+        await settle()
         assert slots.names == ["abcd"]
         assert admission.memory.used == 0
         slots.die()
         assert admission.memory.used == 4 * SIZE  # requeued, and the worker's slot is gone
         tasks[3].cancel()
-        await turn()
+        await settle()
         assert admission.memory.used == 3 * SIZE
         slots.free = 1
-        admission.pump()
+        admission.dispatch_waiting()
         assert admission.memory.used == 2 * SIZE
         for _ in range(3):
             slots.finish()
@@ -178,12 +178,12 @@ def test_members_of_a_batch_give_it_back_together_and_again_after_they_were_requ
     asyncio.run(main())
 
 
-def test_a_member_that_its_old_batch_answers_in_the_queue_gives_it_back() -> None:
+def test_a_requeued_member_that_its_batch_answers_counts_no_longer() -> None:
     async def main() -> None:
         admission, slots = make()
         late = begin(admission, "a", LATER)
         others = begin(admission, "bc")
-        await turn()
+        await settle()
         assert slots.names == ["abc"]
         await advance(LATER)
         with pytest.raises(DeadlineExceededError):

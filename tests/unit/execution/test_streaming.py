@@ -51,7 +51,7 @@ def test_credit_is_given_back_in_large_steps() -> None:
     asyncio.run(main())
 
 
-def test_an_error_comes_after_the_chunks_that_are_here() -> None:
+def test_an_error_comes_after_the_received_chunks() -> None:
     async def main() -> None:
         stream = Producer().stream()
         stream.feed(b"a")
@@ -135,7 +135,7 @@ class Source:
 
 
 @pytest.mark.parametrize(
-    ("chunks", "close_error", "words"),
+    ("chunks", "close_error", "text"),
     [
         ([b"a", b"", b"b"], None, None),
         ([b"a", ValueError("mid")], None, "mid"),
@@ -144,11 +144,11 @@ class Source:
         ([ValueError("mid")], OSError("closing"), "mid"),
     ],
 )
-def test_the_producer_always_closes(chunks: list[Any], close_error: Exception | None, words: str | None) -> None:
+def test_the_producer_always_closes(chunks: list[Any], close_error: Exception | None, text: str | None) -> None:
     source = Source(chunks, close_error)
     sent: list[bytes] = []
     error = produce(StreamReply(StreamHead(), source), ThreadFlow(), sent.append)
-    assert (None if error is None else str(error)) == words
+    assert (None if error is None else str(error)) == text
     assert source.closed == 1
     assert sent == [chunk for chunk in chunks if isinstance(chunk, bytes) and chunk]
 

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import ModelCard
 from http_serving import CSV, Mirror, Serving, card, options, post, read_all, serving
@@ -69,7 +70,7 @@ def loading(
     with (
         ThreadPoolExecutor(20) as threads,
         serving(
-            InlineExecutor(lambda: predictor, **{"queue_depth": 50, **executor}),
+            InlineExecutor(lambda: predictor, ExecutorOptions(**{"queue_depth": 50, **executor})),
             options(error_server=error_server),
             wrap=wrap,
             loaded=False,

@@ -43,7 +43,7 @@ class SpooledRequest:
         self.spool = Spool(directory, BodyLimits(spool_threshold=threshold), self.share)
 
     async def end(self) -> None:
-        self.share.leave()
+        self.share.dequeue()
         await self.spool.discard()
 
 
@@ -116,7 +116,7 @@ def test_what_a_large_body_gathers_for_the_disk_is_counted_until_it_is_written(
         assert path is not None
         assert Path(path).read_bytes() == b"x" * WRITE_BLOCK + b"yyyyyz"
         await request.end()
-        other.leave()
+        other.dequeue()
         assert memory.used == 0
 
     asyncio.run(main())

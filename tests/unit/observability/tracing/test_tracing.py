@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from drum_litestar.errors import BadRequestError, QueueTimeoutError, UnprocessableError, UpstreamError
-from drum_litestar.execution.counters import Tally
+from drum_litestar.execution.counters import Counters
 from drum_litestar.observability.bare import encoder
 from drum_litestar.observability.bare.tracer import SpanProvider
 from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
@@ -101,7 +101,7 @@ class Processes:
                 answer = msgspec.msgpack.decode(msgspec.msgpack.encode(reply.head), type=StreamHead)
             else:
                 answer = msgspec.msgpack.decode(msgspec.msgpack.encode(reply), type=Reply)
-            Tally(ExecutorTelemetry(tracing=self.front)).answered(
+            Counters(ExecutorTelemetry(tracing=self.front)).answered(
                 ModelCall(kind=kind, trace=request_span.carrier), answer
             )
             request_span.answered(answer)

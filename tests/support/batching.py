@@ -1,4 +1,4 @@
-"""A predictor that can merge calls, whose rows say what it should do; and executors over it."""
+"""A predictor that can batch calls, whose rows say what it should do; and executors over it."""
 
 from __future__ import annotations
 
@@ -13,31 +13,34 @@ from typing import Any
 
 import msgspec
 
-from drum_litestar.execution.base import BaseExecutor
+from drum_litestar.execution.base_executor import BaseExecutor
+from drum_litestar.execution.executor_options import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, Predictor, Reply, TargetType
+from support.clock import LATER
+from support.executors import started
 from support.scripted import note
 
 EXECUTORS = ("inline", "pool")
 
 
-class MergingSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A picklable source of :class:`MergingPredictor`; ``folder`` is where it leaves traces for the test."""
+class BatchingSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A picklable source of :class:`BatchingPredictor`; ``folder`` is where it notes calls for the test."""
 
     folder: str
     batchable: bool = True
     concurrency: int = 1
 
     def build(self) -> Predictor:
-        return MergingPredictor(self)
+        return BatchingPredictor(self)
 
 
-class MergingPredictor:
+class BatchingPredictor:
     """Echoes the rows of a call. A row can be the name of something to do instead."""
 
-    def __init__(self, spec: MergingSpec) -> None:
+    def __init__(self, spec: BatchingSpec) -> None:
         self.spec = spec
         self.folder = Path(spec.folder)
         self.batching = spec.batchable
@@ -102,29 +105,24 @@ def echoed(*rows: str) -> bytes:
 
 
 def batches(folder: Path) -> list[int]:
-    """How many calls each merged call had, in order."""
+    """Members of each batch, in order."""
     path = folder / "batches"
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
 @asynccontextmanager
-async def merging(
+async def batching(
     kind: str, folder: Path, *, spec: dict[str, Any] | None = None, **options: Any
 ) -> AsyncIterator[BaseExecutor]:
-    """A started executor of ``kind`` that merges up to 100 rows; ``folder/go`` appears before its shutdown."""
+    """A started executor of ``kind`` that batches up to 100 rows."""
     options.setdefault("batch_max_rows", 100)
-    source = MergingSpec(folder=str(folder), **(spec or {}))
+    source = BatchingSpec(folder=str(folder), **(spec or {}))
     executor: BaseExecutor
     if kind == "inline":
-        executor = InlineExecutor(source.build, **options)
+        executor = InlineExecutor(source.build, ExecutorOptions(**options))
     else:
         executor = PoolExecutor(
             source, PoolOptions(builder="support.scripted:build_in_worker", kill_grace=0.3, backoff=0.01, **options)
         )
-    await executor.start()
-    await executor.wait_started()
-    try:
+    async with started(executor, folder, LATER if kind == "inline" else 0):
         yield executor
-    finally:
-        (folder / "go").touch()
-        await executor.shutdown(5 if kind == "inline" else 0)

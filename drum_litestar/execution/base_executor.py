@@ -1,22 +1,23 @@
-"""What all executors have in common: the door, the phases of life, the way down."""
+"""The base class of all executors: admission, lifecycle, shutdown."""
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from typing import Any
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.admission import Admission
-from drum_litestar.execution.executor import ExecutorState, ReplyStream, Ticket
-from drum_litestar.execution.ticket import AdmissionTicket
+from drum_litestar.execution.executor import ExecutorState, ReplyStream
+from drum_litestar.execution.queue_limits import Ticket
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply
 
 
 class BaseExecutor(ABC):
-    """Keeps :class:`drum_litestar.execution.executor.Executor`; subclasses say where the model runs."""
+    """Implements :class:`drum_litestar.execution.executor.Executor`; subclasses decide where the model runs."""
 
     _admission: Admission
-    """To be set by the subclass, which is its source of slots."""
+    """To be set by the subclass, which is its :class:`drum_litestar.execution.pending.SlotSource`."""
 
     def __init__(self) -> None:
         self._card: ModelCard | None = None
@@ -49,30 +50,28 @@ class BaseExecutor(ABC):
     def admit(self) -> Ticket:
         if self._phase is not None:
             raise self._admission.refuse_not_ready(f"The model is not ready: {self.state}")
-        return self._admission.take()
+        return self._admission.admit()
 
     async def wait_loaded(self, ticket: Ticket, deadline: float | None = None) -> None:
         if self._card is None and self._phase is None:
-            assert isinstance(ticket, AdmissionTicket)
-            await self._admission.loading.wait(ticket, deadline)
+            await self._admission.load_queue.wait(ticket, deadline)
 
     async def submit(self, call: ModelCall, *, ticket: Ticket, deadline: float | None = None) -> Reply | ReplyStream:
         if self._phase in ("failed", "stopped"):
             raise self._admission.refuse_not_ready(f"The model is not ready: {self._phase}")
-        assert isinstance(ticket, AdmissionTicket)
         return await self._admission.submit(call, ticket, deadline)
 
     async def shutdown(self, grace: float) -> None:
         """See :meth:`drum_litestar.execution.executor.Executor.shutdown`. A second call may shorten the grace; with
-        0 it also cuts short the model's clean-up."""
+        0 it also force stops the model."""
         drained = self._admission.drain(grace)
         if self._stopping is None:
             if self._phase is None:
                 self._phase = "draining"
-            self._admission.loading.end(loaded=False)
+            self._admission.load_queue.end(loaded=False)
             self._stopping = asyncio.get_running_loop().create_task(self._stop(drained))
         elif grace <= 0:
-            self._hurry()
+            self._force_stop()
         await asyncio.shield(self._stopping)
 
     async def _stop(self, drained: asyncio.Future[bool]) -> None:
@@ -84,8 +83,8 @@ class BaseExecutor(ABC):
         self._end_start()
 
     def _end_start(self) -> None:
-        """It is known whether the model can be served."""
-        self._admission.loading.end(loaded=self._card is not None)
+        """End the start: it is known now whether the model can be served."""
+        self._admission.load_queue.end(loaded=self._card is not None)
         if self._started is not None and not self._started.done():
             self._started.set_result(None)
 
@@ -95,12 +94,20 @@ class BaseExecutor(ABC):
 
     @abstractmethod
     def _begin(self) -> None:
-        """Start to load the model; :meth:`_end_start` is to follow."""
+        """Start to load the model; a call of :meth:`_end_start` must follow."""
 
     @abstractmethod
     async def _stop_model(self, clean: bool) -> None:
         """Stop the model. Not ``clean``: calls are still running and have to be abandoned."""
 
     @abstractmethod
-    def _hurry(self) -> None:
-        """Stop without any more patience, as far as that is possible."""
+    def _force_stop(self) -> None:
+        """Stop without waiting for running work and clean-up, as far as that is possible."""
+
+    @abstractmethod
+    def stats(self) -> dict[str, Any]:
+        """See :meth:`drum_litestar.execution.executor.Executor.stats`."""
+
+    @abstractmethod
+    def pids(self) -> list[int]:
+        """See :meth:`drum_litestar.execution.executor.Executor.pids`."""

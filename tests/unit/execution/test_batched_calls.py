@@ -1,4 +1,4 @@
-"""The members of a merged call do not pay for each other: deadlines, cancellations, deaths, failures."""
+"""Batch members do not affect each other: deadlines, cancellations, deaths, failures."""
 
 from __future__ import annotations
 
@@ -10,54 +10,54 @@ from pathlib import Path
 import pytest
 
 from drum_litestar.errors import DeadlineExceededError, QueueTimeoutError
-from drum_litestar.execution.invoke import Part
-from drum_litestar.execution.merged import MergedCall
+from drum_litestar.execution.invoke import BatchPart
+from drum_litestar.execution.pending import BatchedCall
 from drum_litestar.predictors.protocol import Reply
 from support import clock
+from support.batching import EXECUTORS, batches, batching, echoed, table
 from support.clock import LATER, advance
 from support.executors import begin as start
 from support.executors import quiet, reply, until
-from support.merging import EXECUTORS, batches, echoed, merging, table
 from support.scripted import noted
-from support.slots import begin, idle, make, turn
+from support.slots import begin, idle, make, settle
 
 
-def test_who_leaves_is_only_not_answered() -> None:
+def test_a_member_that_is_cancelled_is_only_not_answered() -> None:
     async def main() -> None:
         admission, slots = make()
         tasks = [begin(admission, name) for name in "abc"]
-        await turn()
+        await settle()
         tasks[1].cancel()
-        await turn()
+        await settle()
         assert admission.in_flight == 3
         slots.finish()
         done = await asyncio.gather(*tasks, return_exceptions=True)
         assert isinstance(done[1], asyncio.CancelledError)
-        assert [done[0].body, done[2].body] == [b"a", b"c"]
+        assert [answer.body for answer in done if isinstance(answer, Reply)] == [b"a", b"c"]
         assert idle(admission)
 
     asyncio.run(main())
 
 
-def test_a_deadline_sends_the_mates_back_to_run_alone() -> None:
+def test_a_deadline_requeues_the_other_members_to_run_alone() -> None:
     async def main() -> None:
         admission, slots = make(2)
         tasks = [begin(admission, "a", LATER), begin(admission, "b", 2 * LATER), begin(admission, "c")]
-        await turn()
+        await settle()
         assert slots.names == ["abc"]
         await advance(LATER)
         with pytest.raises(DeadlineExceededError):
             await tasks[0]
-        assert slots.condemned == 1
+        assert slots.unhealthy == 1
         assert slots.names == ["abc", "b"]  # b is the first to run elsewhere, alone
         slots.finish(1)
         assert (await tasks[1]).body == b"b"
         assert slots.names == ["abc", "c"]
-        assert slots.late == []  # somebody may still be answered by the merged call
+        assert slots.late == []  # the batch may still answer a member
         slots.finish(1)
         assert (await tasks[2]).body == b"c"
-        await turn()
-        assert slots.late == slots.running  # now nobody
+        await settle()
+        assert slots.late == slots.running  # now it cannot
         slots.finish()
         assert idle(admission)
         stats = admission.stats()
@@ -66,36 +66,36 @@ def test_a_deadline_sends_the_mates_back_to_run_alone() -> None:
     clock.run(main())
 
 
-def test_a_merged_call_that_ends_late_answers_those_who_wait_for_another_slot() -> None:
+def test_a_batch_that_ends_late_answers_its_requeued_members() -> None:
     async def main() -> None:
         admission, slots = make(1)
         tasks = [begin(admission, "a", LATER), begin(admission, "b", 2 * LATER), begin(admission, "c")]
-        await turn()
+        await settle()
         await advance(LATER)
         with pytest.raises(DeadlineExceededError):
             await tasks[0]
-        assert [entry.call.request_id for entry in admission.line] == ["b", "c"]
+        assert [entry.call.request_id for entry in admission.queue] == ["b", "c"]
         slots.finish()
         assert [(await task).body for task in tasks[1:]] == [b"b", b"c"]
         assert slots.late == []
         assert idle(admission)
-        assert (admission.tally.timed_out, slots.condemned) == (1, 1)
+        assert (admission.counters.timed_out, slots.unhealthy) == (1, 1)
 
     clock.run(main())
 
 
-def test_those_sent_back_keep_their_own_deadlines_and_patience() -> None:
+def test_requeued_members_keep_their_own_deadline_and_queue_timeout() -> None:
     async def main() -> None:
         admission, slots = make(1, queue_timeout=4 * LATER)
         deadlines = (LATER, 3 * LATER, 9 * LATER)
         tasks = [begin(admission, name, deadline) for name, deadline in zip("abc", deadlines, strict=True)]
-        await turn()
+        await settle()
         for task, error in zip(tasks, (DeadlineExceededError, DeadlineExceededError, QueueTimeoutError), strict=True):
             assert not task.done()
             await advance(2 * LATER)
             with pytest.raises(error):
                 await task
-        await turn()
+        await settle()
         assert slots.late == slots.running
         slots.finish()
         assert idle(admission)
@@ -103,17 +103,17 @@ def test_those_sent_back_keep_their_own_deadlines_and_patience() -> None:
     clock.run(main())
 
 
-def test_a_call_that_all_have_left_is_late_at_its_first_deadline() -> None:
+def test_a_batch_that_all_callers_have_left_times_out_at_its_first_deadline() -> None:
     async def main() -> None:
         admission, slots = make()
         tasks = [begin(admission, "a", LATER), begin(admission, "b", 2 * LATER)]
-        await turn()
+        await settle()
         for task in tasks:
             task.cancel()
-        await turn()
-        assert slots.condemned == 0
+        await settle()
+        assert slots.unhealthy == 0
         await advance(LATER)
-        assert slots.condemned == 1
+        assert slots.unhealthy == 1
         assert slots.late == slots.running
         slots.finish()
         assert idle(admission)
@@ -121,48 +121,48 @@ def test_a_call_that_all_have_left_is_late_at_its_first_deadline() -> None:
     clock.run(main())
 
 
-def test_the_deadline_of_one_who_has_the_answer_does_not_count() -> None:
+def test_the_deadline_of_an_answered_member_does_not_count() -> None:
     async def main() -> None:
         admission, slots = make()
         deadlines = (LATER, 3 * LATER, 9 * LATER)
         tasks = [begin(admission, name, deadline) for name, deadline in zip("abc", deadlines, strict=True)]
-        await turn()
-        (merged,) = slots.running
-        assert isinstance(merged, MergedCall)
-        merged.answer(Part(0, [Reply(body=b"A")], 0.1, False, True, False))
+        await settle()
+        (batch,) = slots.running
+        assert isinstance(batch, BatchedCall)
+        batch.answer(BatchPart(0, [Reply(body=b"A")], 0.1, False, True, False))
         assert (await tasks[0]).body == b"A"
         await advance(2 * LATER)
-        assert slots.condemned == 0
+        assert slots.unhealthy == 0
         await advance(LATER)
         with pytest.raises(DeadlineExceededError):
             await tasks[1]
-        assert slots.condemned == 1
-        merged.answer(Part(1, [Reply(), Reply(body=b"C")], 0.1, False, True, True))
+        assert slots.unhealthy == 1
+        batch.answer(BatchPart(1, [Reply(), Reply(body=b"C")], 0.1, False, True, True))
         slots.running.clear()
         slots.free += 1
-        merged.end()
+        batch.end()
         assert (await tasks[2]).body == b"C"
         assert idle(admission)
 
     clock.run(main())
 
 
-def test_a_worker_that_dies_is_no_answer_for_anybody() -> None:
+def test_members_are_requeued_when_the_worker_dies() -> None:
     async def main() -> None:
         admission, slots = make(1)
         tasks = [begin(admission, name) for name in "abc"]
-        await turn()
+        await settle()
         tasks[0].cancel()
-        await turn()
+        await settle()
         slots.die()
         assert slots.names == []  # its slot is gone
         slots.free = 3
-        admission.pump()
+        admission.dispatch_waiting()
         assert slots.names == ["b", "c"]
         slots.finish()
         slots.finish()
         done = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [answer.body for answer in done[1:]] == [b"b", b"c"]
+        assert [answer.body for answer in done if isinstance(answer, Reply)] == [b"b", b"c"]
         assert idle(admission)
         assert admission.stats()["executor_completed"] == 3
 
@@ -173,9 +173,9 @@ def test_a_worker_that_dies_is_no_answer_for_anybody() -> None:
 
 
 @pytest.mark.parametrize("kind", EXECUTORS)
-def test_calls_are_merged_and_answered_one_by_one(kind: str, tmp_path: Path) -> None:
+def test_calls_are_batched_and_answered_one_by_one(kind: str, tmp_path: Path) -> None:
     async def main() -> None:
-        async with merging(kind, tmp_path) as executor:
+        async with batching(kind, tmp_path) as executor:
             tasks = [start(executor, table(f"{number}", "x")) for number in range(5)]
             answers = await asyncio.gather(*tasks)
             assert [answer.body for answer in answers if isinstance(answer, Reply)] == [
@@ -191,9 +191,9 @@ def test_calls_are_merged_and_answered_one_by_one(kind: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("kind", EXECUTORS)
 @pytest.mark.parametrize("row", ["raise", "refuse", "short"])
-def test_what_cannot_be_merged_runs_singly(kind: str, row: str, tmp_path: Path) -> None:
+def test_a_batch_that_fails_runs_singly(kind: str, row: str, tmp_path: Path) -> None:
     async def main() -> None:
-        async with merging(kind, tmp_path) as executor:
+        async with batching(kind, tmp_path) as executor:
             tasks = [start(executor, table(name)) for name in ("a", row, "b")]
             answers = [answer for answer in await asyncio.gather(*tasks) if isinstance(answer, Reply)]
             assert [answer.body for answer in (answers[0], answers[2])] == [echoed("a"), echoed("b")]
@@ -210,9 +210,9 @@ def test_what_cannot_be_merged_runs_singly(kind: str, row: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", EXECUTORS)
-def test_a_model_that_turns_out_not_to_merge_is_not_asked_again(kind: str, tmp_path: Path) -> None:
+def test_a_model_that_refuses_batching_is_not_asked_again(kind: str, tmp_path: Path) -> None:
     async def main() -> None:
-        async with merging(kind, tmp_path) as executor:
+        async with batching(kind, tmp_path) as executor:
             for _ in range(2):
                 tasks = [start(executor, table(name)) for name in ("aggregate", "b", "c")]
                 answers = [answer for answer in await asyncio.gather(*tasks) if isinstance(answer, Reply)]
@@ -223,9 +223,9 @@ def test_a_model_that_turns_out_not_to_merge_is_not_asked_again(kind: str, tmp_p
     asyncio.run(main())
 
 
-def test_a_model_without_merging_runs_as_ever(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_model_without_batching_answers_single_calls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        async with merging("inline", tmp_path, spec={"batchable": False}) as executor:
+        async with batching("inline", tmp_path, spec={"batchable": False}) as executor:
             assert (await reply(executor, table("a"))).body == echoed("a")
             assert batches(tmp_path) == []
 
