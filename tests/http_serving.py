@@ -16,8 +16,7 @@ import msgspec
 import uvicorn
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.execution.executor import Executor
-from drum_litestar.execution.executor_options import ExecutorOptions
+from drum_litestar.execution.executor import Executor, ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.http.app import build_app
 from drum_litestar.http.app_options import AppOptions

@@ -19,8 +19,7 @@ from drum_litestar.errors import ModelNotReadyError, QueueFullError
 from drum_litestar.execution.batching import Batcher
 from drum_litestar.execution.counters import Counters
 from drum_litestar.execution.drain import Drain
-from drum_litestar.execution.executor import ReplyStream
-from drum_litestar.execution.executor_options import ExecutorOptions
+from drum_litestar.execution.executor import ExecutorOptions, ReplyStream
 from drum_litestar.execution.load_queue import LoadQueue
 from drum_litestar.execution.pending import BatchedCall, PendingCall, Slot, SlotSource
 from drum_litestar.execution.queue_limits import QueueMemory, Ticket, default_queue_depth
@@ -34,7 +33,7 @@ class Admission:
     """
 
     def __init__(self, slots: SlotSource, options: ExecutorOptions, slot_count: int) -> None:
-        """``slot_count``: see :meth:`resize`."""
+        """``slot_count``: all slots, busy or free; :meth:`card_changed` may change it."""
         self._slots = slots
         self._queue_depth = options.queue_depth
         self._queue_timeout = options.queue_timeout
@@ -54,9 +53,9 @@ class Admission:
         """Tickets that count at present."""
         self.memory = QueueMemory(options.queue_memory)
         self._drain = Drain()
-        self.resize(slot_count)
+        self._resize(slot_count)
 
-    def resize(self, slot_count: int) -> None:
+    def _resize(self, slot_count: int) -> None:
         """Set the number of slots that tickets are counted from (not those free at the moment)."""
         self.slot_count = slot_count if self._max_in_flight is None else min(slot_count, self._max_in_flight)
         depth = self._queue_depth
@@ -64,7 +63,7 @@ class Admission:
 
     def card_changed(self, card: ModelCard, slot_count: int) -> None:
         """A model with this card serves ``slot_count`` slots."""
-        self.resize(slot_count)
+        self._resize(slot_count)
         if self.batcher is not None:
             self.batcher.model_loaded(card)
 

@@ -16,8 +16,7 @@ from drum_litestar.errors import ModelLoadError, RequestError
 from drum_litestar.execution import invoke
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.base_executor import BaseExecutor
-from drum_litestar.execution.executor import ExecutorState
-from drum_litestar.execution.executor_options import ExecutorOptions
+from drum_litestar.execution.executor import ExecutorOptions, ExecutorState
 from drum_litestar.execution.pending import BatchedCall, PendingCall
 from drum_litestar.execution.streaming import ChunkStream, ThreadFlow, produce
 from drum_litestar.execution.threads import ComputeThreads

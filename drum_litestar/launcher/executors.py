@@ -6,8 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from drum_litestar.errors import ModelLoadError, SettingsError
-from drum_litestar.execution.executor import Executor
-from drum_litestar.execution.executor_options import ExecutorOptions
+from drum_litestar.execution.executor import Executor, ExecutorOptions
 from drum_litestar.execution.observer import ExecutorObserver
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.observability.tracing.request_tracing import Tracing

@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 import psutil
 
 from drum_litestar.execution.base_executor import BaseExecutor
-from drum_litestar.execution.executor import Executor, ReplyStream
-from drum_litestar.execution.executor_options import ExecutorOptions
+from drum_litestar.execution.executor import Executor, ExecutorOptions, ReplyStream
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.execution.pool.pool_options import PoolOptions

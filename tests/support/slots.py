@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from drum_litestar.execution.admission import Admission
-from drum_litestar.execution.executor_options import ExecutorOptions
+from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.invoke import BatchPart
 from drum_litestar.execution.observer import NullObserver
 from drum_litestar.execution.pending import BatchedCall, PendingCall

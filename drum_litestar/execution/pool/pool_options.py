@@ -11,7 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.execution.executor_options import ExecutorOptions
+from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.pool.wire import Init
 
 _output_log = logging.getLogger("drum_litestar.worker")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from drum_litestar.errors import DeadlineExceededError, ModelNotReadyError, QueueFullError, QueueTimeoutError
-from drum_litestar.execution.executor_options import ExecutorOptions
+from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import Reply
 from support import clock

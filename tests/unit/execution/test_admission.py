@@ -13,7 +13,7 @@ from drum_litestar.errors import (
     QueueTimeoutError,
 )
 from drum_litestar.execution.admission import Admission
-from drum_litestar.execution.executor_options import ExecutorOptions
+from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.pending import PendingCall
 from support import clock
 from support.clock import LATER, advance

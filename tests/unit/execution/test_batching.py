@@ -9,7 +9,7 @@ import pytest
 
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.batching import LARGEST_BODY, count_rows, csv_payload
-from drum_litestar.execution.executor_options import ExecutorOptions
+from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, TargetType
 from support import clock

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.execution.executor_options import ExecutorOptions
+from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import ModelCard
 from http_serving import CSV, Mirror, Serving, card, options, post, read_all, serving
