@@ -213,8 +213,8 @@ def ciphers() -> str:
 
     Python's ssl chooses among the ciphers of TLS 1.3 for itself: those are the context's own list.
     """
+    from drum_litestar.server.tls import build_context
     from drum_litestar.settings.groups.edge import TlsSettings
-    from drum_litestar.settings.tls import build_context
 
     kinds = {"RSA": ["rsa:2048"], "ECDSA": ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]}
     servers = {}

@@ -18,7 +18,7 @@ from drum_litestar.execution.invoke import PredictorSource
 from drum_litestar.execution.queue_limits import default_queue_depth
 from drum_litestar.http.app_options import AppOptions, BodyLimits
 from drum_litestar.launcher.error_server import watch_load
-from drum_litestar.launcher.executors import make_executor, refusing_executor, worker_uid
+from drum_litestar.launcher.executors import make_executor, refusing_executor
 from drum_litestar.launcher.front_end_telemetry import FrontEndTelemetry
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.preparation import (
@@ -30,12 +30,14 @@ from drum_litestar.launcher.preparation import (
     worker_spec,
 )
 from drum_litestar.launcher.shared_store import RedisRateLimitStore
+from drum_litestar.launcher.worker_user import worker_uid
 from drum_litestar.middleware.stack import RateLimit, StackOptions, build_stack
 from drum_litestar.observability.logs.setup import configure_logging
 from drum_litestar.server.descriptors import raise_descriptor_limit
 from drum_litestar.server.http.http_protocol import make_protocol
 from drum_litestar.server.sockets import bind_sockets
 from drum_litestar.server.stopping import ServerHandle
+from drum_litestar.server.uvicorn_options import uvicorn_options
 from drum_litestar.server.uvicorn_server import run_server
 from drum_litestar.settings.masking import masked, protect
 
@@ -74,7 +76,7 @@ def serve(plan: LaunchPlan) -> int:
     plan = with_worker_python(plan)
     settings = plan.settings
     protect(plan.spec.argv, os.environ)  # which now has the runtime parameters' file
-    uvicorn_kwargs = settings.to_uvicorn()
+    uvicorn_kwargs = uvicorn_options(settings)
     sockets = bind_sockets(settings.listen.address.host, settings.listen.address.port)
     logs = configure_logging(plan.logging_level, json_lines=settings.log.json, server_level=settings.log.level)
     server: Server | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from drum_litestar.errors import ModelLoadError, SettingsError
+from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.observer import ExecutorObserver
 from drum_litestar.launcher.plan import LaunchPlan
@@ -83,15 +83,3 @@ def refusing_executor(failure: ModelLoadError) -> Executor:
         raise failure
 
     return InlineExecutor(refuse)
-
-
-def worker_uid(user: str | None) -> int | None:
-    """User id of ``DRUM_WORKER_USER``. Raises SettingsError for a name that this machine does not know."""
-    if user is None:
-        return None
-    import pwd
-
-    try:
-        return pwd.getpwnam(user).pw_uid
-    except KeyError:
-        raise SettingsError(f"DRUM_WORKER_USER names the user '{user}', which this machine does not know") from None

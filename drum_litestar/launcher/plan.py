@@ -10,9 +10,11 @@ from typing import Any, Literal
 import msgspec
 
 from drum_litestar.errors import SettingsError, StartupError
+from drum_litestar.launcher.machine_checks import check_machine
 from drum_litestar.launcher.worker_interpreter import WorkerPython
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
+from drum_litestar.server.loop_choice import choose_loop
 from drum_litestar.settings.notices import Notice, warning
 from drum_litestar.settings.resolve import Resolution, parameter, resolve
 from drum_litestar.settings.runtime_params import parameters_file as runtime_params_file
@@ -47,7 +49,8 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
 def resolve_settings(args: argparse.Namespace, environ: MutableMapping[str, str]) -> Resolution:
     """Settings for the parsed options that ``server`` and ``settings`` share.
 
-    The runtime parameters' file is loaded into ``environ`` first, because it may set what the server reads.
+    The runtime parameters' file is loaded into ``environ`` first, because it may set what the server reads. Raises
+    SettingsError also for settings that this machine cannot fulfil (:mod:`drum_litestar.launcher.machine_checks`).
     """
     if args.runtime_params_file is not None:
         if args.code_dir is None:
@@ -62,7 +65,7 @@ def resolve_settings(args: argparse.Namespace, environ: MutableMapping[str, str]
     }
     # An option whose value came from its environment variable has that variable as its source.
     from_environment = {"ADDRESS": "--address", "CUSTOM_MODEL_WORKERS": "--max-workers"}
-    return resolve(
+    resolution = resolve(
         {
             name: str(value)
             for name, value in cli.items()
@@ -70,6 +73,11 @@ def resolve_settings(args: argparse.Namespace, environ: MutableMapping[str, str]
         },
         environ,
     )
+    check_machine(resolution.settings)
+    loop_warning = choose_loop(resolution.settings.loop.kind).warning
+    if loop_warning is None:
+        return resolution
+    return msgspec.structs.replace(resolution, notices=(*resolution.notices, warning(loop_warning)))
 
 
 def make_plan(args: argparse.Namespace, environ: MutableMapping[str, str], argv: tuple[str, ...]) -> LaunchPlan:

@@ -9,21 +9,22 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from packaging.specifiers import SpecifierSet
 
-from drum_litestar.errors import ModelLoadError, StartupError
+from drum_litestar.errors import ModelLoadError, SettingsError, StartupError
 from drum_litestar.execution.pool.interpreter import bare_command, command, identity
 from drum_litestar.launcher.packages import CHECKED_MODULES
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.settings.groups.serving import WorkerSettings
-from drum_litestar.settings.worker_python_file import find_interpreter, subject_of
 
 OLDEST: Final = (3, 8)
 REQUIREMENTS: Final[Mapping[str, str]] = {"msgspec": ">=0.16", "pandas": ">=1.5", "numpy": ""}
@@ -134,6 +135,38 @@ class WorkerPython(msgspec.Struct, frozen=True):
     @property
     def text_version(self) -> str:
         return ".".join(map(str, self.version))
+
+
+def subject_of(path: str) -> str:
+    """The parameter and its value, as messages begin."""
+    return f"DRUM_WORKER_PYTHON='{path}'"
+
+
+def find_interpreter(text: str) -> str:
+    """Absolute path of the interpreter that ``text`` names: a file, a virtual environment's folder, or a command on
+    the path. Links are kept, since a virtual environment is known by the link's place.
+
+    Raises SettingsError, one line.
+    """
+    if not text.strip():
+        raise SettingsError(f"{subject_of(text)} names no interpreter")
+    path = Path(text).expanduser()
+    if not path.exists() and os.sep not in text:
+        path = Path(shutil.which(text) or path)
+    try:
+        if path.is_dir():
+            inside = [path / "bin" / name for name in ("python", "python3")]
+            path = next((each for each in inside if each.exists()), inside[0])
+            if not path.exists():
+                raise SettingsError(f"{subject_of(text)} is a directory without an interpreter: it has no bin/python")
+        if not path.exists():
+            command = "" if os.sep in text else ", and no such command on the path"
+            raise SettingsError(f"{subject_of(text)}: there is no such file{command}")
+    except OSError as error:  # a directory above it may not be entered
+        raise SettingsError(f"{subject_of(text)} cannot be reached: {error.strerror}") from error
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        raise SettingsError(f"{subject_of(text)} is not executable")
+    return os.path.abspath(path)  # noqa: PTH100 - Path.resolve would follow the link
 
 
 def ask_configured(workers: WorkerSettings) -> WorkerPython | None:

@@ -18,7 +18,6 @@ import msgspec
 from drum_litestar.errors import SettingsError
 from drum_litestar.settings.cross_checks import advise, refuse
 from drum_litestar.settings.declaration import Declared, Option, declared
-from drum_litestar.settings.loop import choose_loop
 from drum_litestar.settings.masking import MASK
 from drum_litestar.settings.notices import Notice, info, warning
 from drum_litestar.settings.runtime_params import parameters as runtime_params
@@ -93,9 +92,6 @@ def resolve(cli: Mapping[str, str] | None = None, environ: Mapping[str, str] | N
     refuse(settings)
     given = frozenset(item.setting.option.name for item in values if item.source != "default")
     resolver.notices.extend(advise(settings, given))
-    loop_warning = choose_loop(settings.loop.kind).warning
-    if loop_warning is not None:
-        resolver.notices.append(warning(loop_warning))
     return Resolution(settings, values, tuple(resolver.notices))
 
 

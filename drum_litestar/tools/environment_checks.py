@@ -21,7 +21,7 @@ from drum_litestar.launcher.hidden_modules import hidden_modules
 from drum_litestar.launcher.worker_interpreter import WorkerPython
 from drum_litestar.name_clashes import OWN_MODULES, clash, described, own_files
 from drum_litestar.observability.metrics.resources import cgroup_version, cpu_quota, memory_status, usable_cpus
-from drum_litestar.settings.loop import choose_loop, installed_uvloop
+from drum_litestar.server.loop_choice import choose_loop, installed_uvloop
 from drum_litestar.tools.findings import BLOCKING, Finding, Level, import_problem
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)

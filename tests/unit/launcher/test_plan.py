@@ -164,3 +164,10 @@ def test_query_needs_an_unstructured_target(tmp_path: Path) -> None:
             plan(tmp_path, option, "x", "--target-type", "regression")
         assert str(caught.value) == f"{option} argument can be used only with --target-type unstructured"
         assert caught.value.exit_code == 1
+
+
+def test_the_loop_that_runs_instead_is_the_last_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drum_litestar.server.loop_choice.installed_uvloop", lambda: None)
+    texts = [notice.text for notice in plan(tmp_path, DRUM_RATE_LIMIT_RPM="5").notices]
+    assert texts[1].startswith("DRUM_RATE_LIMIT_RPM has no effect")
+    assert texts[2:] == ["uvloop is not installed; using asyncio. Install it with: pip install uvloop"]

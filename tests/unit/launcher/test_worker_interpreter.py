@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from drum_litestar.errors import SettingsError, StartupError
-from drum_litestar.launcher.worker_interpreter import ask
+from drum_litestar.launcher.machine_checks import check_machine
+from drum_litestar.launcher.worker_interpreter import ask, find_interpreter
 from drum_litestar.settings.resolve import resolve
-from drum_litestar.settings.worker_python_file import find_interpreter
 from support.worker_pythons import bare
 
 MACHINE_OFFSET = 18
@@ -33,7 +33,7 @@ def at_start(home: Path, code: str) -> None:
 
 def refusal(path: object) -> str:
     with pytest.raises(SettingsError) as caught:
-        resolve({"DRUM_WORKER_PYTHON": str(path)}, {})
+        check_machine(resolve({"DRUM_WORKER_PYTHON": str(path)}, {}).settings)
     assert caught.value.exit_code == 2
     assert "\n" not in str(caught.value)
     return str(caught.value)

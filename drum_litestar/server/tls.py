@@ -16,23 +16,13 @@ CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2; every suite of TLS 1.3 is forward-secret and AEAD."""
 
 
-def check_tls(tls: TlsSettings) -> None:
-    """Refuse combinations that cannot work. Raises SettingsError."""
-    if tls.certfile and not tls.keyfile:
-        raise SettingsError("DRUM_SSL_CERTFILE is set, but DRUM_SSL_KEYFILE is not: a certificate needs its key")
-    if tls.keyfile and not tls.certfile:
-        raise SettingsError("DRUM_SSL_KEYFILE is set, but DRUM_SSL_CERTFILE is not: a key needs its certificate")
-    if tls.certfile and tls.cert_reqs != "none" and not tls.ca_certs:
-        raise SettingsError(
-            f"DRUM_SSL_CERT_REQS={tls.cert_reqs} needs DRUM_SSL_CA_CERTS, the authorities of the client certificates"
-        )
-
-
 def build_context(tls: TlsSettings) -> ssl.SSLContext:
-    """The server's context. Raises SettingsError, one line, for files, passwords and ciphers that do not work."""
+    """Build the server's context from ``tls``, which has a certificate.
+
+    Raises SettingsError, one line, for files, passwords and ciphers that do not work.
+    """
     import ssl
 
-    check_tls(tls)
     if not tls.certfile:
         raise SettingsError("DRUM_SSL_CERTFILE is not set")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -61,14 +51,13 @@ def build_context(tls: TlsSettings) -> ssl.SSLContext:
     return context
 
 
-def uvicorn_arguments(tls: TlsSettings) -> dict[str, Any]:
+def tls_arguments(tls: TlsSettings) -> dict[str, Any]:
     """Keyword arguments for ``uvicorn.Config``; none without a certificate.
 
     uvicorn takes a context factory in newer versions only. Older ones build the context themselves, from the same
     files and ciphers; Python's default floor, TLS 1.2, holds there.
     """
     if not tls.certfile:
-        check_tls(tls)
         return {}
     context = build_context(tls)
     import inspect

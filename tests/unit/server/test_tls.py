@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from drum_litestar.errors import SettingsError
+from drum_litestar.server.tls import build_context
+from drum_litestar.server.uvicorn_options import uvicorn_options
 from drum_litestar.settings.groups.edge import TlsSettings
 from drum_litestar.settings.server_settings import ServerSettings
-from drum_litestar.settings.tls import build_context
 from support.certificates import Pair, make_pair
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
@@ -151,7 +152,7 @@ def test_uvicorn_serves_with_the_context(pair: Pair) -> None:
 
     async def app(scope: object, receive: object, send: object) -> None: ...
 
-    config = Config(app, **ServerSettings(tls=settings(pair)).to_uvicorn())
+    config = Config(app, **uvicorn_options(ServerSettings(tls=settings(pair))))
     config.load()
     assert config.is_ssl
     assert config.ssl is not None
@@ -165,8 +166,8 @@ def test_older_uvicorn_gets_files(pair: Pair, monkeypatch: pytest.MonkeyPatch) -
         def __init__(self, app: object, ssl_certfile: str | None = None) -> None: ...
 
     monkeypatch.setattr(uvicorn, "Config", OldConfig)
-    arguments = ServerSettings(tls=settings(pair)).to_uvicorn()
+    arguments = uvicorn_options(ServerSettings(tls=settings(pair)))
     assert arguments["ssl_certfile"] == pair.cert
     assert arguments["ssl_ciphers"] == "ECDHE+AESGCM:ECDHE+CHACHA20"
     with pytest.raises(SettingsError, match="pip install --upgrade uvicorn"):
-        ServerSettings(tls=settings(pair, version="1.3")).to_uvicorn()
+        uvicorn_options(ServerSettings(tls=settings(pair, version="1.3")))

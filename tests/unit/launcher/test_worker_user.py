@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from drum_litestar.errors import SettingsError
-from drum_litestar.settings.resolve import resolve
+from drum_litestar.launcher.worker_user import check_worker_user
 
 USER = "nobody"
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
@@ -43,7 +43,7 @@ def script(path: Path, text: str) -> None:
 
 def refusal() -> str:
     with pytest.raises(SettingsError) as caught:
-        resolve({}, {"DRUM_WORKER_USER": USER})
+        check_worker_user(USER)
     assert caught.value.exit_code == 2
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -57,7 +57,7 @@ def test_an_interpreter_in_a_private_home(python: Path) -> None:
     assert "(Permission denied)" in text
     assert "chmod o+rX" in text
     python.parent.chmod(0o711)
-    assert resolve({}, {"DRUM_WORKER_USER": USER}).settings.workers.user == USER
+    check_worker_user(USER)
 
 
 def test_packages_in_a_private_home(python: Path) -> None:
@@ -69,7 +69,7 @@ def test_packages_in_a_private_home(python: Path) -> None:
 
 def test_the_trial_runs_as_that_user(python: Path, open_folder: Path) -> None:
     script(python, f'echo "$(id -u) $(id -g) $USER $HOME" > {open_folder}/seen')
-    resolve({}, {"DRUM_WORKER_USER": USER})
+    check_worker_user(USER)
     account = pwd.getpwnam(USER)
     assert (open_folder / "seen").read_text().split() == [
         str(account.pw_uid),
@@ -83,7 +83,7 @@ def test_this_interpreter_finds_the_package(monkeypatch: pytest.MonkeyPatch) -> 
     """The trial is a program that this Python can run: asked as root in the name of another user."""
     monkeypatch.setattr(pwd, "getpwnam", lambda name: pwd.struct_passwd((name, "x", 0, 0, "", "/", "/bin/sh")))
     monkeypatch.setattr(os, "geteuid", iter((1, 0, 1)).__next__)
-    assert resolve({}, {"DRUM_WORKER_USER": USER}).settings.workers.user == USER
+    check_worker_user(USER)
 
 
 def test_root_without_the_right_to_change_users(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,4 +96,18 @@ def test_root_without_the_right_to_change_users(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_servers_own_user_is_not_tried(python: Path) -> None:
     assert not python.exists()
-    assert resolve({}, {"DRUM_WORKER_USER": "root"}).settings.workers.user == "root"
+    check_worker_user("root")
+
+
+def test_a_name_that_the_machine_does_not_know() -> None:
+    with pytest.raises(SettingsError, match="DRUM_WORKER_USER='no-such-user': there is no such user") as caught:
+        check_worker_user("no-such-user")
+    assert caught.value.exit_code == 2
+
+
+def test_only_root_may_name_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(SettingsError, match="only root can run workers as another user"):
+        check_worker_user("root")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    check_worker_user("root")

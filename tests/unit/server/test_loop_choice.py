@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from drum_litestar.settings.loop import LoopChoice, choose_loop, installed_uvloop
+from drum_litestar.server.loop_choice import LoopChoice, choose_loop, installed_uvloop
 
 
 @pytest.mark.parametrize(

@@ -1,36 +1,22 @@
-"""``DRUM_WORKER_USER``: a user that exists, that this process may become, and that can run this Python."""
+"""Checks of ``DRUM_WORKER_USER``: the user exists, this process may become it, and it can run this Python."""
 
 from __future__ import annotations
 
 import errno
 import os
 import sys
-from pathlib import Path
-from typing import Any
 
 from drum_litestar.errors import SettingsError
-
-_PACKAGE_ROOT = str(Path(__file__).parents[2])
-_TRIAL = "import sys; sys.path[0] = {root!r}; import drum_litestar, msgspec"
-
-
-def run_as(user: str) -> dict[str, Any]:
-    """Popen's arguments for running as ``user``, with that user's home. Raises KeyError for an unknown one."""
-    from pwd import getpwnam
-
-    account = getpwnam(user)
-    environ = {**os.environ, "HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
-    if account.pw_uid == os.geteuid():  # even that change would need root's rights
-        return {"env": environ}
-    groups = os.getgrouplist(account.pw_name, account.pw_gid)
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups, "env": environ}
+from drum_litestar.execution.pool.interpreter import command, identity
 
 
 def check_worker_user(user: str, *, own_python: bool = True) -> None:
     """Raise SettingsError, one line, when no worker could run as ``user``.
 
-    Starts a short-lived process of this interpreter as that user, which alone knows of permissions, access lists and
-    mount options. Not with ``own_python`` False: another interpreter is asked by the launcher, as that user."""
+    Starts a short-lived process of this interpreter as that user: no other check covers permissions, access lists and
+    mount options. With ``own_python`` False the process is left out, because
+    :func:`drum_litestar.launcher.worker_interpreter.ask` starts the workers' own interpreter as that user.
+    """
     subject = f"DRUM_WORKER_USER='{user}'"
     try:
         from pwd import getpwnam
@@ -52,6 +38,18 @@ def check_worker_user(user: str, *, own_python: bool = True) -> None:
         )
 
 
+def worker_uid(user: str | None) -> int | None:
+    """User id of ``DRUM_WORKER_USER``. Raises SettingsError for a name that this machine does not know."""
+    if user is None:
+        return None
+    import pwd
+
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        raise SettingsError(f"DRUM_WORKER_USER names the user '{user}', which this machine does not know") from None
+
+
 def _why_python_fails(user: str) -> str | None:
     """Why this interpreter does not run, or does not find this package, as ``user``; None when it does.
 
@@ -61,12 +59,12 @@ def _why_python_fails(user: str) -> str | None:
 
     try:
         done = subprocess.run(
-            [sys.executable, "-c", _TRIAL.format(root=_PACKAGE_ROOT)],
+            command(None, "import msgspec"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             check=False,
-            **run_as(user),
+            **identity(None, user),
         )
     except OSError as error:
         if error.errno == errno.EPERM:

@@ -6,6 +6,7 @@ import logging
 import pytest
 from uvicorn import Config
 
+from drum_litestar.server.uvicorn_options import uvicorn_options
 from drum_litestar.settings.resolve import resolve
 from drum_litestar.settings.server_settings import ServerSettings
 
@@ -14,7 +15,7 @@ async def app(scope: object, receive: object, send: object) -> None: ...
 
 
 def test_every_argument_is_one_of_uvicorns() -> None:
-    arguments = ServerSettings().to_uvicorn()
+    arguments = uvicorn_options(ServerSettings())
     assert arguments.keys() <= inspect.signature(Config).parameters.keys()
 
 
@@ -31,7 +32,7 @@ def test_values_arrive(monkeypatch: pytest.MonkeyPatch) -> None:
         "FORWARDED_ALLOW_IPS": "10.0.0.1",
     }
     try:
-        config = Config(app, **resolve({}, environ).settings.to_uvicorn())
+        config = Config(app, **uvicorn_options(resolve({}, environ).settings))
         config.load()
         assert logging.getLogger("uvicorn.error").level == logging.WARNING
     finally:
