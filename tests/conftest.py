@@ -12,7 +12,8 @@ import pytest
 from drum_litestar.settings import masking
 from support.environments import Environments
 from support.faults import Faults, faults_of
-from support.fleet import require
+from support.fleet import Fleet, require
+from support.namesakes import pip_target
 from support.process import ServerFailedError, ServerProcess
 from support.servers import DrumOracle, start_ours
 from support.zoo import Zoo
@@ -40,6 +41,19 @@ def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     return Zoo(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    """Servers of the module's tests, one for each backend."""
+    with Fleet(request) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="session")
+def python_multipart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with python-multipart 0.0.6, whose package has the name of Litestar's module ``multipart``."""
+    return pip_target(tmp_path_factory.mktemp("python_multipart"), "python-multipart==0.0.6")
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
-"""Arguments from environment variables (contract, 1.3): a variable stands in for an option that was not given.
+"""Arguments from environment variables (contract, 1.3): a variable replaces an option that the command line lacks.
 
-"Given" is decided on parsed options, whatever their spelling: ``-cd``, ``--opt=value`` and unique prefixes count
+Presence is decided on parsed options, whatever their spelling: ``-cd``, ``--opt=value`` and unique prefixes count
 (contract, section 8, Q-20).
 """
 
@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 
 from drum_litestar.errors import UsageError
-from drum_litestar.settings.values import boolean_word
+from drum_litestar.settings.boolean_words import boolean_word
 
 TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("--target-type", ("TARGET_TYPE",)),
@@ -35,7 +35,7 @@ TEXTS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("--runtime-params-file", ("RUNTIME_PARAMS_FILE",)),
     ("--lazy-loading-file", ("LAZY_LOADING_FILE",)),
 )
-"""Option and the variables that stand in for it, in DRUM's order."""
+"""Each option and the variables that replace it, in DRUM's order."""
 
 FLAGS = (
     ("--with-error-server", "WITH_ERROR_SERVER"),
@@ -50,9 +50,12 @@ _ABSENT = object()
 
 
 def given_options(parser: argparse.ArgumentParser, argv: Sequence[str], options: Sequence[str]) -> set[str]:
-    """Which of ``options`` (long names) ``argv`` has. ``parser`` must not require any; it reports bad values."""
+    """Find which of ``options`` (long names) are in ``argv``.
+
+    ``parser`` must have no required option; it reports invalid values.
+    """
     dests = {option: option.lstrip("-").replace("-", "_") for option in options}
-    # argparse leaves attributes alone that are there already, so only what was given differs.
+    # argparse keeps attributes that exist, so only those of given options change.
     found, _ = parser.parse_known_args(list(argv), argparse.Namespace(**dict.fromkeys(dests.values(), _ABSENT)))
     return {option for option, dest in dests.items() if getattr(found, dest) is not _ABSENT}
 
@@ -60,7 +63,7 @@ def given_options(parser: argparse.ArgumentParser, argv: Sequence[str], options:
 def environment_tokens(
     parser: argparse.ArgumentParser, argv: Sequence[str], environ: Mapping[str, str], options: Sequence[str]
 ) -> list[str]:
-    """Tokens to append to ``argv`` for those of ``options`` that it lacks and a variable has.
+    """Make the tokens to append to ``argv`` for those of ``options`` that it lacks and a variable sets.
 
     Raises UsageError for a boolean variable that holds no boolean.
     """
@@ -71,7 +74,7 @@ def environment_tokens(
         if value is None or option in given or option not in options:
             continue
         if option == "--class-labels":
-            # The file wins, also when it came from a variable itself.
+            # The file has precedence, also when a variable names it.
             file_given = "--class-labels-file" in given or environ.get("CLASS_LABELS_FILE")
             tokens += [] if file_given else [option, *value.split()]
         else:

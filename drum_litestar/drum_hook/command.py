@@ -23,13 +23,13 @@ DISTRIBUTION = "drum-litestar"
 PTH_NAME = "drum_litestar_hook.pth"
 COMMENT = "# disabled by drum-litestar: "
 DEFAULT = {False: "default=False", True: "default=True"}
-"""The words in the line that say whether this backend is the default of ``drum server``. Other versions' lines have
-none of them."""
+"""The words in the line that decide whether this backend is the default of ``drum server``. Lines of other versions
+have neither."""
 
 
 class HookStatus(NamedTuple):
-    """Whether ``drum server`` can choose this backend, one line that says why or why not, and whether it does so
-    without a server type."""
+    """Whether ``drum server`` can choose this backend, the reason as one line, and whether this backend is the
+    default."""
 
     active: bool
     text: str
@@ -40,7 +40,7 @@ def add_parser(subparsers: Any) -> None:
     """Add the ``hook`` sub-command."""
     parser = subparsers.add_parser(
         "hook",
-        help="let `drum server` run this backend",
+        help="make `drum server` run this backend",
         description="With the hook enabled, `drum server` runs this backend when the runtime parameter "
         f"DRUM_SERVER_TYPE is litestar, fastapi or uvicorn; after `enable --default` also when there is no server "
         f"type, and only gunicorn, werkzeug and flask choose DRUM's own. The environment variable {SWITCH}=0 switches "
@@ -56,7 +56,7 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Exit code 0; 1 from ``status`` when the hook is not in force. Raises StartupError when it cannot be switched."""
+    """Return exit code 0, or 1 from ``status`` when the hook is inactive. Raises StartupError when switching fails."""
     if args.default is not None and args.action != "enable":
         raise UsageError("--default and --no-default go with 'hook enable'")
     path = pth_path()
@@ -71,10 +71,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def switch(path: Path, *, enable: bool, default: bool | None = None) -> bool:
-    """Make the line at ``path`` code, or a comment; ``default`` None keeps the default as it is.
+    """Turn the line at ``path`` into code or a comment; ``default`` None keeps the default.
 
-    Returns the default. Raises StartupError when the line is missing, not writable, or of another version and cannot
-    express ``default``.
+    Returns the default. Raises StartupError when the line is missing, not writable, or of a version without
+    ``default``.
     """
     try:
         line = path.read_text(encoding="utf-8")
@@ -97,7 +97,7 @@ def switch(path: Path, *, enable: bool, default: bool | None = None) -> bool:
 
 
 def pth_path() -> Path:
-    """Where the package's installer put the line: beside the package's metadata, in the user's site or the system's."""
+    """Path of the installed line, beside the package's metadata in the user's site or the system's."""
     try:
         return Path(str(metadata.distribution(DISTRIBUTION).locate_file(PTH_NAME)))
     except metadata.PackageNotFoundError:  # run from a checkout that is not installed
@@ -105,7 +105,7 @@ def pth_path() -> Path:
 
 
 def hook_status(path: Path) -> HookStatus:
-    """The state of the line at ``path``, as this process was started with it."""
+    """State of the line at ``path`` in this process."""
     if not hook_enabled():
         return HookStatus(False, f"disabled by {SWITCH}={os.environ[SWITCH]}")
     try:
@@ -117,7 +117,7 @@ def hook_status(path: Path) -> HookStatus:
         kept = ", as the default of `drum server`" if default else ""
         return HookStatus(False, f"disabled ({path}; 'drum-litestar hook enable' switches it on{kept})")
     if not any(getattr(finder, "name", None) == "drum_litestar_hook" for finder in sys.meta_path):
-        return HookStatus(False, f"not in force: {_why_not(path, line)}")
+        return HookStatus(False, f"not in force: {_inactive_reason(path, line)}")
     try:
         version = metadata.version("datarobot-drum")
     except metadata.PackageNotFoundError:
@@ -139,8 +139,8 @@ def _has_default(line: str) -> bool:
     return any(words in line for words in DEFAULT.values())
 
 
-def _why_not(path: Path, line: str) -> str:
-    """Why Python has not the finder that ``line``, which is at ``path``, should have given it."""
+def _inactive_reason(path: Path, line: str) -> str:
+    """Reason why ``line``, at ``path``, has not added its finder to this process."""
     if not _is_site_directory(path.parent):
         return f"Python has not read {path}, which is in no site directory of its own"
     if not _has_default(line):
@@ -154,13 +154,13 @@ def _is_site_directory(folder: Path) -> bool:
 
 
 def _remedy() -> str:
-    """The command that installs the line anew, from where the package came from."""
+    """Text with the command that reinstalls the line from the package's source."""
     options, source = _origin()
     return f"Bring it back with: pip install {options} --no-deps {shlex.quote(source)}"
 
 
 def _origin() -> tuple[str, str]:
-    """pip's option for a new installation, and what to install: a checkout, a file, or the package's name."""
+    """pip's option for a reinstallation, and what to install: a checkout, a file, or the package's name."""
     try:
         origin = json.loads(metadata.distribution(DISTRIBUTION).read_text("direct_url.json") or "{}")
         url, folder = origin.get("url", ""), origin.get("dir_info")

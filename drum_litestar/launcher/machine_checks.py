@@ -1,4 +1,4 @@
-"""Checks of settings against this machine: what they name must work here, not only be well-formed."""
+"""Checks of settings on this machine: certificates, the workers' interpreter and their user."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from drum_litestar.settings.server_settings import ServerSettings
 
 
 def check_machine(settings: ServerSettings) -> None:
-    """Raise SettingsError, one line, for certificates, an interpreter or a user that the server could not work with."""
+    """Raise SettingsError, one line, for certificates, an interpreter or a user that cannot be used."""
     if settings.tls.certfile:
         build_context(settings.tls)
     workers = settings.workers

@@ -15,7 +15,7 @@ def check_worker_user(user: str, *, own_python: bool = True) -> None:
 
     Starts a short-lived process of this interpreter as that user: no other check covers permissions, access lists and
     mount options. With ``own_python`` False the process is left out, because
-    :func:`drum_litestar.launcher.worker_interpreter.ask` starts the workers' own interpreter as that user.
+    :func:`drum_litestar.launcher.worker_interpreter.probe` starts the workers' own interpreter as that user.
     """
     subject = f"DRUM_WORKER_USER='{user}'"
     try:
@@ -51,9 +51,9 @@ def worker_uid(user: str | None) -> int | None:
 
 
 def _why_python_fails(user: str) -> str | None:
-    """Why this interpreter does not run, or does not find this package, as ``user``; None when it does.
+    """Reason why this interpreter does not run, or does not find this package, as ``user``; None when it does.
 
-    Raises SettingsError when the user cannot be changed.
+    Raises SettingsError when this process may not change its user.
     """
     import subprocess
 

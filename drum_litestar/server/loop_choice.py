@@ -1,4 +1,4 @@
-"""Which event loop runs: uvloop where it can."""
+"""Choice of the event loop: uvloop where it works."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ MINIMUM_ON_312 = (0, 19)
 
 
 class LoopChoice(NamedTuple):
-    """uvicorn's name of the loop, and why it is not the one that was wished for."""
+    """uvicorn's name of the loop, and a warning when it is not the requested one."""
 
     name: str
     warning: str | None = None
 
 
 def installed_uvloop() -> str | None:
-    """uvloop's version without importing it: an unsuitable one may crash at import."""
+    """uvloop's version, read without importing it: an unsuitable one may crash at import."""
     from importlib import metadata
 
     try:
@@ -27,14 +27,17 @@ def installed_uvloop() -> str | None:
 
 
 def choose_loop(
-    wish: str,
+    requested: str,
     *,
     platform: str = sys.platform,
     python: tuple[int, ...] = tuple(sys.version_info[:2]),
     uvloop: str | None = "installed",
 ) -> LoopChoice:
-    """The loop for ``wish`` (``auto``, ``asyncio`` or ``uvloop``); ``uvloop`` is the version that is there, if any."""
-    if wish == "asyncio" or (wish == "auto" and platform == "win32"):
+    """Choose the loop for ``requested``: ``auto``, ``asyncio`` or ``uvloop``.
+
+    ``uvloop`` is the installed version, None without one.
+    """
+    if requested == "asyncio" or (requested == "auto" and platform == "win32"):
         return LoopChoice("asyncio")
     if platform == "win32":
         return LoopChoice("asyncio", "uvloop does not run on Windows; using asyncio")

@@ -79,7 +79,7 @@ def tls_arguments(tls: TlsSettings) -> dict[str, Any]:
 
 
 def _pair_problem(tls: TlsSettings, error: OSError | ValueError) -> str:
-    """What is wrong with the certificate or the key; OpenSSL's own reason is often a mere "PEM lib".
+    """The problem of the certificate or the key; OpenSSL's own reason is often only "PEM lib".
 
     Raises SettingsError for a file that cannot be read.
     """

@@ -46,7 +46,7 @@ def _refuse_incomplete_tls(tls: TlsSettings) -> None:
 
 
 def advise(settings: ServerSettings, given: Collection[str]) -> Iterator[Notice]:
-    """What to say about combinations. ``given`` names the options that somebody set: defaults alone never warn."""
+    """Notices about combinations. ``given`` has the names of options that a source sets: defaults alone never warn."""
     yield from _advise_times(settings, given)
     yield from _advise_capacity(settings)
     yield from _advise_without_effect(settings, given)

@@ -17,7 +17,7 @@ from drum_litestar.settings.groups.serving import AdmissionSettings, ListenSetti
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """All groups. Built by :func:`drum_litestar.settings.resolve.resolve`; the defaults alone are a valid value."""
+    """All groups of settings, made by :func:`drum_litestar.settings.resolve.resolve`. The defaults alone are valid."""
 
     listen: ListenSettings = ListenSettings()
     model: ModelSettings = ModelSettings()
@@ -34,9 +34,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     loop: LoopSettings = LoopSettings()
 
     def slots(self, concurrency: int = 1) -> int:
-        """Calls that may compute at once over all workers.
+        """Number of slots: calls that run at once over all workers.
 
-        ``concurrency`` is the model's own wish for one worker (``ModelCard.concurrency``); the operator's wins.
+        ``concurrency`` is the model's default for one worker (``ModelCard.concurrency``); the operator's setting
+        overrides it.
         """
         slots = self.workers.count * (self.workers.threads or concurrency)
         return min(slots, self.admission.max_concurrent or slots)

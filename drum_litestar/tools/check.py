@@ -1,4 +1,4 @@
-"""``drum-litestar check``: what this environment will do with a model folder, before anything is served."""
+"""``drum-litestar check``: reports what this environment will do with a model folder, before it is served."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drum_litestar.cli import server_command
-from drum_litestar.cli.help import HelpFormatter, Parser
+from drum_litestar.cli.argument_parser import HelpFormatter, Parser
 from drum_litestar.cli.server_arguments import add_server_arguments
 from drum_litestar.drum_hook.command import HookStatus, hook_status, pth_path
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import unreadable
-from drum_litestar.launcher.worker_interpreter import WorkerPython, ask_configured
+from drum_litestar.launcher.worker_interpreter import WorkerPython, probe_configured
 from drum_litestar.settings.masking import masked
 from drum_litestar.tools import environment_checks, folder_checks
 from drum_litestar.tools.findings import BLOCKING, Finding
 
 DESCRIPTION = """\
-Say what this environment will do: Python, the event loop, Pydantic, datarobot-drum, limits, known conflicts; and, with
-the options of `server`, which predictor will run that model folder, and what `server` would refuse before it loads the
-model. Exit code 1 when something prevents serving.
+Report what this environment will do: Python, the event loop, Pydantic, datarobot-drum, limits, known conflicts; and,
+with the options of `server`, which predictor will run that model folder, and what `server` would refuse before it loads
+the model. Exit code 1 when something prevents serving.
 Not checked: what needs to import custom.py or custom_litestar.py, to load the artifact, to download files or to ask
 another service.
 """
@@ -64,12 +64,12 @@ def collect(args: argparse.Namespace) -> list[Finding]:
     code_dir: str | None = args.code_dir
     drum, hook = environment_checks.drum_state(), hook_status(pth_path())
     plan, faults = _plan(args)
-    wish = plan.settings.loop.kind if plan is not None else "auto"
+    requested = plan.settings.loop.kind if plan is not None else "auto"
     own = list(environment_checks.own_requirements())
     python, about_python = _worker_python(plan)
     findings = [
         environment_checks.python(),
-        environment_checks.event_loop(wish),
+        environment_checks.event_loop(requested),
         *own,
         *environment_checks.modules(),
         *environment_checks.pydantic(),
@@ -89,9 +89,9 @@ def collect(args: argparse.Namespace) -> list[Finding]:
 
 
 def _worker_python(plan: LaunchPlan | None) -> tuple[WorkerPython | None, list[Finding]]:
-    """The model's own interpreter, where the settings name one, and what is to be said of it."""
+    """The workers' own interpreter, where the settings name one, and the findings about it."""
     try:
-        python = None if plan is None else ask_configured(plan.settings.workers)
+        python = None if plan is None else probe_configured(plan.settings.workers)
     except StartupError as error:
         return None, [Finding("worker python", BLOCKING, str(error))]
     return python, [] if python is None else list(environment_checks.worker_python(python))
@@ -105,11 +105,11 @@ def _folder(
     args: argparse.Namespace,
     python: WorkerPython | None,
 ) -> list[Finding]:
-    """About the model folder; what was found before it turned out that it cannot be read, and that."""
+    """Findings about the model folder; when it cannot be read, those up to that point and the error."""
     findings: list[Finding] = []
     try:
-        there = drum if python is None else environment_checks.drum_state(python)
-        findings.extend(folder_checks.predictor(plan.spec, plan.predictor, there, python))
+        workers_drum = drum if python is None else environment_checks.drum_state(python)
+        findings.extend(folder_checks.predictor(plan.spec, plan.predictor, workers_drum, python))
         findings.extend(folder_checks.extensions(code_dir, drum))
         if drum.version is not None:  # else there is no such command
             findings.append(folder_checks.drum_server(args.argv[2:], args.environ, hook, drum))
@@ -119,7 +119,7 @@ def _folder(
 
 
 def _store(plan: LaunchPlan) -> list[Finding]:
-    """What is wrong with the shared store of the rate limit. Nothing is connected to."""
+    """Findings about the rate limit's shared store, without connecting to it."""
     limit = plan.settings.rate_limit
     if not (limit.enabled and limit.store):
         return []
@@ -133,7 +133,7 @@ def _store(plan: LaunchPlan) -> list[Finding]:
 
 
 def _plan(args: argparse.Namespace) -> tuple[LaunchPlan | None, list[Finding]]:
-    """What `server` would start with, and what it would complain about. The environment is left as it is."""
+    """The plan of `server`, and findings about its settings. The environment is not changed."""
     args = argparse.Namespace(**vars(args))
     args.environ = dict(args.environ)
     args.address = args.address or "127.0.0.1:8080"
@@ -156,7 +156,7 @@ def _plan(args: argparse.Namespace) -> tuple[LaunchPlan | None, list[Finding]]:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     add_server_arguments(parser, required=False)
 
 

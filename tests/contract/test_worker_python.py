@@ -35,12 +35,6 @@ QUICK: Final = frozenset({"hooks_binary", "text", "unstructured", "chat_text", "
 PYDANTIC: Final = "pydantic>=2"  # the hooks' openai objects write their JSON as pydantic does
 
 
-@pytest.fixture(scope="module")
-def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
-    with Fleet(request) as fleet:
-        yield fleet
-
-
 def parameters() -> Iterator[Any]:
     for version in ("3.8", "3.12"):
         for folder in FOLDERS:

@@ -1,4 +1,4 @@
-"""``scripts/audit``: the generated parts of docs/security-audit.md are current, and what they claim is really seen."""
+"""``scripts/audit``: the generated parts of docs/security-audit.md are current and true."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_parts_without_network_are_current(part: str) -> None:
 
 
 def test_dependencies_are_the_locked_ones() -> None:
-    """What is in the wheels needs the network; which wheels they are does not."""
+    """The contents of the wheels need the network; their names do not."""
     lines = read_part(PAGE.read_text(), "dependencies").splitlines()[2:]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     assert {row[0]: row[1] for row in rows} == locked(), "run: scripts/audit --write dependencies"
@@ -44,7 +44,7 @@ def test_advisories_say_when_and_what() -> None:
 
 @NEEDS_OPENSSL
 def test_handshakes_see_weak_servers(tmp_path: Path) -> None:
-    """Otherwise "refused" in the table would prove nothing."""
+    """Guards the word "refused" in the table."""
     pair = make_pair(tmp_path, "weak")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pair.cert, pair.key)

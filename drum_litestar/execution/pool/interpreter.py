@@ -63,12 +63,12 @@ def identity(python: str | None, user: str | None) -> dict[str, Any]:
 
 
 def _run_as(user: str) -> dict[str, Any]:
-    """Popen's arguments for running as ``user``, with that user's home. Raises KeyError for an unknown one."""
+    """Popen's arguments for ``user``, with that user's home. Raises KeyError for an unknown user."""
     from pwd import getpwnam
 
     account = getpwnam(user)
     environ = {**os.environ, "HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
-    if account.pw_uid == os.geteuid():  # even that change would need root's rights
+    if account.pw_uid == os.geteuid():  # setting the same user would need root too
         return {"env": environ}
     groups = os.getgrouplist(account.pw_name, account.pw_gid)
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups, "env": environ}

@@ -27,7 +27,7 @@ from drum_litestar.predictors.native.model import LoadedModel
 from drum_litestar.predictors.native.standin import install_standin
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
-from drum_litestar.settings.masking import protect
+from drum_litestar.settings.masking import set_secrets
 
 _ARTIFACT_ERROR = "An error occurred when loading your artifact: "
 
@@ -61,7 +61,7 @@ def load_errors() -> Iterator[None]:
 
 def hide_secrets(spec: PredictorSpec) -> None:
     """Let this process know what it must not show: to be called before the model's code runs."""
-    protect((*spec.argv, f"--api-token={spec.api_token or ''}"), os.environ)
+    set_secrets((*spec.argv, f"--api-token={spec.api_token or ''}"), os.environ)
 
 
 def _load(spec: PredictorSpec) -> LoadedModel:

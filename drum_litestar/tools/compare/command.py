@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from typing import Any, Final
 
-from drum_litestar.cli.help import HelpFormatter
+from drum_litestar.cli.argument_parser import HelpFormatter
 from drum_litestar.errors import StartupError, UsageError
 from drum_litestar.extras import require
 from drum_litestar.tools.compare.arguments import DESCRIPTION, add_arguments
@@ -22,14 +22,14 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0: pass; 1: a threshold is broken, or a rollout has not been completed.
+    """Return 0 for a pass, 1 for a broken threshold or an incomplete rollout.
 
     Raises:
         StartupError: the comparison could not be made; always with exit code 2, because 1 is a verdict.
     """
     try:
         _check(args)
-        # The libraries behind these modules are an extra, and may be heavy: imported when they are needed.
+        # These modules need heavy libraries of an extra, so they are imported here.
         require("httpx", FEATURE, "compare")
         require("rich", FEATURE, "compare")
         if args.html:
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Options that need, or exclude, each other."""
+    """Raise UsageError for options that need or exclude each other."""
     if args.candidate is None and args.record is None:
         raise UsageError("--candidate is missing: the URL of the server to compare with --baseline.")
     if (

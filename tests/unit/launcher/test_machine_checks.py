@@ -13,7 +13,7 @@ from drum_litestar.errors import SettingsError
 
 @pytest.fixture(params=["DRUM_WORKER_USER", "DRUM_WORKER_PYTHON", "DRUM_SSL_CERTFILE"])
 def unusable(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, str], str]:
-    """Environment variables, and what they are refused with."""
+    """Environment variables, and the error text for them."""
     file = tmp_path / "junk"
     file.write_text("junk")
     environ, text = {

@@ -1,4 +1,4 @@
-"""Real child processes of another user: what the operator hears before a worker is ever started."""
+"""``DRUM_WORKER_USER``: errors before any worker starts, tried with child processes of another user."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0,
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that everyone may enter and write to; pytest's own are private."""
+    """A folder that every user may enter and write to; pytest's own are private."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o777)
         yield Path(name)
@@ -29,7 +29,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture
 def python(open_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where to put another interpreter."""
+    """Path for another interpreter, which becomes ``sys.executable``."""
     home = open_folder / "home"
     home.mkdir()
     monkeypatch.setattr(sys, "executable", str(home / "python3"))
@@ -67,7 +67,7 @@ def test_packages_in_a_private_home(python: Path) -> None:
     assert f"'{python}' (exit code 3)" in refusal()
 
 
-def test_the_trial_runs_as_that_user(python: Path, open_folder: Path) -> None:
+def test_the_check_runs_as_that_user(python: Path, open_folder: Path) -> None:
     script(python, f'echo "$(id -u) $(id -g) $USER $HOME" > {open_folder}/seen')
     check_worker_user(USER)
     account = pwd.getpwnam(USER)
@@ -80,7 +80,7 @@ def test_the_trial_runs_as_that_user(python: Path, open_folder: Path) -> None:
 
 
 def test_this_interpreter_finds_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trial is a program that this Python can run: asked as root in the name of another user."""
+    """This Python can run the check's code: run as root, which stands in for another user."""
     monkeypatch.setattr(pwd, "getpwnam", lambda name: pwd.struct_passwd((name, "x", 0, 0, "", "/", "/bin/sh")))
     monkeypatch.setattr(os, "geteuid", iter((1, 0, 1)).__next__)
     check_worker_user(USER)
@@ -94,7 +94,7 @@ def test_root_without_the_right_to_change_users(monkeypatch: pytest.MonkeyPatch)
     assert refusal().startswith(f"DRUM_WORKER_USER='{USER}': this process may not change its user")
 
 
-def test_the_servers_own_user_is_not_tried(python: Path) -> None:
+def test_the_servers_own_user_is_not_checked(python: Path) -> None:
     assert not python.exists()
     check_worker_user("root")
 

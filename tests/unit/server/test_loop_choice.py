@@ -6,7 +6,7 @@ from drum_litestar.server.loop_choice import LoopChoice, choose_loop, installed_
 
 
 @pytest.mark.parametrize(
-    ("wish", "platform", "python", "uvloop", "name", "text"),
+    ("requested", "platform", "python", "uvloop", "name", "text"),
     [
         ("auto", "linux", (3, 11), "0.17.0", "uvloop", None),
         ("auto", "linux", (3, 12), "0.19.0", "uvloop", None),
@@ -21,9 +21,9 @@ from drum_litestar.server.loop_choice import LoopChoice, choose_loop, installed_
     ],
 )
 def test_choice(
-    wish: str, platform: str, python: tuple[int, int], uvloop: str | None, name: str, text: str | None
+    requested: str, platform: str, python: tuple[int, int], uvloop: str | None, name: str, text: str | None
 ) -> None:
-    choice = choose_loop(wish, platform=platform, python=python, uvloop=uvloop)
+    choice = choose_loop(requested, platform=platform, python=python, uvloop=uvloop)
     assert choice.name == name
     assert (choice.warning is None) if text is None else (text in str(choice.warning))
 

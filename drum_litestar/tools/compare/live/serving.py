@@ -1,4 +1,4 @@
-"""Runs a proxy on uvicorn until it has done its work or is told to stop."""
+"""uvicorn for the proxy, until its mode is done or a signal stops it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from drum_litestar.tools.compare.live.proxy import Proxy
 from drum_litestar.tools.compare.progress import LOGGER
 
 GRACE_SECONDS: Final = 30
-"""How long requests under way may take once the proxy has been told to stop."""
+"""Timeout in seconds of running requests once the proxy is stopping."""
 
 
 def listen(address: Address) -> socket.socket:
-    """A bound socket. Raises UsageError, naming ``--listen``, when the address cannot be had."""
+    """Bind a socket. Raises UsageError, naming ``--listen``, when that fails."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
         return socket.create_server((address.host, address.port), family=family, backlog=2048)
@@ -36,13 +36,12 @@ def listen(address: Address) -> socket.socket:
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are :func:`serve`'s: uvicorn would raise them again before the report is written."""
+        """Leave signals to :func:`serve`: uvicorn would raise them again before the report is written."""
         yield
 
 
 async def serve(proxy: Proxy, bound: socket.socket, done: asyncio.Event) -> None:
-    """Serve until ``done`` is set or SIGINT or SIGTERM comes; requests under way are finished. A second signal cuts
-    them off."""
+    """Serve until ``done`` is set or SIGINT or SIGTERM arrives; running requests finish. Another signal aborts them."""
     config = uvicorn.Config(
         proxy, lifespan="off", ws="none", access_log=False, log_config=None, log_level="critical",
         server_header=False, date_header=False, proxy_headers=False, timeout_graceful_shutdown=GRACE_SECONDS,

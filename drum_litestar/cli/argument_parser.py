@@ -1,4 +1,4 @@
-"""What the command line says about itself: the layout of ``--help``, and errors."""
+"""argparse's parser and help formatter for all commands: masked errors, layout of ``--help``."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from drum_litestar.settings.masking import masked
 
 
 class Parser(argparse.ArgumentParser):
-    """Shows no secrets when it quotes the command line."""
+    """Parser that masks secrets where it quotes the command line."""
 
     def error(self, message: str) -> NoReturn:
         super().error(masked(message))
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps descriptions as written, and never breaks a file or option name at its hyphen."""
+    """Formatter that keeps descriptions unchanged and does not break file or option names at hyphens."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("max_help_position", 32)

@@ -1,7 +1,7 @@
 """Validation of runtime parameters, with the nested error texts that DRUM shows (contract, 2.1 and 2.4).
 
-DRUM describes a failed alternative as ``{0: DataError('...'), 1: DataError('...')}``: a dict's ``repr`` whose values
-are errors, nested as text inside text. :class:`Fault` has that ``repr``, so the texts come out of plain dicts.
+DRUM describes failed alternatives as ``{0: DataError('...'), 1: DataError('...')}``: the ``repr`` of a dict whose
+values are errors, nested as text inside text. :class:`Fault` has that ``repr``, so plain dicts give these texts.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from typing import Any, Callable
 
 Check = Callable[[Any], "str | None"]
-"""Returns what is wrong with a value, or None."""
+"""Returns the error text for a value, or None."""
 
 NO_VARIANT = "value doesn't match any variant"
 REQUIRED = "is required"
 NOT_A_DICT = "value is not a dict"
 TYPES = ("string", "boolean", "numeric", "credential", "deployment")
-"""In the order in which DRUM tries them."""
+"""In DRUM's order."""
 
 
 class Fault:
-    """The text of one error, shown as ``DataError('text')``."""
+    """An error text whose ``repr`` is ``DataError('text')``."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -30,18 +30,18 @@ class Fault:
 
 
 def faults(errors: Mapping[Any, str | None]) -> str | None:
-    """The text of several errors together; None when there is none."""
+    """Text of several errors; None when there is none."""
     found = {key: Fault(text) for key, text in errors.items() if text is not None}
     return repr(found) if found else None
 
 
 def alternatives(*errors: str | None) -> str | None:
-    """None when one alternative has no error, else the text of them all."""
+    """None when one alternative has no error, else the text of all errors."""
     return None if None in errors else faults(dict(enumerate(errors)))
 
 
 def text_fault(value: Any) -> str | None:
-    """A string that is not empty."""
+    """Error of a value that must be a non-empty string."""
     if not isinstance(value, str):
         return "value is not a string"
     return None if value else "blank value is not allowed"
@@ -52,7 +52,7 @@ def null_fault(value: Any) -> str | None:
 
 
 def float_fault(value: Any, minimum: Any = None, maximum: Any = None) -> str | None:
-    """Anything that ``float()`` reads, within bounds that are shown as they were written."""
+    """Error of a value that ``float()`` must accept, within bounds that the text shows as they were written."""
     try:
         number = float(value)
     except TypeError:
@@ -88,16 +88,17 @@ _CHECKS: dict[str, Check] = {
 
 
 def payload_fault(kind: str, payload: Any, minimum: Any = None, maximum: Any = None) -> str | None:
-    """What is wrong with a payload of type ``kind``; null is always allowed. Bounds hold for ``numeric`` only."""
+    """Error of a payload of type ``kind``; null is always allowed. Bounds apply to ``numeric`` only."""
     bounded = kind == "numeric" and (minimum is not None or maximum is not None)
     fault = float_fault(payload, minimum, maximum) if bounded else _CHECKS[kind](payload)
     return alternatives(null_fault(payload), fault)
 
 
 def parameter_fault(value: Any) -> str | None:
-    """What is wrong with a decoded ``{"type": ..., "payload": ...}``; None when one type accepts it.
+    """Error of a decoded ``{"type": ..., "payload": ...}``; None when one type accepts it.
 
-    DRUM tries its types as nested pairs, ``((((string, boolean), numeric), credential), deployment)``, which shows.
+    DRUM tries its types as nested pairs, ``((((string, boolean), numeric), credential), deployment)``, and its texts
+    show that nesting.
     """
     text = _variant_fault(TYPES[0], value)
     for kind in TYPES[1:]:

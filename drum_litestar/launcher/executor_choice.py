@@ -1,4 +1,4 @@
-"""Which executor runs the model, with the options that the settings give it."""
+"""Construction of the executor that the settings choose."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def make_executor(
     forward_output: Callable[..., None],
     on_fatal: Callable[[ModelLoadError], None],
 ) -> Executor:
-    """The executor that ``--executor`` names, not yet started.
+    """Construct the executor that ``--executor`` names, without starting it.
 
-    ``forward_output(worker, stream, line)`` gets each line that a worker process prints; ``on_fatal`` is called when
-    the pool gives up after it had been ready.
+    ``forward_output(worker, stream, line)`` is called for each line that a worker process prints; ``on_fatal`` when the
+    pool gives up after it had been ready.
     """
     settings = plan.settings
     common: dict[str, Any] = {
@@ -74,12 +74,12 @@ def make_executor(
     return PoolExecutor(plan.spec, options)
 
 
-def refusing_executor(failure: ModelLoadError) -> Executor:
-    """An executor whose model fails to load with ``failure``: what an error server shows of a folder that cannot be
-    served whatever its model is."""
+def failed_executor(failure: ModelLoadError) -> Executor:
+    """Construct an executor whose model fails to load with ``failure``, for the error server of a folder that no
+    predictor can serve."""
     from drum_litestar.execution.inline import InlineExecutor
 
-    def refuse() -> Predictor:
+    def fail() -> Predictor:
         raise failure
 
-    return InlineExecutor(refuse)
+    return InlineExecutor(fail)
