@@ -1,4 +1,4 @@
-"""A storm against a real server (``benchmarks/storm.py`` prints its table)."""
+"""A storm against a real server (``benchmarks/costs/storm.py`` prints its table)."""
 
 from __future__ import annotations
 

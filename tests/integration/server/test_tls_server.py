@@ -73,7 +73,7 @@ def ask(port: int, pair: Pair, path: str) -> int:
 
 def test_a_scan_finds_only_what_the_settings_promise(port: int) -> None:
     scan = subprocess.run(
-        [str(ROOT / "benchmarks" / "tls_scan.sh"), f"127.0.0.1:{port}"],
+        [str(ROOT / "benchmarks" / "costs" / "tls_scan.sh"), f"127.0.0.1:{port}"],
         capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     print(scan.stdout)

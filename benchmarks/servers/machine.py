@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine of the measurements: description, and CPU affinity of servers and load generator."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.environments import ROOT, cache_dir
+from benchmarks.servers.environments import ROOT, cache_dir
 
 
 def describe() -> dict[str, str]:
-    """CPU, cores, memory, kernel, Python, and how the cores are shared out."""
+    """CPU, cores, memory, kernel, Python, and the distribution of the cores."""
     return {
         "CPU": _cpu_model(),
         "cores": str(os.cpu_count()),
@@ -48,7 +48,7 @@ def pin() -> list[str]:
 
 
 def neutral(text: str, drum: Path | None = None) -> str:
-    """``text`` without the places of this machine; ``drum``: a command in an environment of its own."""
+    """``text`` without paths of this machine; ``drum``: a command in an environment of its own."""
     places = [(cache_dir(), "$CACHE"), (ROOT, "."), (Path(sys.prefix), "$VENV")]
     places += [(drum.parents[1], "$DRUM")] if drum else []
     for place, name in (*places, (Path(tempfile.gettempdir()), "$TMP"), (Path.home(), "~")):

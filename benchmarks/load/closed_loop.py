@@ -1,4 +1,4 @@
-"""Closed loop: each connection asks again as soon as it has its answer (wrk)."""
+"""Closed loop: each connection sends its next request as soon as it has the answer (wrk)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmarks.question import Question
-from benchmarks.results import Figures
+from benchmarks.report.result import Figures
+from benchmarks.workload.prediction_request import PredictionRequest
 
 _SCRIPT = """
 wrk.method = "POST"
@@ -26,18 +26,18 @@ end
 
 
 def available() -> str | None:
-    """Why it cannot be used; None when it can."""
+    """Reason why wrk cannot be used; None when it can."""
     return None if shutil.which("wrk") else "wrk is not installed (apt-get install wrk)"
 
 
-def closed_loop(port: int, question: Question, connections: int, seconds: float) -> Figures:
+def closed_loop(port: int, request: PredictionRequest, connections: int, seconds: float) -> Figures:
     """``connections`` at once for ``seconds`` (wrk takes whole ones). ``rate``: answers that were 2xx or 3xx;
     ``errors``: other answers, and none at all. Latencies are those of all answers."""
     with tempfile.TemporaryDirectory() as folder:
-        (data := Path(folder, "body")).write_bytes(question.body)
-        (script := Path(folder, "script.lua")).write_text(_SCRIPT.format(body=data, content_type=question.content_type))
+        (data := Path(folder, "body")).write_bytes(request.body)
+        (script := Path(folder, "script.lua")).write_text(_SCRIPT.format(body=data, content_type=request.content_type))
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s"]
-        command += ["-s", str(script), f"http://127.0.0.1:{port}{question.path}"]
+        command += ["-s", str(script), f"http://127.0.0.1:{port}{request.path}"]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return read_result(output)
 

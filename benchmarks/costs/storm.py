@@ -1,6 +1,6 @@
 """A storm of mixed requests with random kills, timeouts and disconnects against a real server.
 
-    python benchmarks/storm.py [--requests 10000] [--clients 48] [--seed 7]
+    python benchmarks/costs/storm.py [--requests 10000] [--clients 48] [--seed 7]
 
 Prints the table of outcomes as Markdown; ends with exit code 1 when somebody got a wrong answer or none, or when a
 place, a descriptor, a process or a spool file was left over. The storm itself is shared with the test suite.
@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
 from support.faults import faults_of
 from support.storm import SETTINGS, Storm

@@ -1,4 +1,4 @@
-"""A running server: start until it predicts, CPU time and memory of its processes, stop."""
+"""A server's process: start up to the first prediction, CPU time and memory of the process tree, stop."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from dataclasses import dataclass
 import psutil
 
 COMMON = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""For every server: a prediction is one thread's work, so that cores are compared and not thread pools of BLAS."""
+"""Variables of every server: BLAS uses one thread, so that cores are compared and not its thread pools."""
 _LOOK = 0.2
-"""Seconds over which CPU time says whether a server is idle: less than a quarter of a core."""
+"""Window in seconds for the test whether a server is idle: CPU time below a quarter of a core."""
 _TAIL = 3000
 _NOT_YET = (404, 503)
-"""What a server that loads its model may answer; after another error it has only a moment left."""
-_PATIENCE_WITH_ERRORS = 5.0
+"""Statuses of a server that loads its model; any other error must end within ``_TIMEOUT_AFTER_ERROR``."""
+_TIMEOUT_AFTER_ERROR = 5.0
 
 
 class CannotStartError(Exception):
@@ -34,7 +34,7 @@ class CannotStartError(Exception):
 
 @dataclass(frozen=True)
 class Running:
-    """A server that has answered."""
+    """A server that has answered its first prediction."""
 
     port: int
     process: psutil.Process
@@ -42,7 +42,7 @@ class Running:
     """Seconds from its start to its first prediction."""
 
     def processes(self) -> list[psutil.Process]:
-        """The server and all its descendants; none when it has ended."""
+        """The server's process and all descendants; empty when it has ended."""
         try:
             return [self.process, *self.process.children(recursive=True)]
         except psutil.NoSuchProcess:
@@ -53,16 +53,16 @@ class Running:
         return self.process.is_running() and self.process.status() != psutil.STATUS_ZOMBIE
 
     def cpu_seconds(self) -> float:
-        """User and system time of all of them so far, and of those that have ended meanwhile."""
+        """User and system time of all processes so far, including ended ones."""
         total = 0.0
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
-                total += sum(process.cpu_times()[:4])  # own user, own system, those of the children waited for
+                total += sum(process.cpu_times()[:4])  # user, system, and both of the reaped children
         return total
 
-    def settle(self, patience: float = 20.0) -> None:
-        """Wait until it is idle, so that requests whose clients are gone do not count in the next measurement."""
-        deadline = time.monotonic() + patience
+    def settle(self, timeout: float = 20.0) -> None:
+        """Wait until the server is idle, so that abandoned requests do not affect the next measurement."""
+        deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             before = self.cpu_seconds()
             time.sleep(_LOOK)
@@ -78,7 +78,7 @@ class Running:
         return sizes
 
     def receivers(self) -> set[int]:
-        """The processes that hold a client's connection at this moment."""
+        """The processes that currently hold a client's connection."""
         found = set()
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
@@ -89,7 +89,7 @@ class Running:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody has at this moment."""
+    """A currently free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -103,9 +103,9 @@ def running(
     first: urllib.request.Request,
     *,
     cwd: str | None = None,
-    patience: float = 120.0,
+    timeout: float = 120.0,
 ) -> Iterator[Running]:
-    """Start ``command`` and ask ``first`` until it is answered with 200. Raises CannotStartError."""
+    """Start ``command`` and send ``first`` until it is answered with 200. Raises CannotStartError."""
     with tempfile.TemporaryFile() as log:
         began = time.monotonic()
         process = subprocess.Popen(
@@ -121,10 +121,10 @@ def running(
                 except urllib.error.HTTPError as error:
                     why = f"{error.code} {error.read()[:300]!r}"
                     if error.code not in _NOT_YET:
-                        patience = min(patience, time.monotonic() - began + _PATIENCE_WITH_ERRORS)
+                        timeout = min(timeout, time.monotonic() - began + _TIMEOUT_AFTER_ERROR)
                 except (OSError, http.client.HTTPException) as error:
                     why = str(error)
-                if process.poll() is not None or time.monotonic() - began > patience:
+                if process.poll() is not None or time.monotonic() - began > timeout:
                     log.seek(0)
                     raise CannotStartError(f"{why}\n{log.read().decode(errors='replace')[-_TAIL:]}".strip())
                 time.sleep(0.02)

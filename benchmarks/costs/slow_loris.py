@@ -1,6 +1,6 @@
 """Slow loris: many connections that stay silent or drip, while probes and a good client go on.
 
-``python benchmarks/slow_loris.py HOST:PORT [--connections 1000] [--limit 30]`` opens the connections to a running
+``python benchmarks/costs/slow_loris.py HOST:PORT [--connections 1000] [--limit 30]`` opens the connections to a running
 server (a third silent, a third dripping a head, a third dripping a body), asks ``/livez`` on new connections all the
 while, and reports the probes' latency and when each connection was closed. ``--limit`` is the server's
 ``DRUM_UVICORN_HEADER_TIMEOUT`` and ``_BODY_TIMEOUT``. Exit code 1 when the p99 of the probes is above 20 ms or a
@@ -32,7 +32,7 @@ async def attack(host: str, port: int, kind: str, limit: float) -> tuple[str, fl
             dripping = asyncio.ensure_future(drip(writer, b"X-A: b\r\n", limit / 20))
         elif kind == "body":
             writer.write(BODY + b"a,b\n")
-            dripping = asyncio.ensure_future(asyncio.sleep(0))  # then silence
+            dripping = asyncio.ensure_future(asyncio.sleep(0))  # sends nothing more
         else:
             dripping = asyncio.ensure_future(asyncio.sleep(0))
         try:
@@ -71,7 +71,7 @@ async def run(host: str, port: int, connections: int, limit: float, pause: float
     quiet = [await probe(host, port) for _ in range(200)]
     kinds = ["", "head", "body"]
     attackers = [asyncio.ensure_future(attack(host, port, kinds[number % 3], limit)) for number in range(connections)]
-    await asyncio.sleep(1)  # the storm of connections itself is no slow loris
+    await asyncio.sleep(1)  # opening the connections is not part of the measurement
     latencies = []
     while not all(task.done() for task in attackers):
         latencies.append(await probe(host, port))

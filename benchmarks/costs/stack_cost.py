@@ -8,7 +8,7 @@ Four servers of one process each answer the same requests in turns, in one run:
 - ``server``: that, behind the protocol with the limits (what ``drum-litestar server`` runs)
 
 The figure is the server's own CPU time per request, which other load on the machine hardly touches; throughput is
-shown beside it. ``python benchmarks/stack_cost.py`` prints a table and the ratios to ``bare``.
+shown beside it. ``python benchmarks/costs/stack_cost.py`` prints a table and the ratios to ``bare``.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ANSWER = b'{"message":"OK"}\n'
 
 
 class NoModel:
-    """A predictor that is never asked."""
+    """A predictor that is never called."""
 
     def load(self) -> Any:
         from drum_litestar.predictors.protocol import ModelCard, TargetType
@@ -55,7 +55,7 @@ def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchron
     from drum_litestar.execution.inline import InlineExecutor
     from drum_litestar.http.app import build_app
     from drum_litestar.http.app_options import AppOptions
-    from drum_litestar.launcher.bootstrap import settle_collector
+    from drum_litestar.launcher.bootstrap import tune_garbage_collector
     from drum_litestar.launcher.front_end_telemetry import FrontEndTelemetry
     from drum_litestar.middleware.stack import StackOptions, build_stack
     from drum_litestar.observability.logs.setup import configure_logging
@@ -74,7 +74,7 @@ def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchron
         app = build_stack(app, stack, admit=executor.admit, **telemetry.stack_callbacks())
         if variant == "server":
             options["http"] = make_protocol(events=telemetry.connections)
-            settle_collector(model_is_here=False)
+            tune_garbage_collector(model_in_process=False)
     elif variant == "logged":
         log = logging.getLogger("uvicorn.access")
         log.propagate = False

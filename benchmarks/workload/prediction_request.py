@@ -1,4 +1,4 @@
-"""A scenario's request in a contender's own form."""
+"""A scenario's request in a contender's format."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Question:
+class PredictionRequest:
     """A POST request."""
 
     path: str
     body: bytes
     content_type: str
 
-    def request(self, port: int) -> urllib.request.Request:
-        """To be sent once."""
+    def to_urllib(self, port: int) -> urllib.request.Request:
+        """The request to a local port, for urllib."""
         headers = {"Content-Type": self.content_type}
         return urllib.request.Request(f"http://127.0.0.1:{port}{self.path}", self.body, headers)

@@ -1,7 +1,7 @@
-"""Calls/s of our predictor in a plain loop without a server: the limit of one worker.
+"""Calls/s of the native predictor in a plain loop without a server: the limit of one worker.
 
-``python -m benchmarks.plain_loop FOLDER TARGET_TYPE MIMETYPE SECONDS < BODY`` prints the figure. In a process of its
-own, because hooks and models leave their traces in it.
+``python -m benchmarks.runner.plain_loop FOLDER TARGET_TYPE MIMETYPE SECONDS < BODY`` prints the figure. It runs in a
+process of its own, because hooks and models change the state of theirs.
 """
 
 from __future__ import annotations
@@ -12,20 +12,27 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.environments import ROOT
-from benchmarks.models import MODELS
-from benchmarks.process import COMMON
-from benchmarks.scenarios import Scenario
+from benchmarks.servers.environments import ROOT
+from benchmarks.servers.server_process import COMMON
+from benchmarks.workload.models import MODELS
+from benchmarks.workload.scenarios import Scenario
 
 
 def has_limit(scenario: Scenario) -> bool:
-    """Whether a plain loop says anything about the scenario."""
+    """Whether a plain loop is a limit of the scenario."""
     return scenario.kind == "closed"
 
 
 def plain_loop(folder: Path, scenario: Scenario, seconds: float, prefix: list[str]) -> float:
     """Calls/s of the scenario's model on its body. ``prefix``: words before the command."""
-    command = [*prefix, sys.executable, "-m", "benchmarks.plain_loop", str(folder), MODELS[scenario.model].target_type]
+    command = [
+        *prefix,
+        sys.executable,
+        "-m",
+        "benchmarks.runner.plain_loop",
+        str(folder),
+        MODELS[scenario.model].target_type,
+    ]
     command += [scenario.content_type, str(seconds)]
     done = subprocess.run(
         command, input=scenario.body(), env={**os.environ, **COMMON}, cwd=ROOT, stdout=subprocess.PIPE, check=True

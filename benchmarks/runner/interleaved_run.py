@@ -13,37 +13,37 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks import machine
 from benchmarks.contenders.base import Contender, Launch
 from benchmarks.contenders.drum import ENVIRONMENT as DRUM
-from benchmarks.environments import CannotInstallError, cache_dir, environment, installed
-from benchmarks.load import closed
-from benchmarks.measure import measure
-from benchmarks.models import model_folder
-from benchmarks.plain_loop import has_limit, plain_loop
-from benchmarks.plan import Estimate, Step, steps
-from benchmarks.process import CannotStartError, Running, free_port, running
-from benchmarks.results import BASE, Absence, Described, Result, Sample, Start
-from benchmarks.scenarios import Scenario
+from benchmarks.load import closed_loop as wrk
+from benchmarks.report.result import BASE, Absence, Described, Result, Sample, Start
+from benchmarks.runner.measure import measure
+from benchmarks.runner.plain_loop import has_limit, plain_loop
+from benchmarks.runner.run_plan import Estimate, Step, steps
+from benchmarks.servers import machine
+from benchmarks.servers.environments import CannotInstallError, cache_dir, environment, installed
+from benchmarks.servers.server_process import CannotStartError, Running, free_port, running
+from benchmarks.workload.models import model_folder
+from benchmarks.workload.scenarios import Scenario
 
 _WARM_UP = 1.0
 _FALLBACK_RATE = 100.0
-"""Requests/s of an open loop when nothing was measured that it could refer to."""
+"""Requests/s of an open loop without a reference measurement."""
 
 
 class Show(Protocol):
-    """Where a run says what it does, and leaves what it has so far."""
+    """Interface for the progress of a run and its intermediate results."""
 
     def step(self, text: str, estimate: Estimate) -> None: ...
 
-    def tell(self, text: str) -> None: ...
+    def message(self, text: str) -> None: ...
 
     def keep(self, result: Result) -> None: ...
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a run is made."""
+    """Options of a run."""
 
     rounds: int
     seconds: float
@@ -81,7 +81,7 @@ class Run:
         self._contenders = [contender for contender in contenders if self._installed(contender)]
 
     def measure(self) -> None:
-        """The whole plan. What is measured so far is in :attr:`result` at any time."""
+        """Run the whole plan. :attr:`result` always has the samples so far."""
         for contender in self._contenders:
             for scenario in self._scenarios:
                 if why := contender.absent(scenario):
@@ -115,7 +115,7 @@ class Run:
             return self._options.drum.parent
         if contender.requirements is None:
             return Path(sys.executable).parent
-        return environment(name, contender.requirements, self._show.tell)
+        return environment(name, contender.requirements, self._show.message)
 
     def _take(self, step: Step, say: Callable[[str], None]) -> None:
         contender, scenarios = step.contender, step.scenarios
@@ -147,11 +147,11 @@ class Run:
         self.result.commands.setdefault(contender.name, self._words(launch, bin_dir, folder, port))
         if scenario.kind == "upload":
             scenario = replace(scenario, kind="closed")
-        question = contender.question(scenario)
+        request = contender.request(scenario)
         command = [*self._prefix, *launch.command]
-        with running(command, launch.env, port, question.request(port), cwd=launch.cwd) as server:
+        with running(command, launch.env, port, request.to_urllib(port), cwd=launch.cwd) as server:
             if scenario.kind in ("closed", "open"):
-                closed.closed_loop(port, question, 4, _WARM_UP)
+                wrk.closed_loop(port, request, 4, _WARM_UP)
             yield server
 
     def _words(self, launch: Launch, bin_dir: Path, folder: Path, port: int) -> str:
@@ -161,7 +161,7 @@ class Run:
         return self._neutral(words)
 
     def _neutral(self, text: str) -> str:
-        """Without the places of this machine, for a result that others read."""
+        """``text`` without paths of this machine, for a result that others read."""
         return machine.neutral(text, self._options.drum)
 
     def _sample(self, step: Step, server: Running, scenario: Scenario) -> None:
@@ -175,14 +175,14 @@ class Run:
             self.result.samples.append(Sample(scenario.name, step.contender.name, step.round, figures))
 
     def _rate(self, scenario: Scenario, contender: Contender) -> float:
-        """The same for all contenders and rounds: of DRUM's first measurement, of one's own without DRUM."""
+        """The rate for all contenders and rounds, from DRUM's first measurement, else from the contender's own."""
         for name in (BASE, *self.result.contenders, contender.name):
             if values := self.result.values(scenario.reference, name, "rate"):
                 return max(1.0, values[0] * scenario.rate_of)
         return _FALLBACK_RATE
 
     def _folder(self, model: str, bin_dir: Path) -> Path:
-        """Trained by the libraries that load it: contenders with equal versions share one."""
+        """The model's folder, trained by the libraries that load it; contenders with equal versions share it."""
         versions = installed(bin_dir, "scikit-learn", "numpy")
         name = "-".join(f"{package}-{version}" for package, version in versions.items())
         return model_folder(model, cache_dir() / "models" / (name or "none"), bin_dir / "python")

@@ -131,12 +131,12 @@ MODELS = {
 
 
 def model_folder(name: str, home: Path, python: Path) -> Path:
-    """The folder of model ``name`` below ``home``, trained by ``python``: a pickle wants the libraries that made it."""
+    """The folder of model ``name`` below ``home``, trained by ``python``: a pickle needs the libraries that made it."""
     digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:10]
     folder = home / f"{name}-{digest}"
     if not (folder / "ready").exists():
-        command = [str(python), "-m", "benchmarks.models", name, str(folder)]
-        subprocess.run(command, check=True, cwd=Path(__file__).resolve().parents[1])
+        command = [str(python), "-m", "benchmarks.workload.models", name, str(folder)]
+        subprocess.run(command, check=True, cwd=Path(__file__).resolve().parents[2])
     return folder
 
 

@@ -1,11 +1,11 @@
-"""What changed between two results."""
+"""Changes between two results."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.results import BASE, Result
+from benchmarks.report.result import BASE, Result
 
 FIGURES = {"rate": "requests/s", "p50": "p50", "p99": "p99", "cpu": "CPU s/1000"}
 LEAST_NOISE = 0.05
@@ -27,17 +27,17 @@ class Change:
 
     @property
     def relative(self) -> float:
-        """0.1: a tenth more."""
+        """Relative change; 0.1 is a tenth more."""
         return self.after / self.before - 1
 
     @property
     def clear(self) -> bool:
-        """More than the noise."""
+        """Whether the change exceeds the noise."""
         return abs(self.relative) > self.noise
 
     @property
     def better(self) -> bool:
-        """More requests/s, less of everything else."""
+        """Whether the change is for the better: more requests/s, less of any other figure."""
         return (self.relative > 0) == (self.figure == "rate")
 
 

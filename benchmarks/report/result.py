@@ -1,4 +1,4 @@
-"""What a run leaves behind: samples, medians over its rounds, ratios, and what changed between two runs."""
+"""Result of a run: samples, medians over its rounds, ratios."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Figures: TypeAlias = dict[str, float]
 BASE = "drum"
 """The contender that all ratios are to."""
 OURS = ("ours", "batched", "inline", "threads")
-"""The contenders that are configurations of this server; the first is how it comes."""
+"""The contenders that are configurations of this server; the first one has the default settings."""
 
 
 class Headline(msgspec.Struct, frozen=True):
-    """The figure that a kind of scenario is about."""
+    """The headline figure of a kind of scenario."""
 
     figure: str
     unit: str
@@ -45,7 +45,7 @@ class Sample(msgspec.Struct):
 
 
 class Described(msgspec.Struct):
-    """A scenario, as far as a report needs it."""
+    """The parts of a scenario that a report needs."""
 
     kind: str
     work: str
@@ -61,7 +61,7 @@ class Absence(msgspec.Struct):
     scenario: str = ""
     """Empty: all of them."""
     expected: bool = False
-    """It has no notion of the scenario; otherwise it failed."""
+    """The contender does not support the scenario; else it failed."""
 
 
 class Start(msgspec.Struct):
@@ -102,11 +102,11 @@ class Result(msgspec.Struct):
         return [name for name in self.described if name in seen]
 
     def headline(self, scenario: str) -> Headline:
-        """What the scenario is about."""
+        """The scenario's headline figure."""
         return HEADLINES[self.described[scenario].kind]
 
     def gain(self, scenario: str, contender: str) -> float | None:
-        """How many times as good as :data:`BASE` in the scenario's headline figure; below 1 is worse."""
+        """Ratio to :data:`BASE` in the scenario's headline figure; below 1 is worse."""
         headline = self.headline(scenario)
         ratio = self.ratio(scenario, contender, headline.figure)
         return ratio if ratio is None or headline.more_is_better else (1 / ratio if ratio else None)
@@ -125,7 +125,7 @@ class Result(msgspec.Struct):
         return statistics.median(values) if values else None
 
     def sound(self, scenario: str, contender: str) -> bool:
-        """Whether at most one request in a hundred failed: a server that refuses the rest is not fast."""
+        """Whether at most one request in a hundred failed; the rate of one that rejects requests is meaningless."""
         failed, asked = (self.middle(scenario, contender, figure) or 0.0 for figure in ("errors", "requests"))
         return failed <= asked / 100
 

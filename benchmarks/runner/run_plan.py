@@ -1,4 +1,4 @@
-"""The order of a run, and how long it will take."""
+"""Order and estimated duration of a run."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks.contenders.base import Contender
-from benchmarks.scenarios import Scenario
+from benchmarks.workload.scenarios import Scenario
 
 START_SECONDS = 5.0
-"""A server's start, warm-up and stop, until a run has seen some."""
+"""Estimate for a server's start, warm-up and stop, until a run has measured some."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One start of one server, and what it is asked meanwhile."""
+    """One start of one server, and the scenarios measured on it."""
 
     round: int
     contender: Contender
     scenarios: tuple[Scenario, ...]
 
     def expected_seconds(self, seconds: float) -> float:
-        """About its duration."""
+        """Estimated duration."""
         return START_SECONDS + sum(scenario.expected_seconds(seconds) for scenario in self.scenarios)
 
 
 def steps(contenders: Sequence[Contender], scenarios: Sequence[Scenario], rounds: int) -> list[Step]:
-    """A B A B: within a round, all contenders take their turns on one model before the next model comes, so that a
-    slow minute of the machine hits all of them; then the next round does it again."""
+    """Interleave the contenders (A B A B): a round measures all of them on one model before the next model, so that a
+    slow minute of the machine affects all of them; each further round repeats that."""
     servers = dict.fromkeys(scenario.server for scenario in scenarios)
     plan = []
     for number in range(1, rounds + 1):
@@ -40,7 +40,7 @@ def steps(contenders: Sequence[Contender], scenarios: Sequence[Scenario], rounds
 
 
 class Estimate:
-    """Seconds left: the plan's expectation, corrected by what its first part really took."""
+    """Remaining seconds: the plan's estimate, corrected by the measured durations so far."""
 
     def __init__(self, plan: Sequence[Step], seconds: float, extra: float = 0.0) -> None:
         self._expected = [step.expected_seconds(seconds) for step in plan]
@@ -50,7 +50,7 @@ class Estimate:
         self._real = 0.0
 
     def finished(self, number: int, took: float) -> None:
-        """Step ``number`` (from 0) took so many seconds."""
+        """Step ``number`` (from 0) took ``seconds``."""
         self.done += self._expected[number]
         self._real += took
 

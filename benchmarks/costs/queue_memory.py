@@ -1,10 +1,10 @@
 """Memory of the HTTP process while its queue is full of large bodies.
 
-``python benchmarks/queue_memory.py [--calls 1024] [--size 5000000] [--uploads 16] [--spool-dir DIR]`` starts a server
-with the default settings (but for the queue's timeout: uploading takes longer) and a soft limit of 1,024 open files,
-over a model that blocks; sends one call for it and ``--calls`` more to wait behind that, ``--uploads`` at a time;
-reports the resident memory and its peak, the spool files and the open descriptors; then lets the model go on and counts
-the answers. Exit code 1 when a call does not wait, is not answered with 200, or something is left over.
+``python benchmarks/costs/queue_memory.py [--calls 1024] [--size 5000000] [--uploads 16] [--spool-dir DIR]`` starts a
+server with the default settings (except the queue timeout, because uploading takes longer), a soft limit of 1,024 open
+files and a model that blocks. It sends one call, and ``--calls`` more that are queued, ``--uploads`` at a time; reports
+the resident memory and its peak, the spool files and the open descriptors; then unblocks the model and counts the
+answers. Exit code 1 when a call is not queued or not answered with 200, or when files or descriptors are left over.
 """
 
 from __future__ import annotations

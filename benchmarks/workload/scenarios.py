@@ -1,11 +1,11 @@
-"""What is measured: a model, a request, how many ask at once."""
+"""Scenarios: model, request and load of each measurement."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 
-from benchmarks.models import csv_body, csv_body_of_size
+from benchmarks.workload.models import csv_body, csv_body_of_size
 
 UPLOAD_BYTES = 100_000_000
 KINDS = {
@@ -18,12 +18,12 @@ KINDS = {
 
 
 class UnknownNameError(Exception):
-    """No contender or scenario is called so."""
+    """No contender or scenario has that name."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """One table of the report."""
+    """One scenario, a table of the report."""
 
     name: str
     kind: str
@@ -35,29 +35,29 @@ class Scenario:
     path: str = "/predict/"
     content_type: str = "text/csv"
     rate_of: float = 0.0
-    """Open loop: the rate asked for, as a share of DRUM's closed-loop throughput in :attr:`reference`, same run."""
+    """Open loop: the rate, as a share of DRUM's closed-loop throughput in :attr:`reference` of the same run."""
     reference: str = ""
     quick: bool = False
     """Part of ``--quick``."""
 
     @property
     def server(self) -> tuple[str, int, bool]:
-        """Scenarios that agree on this share one start of the server: model, workers, fresh for an upload."""
+        """Key of a server's start, which scenarios share: model, workers, and whether it is for an upload."""
         return self.model, self.workers, self.kind == "upload"
 
     @property
     def work(self) -> str:
-        """What the model has to do for a request: its plain loop without a server is the limit."""
+        """Key of the work for one request; its plain loop without a server is the limit."""
         return f"{self.model}, {self.rows}"
 
     def body(self) -> bytes:
-        """The request's body, as DRUM takes it."""
+        """The request's body in DRUM's format."""
         if self.model == "echo":
             return json.dumps({"numbers": list(range(100))}).encode()
         return csv_body_of_size(UPLOAD_BYTES) if self.kind == "upload" else csv_body(self.rows)
 
     def expected_seconds(self, seconds: float) -> float:
-        """About how long one measurement takes, when a closed-loop one takes ``seconds``."""
+        """Estimated duration of one measurement, when a closed-loop one takes ``seconds``."""
         return {"closed": seconds, "open": seconds + 1, "chat": 5.0, "probes": seconds + 1, "upload": 8.0}[self.kind]
 
 

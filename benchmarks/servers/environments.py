@@ -10,11 +10,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class CannotInstallError(Exception):
-    """pip failed; the text is the end of what it said."""
+    """pip failed; the text is the end of its output."""
 
 
 def cache_dir() -> Path:
@@ -38,7 +38,7 @@ def environment(name: str, requirements: tuple[tuple[str, ...], ...], tell: Call
 
 
 def installed(bin_dir: Path, *packages: str) -> dict[str, str]:
-    """Versions of ``packages`` there."""
+    """Versions of ``packages`` in that environment."""
     code = (
         "import importlib.metadata as m, sys\nfor n in sys.argv[1:]:\n"
         " try: print(n, m.version(n))\n except m.PackageNotFoundError: pass"

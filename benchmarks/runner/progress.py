@@ -8,12 +8,12 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from benchmarks.plan import Estimate
-from benchmarks.results import Result, save
+from benchmarks.report.result import Result, save
+from benchmarks.runner.run_plan import Estimate
 
 
 class Bar:
-    """A bar, what is done at the moment, and the time left."""
+    """A progress bar with the current step and the remaining time."""
 
     def __init__(self, console: Console, folder: Path) -> None:
         self._console = console
@@ -32,18 +32,18 @@ class Bar:
         self._progress.stop()
 
     def step(self, text: str, estimate: Estimate) -> None:
-        """What comes now."""
+        """Show the current step."""
         left = clock(estimate.left())
         self._progress.update(self._task, description=text, completed=estimate.done, total=estimate.total, left=left)
         if not self._console.is_terminal:
             self._console.print(f"[{left} left] {text}", markup=False, soft_wrap=True)
 
-    def tell(self, text: str) -> None:
-        """A line that stays."""
+    def message(self, text: str) -> None:
+        """Print a permanent line above the bar."""
         self._console.print(text, markup=False, soft_wrap=True)
 
     def keep(self, result: Result) -> None:
-        """Write what is measured so far."""
+        """Save the samples so far."""
         save(result, self._folder)
 
 

@@ -15,24 +15,24 @@ from collections.abc import Awaitable, Callable
 import uvloop
 
 from benchmarks.load.client import Client, LostError, post
-from benchmarks.question import Question
-from benchmarks.results import Figures, latencies
+from benchmarks.report.result import Figures, latencies
+from benchmarks.workload.prediction_request import PredictionRequest
 
-PATIENCE = 30.0
-"""Seconds after which a request has failed."""
+TIMEOUT = 30.0
+"""Timeout of a request in seconds."""
 
 
-def open_loop(port: int, question: Question, seconds: float, rate: float) -> Figures:
+def open_loop(port: int, request: PredictionRequest, seconds: float, rate: float) -> Figures:
     """``rate`` requests/s for ``seconds``; ``rate`` in the figures: those answered with 200, over the time until the
     last of them was answered. ``errors``: other answers, lost connections and timeouts."""
-    return uvloop.run(_run(port, question, seconds, rate))
+    return uvloop.run(_run(port, request, seconds, rate))
 
 
-async def _run(port: int, question: Question, seconds: float, rate: float) -> Figures:
+async def _run(port: int, request: PredictionRequest, seconds: float, rate: float) -> Figures:
     client = Client(port)
-    request = post(question)
+    data = post(request)
     began = time.perf_counter()
-    good, failed = await at_rate(rate, seconds, lambda: client.ask(request), PATIENCE)
+    good, failed = await at_rate(rate, seconds, lambda: client.send(data), TIMEOUT)
     elapsed = time.perf_counter() - began
     client.close()
     figures: Figures = {"asked": rate, "errors": float(failed), "requests": float(len(good) + failed)}
@@ -63,7 +63,7 @@ async def at_rate(
         tasks.add(asyncio.ensure_future(one(due)))
 
     def pace() -> None:
-        """In a thread, because a loop's timers are a millisecond coarse."""
+        """Runs in a thread, because a loop's timers have a resolution of a millisecond."""
         began = time.perf_counter()
         for number in range(max(1, int(rate * seconds))):
             due = began + number / rate

@@ -1,6 +1,6 @@
 """Cost of metrics and of tracing for predictions of one row, 16 clients, in one interleaved run.
 
-    python -m benchmarks.observability_cost [--seconds 4] [--rounds 3] [--servers 4]
+    python -m benchmarks.costs.observability_cost [--seconds 4] [--rounds 3] [--servers 4]
 
 ``off`` has neither; the others add one thing each: ``metrics`` has prometheus-client, ``API`` finds no OpenTelemetry
 SDK, ``SDK`` exports every span to a collector that takes and forgets them, ``SDK 1/10`` those of every tenth request
@@ -23,10 +23,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.load.closed import closed_loop
-from benchmarks.models import csv_body, model_folder
-from benchmarks.process import Running, free_port, running
-from benchmarks.question import Question
+from benchmarks.load.closed_loop import closed_loop
+from benchmarks.servers.server_process import Running, free_port, running
+from benchmarks.workload.models import csv_body, model_folder
+from benchmarks.workload.prediction_request import PredictionRequest
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ def variants(collector: str) -> dict[str, dict[str, str]]:
 
 
 def collect(port: int) -> None:
-    """Take whatever exporters send."""
+    """Accept everything that exporters send."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"  # a collector keeps its connections
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of each start of the servers (default: %(default)s)")
     parser.add_argument("--servers", type=int, default=4, help="times that they are started (default: %(default)s)")
     args = parser.parse_args()
-    question = Question("/predict/", csv_body(1), "text/csv")
+    request = PredictionRequest("/predict/", csv_body(1), "text/csv")
     cpu: dict[str, list[float]] = {}
     rate: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
@@ -96,12 +96,12 @@ def main() -> None:
             with contextlib.ExitStack() as these:
                 servers: dict[str, Running] = {}
                 for name, env in turned(list(variants(f"http://127.0.0.1:{place}").items()), number):
-                    servers[name] = these.enter_context(serving(folder, {**env, "PYTHONPATH": str(home)}, question))
-                    closed_loop(servers[name].port, question, CONNECTIONS, 1)
+                    servers[name] = these.enter_context(serving(folder, {**env, "PYTHONPATH": str(home)}, request))
+                    closed_loop(servers[name].port, request, CONNECTIONS, 1)
                 for turn in range(args.rounds):
                     for name, server in turned(list(servers.items()), 2 * turn):
                         before = server.cpu_seconds()
-                        figures = closed_loop(server.port, question, CONNECTIONS, args.seconds)
+                        figures = closed_loop(server.port, request, CONNECTIONS, args.seconds)
                         used = server.cpu_seconds() - before
                         cpu.setdefault(name, []).append(used / figures["requests"] * 1e6)
                         rate.setdefault(name, []).append(figures["rate"])
@@ -116,13 +116,15 @@ def main() -> None:
 
 
 def turned(places: list[T], by: int) -> list[T]:
-    """Another one first, so that none gains by its place."""
+    """Rotate the order, so that none has an advantage by it."""
     by %= len(places)
     return places[by:] + places[:by]
 
 
-def serving(folder: Path, env: dict[str, str], question: Question) -> contextlib.AbstractContextManager[Running]:
-    """Our server, with ``env``."""
+def serving(
+    folder: Path, env: dict[str, str], request: PredictionRequest
+) -> contextlib.AbstractContextManager[Running]:
+    """Start drum-litestar with ``env``."""
     port = free_port()
     command = [str(Path(sysconfig.get_path("scripts"), "drum-litestar")), "server", "--code-dir", str(folder)]
     command += ["--target-type", "regression", "--address", f"127.0.0.1:{port}"]
@@ -131,11 +133,11 @@ def serving(folder: Path, env: dict[str, str], question: Question) -> contextlib
         "MLOPS_RUNTIME_PARAM_DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "1000",
         "MLOPS_RUNTIME_PARAM_DRUM_UVICORN_MAX_REQUESTS": "0",
     }
-    return running(command, own, port, question.request(port))
+    return running(command, own, port, request.to_urllib(port))
 
 
 def to_off(figures: dict[str, list[float]], name: str) -> list[float]:
-    """Each of ``name``'s by that of ``off`` in the same round, with servers started together."""
+    """Ratios of ``name`` to ``off``, each of the same round and of servers started together."""
     return [mine / off for mine, off in zip(figures[name], figures["off"], strict=True)]
 
 

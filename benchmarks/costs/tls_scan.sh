@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a TLS endpoint accepts, tried with openssl: benchmarks/tls_scan.sh HOST:PORT
+# What a TLS endpoint accepts, tried with openssl: benchmarks/costs/tls_scan.sh HOST:PORT
 #
 # Prints each protocol version and cipher that a handshake succeeds with. Exit code 1 when TLS 1.1 or older, or a
 # cipher without forward secrecy or authenticated encryption, is accepted.
