@@ -37,9 +37,11 @@ class Command(NamedTuple):
 COMMANDS = (
     Command("server", "drum_litestar.cli.server_command", "serve a model folder over HTTP"),
     Command("settings", "drum_litestar.cli.settings_command", "show every setting and its source"),
-    Command("check", "drum_litestar.tools.check", "report what this environment will do with a model folder"),
-    Command("compare", "drum_litestar.tools.compare.command", "is it safe to switch from one server to another?"),
-    Command("hook", "drum_litestar.drum_hook.command", "make `drum server` run this backend"),
+    Command("check", "drum_litestar.tools.check_command", "report what this environment will do with a model folder"),
+    Command(
+        "compare", "drum_litestar.tools.compare.compare_command", "is it safe to switch from one server to another?"
+    ),
+    Command("hook", "drum_litestar.drum_hook.hook_command", "make `drum server` run this backend"),
 )
 
 

@@ -1,7 +1,7 @@
 """The options of ``drum-litestar server``: all of DRUM's, and this server's own (contract, 1.2).
 
-Only declarations: environment variables are handled in :mod:`drum_litestar.cli.environment`, checks across options in
-:mod:`drum_litestar.cli.argument_checks`.
+Only declarations: environment variables are handled in :mod:`drum_litestar.cli.environment_arguments`, checks across
+options in :mod:`drum_litestar.cli.argument_checks`.
 """
 
 from __future__ import annotations

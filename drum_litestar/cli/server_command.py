@@ -11,7 +11,7 @@ from typing import Any
 
 from drum_litestar.cli.argument_checks import check_arguments
 from drum_litestar.cli.argument_parser import HelpFormatter, Parser
-from drum_litestar.cli.environment import FLAGS, TEXTS, environment_tokens
+from drum_litestar.cli.environment_arguments import FLAGS, TEXTS, environment_tokens
 from drum_litestar.cli.server_arguments import add_server_arguments
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher.plan import LaunchPlan, make_plan

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from drum_litestar.cli.argument_parser import HelpFormatter, Parser
-from drum_litestar.cli.environment import environment_tokens
+from drum_litestar.cli.environment_arguments import environment_tokens
 from drum_litestar.cli.server_arguments import add_setting_arguments
 from drum_litestar.launcher.plan import resolve_settings
 from drum_litestar.settings.masking import masked

@@ -13,9 +13,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from drum_litestar.drum_hook.command import HookStatus
 from drum_litestar.drum_hook.decision import SWITCH
 from drum_litestar.drum_hook.finder import ENTRY_POINT
+from drum_litestar.drum_hook.hook_command import HookStatus
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher.hidden_modules import hidden_modules
 from drum_litestar.launcher.worker_interpreter import WorkerPython

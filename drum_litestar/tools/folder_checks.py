@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from drum_litestar import extensions as extension
-from drum_litestar.drum_hook.command import HookStatus
 from drum_litestar.drum_hook.decision import decide, remedy
+from drum_litestar.drum_hook.hook_command import HookStatus
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.launcher.predictor_choice import choose_predictor
 from drum_litestar.launcher.worker_interpreter import WorkerPython, review_in_workers_python

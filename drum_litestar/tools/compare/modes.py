@@ -15,9 +15,9 @@ from drum_litestar.tools.compare.corpus import read_corpus
 from drum_litestar.tools.compare.diff import Comparison
 from drum_litestar.tools.compare.live.canary import Canary
 from drum_litestar.tools.compare.live.proxy import Proxy
+from drum_litestar.tools.compare.live.proxy_server import listen, serve
 from drum_litestar.tools.compare.live.recording import Recorder
 from drum_litestar.tools.compare.live.rollout import Event
-from drum_litestar.tools.compare.live.serving import listen, serve
 from drum_litestar.tools.compare.live.shadow import Shadow
 from drum_litestar.tools.compare.outcomes import Counters
 from drum_litestar.tools.compare.progress import LOGGER, log_lines, progress

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from support.cases import Case
 
-MODULES = ("routes", "payloads", "predictions", "labels", "hooks", "numbers", "pps", "text", "chat", "unstructured",
-           "transforms", "tasks")  # fmt: skip
+MODULES = ("routes", "payloads", "predictions", "labels", "hooks", "number_formats", "pps", "text", "chat",
+           "unstructured", "transforms", "tasks")  # fmt: skip
 
 
 def all_cases() -> Mapping[str, Sequence[Case]]:

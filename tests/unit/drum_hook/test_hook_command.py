@@ -12,21 +12,21 @@ import pytest
 
 from drum_litestar import __version__
 from drum_litestar.cli.main import main
-from drum_litestar.drum_hook import command
-from drum_litestar.drum_hook.command import COMMENT, hook_status, switch
+from drum_litestar.drum_hook import hook_command
+from drum_litestar.drum_hook.hook_command import COMMENT, hook_status, switch
 from drum_litestar.errors import StartupError
 
-LINE = Path(command.__file__).with_name(command.PTH_NAME).read_text()
+LINE = Path(hook_command.__file__).with_name(hook_command.PTH_NAME).read_text()
 DEFAULT_LINE = LINE.replace("default=False", "default=True")
-ROOT = Path(command.__file__).resolve().parents[2]
+ROOT = Path(hook_command.__file__).resolve().parents[2]
 
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installed line that is active in this process."""
-    path = tmp_path / command.PTH_NAME
+    path = tmp_path / hook_command.PTH_NAME
     path.write_text(LINE)
-    monkeypatch.setattr(command, "pth_path", lambda: path)
+    monkeypatch.setattr(hook_command, "pth_path", lambda: path)
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, type(sys.implementation)(name="drum_litestar_hook")])
     monkeypatch.delenv("DRUM_LITESTAR_HOOK", raising=False)
     return path
@@ -149,7 +149,7 @@ class Installation:
         venv.EnvBuilder(with_pip=False).create(home)
         self.python = home / "bin" / "python"
         (self.folder,) = home.glob("lib/python*/site-packages")
-        self.line = self.folder / command.PTH_NAME
+        self.line = self.folder / hook_command.PTH_NAME
         self.info = self.folder / f"drum_litestar-{__version__}.dist-info"
         self.info.mkdir()
         (self.info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: drum-litestar\nVersion: {__version__}\n")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from drum_litestar.cli.environment import FLAGS, TEXTS
+from drum_litestar.cli.environment_arguments import FLAGS, TEXTS
 from drum_litestar.cli.main import COMMANDS
 from drum_litestar.cli.server_arguments import add_server_arguments
 from drum_litestar.settings import masking

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from drum_litestar.cli.main import main
-from drum_litestar.drum_hook.command import HookStatus
+from drum_litestar.drum_hook.hook_command import HookStatus
 from drum_litestar.launcher.packages import ServerPackages
 from drum_litestar.tools import environment_checks
 from drum_litestar.tools.environment_checks import DrumState
@@ -123,7 +123,7 @@ def test_what_drum_server_runs(
     text: str,
 ) -> None:
     """The hook's state and default decide, as for the command itself."""
-    monkeypatch.setattr("drum_litestar.tools.check.hook_status", lambda path: hook)
+    monkeypatch.setattr("drum_litestar.tools.check_command.hook_status", lambda path: hook)
     if server_type is not None:
         monkeypatch.setenv("MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE", server_type)
     topics = check(capsys, "-cd", str(model), "--target-type", "regression")[1]

@@ -13,7 +13,7 @@ from typing import Any
 from drum_litestar.cli import server_command
 from drum_litestar.cli.argument_parser import HelpFormatter, Parser
 from drum_litestar.cli.server_arguments import add_server_arguments
-from drum_litestar.drum_hook.command import HookStatus, hook_status, pth_path
+from drum_litestar.drum_hook.hook_command import HookStatus, hook_status, pth_path
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import unreadable
