@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from drum_litestar.settings import masking
-from support.environments import Environments
-from support.faults import Faults, faults_of
-from support.fleet import Fleet, require
-from support.namesakes import pip_target
-from support.process import ServerFailedError, ServerProcess
-from support.servers import DrumOracle, start_ours
+from support.environments.pydantic_environments import Environments
+from support.environments.same_names import pip_target
+from support.servers.backends import DrumOracle, start_ours
+from support.servers.faults import Faults, faults_of
+from support.servers.fleet import Fleet, require
+from support.servers.process import ServerFailedError, ServerProcess
 from support.zoo import Zoo
 
 os.environ.setdefault("KERAS_BACKEND", "torch")

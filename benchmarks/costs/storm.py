@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 
-from support.faults import faults_of
-from support.storm import SETTINGS, Storm
+from support.servers.faults import faults_of
+from support.servers.storm import SETTINGS, Storm
 from support.zoo import Zoo
 
 

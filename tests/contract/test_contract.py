@@ -10,7 +10,7 @@ import pytest
 
 from contract.cases import all_cases
 from support.cases import Case
-from support.fleet import Fleet
+from support.servers.fleet import Fleet
 from support.wire import get
 
 EXECUTORS = ("inline", "pool")

@@ -9,9 +9,9 @@ import pytest
 
 from contract.cases import all_cases
 from support.cases import Case
-from support.fleet import Fleet
+from support.environments.worker_pythons import WORKERS_NEED, with_packages
+from support.servers.fleet import Fleet
 from support.wire import get
-from support.worker_pythons import WORKERS_NEED, with_packages
 
 FOLDERS: Final = (
     "hooks_regression", "hooks_binary", "hooks_multiclass", "text", "unstructured", "async_unstructured", "chat_text",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from parity.differences import DIFFERENCES, Pair, allowed
-from support.process import ServerProcess
+from support.servers.process import ServerProcess
 from support.wire import Answer, Request
 
 REQUEST_ID = "parity-1"

@@ -9,7 +9,7 @@ import pytest
 
 from parity.compare import Counters, ask_drum, compare, compare_answers, marked
 from parity.corpus import corpus
-from support.fleet import Fleet
+from support.servers.fleet import Fleet
 from support.zoo import known_folders
 
 EXECUTOR = "pool"

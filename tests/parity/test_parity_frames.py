@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from parity.compare import Counters, ask_drum, compare_answers, marked
 from support.data import FEATURES
-from support.fleet import Fleet
+from support.servers.fleet import Fleet
 from support.wire import csv, upload
 from support.zoo import known_folders
 

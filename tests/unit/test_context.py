@@ -15,7 +15,7 @@ import pytest
 
 from drum_litestar.context import StdoutFlusher, WorkerContext
 from drum_litestar.execution.pool.interpreter import command
-from support.worker_pythons import find_python
+from support.environments.worker_pythons import find_python
 
 
 def close_in_loop(context: WorkerContext) -> None:

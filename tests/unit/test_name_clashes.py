@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from drum_litestar.name_clashes import OWN_MODULES
-from support.namesakes import pip_target, site_without
-from support.process import clean_environment
-from support.servers import ROOT
+from support.environments.same_names import pip_target, site_without
+from support.servers.backends import ROOT
+from support.servers.process import clean_environment
 
 SERVER = ("-m", "drum_litestar", "server", "-cd", ".", "--target-type", "regression", "--address", "127.0.0.1:1")
 Put = Callable[[Path, Path], str]

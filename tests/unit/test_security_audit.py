@@ -11,7 +11,7 @@ import pytest
 import security_audit
 from security_audit import PAGE, PARTS, canonical, locked, own_requirements, read_part, replace_part
 
-from support.certificates import make_pair
+from support.servers.certificates import make_pair
 
 NEEDS_OPENSSL = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from conftest import running
-from support.environments import Environment, Environments
-from support.process import ServerProcess
+from support.environments.pydantic_environments import Environment, Environments
+from support.servers.process import ServerProcess
 from support.wire import csv, get
 from support.zoo.registry import HOOKS
 

@@ -10,9 +10,9 @@ import pytest
 
 from drum_litestar.errors import DeadlineExceededError, RequestError, WorkerDiedError
 from drum_litestar.predictors.protocol import Reply
-from support.executors import begin, quiet, reply, until
-from support.merging import batches, echoed, merging, table
-from support.scripted import noted
+from support.predictors.executors import begin, quiet, reply, until
+from support.predictors.merging import batches, echoed, merging, table
+from support.predictors.scripted import noted
 
 
 async def works(executor: Any) -> None:

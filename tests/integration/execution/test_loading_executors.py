@@ -13,8 +13,8 @@ import pytest
 from drum_litestar.errors import DeadlineExceededError, ModelNotReadyError, QueueFullError, QueueTimeoutError
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import Reply
-from support.executors import pool, quiet, run, until
-from support.scripted import ScriptedSpec, noted, order
+from support.predictors.executors import pool, quiet, run, until
+from support.predictors.scripted import ScriptedSpec, noted, order
 
 Loading = Callable[..., AbstractAsyncContextManager[Any]]
 

@@ -18,8 +18,8 @@ import pytest
 from drum_litestar.errors import DeadlineExceededError, ModelLoadError, RequestError, WorkerDiedError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.predictors.protocol import Reply
-from support.executors import begin, pool, quiet, reply, run, still_works, stream, until
-from support.scripted import noted, order
+from support.predictors.executors import begin, pool, quiet, reply, run, still_works, stream, until
+from support.predictors.scripted import noted, order
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,7 @@ def test_death_policy_exit_tells_once_and_lets_others_finish(tmp_path: Path) -> 
 
 PARENT = """
 import asyncio, sys
-from support.scripted import ScriptedSpec, order
+from support.predictors.scripted import ScriptedSpec, order
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.execution.pool.pool import PoolExecutor
 

@@ -10,7 +10,7 @@ import time
 import psutil
 
 from raw_serving import RawClient
-from support.faults import COUNTERS, FULL, Faults, encoded, eventually, order
+from support.servers.faults import COUNTERS, FULL, Faults, encoded, eventually, order
 from support.wire import csv, get
 
 STATS = (

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from support.faults import DIED, Faults, eventually, message, order
+from support.servers.faults import DIED, Faults, eventually, message, order
 from support.wire import csv, get
 
 DEATHS = {

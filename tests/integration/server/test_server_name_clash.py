@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from conftest import running
-from support.environments import Environments
-from support.process import ServerProcess, free_port
-from support.servers import console_script
+from support.environments.pydantic_environments import Environments
+from support.servers.backends import console_script
+from support.servers.process import ServerProcess, free_port
 from support.wire import get, upload
 
 CUSTOM = """\

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from support.faults import Faults
-from support.storm import SETTINGS, Storm
+from support.servers.faults import Faults
+from support.servers.storm import SETTINGS, Storm
 
 LARGE = (pytest.mark.slow, pytest.mark.timeout(1800))
 

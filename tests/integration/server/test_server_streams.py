@@ -9,8 +9,8 @@ import time
 import psutil
 import pytest
 
-from support.faults import Faults, FaultyServer, chat, eventually
-from support.process import ServerProcess
+from support.servers.faults import Faults, FaultyServer, chat, eventually
+from support.servers.process import ServerProcess
 from support.wire import Answer
 
 KINDS = ("faults", "faults_text")

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from support.certificates import Pair, make_pair
-from support.process import ServerProcess, free_port
-from support.servers import ROOT, console_script
+from support.servers.backends import ROOT, console_script
+from support.servers.certificates import Pair, make_pair
+from support.servers.process import ServerProcess, free_port
 from support.zoo import Zoo
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")

@@ -15,7 +15,7 @@ from drum_litestar.errors import (
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.predictors.protocol import Reply
-from support.scripted import order
+from support.predictors.scripted import order
 
 
 class Slots:

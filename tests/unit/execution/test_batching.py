@@ -11,9 +11,9 @@ from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.batching import LARGEST_BODY, count_rows, csv_payload
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, TargetType
-from support.executors import until
-from support.merging import table
-from support.slots import CARD, Notes, Slots, begin, calls_of, idle, make, turn
+from support.predictors.executors import until
+from support.predictors.merging import table
+from support.predictors.slots import CARD, Notes, Slots, begin, calls_of, idle, make, turn
 
 
 def test_what_was_received_together_is_one_call() -> None:

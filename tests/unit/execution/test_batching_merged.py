@@ -13,11 +13,11 @@ from drum_litestar.errors import DeadlineExceededError, QueueTimeoutError
 from drum_litestar.execution.invoke import Part
 from drum_litestar.execution.merged import MergedCall
 from drum_litestar.predictors.protocol import Reply
-from support.executors import begin as start
-from support.executors import quiet, reply, until
-from support.merging import EXECUTORS, batches, echoed, merging, table
-from support.scripted import noted
-from support.slots import begin, idle, make, turn
+from support.predictors.executors import begin as start
+from support.predictors.executors import quiet, reply, until
+from support.predictors.merging import EXECUTORS, batches, echoed, merging, table
+from support.predictors.scripted import noted
+from support.predictors.slots import begin, idle, make, turn
 
 
 def test_who_leaves_is_only_not_answered() -> None:

@@ -16,8 +16,8 @@ from drum_litestar.errors import (
     RequestError,
 )
 from drum_litestar.predictors.protocol import Reply
-from support.executors import inline, quiet, run, until
-from support.scripted import noted, order
+from support.predictors.executors import inline, quiet, run, until
+from support.predictors.scripted import noted, order
 
 
 def test_a_call_is_answered_with_the_request_id_in_context(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 from drum_litestar.errors import DeadlineExceededError, QueueTimeoutError
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.queue_limits import MemoryShare, QueueMemory
-from support.merging import table
-from support.slots import Slots, idle, make, turn
+from support.predictors.merging import table
+from support.predictors.slots import Slots, idle, make, turn
 
 SIZE = 1000
 

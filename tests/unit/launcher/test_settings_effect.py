@@ -20,7 +20,7 @@ from drum_litestar.launcher import bootstrap
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.settings.declaration import declared
 from drum_litestar.settings.server_settings import ServerSettings
-from support.certificates import make_pair
+from support.servers.certificates import make_pair
 
 TLS = {"DRUM_SSL_CERTFILE": "{folder}/server.pem", "DRUM_SSL_KEYFILE": "{folder}/server.key"}
 LIMITED = {"DRUM_RATE_LIMIT_ENABLED": "true"}

@@ -13,7 +13,7 @@ from drum_litestar.errors import SettingsError, StartupError
 from drum_litestar.launcher.machine_checks import check_machine
 from drum_litestar.launcher.worker_interpreter import find_interpreter, probe
 from drum_litestar.settings.resolve import resolve
-from support.worker_pythons import bare
+from support.environments.worker_pythons import bare
 
 MACHINE_OFFSET = 18
 """Offset of ``e_machine`` in an ELF header."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.otlp import Collector
+from support.servers.otlp import Collector
 
 TESTS = Path(__file__).parents[2]
 
@@ -23,7 +23,7 @@ from drum_litestar.observability.logs.setup import configure_logging
 from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
 from drum_litestar.observability.tracing.providers import configure_telemetry
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply
-from support.chatty import ChattySpec
+from support.predictors.chatty import ChattySpec
 
 json_lines = {json_lines}
 pipeline = configure_logging("info", json_lines=json_lines)

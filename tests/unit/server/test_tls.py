@@ -13,7 +13,7 @@ from drum_litestar.server.tls import build_context
 from drum_litestar.server.uvicorn_options import uvicorn_options
 from drum_litestar.settings.groups.edge import TlsSettings
 from drum_litestar.settings.server_settings import ServerSettings
-from support.certificates import Pair, make_pair
+from support.servers.certificates import Pair, make_pair
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
 

@@ -15,7 +15,7 @@ from drum_litestar.launcher.packages import ServerPackages
 from drum_litestar.tools import environment_checks
 from drum_litestar.tools.environment_checks import DrumState
 from drum_litestar.tools.findings import import_problem
-from support.worker_pythons import WORKERS_NEED, bare, with_packages
+from support.environments.worker_pythons import WORKERS_NEED, bare, with_packages
 
 ABSENT = DrumState(None)
 BROKEN = DrumState("1.18.1", "ImportError: cannot import name 'model_validator'")

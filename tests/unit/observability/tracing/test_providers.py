@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from support.otlp import Collector
+from support.servers.otlp import Collector
 
 PROGRAM = """
 import logging, sys, time

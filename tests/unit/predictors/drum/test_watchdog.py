@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from drum_litestar.predictors.drum.watchdog import SidecarWatchdog
-from support.process import free_port
-from support.upstream import ok, upstream
+from support.servers.process import free_port
+from support.servers.upstream import ok, upstream
 
 
 def watch(url: str, dead: threading.Event, **options: float) -> SidecarWatchdog:

@@ -165,7 +165,7 @@ def test_help_and_refusals_need_no_extra() -> None:
     """Parsing imports no package of the extra; only a run needs it."""
     code = (
         "import sys\n"
-        "from drum_litestar.tools.compare import arguments, command\n"
+        "from drum_litestar.tools.compare import arguments, compare_command\n"
         "assert not {'httpx', 'rich', 'matplotlib', 'uvicorn'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

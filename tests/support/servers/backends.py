@@ -1,4 +1,4 @@
-"""The two servers that tests talk to: ours, and the real DRUM as an oracle."""
+"""Commands of the two servers under test: this package's, and the real DRUM as an oracle."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import venv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from support.process import ServerProcess, clean_environment, free_port
+from support.servers.process import ServerProcess, clean_environment, free_port
 from support.wire import get
 from support.zoo import ModelFolder
 
 DRUM_VERSION = "1.18.1"
 ORACLE_PYTHON = "DRUM_ORACLE_PYTHON"
 ORACLE_CACHE = "DRUM_ORACLE_CACHE"
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OF_THE_CHECKOUT = {"PYTHONPATH": str(ROOT), "DRUM_LITESTAR_HOOK": "0"}
 """Makes an environment run our server without having it installed."""
 

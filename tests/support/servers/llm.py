@@ -1,11 +1,11 @@
-"""An LLM beside the server, as DRUM's NIM and vLLM predictors find it."""
+"""An LLM server, as DRUM's NIM and vLLM predictors expect it."""
 
 from __future__ import annotations
 
 import json
 import socket
 
-from support.upstream import Seen, Upstream, ok
+from support.servers.upstream import Seen, Upstream, ok
 
 
 def llm(seen: Seen, sock: socket.socket) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from support.faults import DIED, FULL, WAITED, FaultyServer, chat, encoded, order
+from support.servers.faults import DIED, FULL, WAITED, FaultyServer, chat, encoded, order
 from support.wire import Request, csv, upload
 
 DEADLINE = 5.0

@@ -1,4 +1,4 @@
-"""Distributions that install a module of the same name, and folders of packages without one of them."""
+"""Distributions whose modules have the same name, and site folders without one of them."""
 
 from __future__ import annotations
 

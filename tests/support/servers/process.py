@@ -1,4 +1,4 @@
-"""A server under test in a process of its own: started on a free port, awaited, logged, stopped."""
+"""A server under test as a process: start on a free port, readiness, log, stop."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import Any
 
-from support.servers import ROOT
+from support.servers.backends import ROOT
 
 
 def matrix(*arguments: str) -> tuple[int, list[dict[str, Any]], str]:

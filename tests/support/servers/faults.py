@@ -1,4 +1,4 @@
-"""A real server over the folder whose hooks break things, and what must be true of it afterwards."""
+"""A real server over the folder with faulty hooks, and checks of its state afterwards."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 
 import psutil
 
-from support.process import ServerFailedError, ServerProcess
-from support.servers import start_ours
+from support.servers.backends import start_ours
+from support.servers.process import ServerFailedError, ServerProcess
 from support.wire import Answer, Request, csv, get, post_json
 from support.zoo import Zoo
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.process import free_port
+from support.servers.process import free_port
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Slots that end their work when the test says so, and an admission that merges calls over them."""
+"""Slots whose calls a test finishes, and an admission with batching over them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from drum_litestar.execution.merged import MergedCall
 from drum_litestar.execution.observer import NullObserver
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, TargetType
-from support.merging import table
+from support.predictors.merging import table
 
 CARD = ModelCard(target_type=TargetType.REGRESSION, batchable=True)
 

@@ -1,4 +1,4 @@
-"""A predictor that prints, logs, makes spans and fails as it is told, for tests of observability."""
+"""A predictor that prints, logs, makes spans and fails on request, for tests of observability."""
 
 from __future__ import annotations
 

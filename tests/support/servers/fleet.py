@@ -1,4 +1,4 @@
-"""Servers shared by many tests: the one that the last test used keeps running until another is asked for."""
+"""Servers shared by many tests: each backend's last server runs until a test needs another folder."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from types import TracebackType
 
 import pytest
 
-from support.process import ServerFailedError, ServerProcess
-from support.servers import DrumOracle, start_adapter, start_ours
+from support.servers.backends import DrumOracle, start_adapter, start_ours
+from support.servers.process import ServerFailedError, ServerProcess
 from support.zoo import Zoo, installed, known_folders
 
 
@@ -22,10 +22,10 @@ def require(name: str) -> None:
 
 
 class Fleet:
-    """At most one server for each backend: ``inline`` and ``pool`` are ours, ``drum`` is the real DRUM, ``adapter`` is
-    our pool over DRUM's own predictors.
+    """At most one server for each backend: ``inline`` and ``pool`` of this package, ``drum``, the real DRUM, and
+    ``adapter``, the pool over DRUM's own predictors.
 
-    A server that does not start is not tried again: every test that wants it fails with the same text.
+    A server that does not start is not started again: every test that needs it fails with the same text.
     """
 
     def __init__(self, request: pytest.FixtureRequest) -> None:

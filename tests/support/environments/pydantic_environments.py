@@ -1,4 +1,4 @@
-"""Environments that differ in their pydantic and in how drum-litestar was installed.
+"""Environments with different releases of pydantic and installations of drum-litestar.
 
 Each is a virtual environment of its own with a real installation of this package. Everything else in its site-packages
 is linked from the oracle's environment and from the one that runs the tests, so that one takes seconds to make and a
@@ -14,8 +14,8 @@ import venv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from support.process import ServerProcess, clean_environment, free_port
-from support.servers import ROOT, DrumOracle
+from support.servers.backends import ROOT, DrumOracle
+from support.servers.process import ServerProcess, clean_environment, free_port
 from support.wire import get
 
 OWN = ("drum_litestar", "__editable__", "_editable_impl", "_drum_litestar", "pydantic", "__pycache__", "pip")

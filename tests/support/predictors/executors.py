@@ -1,4 +1,4 @@
-"""Executors for tests, and what is true of them when nothing goes on."""
+"""Executors for tests, and the check that they are idle."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import ModelCall, Reply
-from support.scripted import ScriptedSpec, order
+from support.predictors.scripted import ScriptedSpec, order
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""An upstream HTTP server whose answers are bytes that the test chooses."""
+"""An upstream HTTP server whose answers are given byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictors for the executors' tests: real ones, whose calls say what they should do."""
+"""Predictors for the executors' tests, controlled by the content of their calls."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import environment_matrix
 import pytest
 
-from support.servers import ORACLE_CACHE, ROOT
+from support.servers.backends import ORACLE_CACHE, ROOT
 
 WORKERS_NEED = ("msgspec", "pandas", "numpy")
 

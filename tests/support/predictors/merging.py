@@ -1,4 +1,4 @@
-"""A predictor that can merge calls, whose rows say what it should do; and executors over it."""
+"""A predictor that supports batches and is controlled by its rows; and executors over it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, Predictor, Reply, TargetType
-from support.scripted import note
+from support.predictors.scripted import note
 
 EXECUTORS = ("inline", "pool")
 
