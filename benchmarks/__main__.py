@@ -9,8 +9,8 @@ import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
-from benchmarks.environments import ROOT
-from benchmarks.scenarios import UnknownNameError
+from benchmarks.servers.environments import ROOT
+from benchmarks.workload.scenarios import UnknownNameError
 
 QUICK = (2, 2.0)
 FULL = (3, 5.0)
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="This server beside DRUM's and others.")
     commands = parser.add_subparsers(required=True)
     run = commands.add_parser("run", help="measure, and write JSON, a report and plots")
-    run.add_argument("--quick", action="store_true", help="ours and DRUM, CSV in a closed loop, under three minutes")
+    run.add_argument("--quick", action="store_true", help="CSV in a closed loop on this server and DRUM, three minutes")
     run.add_argument("--contenders", type=_names, help="comma list of names (`list` has them)")
     run.add_argument("--scenarios", type=_names, help="list of parts of names, separated by ';' or, without one, ','")
     run.add_argument("--workers", type=lambda text: [int(n) for n in text.split(",")], help="scenarios with so many")
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.set_defaults(command=_run)
     commands.add_parser("list", help="contenders and scenarios").set_defaults(command=_list)
-    report = commands.add_parser("report", help="write report and plots anew from result.json")
+    report = commands.add_parser("report", help="write report and plots again from result.json")
     report.add_argument("folder", type=Path)
     report.set_defaults(command=_report)
     compare = commands.add_parser("compare", help="what changed between two results")
@@ -64,15 +64,16 @@ def _names(text: str) -> list[str]:
 def _run(args: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from benchmarks import contenders, scenarios
-    from benchmarks.load import closed
-    from benchmarks.progress import Bar
+    from benchmarks import contenders
+    from benchmarks.load import closed_loop as wrk
     from benchmarks.report import write
-    from benchmarks.run import Options, Run
+    from benchmarks.runner.interleaved_run import Options, Run
+    from benchmarks.runner.progress import Bar
+    from benchmarks.workload import scenarios
 
     chosen = contenders.choose(args.contenders, quick=args.quick)
     asked = scenarios.choose(args.scenarios, quick=args.quick, workers=args.workers)
-    if why := closed.available():
+    if why := wrk.available():
         raise SystemExit(why)
     rounds, seconds = QUICK if args.quick else FULL
     drum = _command(args.drum) if args.drum else None
@@ -83,7 +84,7 @@ def _run(args: argparse.Namespace) -> int:
         try:
             run.measure()
         except KeyboardInterrupt:
-            bar.tell("interrupted: the report has what was measured so far")
+            bar.message("interrupted: the report has what was measured so far")
         finally:
             bar.keep(run.result)
     for absence in run.result.absences:
@@ -102,7 +103,7 @@ def _command(path: Path) -> Path:
 
 def _list(args: argparse.Namespace) -> int:
     from benchmarks.contenders import CONTENDERS
-    from benchmarks.scenarios import KINDS, SCENARIOS
+    from benchmarks.workload.scenarios import KINDS, SCENARIOS
 
     for contender in CONTENDERS:
         print(f"{contender.name:18} {contender.title}")
@@ -114,15 +115,15 @@ def _list(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     from benchmarks.report import write
-    from benchmarks.results import load
+    from benchmarks.report.result import load
 
     print(write(load(args.folder), args.folder))
     return 0
 
 
 def _compare(args: argparse.Namespace) -> int:
-    from benchmarks.compare import changes, table
-    from benchmarks.results import load
+    from benchmarks.report.result import load
+    from benchmarks.report.result_comparison import changes, table
 
     print(table(changes(load(args.old), load(args.new))))
     return 0

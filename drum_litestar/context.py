@@ -1,4 +1,4 @@
-"""Life cycle of a process that user code can attach itself to: the HTTP process or a model worker.
+"""Life cycle of the HTTP process or of a model worker, with the callbacks that user code registers in it.
 
 ::
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     Callback = Callable[[], Awaitable[Any] | Any]
 
 JOIN_TIMEOUT: Final = 10.0
-"""Seconds that all registered threads and tasks together get to end."""
+"""Seconds within which all registered threads and tasks together must end."""
 
 CALLBACK_TIMEOUT: Final = 30.0
-"""Seconds that one asynchronous callback gets. A synchronous one cannot be interrupted."""
+"""Timeout of one asynchronous callback in seconds. A synchronous one cannot be interrupted."""
 
 
 class WorkerContext:
-    """Collects what must end with the process.
+    """Registry of the callbacks, threads and tasks that end with the process.
 
     A front end with an event loop uses ``await aclose()``; a worker without one uses ``close()``. Callbacks may be
     synchronous (run on the closing thread) or return an awaitable in both. Registering is safe from any thread.
@@ -46,7 +46,7 @@ class WorkerContext:
         """``name`` appears in log lines."""
         self.name = name
         self.stopping = threading.Event()
-        """Set first of all at the end: background threads can wait on it instead of sleeping."""
+        """Set before the first stop callback runs: background threads can wait on it instead of sleeping."""
         self._join_timeout = join_timeout
         self._callback_timeout = callback_timeout
         self._guard = threading.Lock()
@@ -60,7 +60,7 @@ class WorkerContext:
 
     @property
     def running(self) -> bool:
-        """Between ``start`` and the beginning of the end."""
+        """Whether ``start`` was called and closing has not begun."""
         return self._started and not self.stopping.is_set()
 
     def start(self) -> None:
@@ -74,18 +74,18 @@ class WorkerContext:
         self._defer(self._stops, order, callback)
 
     def defer_cleanup(self, callback: Callback, order: int = 0) -> None:
-        """Run ``callback`` after everything has stopped: higher orders first, equal ones last come, first served."""
+        """Run ``callback`` after everything has stopped: higher orders first, equal ones in reverse order."""
         self._defer(self._cleanups, order, callback)
 
     def add_thread(self, thread: threading.Thread) -> threading.Thread:
-        """Join ``thread`` at stop; it should watch :attr:`stopping`. Returns it."""
+        """Join ``thread`` at stop; its function should watch :attr:`stopping`. Returns it."""
         with self._guard:
             self._refuse_when_closed()
             self._threads.append(thread)
         return thread
 
     def add_task(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
-        """Cancel ``task`` at stop and wait for it; a finished one is forgotten. Returns it.
+        """Cancel ``task`` at stop and wait for it; a finished task is removed. Returns it.
 
         For contexts that close in the task's own loop (``aclose``).
         """
@@ -96,13 +96,13 @@ class WorkerContext:
         return task
 
     def close(self) -> None:
-        """Stop and clean up from a thread without a running loop; asynchronous callbacks get one for themselves."""
+        """Stop and clean up from a thread without a running loop; a new loop runs asynchronous callbacks."""
         asyncio.run(self.aclose())
 
     async def aclose(self) -> None:
         """Stop, join, clean up. Idempotent. Never raises for a callback: failures are logged.
 
-        When the caller is cancelled, what remains still runs, and the cancellation is raised at the end.
+        When the caller is cancelled, the remaining callbacks still run, and the cancellation is raised at the end.
         """
         if self.stopping.is_set():
             return
@@ -127,7 +127,7 @@ class WorkerContext:
             raise RuntimeError(f"the context '{self.name}' has ended")
 
     async def _drain(self, callbacks: list[tuple[int, int, Callback]], what: str, *, highest_first: bool) -> bool:
-        """Run and remove callbacks, those registered meanwhile included. True if the caller was cancelled."""
+        """Run and remove callbacks, including ones registered while others run. True if the caller was cancelled."""
         cancelled = False
         while callbacks:
             with self._guard:
@@ -159,7 +159,7 @@ class WorkerContext:
         return cancelled
 
     async def _join(self) -> bool:
-        """Cancel tasks, join threads. True if the caller was cancelled meanwhile."""
+        """Cancel tasks, join threads. True if the caller was cancelled."""
         deadline = time.monotonic() + self._join_timeout
         tasks = {task for task in self._tasks if task is not asyncio.current_task()}
         cancelled = await _cancel(tasks, self._join_timeout)
@@ -181,7 +181,7 @@ class WorkerContext:
 
 
 async def _wait(futures: set[asyncio.Future[Any]], timeout: float | None) -> bool:
-    """Wait for ``futures``; True if the caller was cancelled instead, which does not touch them."""
+    """Wait for ``futures``. True if the caller was cancelled, which leaves the futures running."""
     if not futures:
         return False
     try:
@@ -203,14 +203,14 @@ def _join_threads(threads: list[threading.Thread], deadline: float) -> None:
 
 
 class StdoutFlusher:
-    """Flushes stdout once, a moment after the last call has gone idle (contract, 5.5).
+    """Flushes stdout once, ``delay`` seconds after the last call ended (contract, 5.5).
 
-    Hook output to a pipe is block-buffered; this is what makes ``print`` appear. While there is nothing to do, one
-    thread waits on an event: no polling.
+    Hook output to a pipe is block-buffered; without the flush, text of ``print`` would not appear. The thread waits on
+    an event, it does not poll.
     """
 
     def __init__(self, delay: float = 1.0, clock: Callable[[], float] = time.monotonic) -> None:
-        """``delay``: seconds of idleness before the flush; ``clock``: monotonic seconds."""
+        """``delay``: seconds without a call before the flush; ``clock``: monotonic seconds."""
         self._delay = delay
         self._clock = clock
         self._last = 0.0
@@ -220,13 +220,13 @@ class StdoutFlusher:
         self._thread: threading.Thread | None = None
 
     def touch(self) -> None:
-        """A call has ended. Safe from any thread; costs a clock reading while a flush is already due."""
+        """Record the end of a call. Safe from any thread; only reads the clock while a flush is scheduled."""
         self._last = self._clock()
         if not self._armed.is_set():
             self._arm()
 
     def close(self) -> None:
-        """End the thread and flush a last time."""
+        """Stop the thread and flush."""
         self._closing.set()
         self._armed.set()
         if self._thread is not None:
@@ -245,14 +245,14 @@ class StdoutFlusher:
             while (idle_in := self._last + self._delay - self._clock()) > 0:
                 if self._closing.wait(idle_in):
                     return
-            self._armed.clear()  # before the flush: a call that ends meanwhile arms it anew
-            if self._closing.is_set():  # it may have been the end that armed it
+            self._armed.clear()  # before the flush: a call that ends during it schedules the next one
+            if self._closing.is_set():  # close() sets the event too
                 return
             _flush_stdout()
 
 
 def _flush_stdout() -> None:
-    """Flush what is ``sys.stdout`` now; user code may have replaced, closed or broken it."""
+    """Flush the current ``sys.stdout``, which user code may have replaced or closed."""
     try:
         sys.stdout.flush()
     except (AttributeError, OSError, ValueError):

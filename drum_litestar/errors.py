@@ -1,4 +1,4 @@
-"""Every exception that crosses a room's door, in one tree.
+"""The exceptions that packages raise for each other, in one tree.
 
 ::
 
@@ -6,32 +6,32 @@
     ├── StartupError                 the server cannot start; has an exit code
     │   ├── UsageError               bad command line                        exit 2
     │   ├── SettingsError            a parameter that cannot be used         exit 2
-    │   ├── MissingExtraError        an optional dependency is not there     exit 1
+    │   ├── MissingExtraError        an optional dependency is missing       exit 1
     │   └── ModelLoadError           the model folder cannot be served       exit 1 (3: typeSchema)
     └── RequestError                 one request ends with a status
         ├── BadRequestError          400
         ├── UnauthorizedError        401  no valid API token
         ├── UnsupportedRouteError    404  a route that this model does not offer
-        ├── BodyTimeoutError         408  the client stopped sending
+        ├── BodyTimeoutError         408  the client stopped sending its body
         ├── BodyTooLargeError        413
         ├── FormTooLargeError        413  a form has too many parts, or too large ones
         ├── UnsupportedMediaTypeError 415 chat without a JSON content type
         ├── UnprocessableError       422  DRUM's answer to missing or unusable data
         ├── RateLimitedError         429  the client's token bucket is empty
         ├── MissingExtraRequestError 501  the route needs an extra that is not installed
-        ├── UpstreamError            502  the LLM server behind /directAccess/ is down, or answers garbage
-        ├── ModelNotReadyError       503  no model worker is ready (yet, or any more)
+        ├── UpstreamError            502  the LLM server behind /directAccess/ is down, or its answer is invalid
+        ├── ModelNotReadyError       503  no model worker is ready
         ├── ConnectionLimitError     503  more connections are open than allowed
-        ├── QueueFullError           503  admission refused the call at the door
-        ├── QueueTimeoutError        503  no slot came free in time
-        ├── WorkerDiedError          503  the worker died with the call in its hands
+        ├── QueueFullError           503  the queue is full
+        ├── QueueTimeoutError        503  no slot became free in time
+        ├── WorkerDiedError          503  the worker died while it ran the call
         ├── DeadlineExceededError    504
         ├── UpstreamTimeoutError     504  the LLM server behind /directAccess/ is slow
-        ├── DiskFullError            507  no room for a large request body
+        ├── DiskFullError            507  no disk space for a large request body
         └── ModelFailedError         513  the model could not be loaded (error server)
 
-Statuses are plain ints. A ``RequestError`` knows its own JSON body, so that middleware and controllers
-answer the same error with the same bytes.
+Statuses are plain ints. A ``RequestError`` makes its own JSON body, so that middleware and controllers answer the same
+error with the same bytes.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from drum_litestar.pip_command import install_extra
 from drum_litestar.settings.masking import masked
 
 RETRY_SECONDS: Final = 10
-"""``Retry-After`` of a server that cannot serve just now: a model that loads, or a worker that is replaced."""
+"""``Retry-After`` in seconds while the model loads or a worker is replaced."""
 
 _HIGH_LOAD: Final = "Service temporarily unavailable due to high load"
 
 
 class DrumLitestarError(Exception):
-    """Root of the tree."""
+    """Base class of every exception of this package."""
 
 
 class StartupError(DrumLitestarError):
@@ -61,13 +61,13 @@ class StartupError(DrumLitestarError):
 
 
 class UsageError(StartupError):
-    """The command line cannot be understood."""
+    """The command line is invalid."""
 
     exit_code = 2
 
 
 class SettingsError(StartupError):
-    """A parameter has a value that cannot be used, and no fallback is allowed for it."""
+    """A setting has an invalid value, and there is no fallback for it."""
 
     exit_code = 2
 
@@ -76,7 +76,7 @@ class MissingExtraError(StartupError):
     """A feature needs an optional dependency; the message names the pip command."""
 
     def __init__(self, feature: str, extra: str, package: str | None = None) -> None:
-        """``feature`` needs ``package`` (default: the extra's name), found in ``drum-litestar[extra]``."""
+        """``feature`` needs ``package`` (default: the extra's name), which ``drum-litestar[extra]`` installs."""
         self.extra = extra
         super().__init__(
             f"{feature} needs the package '{package or extra}', which is not installed. "
@@ -100,7 +100,7 @@ class ModelLoadError(StartupError):
 class RequestError(DrumLitestarError):
     """A request that ends with ``status`` and a JSON body.
 
-    ``headers`` are added to the answer. ``prefix`` is DRUM's ``ERROR: `` where its clients expect it.
+    ``headers`` are added to the response. ``prefix`` is DRUM's ``ERROR: `` where its clients expect it.
     """
 
     status = 500
@@ -244,7 +244,7 @@ class WorkerDiedError(RequestError):
 
 
 class DeadlineExceededError(RequestError):
-    """``timeout`` is the request's whole allowance in seconds; printed without a needless fraction."""
+    """``timeout`` is the request's whole timeout in seconds."""
 
     status = 504
 
@@ -267,5 +267,6 @@ class ModelFailedError(RequestError):
 
 
 def is_error(status: int) -> bool:
-    """Whether DRUM raised to answer ``status``: its 404 and 422 are plain answers, as a model's own statuses may be."""
+    """Whether DRUM sends ``status`` for an exception: its 404 and 422 are ordinary responses, as are a model's own
+    statuses."""
     return status == 400 or status >= 500

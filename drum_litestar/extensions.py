@@ -1,7 +1,7 @@
-"""``custom_litestar.py``: a model folder's own additions to the HTTP application.
+"""``custom_litestar.py``: a model folder's extension of the HTTP application.
 
-It takes the place of DRUM's ``custom_flask.py`` (contract, 5.7). The file runs in the HTTP process, whose event loop
-answers every request: it must stay light, must not block, and must not load the model or pandas.
+Replaces DRUM's ``custom_flask.py`` (contract, 5.7). The file runs in the HTTP process, on the event loop that answers
+every request: it must not block, and must not load the model or pandas.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ logger = logging.getLogger("drum")
 
 
 class AppBuilder:
-    """What ``init_app(app_builder)`` is given. Handlers are Litestar's own; each method may be called repeatedly.
+    """Argument of ``init_app(app_builder)``. Handlers are Litestar's own; each method may be called repeatedly.
 
     The methods that take one function return it, so they also work as decorators.
     """
@@ -56,60 +56,63 @@ class AppBuilder:
         self._on_app_init: list[Callable[[AppConfig], AppConfig]] = []
 
     def add_routes(self, *handlers: ControllerRouterHandler) -> None:
-        """Route handlers, controllers or routers. They are served under ``URL_PREFIX``, like the built-in routes."""
+        """Add route handlers, controllers or routers, served under ``URL_PREFIX`` like the built-in routes."""
         self._routes.extend(handlers)
 
     def add_middleware(self, *middleware: Middleware) -> None:
-        """Litestar middleware. Runs for requests that match a route; see :meth:`wrap_app` for all requests."""
+        """Add Litestar middleware. It runs for requests that match a route; :meth:`wrap_app` covers all requests."""
         self._middleware.extend(middleware)
 
     def wrap_app(self, wrapper: Callable[[ASGIApp], ASGIApp]) -> None:
         """Put pure ASGI middleware around the whole application: it sees 404 and 405 too. The first is outermost.
 
-        It is inside the server's own layers, so it has the request id and is not asked about refused requests.
+        It runs inside the server's own middleware, so it has the request id and never gets rejected requests.
         """
         self._wrappers.append(wrapper)
 
     def add_guard(self, *guards: Guard) -> None:
-        """Guards of every route, built-in ones and probes included."""
+        """Add guards to every route, built-in routes and probes included."""
         self._guards.extend(guards)
 
     def add_exception_handler(self, kind: int | type[Exception], handler: ExceptionHandler[Any]) -> None:
-        """``handler(request, error) -> Response`` for a status code or a class of exceptions."""
+        """Register ``handler(request, error) -> Response`` for a status code or an exception class."""
         self._exception_handlers[kind] = handler
 
     def before_request(self, function: F) -> F:
-        """``function(request)`` before each matched route, in the order added; what is not None is the answer."""
+        """Call ``function(request)`` before each matched route, in the order added; a result other than None is the
+        response."""
         self._before_request.append(function)
         return function
 
     def after_request(self, function: F) -> F:
-        """``function(response) -> response`` after each route that answered, the last added first, as Flask does.
+        """Call ``function(response) -> response`` after each route that answered, the last added first, as Flask does.
 
-        Answers to exceptions do not pass here; :meth:`wrap_app` sees those too.
+        Responses to exceptions are not passed to it; see :meth:`wrap_app` for those.
         """
         self._after_request.append(function)
         return function
 
     def on_startup(self, function: F) -> F:
-        """``function(context)`` when the server starts, before the model is loaded. See
-        :class:`drum_litestar.context.WorkerContext` for what can be attached to the process."""
+        """Call ``function(context)`` when the server starts, before the model is loaded.
+
+        ``context`` is a :class:`drum_litestar.context.WorkerContext`, which takes callbacks, threads and tasks.
+        """
         self._on_startup.append(function)
         return function
 
     def on_shutdown(self, function: F) -> F:
-        """``function(context)`` after the server and the model have stopped, the last added first."""
+        """Call ``function(context)`` after the server and the model have stopped, the last added first."""
         self._on_shutdown.append(function)
         return function
 
     def on_app_init(self, function: F) -> F:
-        """Litestar's own hook, ``function(config) -> config``, for everything that has no method here."""
+        """Add Litestar's hook ``function(config) -> config``, for everything that has no method here."""
         self._on_app_init.append(function)
         return function
 
 
 class Extension:
-    """The additions of one model folder."""
+    """The extension of one model folder."""
 
     def __init__(self, path: Path, builder: AppBuilder) -> None:
         self.path = path
@@ -126,13 +129,13 @@ class Extension:
         }
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
-        """``app`` inside the extension's ASGI middleware."""
+        """Wrap ``app`` into the extension's ASGI middleware."""
         for wrapper in reversed(self._builder._wrappers):
             app = wrapper(app)
         return app
 
     def failure(self, error: Exception) -> ModelLoadError:
-        """``error``, which the additions caused while the application was built, as a start-up error."""
+        """Convert ``error``, which the extension caused while the application was built, into a start-up error."""
         return _failure(self.path, error)
 
     def _apply(self, config: AppConfig) -> AppConfig:
@@ -141,18 +144,18 @@ class Extension:
         config.guards = [*config.guards, *builder._guards]
         config.exception_handlers = {**config.exception_handlers, **builder._exception_handlers}
         if builder._before_request:
-            config.before_request = _first_answer(builder._before_request)
+            config.before_request = _first_response(builder._before_request)
         if builder._after_request:
-            config.after_request = _all_in_turn(builder._after_request[::-1])
+            config.after_request = _chained(builder._after_request[::-1])
         return config
 
 
 def load_extension(code_dir: Path) -> Extension | None:
     """Import the folder's ``custom_litestar.py`` and run its ``init_app``; None without such a file.
 
-    Looked for like DRUM looks for ``custom_flask.py``: anywhere below ``code_dir``; the file's directory goes first on
+    Searched for anywhere below ``code_dir``, as DRUM does for ``custom_flask.py``; the file's directory is put first on
     ``sys.path``. Raises ModelLoadError for several files, for one that cannot be imported or used, and for a folder
-    with only a ``custom_flask.py``: its access control, if it has any, must not get lost unnoticed.
+    with only a ``custom_flask.py``, whose access control would silently be missing.
     """
     path = _find(code_dir, FILE)
     _report_others(code_dir)
@@ -172,12 +175,12 @@ def load_extension(code_dir: Path) -> Extension | None:
 
 
 def extension_files(code_dir: Path, name: str) -> list[Path]:
-    """The files of that name anywhere below ``code_dir``, as DRUM looks for its own; none for a missing folder."""
+    """List the files called ``name`` anywhere below ``code_dir``; empty for a missing folder."""
     return sorted(path for path in code_dir.rglob(name) if path.is_file())
 
 
 def needs_flask(code_dir: Path) -> bool:
-    """The folder extends DRUM's Flask application and has not been migrated: only DRUM's own server can load it."""
+    """Whether only DRUM's own server can load the folder: it has ``custom_flask.py`` and no ``custom_litestar.py``."""
     return bool(extension_files(code_dir, FLASK_FILE)) and not extension_files(code_dir, FILE)
 
 
@@ -226,18 +229,18 @@ async def _resolved(result: Any) -> Any:
     return await result if inspect.isawaitable(result) else result
 
 
-def _first_answer(functions: list[Callable[..., Any]]) -> Callable[[Any], Awaitable[Any]]:
+def _first_response(functions: list[Callable[..., Any]]) -> Callable[[Any], Awaitable[Any]]:
     async def before_request(request: Any) -> Any:
         for function in functions:
-            answer = await _resolved(function(request))
-            if answer is not None:
-                return answer
+            response = await _resolved(function(request))
+            if response is not None:
+                return response
         return None
 
     return before_request
 
 
-def _all_in_turn(functions: list[Callable[..., Any]]) -> Callable[[Any], Awaitable[Any]]:
+def _chained(functions: list[Callable[..., Any]]) -> Callable[[Any], Awaitable[Any]]:
     async def after_request(response: Any) -> Any:
         for function in functions:
             response = await _resolved(function(response))

@@ -1,4 +1,4 @@
-"""Optional dependencies: imported where a feature needs them, missed with the pip command that brings them."""
+"""Optional dependencies: imported where a feature needs them; the error for a missing one names the pip command."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from drum_litestar.errors import MissingExtraError
 def require(module: str, feature: str, extra: str) -> ModuleType:
     """Import ``module`` and return it.
 
-    ``feature`` (what the reader of the error was trying to use) and ``extra`` (``pip install 'drum-litestar[extra]'``)
-    go into the :class:`~drum_litestar.errors.MissingExtraError` raised when the package is absent. An ``ImportError``
-    from *inside* an installed package is a broken installation, not a missing one, and passes through as it is.
+    Raises :class:`~drum_litestar.errors.MissingExtraError`, with ``feature`` and ``extra`` (``pip install
+    'drum-litestar[extra]'``) in its message, when the package is absent. An ``ImportError`` from *inside* an installed
+    package means a broken installation and is raised unchanged.
     """
     package = module.partition(".")[0]
     try:

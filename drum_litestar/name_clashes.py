@@ -1,15 +1,15 @@
-"""Modules of the HTTP process whose name another distribution installs too.
+"""Modules of the HTTP process whose name another distribution also installs.
 
 ``python-multipart`` installs a package ``multipart`` (always before 0.0.13, and again since 0.0.15), ``multipart`` a
 module ``multipart.py``, which Litestar imports. In one folder Python takes the package, whichever was installed last;
-in several folders the first one on the path. FastAPI brings the former, so that both are there is common.
+in several folders the first one on the path. FastAPI requires the former, so both are often installed together.
 
 :func:`own_modules` puts the module of the right distribution, which the installed metadata locates, under its name into
-``sys.modules`` while Litestar is imported, and then leaves the name as it was. Litestar takes the classes that it needs
-at its import and never asks for the module again, so nothing has to stay: ``import multipart`` in a hook of an inline
-model, in ``custom_litestar.py`` or in a library of theirs finds what it would find without this server. A finder on
-``sys.meta_path`` would answer those imports too, and another order of ``sys.path`` would change other names. Worker
-processes import nothing of this. Nothing is written into the environment.
+``sys.modules`` while Litestar is imported, and then restores the previous entry.
+Litestar takes the classes that it needs at its import and never imports the module again, so the entry need not stay:
+``import multipart`` in a hook of an inline model, in ``custom_litestar.py`` or in their libraries finds what it would
+find without this server. A finder on ``sys.meta_path`` would also serve those imports, and another order of
+``sys.path`` would change other names. Worker processes do not use this module.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from drum_litestar.errors import StartupError
 
 
 class OwnModule(NamedTuple):
-    """A module that the HTTP process needs, and how to tell it from a namesake."""
+    """A module that the HTTP process needs, and how to tell it from another one of the same name."""
 
     name: str
     distribution: str
     oldest: str
     """The oldest release of ``distribution`` that the package's requirements allow."""
     needed: tuple[str, ...]
-    """What Litestar and this package take from it."""
+    """Names that Litestar and this package import from it."""
 
     @property
     def requirement(self) -> str:
@@ -60,9 +60,9 @@ OWN_MODULES: Final = (
         ),
     ),
 )
-"""Names with a known clash that does harm. (``brotli`` of brotlipy does none: httpx and urllib3 understand both.)
+"""Names whose clash breaks the server. (``brotli`` of brotlipy is harmless: httpx and urllib3 work with both.)
 
-A row is for one file: of a package, submodules that are imported later would come from the namesake."""
+Each module must be a single file: submodules of a package, imported later, would come from the other distribution."""
 
 _loaded: dict[str, ModuleType] = {}
 _lock = threading.RLock()
@@ -70,10 +70,10 @@ _lock = threading.RLock()
 
 @contextlib.contextmanager
 def own_modules() -> Iterator[None]:
-    """While this is open, imports of the names in ``OWN_MODULES`` find the right distribution's module.
+    """Context in which imports of the names in ``OWN_MODULES`` find the right distribution's module.
 
-    Raises StartupError, before anything was changed, with the command that mends it where there is no such module.
-    Open it only around imports of what binds those modules: other threads see the same ``sys.modules``.
+    Raises StartupError with the repairing command, before any change, where there is no such module. Use it only around
+    imports of the code that binds those modules: other threads see the same ``sys.modules``.
     """
     with _lock:
         modules = {own.name: load(own) for own in OWN_MODULES}
@@ -87,7 +87,7 @@ def own_modules() -> Iterator[None]:
 
 
 def load(own: OwnModule) -> ModuleType:
-    """The module, loaded once and under no name in ``sys.modules``. Raises StartupError where there is none to use."""
+    """Load the module once, without an entry in ``sys.modules``. Raises StartupError when none is usable."""
     with _lock:
         if own.name not in _loaded:
             before = sys.modules.get(own.name)
@@ -99,7 +99,7 @@ def load(own: OwnModule) -> ModuleType:
 
 
 def found(name: str) -> str | None:
-    """The file, or the folders without ``__init__.py``, that ``import name`` would take from the path."""
+    """The file, or the folders of a namespace package, that ``import name`` would take from the path; None if none."""
     spec = PathFinder.find_spec(name)
     if spec is None:
         return None
@@ -116,16 +116,16 @@ def owner(path: str) -> str | None:
 
 
 def recorded(distribution: metadata.Distribution) -> set[str]:
-    """The files that the installer wrote down, relative to the distribution's folder; empty where it wrote down none.
+    """The files that the installer recorded, relative to the distribution's folder; empty without a record.
 
-    Not ``distribution.files``, which looks for each of them on the disk: seconds in a usual environment.
+    Not ``distribution.files``, which looks for each file on the disk: seconds in a usual environment.
     """
     return {line.rsplit(",", 2)[0].strip('"') for line in (distribution.read_text("RECORD") or "").splitlines()}
 
 
 def own_files(own: OwnModule) -> Iterator[str]:
-    """Absolute paths of the module in the installed releases of its distribution: several, if several folders of the
-    path have a release."""
+    """Absolute paths of the module in the installed releases of its distribution, one for each folder of the path that
+    has a release."""
     for distribution in metadata.distributions(name=own.distribution):
         path = Path(str(distribution.locate_file(f"{own.name}.py"))).absolute()
         if path.is_file():
@@ -133,13 +133,13 @@ def own_files(own: OwnModule) -> Iterator[str]:
 
 
 def clash(own: OwnModule) -> str | None:
-    """What Python finds in the place of the module; None where that is the module itself, or nothing."""
+    """The path that Python finds instead of the module; None where it finds the module itself, or nothing."""
     there = found(own.name)
     return None if there in {None, *own_files(own)} else there
 
 
 def described(path: str) -> str:
-    """``path`` with its owner, if it has one."""
+    """``path``, with the distribution that owns it, if one does."""
     by = owner(path)
     return path if by is None else f"{path} of {by}"
 
@@ -153,7 +153,7 @@ def _usable(own: OwnModule, present: ModuleType | None) -> ModuleType:
         if module is not None:
             return module
         problems.append(problem)
-    with contextlib.suppress(Exception):  # no file of its own: frozen, or in an archive
+    with contextlib.suppress(Exception):  # the module has no file: it is frozen, or in an archive
         sys.modules.pop(own.name, None)
         module = importlib.import_module(own.name)
         if not _lacks(own, module):
@@ -176,7 +176,7 @@ def _execute(name: str, path: str) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ImportError(f"not a Python file: {path}")
     module = module_from_spec(spec)
-    sys.modules[name] = module  # as the import system does it: the code may look itself up
+    sys.modules[name] = module  # as the import system does: the code may look for its own module there
     spec.loader.exec_module(module)
     return module
 

@@ -18,25 +18,24 @@ EXTRAS: Final[Mapping[str, str]] = {
     "monitoring": "datarobot-mlops",
     "lazy-loading": "boto3",
 }
-"""The distributions of each extra that a model's process can miss."""
+"""The distributions of each extra that a model worker may lack."""
 
 _foreign = False
 
 
 def use_own_interpreter() -> None:
-    """Say that this process runs in an interpreter of the model's own (``DRUM_WORKER_PYTHON``), where this package is
-    not installed, and perhaps could not be."""
+    """Record that this process runs in the model's own interpreter (``DRUM_WORKER_PYTHON``), where this package is not
+    installed."""
     global _foreign
     _foreign = True
 
 
 def install(distributions: str) -> str:
-    """The command that installs ``distributions``, words of a shell."""
+    """The shell command that installs ``distributions``."""
     pip = f"{shlex.quote(sys.executable)} -m pip" if _foreign else "pip"
     return f"{pip} install {distributions}"
 
 
 def install_extra(extra: str) -> str:
-    """The command that installs what ``extra`` of this package brings; in the model's own interpreter without this
-    package."""
+    """The shell command that installs ``extra`` of this package; in the model's own interpreter, its distributions."""
     return install(EXTRAS[extra] if _foreign else f"'drum-litestar[{extra}]'")

@@ -6,4 +6,4 @@ from contextvars import ContextVar
 from typing import Final
 
 request_id_var: Final[ContextVar[str]] = ContextVar("drum_litestar_request_id", default="")
-"""The id of the request being answered; empty outside a request."""
+"""Id of the current request; empty outside a request."""

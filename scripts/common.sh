@@ -66,7 +66,7 @@ make_venv() {
 
 pip_install() { python -m pip install --disable-pip-version-check --quiet --quiet --progress-bar off "$@"; }
 
-# The test environment: all extras, and CPU builds of the frameworks that are too large for an extra of ours.
+# The test environment: all extras, and CPU builds of the frameworks that are too large for an extra of this package.
 install_for_tests() {
     pip_install --editable '.[dev]'
     say "installing torch (CPU) and keras"
@@ -75,7 +75,7 @@ install_for_tests() {
     pip_install 'keras>=3.0' 'h5py>=3.8'
 }
 
-# A real Redis for the tests of shared rate limits; without one they are skipped, and say so.
+# A real Redis for the tests of shared rate limits; without one they are skipped.
 ensure_redis() {
     command -v valkey-server redis-server >/dev/null && return
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -1,4 +1,4 @@
-"""The environment matrix; run it as ``scripts/matrix``. Needs nothing but Python's own library.
+"""The environment matrix, run as ``scripts/matrix``. Needs only the standard library.
 
 A cell is PYTHON/DRUM/PYDANTIC, for example 3.11/1.18.1/1.10. The wheel is built once. Cells that share Python and DRUM
 share a virtual environment, in which pip replaces pydantic between them; it is removed when its last cell has run.
@@ -30,12 +30,12 @@ ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "tests" / "support" / "folders" / "any_pydantic"
 ROWS = b"a,b\n1.5,2\n-3,0.25\n"
 EXPECTED = b'{"predictions":[2.0,-6.125]}'
-"""What datarobot-drum 1.18.1 answers for this model and these rows; tests/integration asks it."""
+"""Answer of datarobot-drum 1.18.1 for this model and these rows; tests/integration compares it with the real DRUM."""
 
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 DRUMS = ("absent", "1.18.1")
 PYDANTICS = ("2.x", "broken", "1.10", "none")
-"""In the order in which one environment goes through them."""
+"""In the order in which one environment gets them."""
 
 SPECIFIERS = {"2.x": "pydantic>=2,<3", "1.10": "pydantic==1.10.*"}
 SEEN = {"2.x": "2.", "1.10": "1.10.", "broken": "none (RuntimeError)", "none": "none (ModuleNotFoundError)"}
@@ -63,9 +63,9 @@ class Result:
     outcome: str
     """``ok``, ``FAILED``, or ``not installable``."""
     detail: str = ""
-    """What was served, or why not."""
+    """What was served, or the reason of the failure."""
     drum_alone: str = ""
-    """What DRUM says in this environment without the hook."""
+    """DRUM's output in this environment without the hook."""
 
 
 class NotInstallableError(Exception):
@@ -166,7 +166,7 @@ def build_wheel(home: Path) -> Path:
 
 
 def make_environment(environment: Path, cell: Cell, wheel: Callable[[], Path]) -> Path:
-    """Its interpreter. Everything comes from pip, whose cache serves all environments."""
+    """The interpreter of a new environment. pip installs everything, with one cache for all environments."""
     base = find_python(cell.python)
     built = wheel()
     subprocess.run([base, "-m", "venv", str(environment)], check=True)
@@ -177,7 +177,7 @@ def make_environment(environment: Path, cell: Cell, wheel: Callable[[], Path]) -
 
 
 def prepare_pydantic(kind: str, environment: Path, python: Path) -> dict[str, str]:
-    """Make the environment's pydantic be of this kind; returns variables to run it with."""
+    """Install this kind of pydantic into the environment; returns variables for its commands."""
     if kind == "broken":
         stub = environment / "broken" / "pydantic"
         stub.mkdir(parents=True, exist_ok=True)
@@ -191,7 +191,7 @@ def prepare_pydantic(kind: str, environment: Path, python: Path) -> dict[str, st
 
 
 def install(python: Path, *requirements: str) -> None:
-    """Modules are compiled when they are imported, which most never are."""
+    """Install without compiling modules, most of which are never imported."""
     pip(python, "install", "--prefer-binary", "--no-compile", *requirements)
 
 
@@ -227,7 +227,7 @@ def drum_alone(environment: Path, env: Mapping[str, str]) -> str:
 
 
 def serve_and_predict(cell: Cell, environment: Path, env: Mapping[str, str]) -> str:
-    """Raises CellError; returns what was seen."""
+    """Run the cell and return its result. Raises CellError."""
     command = "drum-litestar" if cell.drum == "absent" else "drum"
     with serving(environment, command, MODEL, env) as server:
         predict(server.port, "text/csv", ROWS)
@@ -239,7 +239,7 @@ def serve_and_predict(cell: Cell, environment: Path, env: Mapping[str, str]) -> 
 
 @dataclass
 class Served:
-    """A server that is ready. ``output`` is there when it has ended."""
+    """A server that is ready. ``output`` is set when it has ended."""
 
     port: int
     seconds: float

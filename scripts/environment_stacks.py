@@ -1,4 +1,4 @@
-"""Real stacks of packages that this server must work beside; run it as ``scripts/matrix --stacks [NAME ...]``.
+"""Real stacks of packages that this server must work beside, run as ``scripts/matrix --stacks [NAME ...]``.
 
 Each stack gets a virtual environment, made by pip alone: its packages, datarobot-drum, and this checkout's wheel. In it
 ``drum server`` and ``drum-litestar server`` serve a model whose ``custom.py`` takes its answers from the stack's own
@@ -52,9 +52,9 @@ class Stack:
     python: str
     requirements: tuple[str, ...]
     folder: str
-    """The model's, below ``tests/support/folders``."""
+    """The model folder below ``tests/support/folders``."""
     shows: tuple[str, ...] = ()
-    """What ``custom.py`` must say that it uses: names with versions, or their beginnings."""
+    """Names with versions, or their beginnings, that ``custom.py`` must report to use."""
     floors: bool = False
     """Every core dependency in the oldest version that pyproject.toml allows."""
 
@@ -88,11 +88,11 @@ class Result:
     outcome: str
     """``ok``, ``FAILED``, or ``not installable``."""
     detail: str = ""
-    """How it was served, or why not."""
+    """What was served, or the reason of the failure."""
     used: str = ""
-    """The versions that ``custom.py`` works with."""
+    """The versions that ``custom.py`` reports."""
     drum_alone: str = ""
-    """What DRUM says in this environment without the hook."""
+    """DRUM's output in this environment without the hook."""
 
 
 def main() -> int:
@@ -133,7 +133,7 @@ def run(stack: Stack, home: Path, wheel: Callable[[], Path]) -> Result:
 
 
 def install(stack: Stack, environment: Path, wheel: Path) -> None:
-    """DRUM comes last, and pip does not have to solve everything at once. Raises NotInstallableError."""
+    """Install the stack, DRUM last, so that pip need not resolve everything at once. Raises NotInstallableError."""
     subprocess.run([find_python(stack.python), "-m", "venv", str(environment)], check=True)
     python = environment / "bin" / "python"
     constraints: list[str] = []
@@ -167,7 +167,7 @@ def floors(wheel: Path) -> list[str]:
 
 
 def serve(stack: Stack, environment: Path, env: Mapping[str, str]) -> Result:
-    """What both commands do in a ready environment."""
+    """Results of both commands in a ready environment."""
     alone = drum_alone(environment, env)
     used, ready = "", []
     for command in COMMANDS:

@@ -1,7 +1,7 @@
 """Known vulnerabilities of the locked dependencies, and the generated parts of docs/security-audit.md.
 
 Run it as ``scripts/audit``; ``scripts/audit --write [PART ...]`` writes the parts, which stand between two comments
-each, anew. ``dependencies`` downloads the locked wheels and ``advisories`` asks an advisory source; ``ciphers`` and
+each again. ``dependencies`` downloads the locked wheels and ``advisories`` asks an advisory source; ``ciphers`` and
 ``code`` need no network, and a test keeps them current.
 """
 
@@ -36,17 +36,17 @@ SCRIPT = "scripts/audit"
 """As the marks of the page's generated parts name this file."""
 NATIVE = (".so", ".pyd", ".dylib")
 WATCHED = ("socket", "ssl", "ctypes", "subprocess", "pickle")
-"""Modules that reach out of the process, or run what they read."""
+"""Modules that access other processes or the network, or execute what they read."""
 
 NOT_AUDITED = "nothing was audited"
 
 
 class NoAdvisoriesError(Exception):
-    """No advisories can be had; the text says why."""
+    """No source of advisories is available; the text is the reason."""
 
 
 def main() -> int:
-    """Exit code 1 for known vulnerabilities; 0 also when nothing could be audited, which is then said."""
+    """Exit code 1 for known vulnerabilities; 0 also when no audit was possible, which is printed."""
     parser = argparse.ArgumentParser(prog="scripts/audit", description=(__doc__ or "").partition("\n\n")[2])
     parser.add_argument(
         "--write", nargs="*", choices=PARTS, metavar="PART", help=f"of {', '.join(PARTS)}; default: all"
@@ -77,7 +77,7 @@ def locked() -> dict[str, str]:
 
 
 def dependencies() -> str:
-    """What the locked wheels hold. Raises subprocess.CalledProcessError when they cannot be downloaded."""
+    """Contents of the locked wheels. Raises subprocess.CalledProcessError when a download fails."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
         command += ["--only-binary", ":all:", "--dest", folder, "--requirement", str(LOCK)]
@@ -160,7 +160,7 @@ def imports(source: str) -> set[str]:
     """The watched modules that this source imports, anywhere; none for a file of another Python's syntax."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # invalid escapes in other people's strings
+            warnings.simplefilter("ignore")  # invalid escapes in third-party sources
             tree = ast.parse(source)
     except SyntaxError:
         return set()
@@ -186,12 +186,12 @@ def code() -> str:
 
 
 def ciphers() -> str:
-    """What a client gets from the default settings, tried in a handshake for each version and cipher.
+    """Result of a handshake with the default settings for each version and cipher.
 
     Python's ssl chooses among the ciphers of TLS 1.3 for itself: those are the context's own list.
     """
+    from drum_litestar.server.tls import build_context
     from drum_litestar.settings.groups.edge import TlsSettings
-    from drum_litestar.settings.tls import build_context
 
     kinds = {"RSA": ["rsa:2048"], "ECDSA": ["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]}
     servers = {}
@@ -224,19 +224,19 @@ _EVERY = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
 
 
 def _client(version: ssl.TLSVersion, offered: str) -> ssl.SSLContext:
-    """A client that speaks one version only, and offers what OpenSSL would hold back."""
+    """A client of one TLS version that also offers ciphers which OpenSSL disables by default."""
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname = False
     client.verify_mode = ssl.CERT_NONE
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of the old versions, which is the point
+        warnings.simplefilter("ignore", DeprecationWarning)  # old versions are tried on purpose
         client.minimum_version = client.maximum_version = version
     client.set_ciphers(offered)
     return client
 
 
 def _handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> str | None:
-    """The cipher that was agreed on, or None. Both sides stand in this process."""
+    """The negotiated cipher, or None. Client and server are in this process."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     front = client.wrap_bio(to_client, to_server)
     waiting = [front, server.wrap_bio(to_server, to_client, server_side=True)]
@@ -268,7 +268,7 @@ def audit() -> list[Mapping[str, object]]:
     """pip-audit's report: one entry a locked package. Raises NoAdvisoriesError."""
     if util.find_spec("pip_audit") is None:
         raise NoAdvisoriesError("pip-audit could not be installed")
-    # An index that offers packages is not always one that offers advisories: ask as the auditor will.
+    # A package index need not have advisories: try the request that pip-audit makes.
     url = f"https://pypi.org/pypi/litestar/{locked()['litestar']}/json"
     try:
         with urllib.request.urlopen(url, timeout=20) as answer:

@@ -13,7 +13,7 @@ from typing import get_type_hints
 
 from page_parts import markdown_table, replace_part
 
-from drum_litestar.cli.environment import FLAGS, TEXTS
+from drum_litestar.cli.environment_arguments import FLAGS, TEXTS
 from drum_litestar.settings.declaration import Declared, declared
 from drum_litestar.settings.resolve import shown_value
 from drum_litestar.settings.server_settings import ServerSettings

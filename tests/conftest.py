@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from drum_litestar.settings import masking
-from support.environments import Environments
-from support.faults import Faults, faults_of
-from support.fleet import require
-from support.process import ServerFailedError, ServerProcess
-from support.servers import DrumOracle, start_ours
+from support.environments.pydantic_environments import Environments
+from support.environments.same_names import pip_target
+from support.servers.backends import DrumOracle, start_ours
+from support.servers.faults import Faults, faults_of
+from support.servers.fleet import Fleet, require
+from support.servers.process import ServerFailedError, ServerProcess
 from support.zoo import Zoo
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -40,6 +41,19 @@ def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     return Zoo(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module")
+def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    """Servers of the module's tests, one for each backend."""
+    with Fleet(request) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="session")
+def python_multipart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with python-multipart 0.0.6, whose package has the name of Litestar's module ``multipart``."""
+    return pip_target(tmp_path_factory.mktemp("python_multipart"), "python-multipart==0.0.6")
 
 
 @pytest.fixture(scope="session")

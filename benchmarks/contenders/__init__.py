@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.contenders import bentoml, drum, fastapi, litserve, mlserver, ours
 from benchmarks.contenders.base import Contender
-from benchmarks.scenarios import UnknownNameError
+from benchmarks.workload.scenarios import UnknownNameError
 
 CONTENDERS: tuple[Contender, ...] = (
     *drum.CONTENDERS,

@@ -1,4 +1,4 @@
-"""What a contender must say of itself."""
+"""Description of a contender."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.question import Question
-from benchmarks.scenarios import Scenario
+from benchmarks.workload.prediction_request import PredictionRequest
+from benchmarks.workload.scenarios import Scenario
 
 APPS = Path(__file__).with_name("apps")
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How a server is started."""
+    """Command of a server's start."""
 
     command: list[str]
     env: dict[str, str] = field(default_factory=dict)
     cwd: str | None = None
 
 
-def plain_question(scenario: Scenario) -> Question:
-    """The request as DRUM takes it."""
+def drum_request(scenario: Scenario) -> PredictionRequest:
+    """The request in DRUM's format."""
     if scenario.kind == "chat":
         body = {"model": "chat", "stream": True, "messages": [{"role": "user", "content": "Tell me."}]}
-        return Question(scenario.path, json.dumps(body).encode(), "application/json")
-    return Question(scenario.path, scenario.body(), scenario.content_type)
+        return PredictionRequest(scenario.path, json.dumps(body).encode(), "application/json")
+    return PredictionRequest(scenario.path, scenario.body(), scenario.content_type)
 
 
 def always(_: Scenario) -> str | None:
-    """Takes part in every scenario."""
+    """No reason: takes part in every scenario."""
     return None
 
 
@@ -42,16 +42,16 @@ class Contender:
     name: str
     title: str
     launch: Callable[[Path, Path, Scenario, int], Launch]
-    """From its environment's ``bin``, the model folder, the scenario (model, workers) and a port."""
+    """Makes the launch from the environment's ``bin``, the model folder, the scenario (model, workers) and a port."""
     requirements: tuple[tuple[str, ...], ...] | None = None
-    """Groups for pip; None: the environment that runs the benchmark."""
+    """Groups of requirements for pip; None: the environment that runs the benchmark."""
     packages: tuple[str, ...] = ()
-    """Whose versions the report names."""
+    """Distributions whose versions are in the report."""
     environment: str = ""
-    """Shared by several contenders."""
+    """Name of the environment, which several contenders may share."""
     absent: Callable[[Scenario], str | None] = always
-    """Why it does not take part in a scenario."""
-    question: Callable[[Scenario], Question] = plain_question
+    """Reason why it does not take part in a scenario."""
+    request: Callable[[Scenario], PredictionRequest] = drum_request
     probe_path: str = "/ping/"
 
 

@@ -1,4 +1,4 @@
-"""BentoML in its own idiom: a service with a typed method, its adaptive batching off and on."""
+"""BentoML: a service with a typed method, adaptive batching off and on."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from benchmarks.contenders.base import APPS, Contender, Launch, rows_as_json
 from benchmarks.contenders.litserve import only_rows
-from benchmarks.question import Question
-from benchmarks.scenarios import Scenario
+from benchmarks.workload.prediction_request import PredictionRequest
+from benchmarks.workload.scenarios import Scenario
 
 
-def _question(scenario: Scenario) -> Question:
-    return Question("/predict", json.dumps({"rows": rows_as_json(scenario)}).encode(), "application/json")
+def _request(scenario: Scenario) -> PredictionRequest:
+    return PredictionRequest("/predict", json.dumps({"rows": rows_as_json(scenario)}).encode(), "application/json")
 
 
 def _contender(name: str, title: str, batch: bool) -> Contender:
@@ -30,7 +30,7 @@ def _contender(name: str, title: str, batch: bool) -> Contender:
         packages=("bentoml", "scikit-learn", "pandas"),
         environment="bentoml",
         absent=only_rows,
-        question=_question,
+        request=_request,
         probe_path="/livez",
     )
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from benchmarks.contenders.base import Contender, Launch
-from benchmarks.models import MODELS
-from benchmarks.scenarios import Scenario
+from benchmarks.workload.models import MODELS
+from benchmarks.workload.scenarios import Scenario
 
 PREFIX = "MLOPS_RUNTIME_PARAM_"
 ENVIRONMENT = "drum"
@@ -15,13 +15,14 @@ REQUIREMENTS = (("datarobot-drum==1.18.*", "scikit-learn", "openai", "gevent"),)
 
 
 def words(command: str, folder: Path, scenario: Scenario, port: int) -> list[str]:
-    """The command line that DRUM and we share."""
+    """The arguments that DRUM and drum-litestar share."""
     line = [command, "server", "--code-dir", str(folder), "--address", f"127.0.0.1:{port}"]
     return [*line, "--target-type", MODELS[scenario.model].target_type]
 
 
 def settings(scenario: Scenario) -> dict[str, str]:
-    """The environment that both share. Workers are told here, because DRUM on gunicorn ignores ``--max-workers``."""
+    """The environment variables that both share. They set the workers, because DRUM on gunicorn ignores
+    ``--max-workers``."""
     env = dict(MODELS[scenario.model].env)
     return {**env, "MAX_WORKERS": str(scenario.workers)} if scenario.workers > 1 else env
 
@@ -30,7 +31,7 @@ def _contender(name: str, title: str, **parameters: str) -> Contender:
     env = {f"{PREFIX}{key}": json.dumps({"type": "string", "payload": value}) for key, value in parameters.items()}
 
     def launch(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launch:
-        # our hook would make `drum server` start us instead
+        # the hook would make `drum server` run drum-litestar
         own = {"DRUM_LITESTAR_HOOK": "0", **env, **settings(scenario)}
         return Launch(words(str(bin_dir / "drum"), folder, scenario, port), own)
 

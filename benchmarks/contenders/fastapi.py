@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.contenders.base import APPS, Contender, Launch
-from benchmarks.scenarios import Scenario
+from benchmarks.workload.scenarios import Scenario
 
 
 def _launch(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launch:

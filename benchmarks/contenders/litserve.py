@@ -1,4 +1,4 @@
-"""LitServe in its own idiom: JSON in, a ``LitAPI``, its batching off and on."""
+"""LitServe: a ``LitAPI`` with JSON, batching off and on."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import json
 from pathlib import Path
 
 from benchmarks.contenders.base import APPS, Contender, Launch, rows_as_json
-from benchmarks.question import Question
-from benchmarks.scenarios import Scenario
+from benchmarks.workload.prediction_request import PredictionRequest
+from benchmarks.workload.scenarios import Scenario
 
 # torch comes first: its CPU build, where an index offers one, instead of gigabytes for GPUs
 REQUIREMENTS = (("torch==2.13.0",), ("litserve", "pandas", "scikit-learn"))
 
 
 def only_rows(scenario: Scenario) -> str | None:
-    """Servers that take rows as JSON."""
+    """Reason to skip scenarios that are not rows of numbers, for servers that accept rows as JSON."""
     if scenario.model in ("echo", "chat"):
         return "serves predictions only"
     if scenario.kind == "upload":
@@ -22,8 +22,8 @@ def only_rows(scenario: Scenario) -> str | None:
     return None
 
 
-def _question(scenario: Scenario) -> Question:
-    return Question("/predict", json.dumps({"rows": rows_as_json(scenario)}).encode(), "application/json")
+def _request(scenario: Scenario) -> PredictionRequest:
+    return PredictionRequest("/predict", json.dumps({"rows": rows_as_json(scenario)}).encode(), "application/json")
 
 
 def _contender(name: str, title: str, batch: int) -> Contender:
@@ -39,7 +39,7 @@ def _contender(name: str, title: str, batch: int) -> Contender:
         packages=("litserve", "scikit-learn", "pandas"),
         environment="litserve",
         absent=only_rows,
-        question=_question,
+        request=_request,
         probe_path="/health",
     )
 

@@ -1,6 +1,6 @@
 """MLServer and the V2 inference protocol, its adaptive batching off and on.
 
-Estimators run in its scikit-learn runtime, hooks in a runtime of our own (``apps/mlserver_app.py``).
+Estimators run in its scikit-learn runtime, hooks in a runtime of the benchmark (``apps/mlserver_app.py``).
 """
 
 from __future__ import annotations
@@ -10,22 +10,22 @@ from pathlib import Path
 
 from benchmarks.contenders.base import APPS, Contender, Launch, rows_as_json
 from benchmarks.contenders.litserve import only_rows
-from benchmarks.environments import cache_dir
-from benchmarks.models import COLUMNS
-from benchmarks.process import free_port
-from benchmarks.question import Question
-from benchmarks.scenarios import Scenario
+from benchmarks.servers.environments import cache_dir
+from benchmarks.servers.server_process import free_port
+from benchmarks.workload.models import COLUMNS
+from benchmarks.workload.prediction_request import PredictionRequest
+from benchmarks.workload.scenarios import Scenario
 
 SKLEARN, HOOKS = "mlserver_sklearn.SKLearnModel", "mlserver_app.Hooks"
 ESTIMATORS = ("ridge", "forest")
 
 
-def _question(scenario: Scenario) -> Question:
+def _request(scenario: Scenario) -> PredictionRequest:
     rows = rows_as_json(scenario)
     tensor = {"name": "predict", "shape": [len(rows), len(COLUMNS)], "datatype": "FP64"}
     flat = [value for row in rows for value in row]
     body = json.dumps({"inputs": [{**tensor, "data": flat}]}).encode()
-    return Question("/v2/models/rows/infer", body, "application/json")
+    return PredictionRequest("/v2/models/rows/infer", body, "application/json")
 
 
 def _contender(name: str, title: str, batch: int) -> Contender:
@@ -51,7 +51,7 @@ def _contender(name: str, title: str, batch: int) -> Contender:
         packages=("mlserver", "mlserver-sklearn", "uvloop", "scikit-learn", "pandas"),
         environment="mlserver",
         absent=only_rows,
-        question=_question,
+        request=_request,
         probe_path="/v2/health/live",
     )
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from benchmarks.contenders.base import Contender, Launch, always
 from benchmarks.contenders.drum import PREFIX, settings, words
-from benchmarks.scenarios import Scenario
+from benchmarks.workload.scenarios import Scenario
 
 DEEP_QUEUE = {f"{PREFIX}DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "1000"}
-"""Every connection may wait, as in DRUM's listen backlog; by default more than ten for each slot get 503."""
+"""Queue for every connection, as in DRUM's listen backlog; by default more than ten for each slot get 503."""
 BATCHES = {f"{PREFIX}DRUM_BATCH_MAX_ROWS": "10000"}
 THREADS = {f"{PREFIX}DRUM_FASTAPI_EXECUTOR_WORKERS": "50"}
 

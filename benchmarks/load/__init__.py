@@ -1,5 +1,5 @@
-"""Load generators. Each returns plain figures: requests/s, latencies in ms, errors.
+"""Load generators. Each returns figures: requests/s, latencies in ms, errors.
 
-``closed.py`` is wrk. The others share ``client.py``, a bare HTTP/1.1 client on uvloop and httptools: general clients
-need more CPU for a request than the servers under test.
+``closed_loop.py`` runs wrk. The others share ``client.py``, a minimal HTTP/1.1 client on uvloop and httptools: general
+clients need more CPU for a request than the servers under test.
 """

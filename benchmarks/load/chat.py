@@ -1,4 +1,4 @@
-"""Chat clients that read a stream each: time to the first token, tokens/s."""
+"""Concurrent chat clients, each reading one stream: time to the first token, tokens/s."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import time
 import uvloop
 
 from benchmarks.load.client import Client, LostError, post
-from benchmarks.question import Question
-from benchmarks.results import Figures, latencies
+from benchmarks.report.result import Figures, latencies
+from benchmarks.workload.prediction_request import PredictionRequest
 
-PATIENCE = 120.0
+TIMEOUT = 120.0
 
 
-def chat_streams(port: int, question: Question, clients: int) -> Figures:
+def chat_streams(port: int, request: PredictionRequest, clients: int) -> Figures:
     """``clients`` streams at once. ``p50``...: ms until the first token; ``tokens`` per second over all; ``errors``:
     streams that ended without ``[DONE]`` or had another status than 200."""
-    return uvloop.run(_all(port, post(question), clients))
+    return uvloop.run(_all(port, post(request), clients))
 
 
 async def _all(port: int, request: bytes, clients: int) -> Figures:
@@ -43,7 +43,7 @@ async def _one(client: Client, request: bytes) -> tuple[float | None, int]:
         pieces.append(piece)
 
     try:
-        status = await asyncio.wait_for(client.ask(request, on_body), PATIENCE)
+        status = await asyncio.wait_for(client.send(request, on_body), TIMEOUT)
     except (OSError, LostError, asyncio.TimeoutError):
         status = 0
     text = b"".join(pieces)

@@ -1,4 +1,4 @@
-"""A light HTTP/1.1 client: prepared bytes out, status and body pieces in."""
+"""A minimal HTTP/1.1 client: sends prepared bytes, returns the status and passes on chunks of the body."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import cast
 
 import httptools
 
-from benchmarks.question import Question
+from benchmarks.workload.prediction_request import PredictionRequest
 
 HOST = "127.0.0.1"
 OnBody = Callable[[bytes], None]
@@ -29,10 +29,10 @@ class Connection(asyncio.Protocol):
         self._on_body: OnBody | None = None
         self._delimited = False
         self._until_close = False
-        """The head is there, and the body ends with the connection."""
+        """The head is complete, and the body ends with the connection."""
 
-    async def ask(self, request: bytes, on_body: OnBody | None = None) -> int:
-        """Send ``request`` and return the status once the whole answer is there. Raises LostError."""
+    async def send(self, request: bytes, on_body: OnBody | None = None) -> int:
+        """Send ``request`` and return the status once the whole answer has arrived. Raises LostError."""
         if self._transport is None or not self.usable:
             raise LostError
         self._answer = asyncio.get_running_loop().create_future()
@@ -99,9 +99,11 @@ class Client:
         self._idle: list[Connection] = []
         self._free = asyncio.Semaphore(most)
 
-    async def ask(self, request: bytes, on_body: OnBody | None = None) -> int:
-        """The answer's status. A request that an idle connection's end swallowed is sent again on a new one.
-        Raises LostError or OSError."""
+    async def send(self, request: bytes, on_body: OnBody | None = None) -> int:
+        """Send ``request`` and return the status. A request that was lost with an idle connection is sent again.
+
+        Raises LostError or OSError.
+        """
         async with self._free:
             while self._idle:
                 connection = self._idle.pop()
@@ -114,7 +116,7 @@ class Client:
             return await self._on(connection, request, on_body)
 
     async def _on(self, connection: Connection, request: bytes, on_body: OnBody | None) -> int:
-        status = await connection.ask(request, on_body)
+        status = await connection.send(request, on_body)
         if connection.usable:
             self._idle.append(connection)
         else:
@@ -122,18 +124,18 @@ class Client:
         return status
 
     def close(self) -> None:
-        """End the idle connections."""
+        """Close the idle connections."""
         for connection in self._idle:
             connection.close()
 
 
-def post(question: Question) -> bytes:
-    """``question`` as bytes on the wire."""
+def post(request: PredictionRequest) -> bytes:
+    """``request`` as bytes on the wire."""
     head = (
-        f"POST {question.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {question.content_type}\r\n"
-        f"Content-Length: {len(question.body)}\r\n\r\n"
+        f"POST {request.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {request.content_type}\r\n"
+        f"Content-Length: {len(request.body)}\r\n\r\n"
     )
-    return head.encode() + question.body
+    return head.encode() + request.body
 
 
 def get(path: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Probes at a constant rate beside predictions that hold the interpreter's lock."""
+"""Probes at a constant rate during predictions that hold the GIL."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ import contextlib
 import uvloop
 
 from benchmarks.load.client import Client, LostError, get, post
-from benchmarks.load.opened import at_rate
-from benchmarks.question import Question
-from benchmarks.results import Figures, latencies
+from benchmarks.load.open_loop import at_rate
+from benchmarks.report.result import Figures, latencies
+from benchmarks.workload.prediction_request import PredictionRequest
 
 PER_SECOND = 50
-PATIENCE = 5.0
-"""Seconds after which a probe has failed; an orchestrator would wait less."""
+TIMEOUT = 5.0
+"""Timeout of a probe in seconds; an orchestrator's is shorter."""
 
 
-def probe_latency(port: int, path: str, question: Question, seconds: float) -> Figures:
-    """Latencies of ``path``, from the moment each probe was due, while one client predicts all the time."""
-    return uvloop.run(_run(port, path, question, seconds))
+def probe_latency(port: int, path: str, request: PredictionRequest, seconds: float) -> Figures:
+    """Measure latencies of ``path``, from the time each probe was due, while one client sends predictions."""
+    return uvloop.run(_run(port, path, request, seconds))
 
 
-async def _run(port: int, path: str, question: Question, seconds: float) -> Figures:
+async def _run(port: int, path: str, request: PredictionRequest, seconds: float) -> Figures:
     probes, predictions = Client(port), Client(port)
-    load = asyncio.ensure_future(_predict(predictions, post(question)))
+    load = asyncio.ensure_future(_predict(predictions, post(request)))
     await asyncio.sleep(0.2)
-    request = get(path)
-    good, failed = await at_rate(PER_SECOND, seconds, lambda: probes.ask(request), PATIENCE)
+    probe = get(path)
+    good, failed = await at_rate(PER_SECOND, seconds, lambda: probes.send(probe), TIMEOUT)
     load.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await load
@@ -40,6 +40,6 @@ async def _run(port: int, path: str, question: Question, seconds: float) -> Figu
 async def _predict(client: Client, request: bytes) -> None:
     while True:
         with contextlib.suppress(OSError, LostError):
-            await client.ask(request)
+            await client.send(request)
             continue
         await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""One large upload: how long it takes, and how much the process that receives it grows."""
+"""One large upload: its latency, and the memory growth of the server."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import threading
 import time
 import urllib.request
 
-from benchmarks.process import Running
-from benchmarks.question import Question
-from benchmarks.results import Figures
+from benchmarks.report.result import Figures
+from benchmarks.servers.server_process import Running
+from benchmarks.workload.prediction_request import PredictionRequest
 
 
-def upload(server: Running, question: Question) -> Figures:
+def upload(server: Running, request: PredictionRequest) -> Figures:
     """Time until the answer is read (``p50``, ms), and the peak growth in MiB (PSS) of the tree (``growth_tree``) and
     of the process that holds the client's connection (``growth_http``)."""
     before = server.pss()
@@ -33,7 +33,7 @@ def upload(server: Running, question: Question) -> Figures:
     watcher.start()
     began = time.perf_counter()
     try:
-        with urllib.request.urlopen(question.request(server.port), timeout=300) as answer:
+        with urllib.request.urlopen(request.to_urllib(server.port), timeout=300) as answer:
             answer.read()
         failed = 0.0
     except OSError:

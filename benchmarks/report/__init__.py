@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.report.markdown import render
 from benchmarks.report.plots import draw
-from benchmarks.results import Result
+from benchmarks.report.result import Result
 
 
 def write(result: Result, folder: Path) -> Path:

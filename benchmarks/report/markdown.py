@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from benchmarks.report.result import Result
 from benchmarks.report.tables import failures, glance, losses, scenario_table, servers, table
-from benchmarks.results import Result
-from benchmarks.scenarios import KINDS
+from benchmarks.workload.scenarios import KINDS
 
 READING = """Each figure is the median over the rounds, with the least and the greatest in brackets. Within a round
 the servers take their turns one after the other, then the next round repeats that (A B A B). **x DRUM** is the ratio
@@ -67,7 +67,7 @@ def _image(plot: str) -> str:
 
 
 def _absent(result: Result, scenario: str) -> str:
-    """Who has no notion of it, and why."""
+    """Contenders that do not support the scenario, and why."""
     lines = [
         f"n/a: {result.contenders[absence.contender]} ({absence.why})"
         for absence in result.absences

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.report.result import BASE
 from benchmarks.report.tables import number
-from benchmarks.results import BASE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ COLORS = {
 
 @dataclass(frozen=True)
 class Bar:
-    """The rounds of one contender, and what follows its figure."""
+    """The rounds of one contender, and the text after its figure."""
 
     contender: str
     title: str
@@ -54,12 +54,12 @@ class Panel:
 
 
 def color(contender: str) -> str:
-    """Ours blue, DRUM grey, each other one its own."""
+    """Blue for this server, grey for DRUM, another color for each other one."""
     return COLORS.get(contender, "#999999")
 
 
 def text_color(contender: str) -> str:
-    """For words beside its dot."""
+    """Color of the text beside its dot."""
     return COLORS.get(contender, "#333333") if contender in ("ours", BASE) else "#444444"
 
 
@@ -104,7 +104,7 @@ def _bars(axes: Axes, panel: Panel) -> None:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write and forget it; the same figures give the same file."""
+    """Write and close the figure; the same figures give the same file."""
     import matplotlib
     import matplotlib.pyplot as plt
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.report.panels import Bar, Panel, bars, color, save, text_color
+from benchmarks.report.result import BASE, OURS, Result
 from benchmarks.report.tables import NO_ANSWER, number, ratio
-from benchmarks.results import BASE, OURS, Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ def draw(result: Result, folder: Path, suffix: str = "svg") -> list[str]:
 
 
 def overview(result: Result) -> Figure | None:
-    """A dot for each contender and scenario, at its gain over DRUM; ours and the best and worst others by name."""
+    """A dot for each contender and scenario, at its gain over DRUM; this server, the best and the worst are named."""
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
 
@@ -85,8 +85,8 @@ def overview(result: Result) -> Figure | None:
 
 
 def _named(gains: dict[str, float]) -> dict[str, str]:
-    """Whose dots carry their figure, and where it is anchored: ours as it comes, the best other server, and the worst
-    when it is below DRUM."""
+    """Contenders whose dots have a figure, with its alignment: this server, the best other one, and the worst if it is
+    below DRUM."""
     others = sorted((gain, name) for name, gain in gains.items() if name not in OURS)
     named = {name: "center" for name in OURS[:1] if name in gains}
     if others:

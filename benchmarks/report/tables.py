@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 
-from benchmarks.results import BASE, OURS, Result
+from benchmarks.report.result import BASE, OURS, Result
 
 COLUMNS = {
     "closed": ("rate", "p50", "p95", "p99", "errors", "cpu"),
@@ -29,7 +29,7 @@ WORDS = {
 TO_FIRST = {"p50": "first token p50 ms", "p95": "p95 ms", "p99": "p99 ms"}
 NO_ANSWER = " (no answer before the end of the measurement)"
 NOTABLE = 1.05
-"""Less is noise."""
+"""Smaller differences are noise."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -39,7 +39,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three figures that count."""
+    """Format with three significant digits."""
     if value is None:
         return "-"
     if abs(value) >= 100 or value == round(value):
@@ -85,7 +85,7 @@ def scenario_table(result: Result, scenario: str) -> str:
 
 
 def glance(result: Result) -> str:
-    """Headline figures: DRUM, ours, and the best of the others."""
+    """Headline figures of DRUM, this server, and the best of the others."""
     own = [name for name in OURS if name in result.contenders]
     rows = []
     for scenario in result.scenarios():
@@ -100,7 +100,7 @@ def glance(result: Result) -> str:
 
 
 def losses(result: Result) -> str:
-    """Scenarios in which somebody is better than this server as it comes, and what its other settings do there."""
+    """Scenarios in which another server is better than this one with default settings, and its other configurations."""
     default, *others = [name for name in OURS if name in result.contenders] or [""]
     rows: list[list[str]] = []
     measured = False
@@ -126,7 +126,7 @@ def losses(result: Result) -> str:
 
 
 def failures(result: Result) -> str:
-    """What should have been measured and was not, with the error."""
+    """Failed measurements, with their errors."""
     found: dict[tuple[str, str], list[str]] = {}
     for absence in result.absences:
         if not absence.expected:

@@ -1,4 +1,4 @@
-"""The command line: options and their texts, arguments from the environment, one module for each sub-command.
+"""Command line: options and their texts, arguments from the environment, one module for each sub-command.
 
-No part of the server is made here: a command turns its arguments into a plan and hands it to ``launcher`` or ``tools``.
+A command turns its arguments into a plan for ``launcher`` or ``tools``; the server's parts are not built here.
 """

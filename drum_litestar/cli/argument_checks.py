@@ -1,4 +1,4 @@
-"""Checks across options, with DRUM's texts (contract, 1.4): printed on stdout, with the help where DRUM shows it."""
+"""Checks across options, with DRUM's texts (contract, 1.4), printed on stdout, followed by the help as in DRUM."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_DOCKER = (
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """End the process (SystemExit) or raise StartupError when options do not go together."""
+    """Raise SystemExit or StartupError for options that exclude or need each other."""
     _check_labels(args)
     _check_container(args)
     if args.production and not args.max_workers:
@@ -26,7 +26,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     _check_monitoring(args)
     _check_triton(args)
     for option, value in (("--query", args.query), ("--content-type", args.content_type)):
-        # Without a target type on the command line the metadata file decides; the values are unused either way.
+        # Without --target-type the metadata file decides; the values are unused in any case.
         if value is not None and args.target_type not in (None, "unstructured"):
             raise StartupError(f"{option} argument can be used only with --target-type unstructured")
 

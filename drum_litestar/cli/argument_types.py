@@ -1,4 +1,4 @@
-"""How the text of an option is read and refused, with DRUM's error texts (contract, 1.2)."""
+"""Argument types of options, with DRUM's error texts (contract, 1.2)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOTH_LABEL_SOURCES = (
 
 
 def one_of(*words: str) -> Callable[[str], str]:
-    """An argument type with DRUM's text; argparse's own differs between Python versions."""
+    """Make an argument type for a choice, with DRUM's error text; argparse's own differs between Python versions."""
 
     def check(text: str) -> str:
         if text not in words:
@@ -37,21 +37,21 @@ def _is(kind: Callable[[Path], bool], text: str) -> bool:
 
 
 def directory(text: str) -> str:
-    """A directory, as its real path."""
+    """An existing directory, as its real path."""
     if not _is(Path.is_dir, text):
         raise argparse.ArgumentTypeError(f"The path {text} is not a directory!")
     return str(Path(text).resolve())
 
 
 def existing_file(text: str) -> str:
-    """A file, as it was written."""
+    """An existing file, unchanged."""
     if not _is(Path.is_file, text):
         raise argparse.ArgumentTypeError(f"The file {text} does not exist!")
     return text
 
 
 def labels_file(text: str) -> list[str]:
-    """The labels of a file (contract, 1.5)."""
+    """Labels of a file, one per line, in order (contract, 1.5)."""
     try:
         labels = read_labels_file(text)
     except (OSError, UnicodeDecodeError) as error:
@@ -67,7 +67,7 @@ def positive_number(text: str) -> int:
     try:
         number = int(text)
     except ValueError as error:
-        # DRUM's text, which shows the name of a function of its own.
+        # DRUM's text, which shows the name of a function in DRUM.
         raise argparse.ArgumentTypeError(f"invalid type_callback value: {text!r}") from error
     if number <= 0:
         raise argparse.ArgumentTypeError("must be > 0")
@@ -75,7 +75,7 @@ def positive_number(text: str) -> int:
 
 
 def listen_address(text: str) -> str:
-    """``host[:port]``, checked but kept as it was written."""
+    """A valid ``host[:port]``, unchanged."""
     try:
         parse_address(text)
     except ValueError as error:
@@ -84,7 +84,7 @@ def listen_address(text: str) -> str:
 
 
 class StoreLabels(argparse.Action):
-    """Stores class labels from either source; having both is an error that names the first one given."""
+    """Stores class labels from one of two options; both together are an error that names the first one."""
 
     def __call__(
         self,

@@ -1,6 +1,6 @@
-"""The command line: finds the sub-command, parses, runs it, and turns start-up errors into one line and an exit code.
+"""Entry point of the command line: parses, runs the sub-command, turns start-up errors into a line and an exit code.
 
-Nothing heavy is imported here or while parsing, so that ``--help`` and a mistyped option answer at once.
+Heavy modules are imported after parsing, so that ``--help`` and a mistyped option answer at once.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from drum_litestar import __version__
-from drum_litestar.cli.help import Parser
+from drum_litestar.cli.argument_parser import Parser
 from drum_litestar.errors import StartupError
-from drum_litestar.settings.masking import masked, protect
+from drum_litestar.settings.masking import masked, set_secrets
 
 if TYPE_CHECKING:
     from drum_litestar.launcher.plan import LaunchPlan
 
 
 class Command(NamedTuple):
-    """A sub-command. Its module is imported only when it is asked for, and has
+    """A sub-command. Its module, imported only when the command is given, has
 
     - ``add_parser(subparsers) -> None``
-    - ``run(args) -> int``, the exit code; ``args.environ`` and ``args.argv`` are there too
+    - ``run(args) -> int``, the exit code; ``args`` also has ``environ`` and ``argv``
     - optionally ``expand(prog, argv, environ) -> list[str]``: tokens that environment variables add
     """
 
@@ -36,30 +36,32 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("server", "drum_litestar.cli.server_command", "serve a model folder over HTTP"),
-    Command("settings", "drum_litestar.cli.settings_command", "show every setting and where it comes from"),
-    Command("check", "drum_litestar.tools.check", "say what this environment will do with a model folder"),
-    Command("compare", "drum_litestar.tools.compare.command", "is it safe to switch from one server to another?"),
-    Command("hook", "drum_litestar.drum_hook.command", "let `drum server` run this backend"),
+    Command("settings", "drum_litestar.cli.settings_command", "show every setting and its source"),
+    Command("check", "drum_litestar.tools.check_command", "report what this environment will do with a model folder"),
+    Command(
+        "compare", "drum_litestar.tools.compare.compare_command", "is it safe to switch from one server to another?"
+    ),
+    Command("hook", "drum_litestar.drum_hook.hook_command", "make `drum server` run this backend"),
 )
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "drum-litestar") -> int:
     """Run the command line and return the exit code: 0, 1 (cannot start), 2 (bad arguments or settings) or the
-    server's own. ``prog`` is the name to show; ``drum`` when the hook calls."""
+    server's own. ``prog`` is the program's name in messages: ``drum`` when the hook calls."""
     args: argparse.Namespace | None = None
     words = sys.argv[1:] if argv is None else argv
-    protect(words, os.environ)
+    set_secrets(words, os.environ)
     try:
         args = parse(words, os.environ, prog)
         code: int = args.module.run(args)
-    except SystemExit as stop:  # argparse has said what there was to say
+    except SystemExit as stop:  # argparse has printed its message
         return _exit_code(stop)
     except StartupError as error:
         if getattr(args, "show_stacktrace", False):
             _print_traceback()
         print(f"{prog}: error: {error}", file=sys.stderr)
         return error.exit_code
-    except Exception:  # a bug of ours: what Python would print, without secrets
+    except Exception:  # a bug: print Python's traceback with secrets masked
         _print_traceback()
         return 1
     return code
@@ -68,14 +70,14 @@ def main(argv: Sequence[str] | None = None, prog: str = "drum-litestar") -> int:
 def build_plan(
     argv: Sequence[str], environ: MutableMapping[str, str] | None = None, prog: str = "drum-litestar"
 ) -> LaunchPlan:
-    """What ``main(["server", ...])`` would serve. Raises StartupError, or SystemExit where argparse has spoken."""
+    """Make the plan of ``main(["server", ...])``. Raises StartupError, or SystemExit after argparse's message."""
     from drum_litestar.cli import server_command
 
     return server_command.plan(parse(argv, os.environ if environ is None else environ, prog))
 
 
 def parse(argv: Sequence[str], environ: MutableMapping[str, str], prog: str) -> argparse.Namespace:
-    """Parse, with environment variables standing in for options. Raises SystemExit or UsageError."""
+    """Parse, with environment variables for missing options. Raises SystemExit or UsageError."""
     name = argv[0] if argv else None
     command = next((command for command in COMMANDS if command.name == name), None)
     module: Any = import_module(command.module) if command else None

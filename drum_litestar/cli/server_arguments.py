@@ -1,7 +1,7 @@
-"""The options of ``drum-litestar server``: all of DRUM's, and ours (contract, 1.2).
+"""The options of ``drum-litestar server``: all of DRUM's, and this server's own (contract, 1.2).
 
-Only declarations: environment variables are in :mod:`drum_litestar.cli.environment`, checks across options in
-:mod:`drum_litestar.cli.argument_checks`.
+Only declarations: environment variables are handled in :mod:`drum_litestar.cli.environment_arguments`, checks across
+options in :mod:`drum_litestar.cli.argument_checks`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOGGING_LEVELS = ("all", "debug", "info", "warn", "warning", "error", "critical"
 
 
 def add_setting_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
-    """The options that decide settings: shared by ``server`` and ``settings``."""
+    """Add the options that set settings, which ``server`` and ``settings`` share."""
     model = parser.add_argument_group("model")
     model.add_argument(
         "-cd",
@@ -57,7 +57,7 @@ def add_setting_arguments(parser: argparse.ArgumentParser, *, required: bool) ->
         metavar="N",
         type=positive_number,
         help="model worker processes, 1 to 199; more is 1 with a warning, as in DRUM; 0 or less is an error; the "
-        "runtime parameter CUSTOM_MODEL_WORKERS beats it (env: MAX_WORKERS)",
+        "runtime parameter CUSTOM_MODEL_WORKERS has precedence (env: MAX_WORKERS)",
     )
     server.add_argument(
         "--worker-python",
@@ -75,13 +75,13 @@ def add_setting_arguments(parser: argparse.ArgumentParser, *, required: bool) ->
         "--predictor",
         metavar="{auto,native,drum}",
         type=one_of("auto", "native", "drum"),
-        help="our own predictor for Python models, or datarobot-drum's for everything it can run; "
-        "auto (default) chooses (env: DRUM_PREDICTOR)",
+        help="native: this server's own predictor, for Python models; drum: datarobot-drum's; auto (default): native "
+        "where it supports the model and the options (env: DRUM_PREDICTOR)",
     )
 
 
 def add_server_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Every option of ``server``. ``required=False`` builds the parser that only looks at what was given."""
+    """Add every option of ``server``. With ``required`` False, no option is required."""
     add_setting_arguments(parser, required=required)
     _add_target_arguments(parser)
     _add_log_arguments(parser)
@@ -97,7 +97,7 @@ def _add_target_arguments(parser: argparse.ArgumentParser) -> None:
         "--target-type",
         metavar="TYPE",
         type=one_of(*(target.value for target in TargetType)),
-        help=f"what the model predicts, unless model-metadata.yaml says it; one of "
+        help=f"what the model predicts, unless model-metadata.yaml has it; one of "
         f"{', '.join(target.value for target in TargetType)} (env: TARGET_TYPE)",
     )
     for sign in ("positive", "negative"):
@@ -119,7 +119,7 @@ def _add_target_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         type=labels_file,
         action=StoreLabels,
-        help="the same from a file, one a line (env: CLASS_LABELS_FILE)",
+        help="file of the classes, one a line (env: CLASS_LABELS_FILE)",
     )
 
 
@@ -132,7 +132,7 @@ def _add_log_arguments(parser: argparse.ArgumentParser) -> None:
         default="warning",
         help=f"one of {', '.join(LOGGING_LEVELS)} (default: warning)",
     )
-    group.add_argument("--verbose", action="store_true", help="say more on standard output")
+    group.add_argument("--verbose", action="store_true", help="print more on standard output")
     group.add_argument("--show-perf", action="store_true", help="time requests and report it on /stats/")
     group.add_argument(
         "--with-error-server",
@@ -152,7 +152,7 @@ def _add_platform_arguments(parser: argparse.ArgumentParser) -> None:
     monitor.add_argument(
         "--monitor-embedded",
         action="store_true",
-        help="let an unstructured model report by itself (env: MLOPS_REPORTING_FROM_UNSTRUCTURED_MODELS)",
+        help="let an unstructured model report to MLOps itself (env: MLOPS_REPORTING_FROM_UNSTRUCTURED_MODELS)",
     )
     group.add_argument(
         "--deployment-id", metavar="ID", help="deployment that is monitored (env: DEPLOYMENT_ID, MLOPS_DEPLOYMENT_ID)"
@@ -189,7 +189,7 @@ def _add_platform_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_gpu_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("GPU predictors (datarobot-drum runs them)")
     group.add_argument("--gpu-predictor", metavar="{triton,nim,vllm}", type=one_of("triton", "nim", "vllm"))
-    group.add_argument("--sidecar", action="store_true", help="proxy to a model server that already runs")
+    group.add_argument("--sidecar", action="store_true", help="use a model server that already runs")
     group.add_argument("--triton-host", metavar="URL", default="http://localhost", help="(env: TRITON_HOST)")
     group.add_argument("--triton-http-port", metavar="PORT", default="8000", help="(env: TRITON_HTTP_PORT)")
     group.add_argument("--triton-grpc-port", metavar="PORT", default="8001", help="(env: TRITON_GRPC_PORT)")
@@ -201,7 +201,7 @@ def _add_other_arguments(parser: argparse.ArgumentParser) -> None:
         "--language",
         metavar="{python,r,java,other}",
         type=one_of("python", "r", "java", "other"),
-        help="do not guess the model's language",
+        help="the model's language, instead of detecting it",
     )
     group.add_argument(
         "--production", action="store_true", help="deprecated; only checks --max-workers (env: PRODUCTION)"

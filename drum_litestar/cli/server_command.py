@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from drum_litestar.cli.argument_checks import check_arguments
-from drum_litestar.cli.environment import FLAGS, TEXTS, environment_tokens
-from drum_litestar.cli.help import HelpFormatter, Parser
+from drum_litestar.cli.argument_parser import HelpFormatter, Parser
+from drum_litestar.cli.environment_arguments import FLAGS, TEXTS, environment_tokens
 from drum_litestar.cli.server_arguments import add_server_arguments
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher.plan import LaunchPlan, make_plan
@@ -34,9 +34,9 @@ examples:
   everything from the environment, as in a container
     CODE_DIR=/opt/model ADDRESS=0.0.0.0:8080 TARGET_TYPE=regression %(prog)s
 
-An option on the command line beats its environment variable. Timeouts, limits, TLS and the rest are settings that only
-have variables, given plainly or as runtime parameters (MLOPS_RUNTIME_PARAM_<NAME>):
-  drum-litestar settings --describe      lists them all, with their values and where those come from
+An option on the command line has precedence over its environment variable. Timeouts, limits, TLS and others are
+settings without an option, set by environment variables or runtime parameters (MLOPS_RUNTIME_PARAM_<NAME>):
+  drum-litestar settings --describe      lists them all, with their values and sources
 """
 
 
@@ -55,7 +55,7 @@ def expand(prog: str, argv: Sequence[str], environ: Mapping[str, str]) -> list[s
 
 
 def environment_options(parser: argparse.ArgumentParser, argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
-    """The same for any ``parser`` that has all of the server's options and requires none."""
+    """Tokens of environment variables for any ``parser`` that has the server's options and requires none."""
     return environment_tokens(parser, argv, environ, [option for option, _ in (*TEXTS, *FLAGS)])
 
 
@@ -75,14 +75,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _bootstrap() -> ModuleType:
-    """The rest of the server. Raises StartupError for what cannot be imported, and names files that hide modules."""
+    """Import the composition root. Raises StartupError, with files that hide modules, when that fails."""
     try:
         return import_module("drum_litestar.launcher.bootstrap")
     except StartupError:
         raise
     except Exception as error:
         problem = f"the server cannot be imported: {type(error).__name__}: {error}"
-        with contextlib.suppress(Exception):  # of what the hidden module breaks, too
+        with contextlib.suppress(Exception):  # the hidden module may break this search too
             from drum_litestar.launcher.hidden_modules import hidden_modules
 
             problem = "; ".join([problem, *map(str, hidden_modules())])

@@ -1,4 +1,4 @@
-"""``drum-litestar settings``: the resolved settings, and where each value comes from."""
+"""``drum-litestar settings``: prints the resolved settings and the source of each value."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from drum_litestar.cli.environment import environment_tokens
-from drum_litestar.cli.help import HelpFormatter, Parser
+from drum_litestar.cli.argument_parser import HelpFormatter, Parser
+from drum_litestar.cli.environment_arguments import environment_tokens
 from drum_litestar.cli.server_arguments import add_setting_arguments
 from drum_litestar.launcher.plan import resolve_settings
 from drum_litestar.settings.masking import masked
 from drum_litestar.settings.resolve import Resolved, shown_value
 
 OPTIONS = ("--code-dir", "--address", "--max-workers", "--runtime-params-file")
-"""Those of its options that environment variables stand in for."""
+"""Its options that environment variables can replace."""
 
 DESCRIPTION = """\
-Print every setting of the server: its name, its value and where the value comes from (command line, runtime parameter,
+Print every setting of the server: its name, its value and the source of the value (command line, runtime parameter,
 environment variable or default). Secrets are masked. Warnings go to standard error.
 """
 
@@ -38,7 +38,7 @@ def expand(prog: str, argv: Sequence[str], environ: Mapping[str, str]) -> list[s
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table. Raises SettingsError exactly when the server would."""
+    """Print the table. Raises SettingsError whenever the server would."""
     resolution = resolve_settings(args, args.environ)
     for notice in resolution.notices:
         print(masked(notice.text), file=sys.stderr)
@@ -50,8 +50,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    parser.add_argument("--describe", action="store_true", help="with the meaning, the range and other names of each")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--describe", action="store_true", help="add the meaning, the range and other names of each")
     parser.add_argument("--show-stacktrace", action="store_true", help="show the traceback of an error")
     add_setting_arguments(parser, required=False)
 

@@ -1,9 +1,9 @@
-"""Which server a ``drum ...`` command line means: ours or DRUM's own.
+"""Decision which server a ``drum ...`` command line runs: this backend or DRUM's own.
 
-Read without importing DRUM, from the places that DRUM reads its server type from: the runtime parameter's variable,
-which ``--runtime-params-file`` overwrites (contract, 2.4). Added are the plain variable ``DRUM_SERVER_TYPE`` and the
-default in ``model-metadata.yaml`` where the file is not given. Where none of them names a server, the environment's
-default decides: DRUM's own, or ours after ``drum-litestar hook enable --default``.
+DRUM is not imported. The server type is read from DRUM's own sources, the runtime parameter's variable, which
+``--runtime-params-file`` overwrites (contract, 2.4), and also from the plain variable ``DRUM_SERVER_TYPE`` and, without
+that file, from the default in ``model-metadata.yaml``. Where none of them names a server, the environment's default
+decides: DRUM's own, or this backend after ``drum-litestar hook enable --default``.
 """
 
 from __future__ import annotations
@@ -18,65 +18,68 @@ from typing import Any, NamedTuple, NoReturn
 
 from drum_litestar.documentation import MIGRATING, SWITCHING
 from drum_litestar.extensions import FILE, FLASK_FILE, needs_flask
+from drum_litestar.settings.boolean_words import hook_allowed
 from drum_litestar.settings.runtime_params import parameters as runtime_params
 from drum_litestar.settings.runtime_params.parameters_file import METADATA_FILE
 
 SWITCH = "DRUM_LITESTAR_HOOK"
 SERVER_TYPE = "DRUM_SERVER_TYPE"
 OUR_SERVER_TYPES = frozenset({"litestar", "fastapi", "uvicorn"})
-"""Every one of these means this backend: they are the names that DRUM's plans used for it."""
+"""Server types that select this backend."""
 DRUM_SERVER_TYPES = frozenset({"gunicorn", "werkzeug", "flask"})
 
 
-class Choice(NamedTuple):
-    """``notice`` is for the operator, before either server starts."""
+class Decision(NamedTuple):
+    """The decision. ``notice`` is printed for the operator before either server starts."""
 
-    ours: bool
+    litestar: bool
     notice: str = ""
 
 
 def hook_enabled(environ: Mapping[str, str] = os.environ) -> bool:
     """False when ``DRUM_LITESTAR_HOOK`` is ``0``, ``false``, ``no`` or ``off``."""
-    return environ.get(SWITCH, "1").strip().lower() not in {"0", "false", "no", "off"}
+    return hook_allowed(environ.get(SWITCH, ""))
 
 
-def decide(arguments: Sequence[str], environ: Mapping[str, str] = os.environ, *, default: bool = False) -> Choice:
-    """The choice for ``drum <arguments>``. Only ``server`` without ``--docker`` is ever ours.
+def decide(arguments: Sequence[str], environ: Mapping[str, str] = os.environ, *, default: bool = False) -> Decision:
+    """Decide for ``drum <arguments>``. This backend runs only ``server`` without ``--docker``.
 
-    ``default``: this backend is what ``drum server`` runs in this environment unless a server type of DRUM's is named.
+    ``default``: this backend is the environment's default, used unless a server type of DRUM's is named.
     """
     if not arguments or arguments[0] != "server":
-        return Choice(ours=False)
+        return Decision(litestar=False)
     options = _options(arguments[1:], environ)
     if options.docker is not None:
-        return Choice(ours=False)
+        return Decision(litestar=False)
     declared = _Declared.read(options)
     choice = _choose(declared, options, environ, default)
-    text = "" if choice.ours else declared.trouble_for_drum(environ)
+    text = "" if choice.litestar else declared.drum_warning(environ)
     return choice._replace(notice="\n".join(filter(None, [choice.notice, text])))
 
 
-def _choose(declared: _Declared, options: argparse.Namespace, environ: Mapping[str, str], default: bool) -> Choice:
+def _choose(declared: _Declared, options: argparse.Namespace, environ: Mapping[str, str], default: bool) -> Decision:
     try:
         server_type = declared.server_type(environ)
     except runtime_params.RuntimeParameterError as error:
         text = f"WARNING: runtime parameter {SERVER_TYPE} cannot be read, DRUM's own server is used: {error}"
-        return Choice(ours=False, notice=text)
+        return Decision(litestar=False, notice=text)
     if server_type in DRUM_SERVER_TYPES:
-        return Choice(ours=False, notice=_deprecation(server_type) if default else "")
+        return Decision(litestar=False, notice=_deprecation(server_type) if default else "")
     if not default and server_type not in OUR_SERVER_TYPES:
-        return Choice(ours=False)
+        return Decision(litestar=False)
     if held := _flask_folder(options):
-        return Choice(ours=False, notice=f"WARNING: {held}: DRUM's own server is used. How to migrate it: {MIGRATING}")
+        return Decision(
+            litestar=False, notice=f"WARNING: {held}: DRUM's own server is used. How to migrate it: {MIGRATING}"
+        )
     if not server_type or server_type in OUR_SERVER_TYPES:
-        return Choice(ours=True)
+        return Decision(litestar=True)
     known = ", ".join([*sorted(OUR_SERVER_TYPES), *sorted(DRUM_SERVER_TYPES)])
     text = f"WARNING: {SERVER_TYPE}={server_type} is not known (known: {known})"
-    return Choice(ours=True, notice=f"{text}: drum-litestar, the default of this environment, is used")
+    return Decision(litestar=True, notice=f"{text}: drum-litestar, the default of this environment, is used")
 
 
 def remedy(arguments: Sequence[str], environ: Mapping[str, str] = os.environ) -> str:
-    """What lets ``drum <arguments>`` serve where DRUM cannot be imported; empty where DRUM's server was asked for."""
+    """Hint how to serve ``drum <arguments>`` where DRUM cannot be imported; empty where DRUM's server is requested."""
     options = _options(arguments[1:], environ)
     if arguments[:1] != ["server"] or options.docker is not None:
         return ""
@@ -101,18 +104,18 @@ def _deprecation(server_type: str) -> str:
 
 
 def _flask_folder(options: argparse.Namespace) -> str:
-    """What only DRUM's own server can load of the model folder; empty when there is no such thing."""
+    """Reason why only DRUM's own server can load the model folder; empty when there is none."""
     if options.code_dir and needs_flask(Path(options.code_dir)):
         return f"{options.code_dir} holds {FLASK_FILE} and no {FILE}"
     return ""
 
 
 class _Declared(NamedTuple):
-    """What ``model-metadata.yaml`` and the file of runtime parameters say.
+    """Server type in ``model-metadata.yaml`` and the file of runtime parameters.
 
-    ``definition`` is the server type's, None when there is none. ``values`` is what the file holds where it replaces
-    the variable, else None. Files that cannot be read count as absent: whichever server runs says what is wrong with
-    them.
+    ``definition`` is the server type's entry in the metadata, None without one. ``values`` is the content of the
+    parameters' file where it replaces the variable, else None. Unreadable files count as absent: the server that runs
+    reports them.
     """
 
     definition: dict[Any, Any] | None
@@ -134,19 +137,18 @@ class _Declared(NamedTuple):
                 return str(value).strip().lower()
         return None
 
-    def trouble_for_drum(self, environ: Mapping[str, str]) -> str:
-        """A warning when DRUM's own server will end with an error because the variable holds a bare word, which only
-        this backend reads."""
+    def drum_warning(self, environ: Mapping[str, str]) -> str:
+        """Warning for a variable with a bare word, which only this backend reads and DRUM's own server rejects."""
         name = runtime_params.variable(SERVER_TYPE)
         text = environ.get(name)
         if self.values is not None or text is None or text.strip().startswith("{"):
-            return ""  # a malformed object has its warning
+            return ""  # a malformed object has a warning of its own
         word = runtime_params.read_bare(text) or "gunicorn"
         wanted = json.dumps({"type": "string", "payload": str(word)}, separators=(",", ":"))
         return f"WARNING: DRUM's own server takes {name} as JSON only and refuses '{text}': set it to '{wanted}'"
 
     def _server_types(self, environ: Mapping[str, str]) -> Iterator[Any]:
-        # DRUM writes what the file says, or the default, or null over the variable; undeclared names are dropped.
+        # DRUM overwrites the variable with the file's value, the default or null; undeclared names are dropped.
         if self.values is not None:
             yield self.values.get(SERVER_TYPE)
         else:
@@ -165,7 +167,7 @@ def _definition(code_dir: str | None) -> dict[Any, Any] | None:
 
 
 def _yaml(path: Path) -> Any:
-    import yaml  # here, because most starts have no such file
+    import yaml  # imported here, because most starts have no such file
 
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -183,8 +185,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _options(arguments: Sequence[str], environ: Mapping[str, str]) -> argparse.Namespace:
-    """The options that matter here, or the variables that stand in for them. What is wrong with the rest is for the
-    server to say."""
+    """The options that the decision needs, or the variables that replace them. The server reports other errors."""
     given = argparse.Namespace(
         code_dir=environ.get("CODE_DIR"), runtime_params_file=environ.get("RUNTIME_PARAMS_FILE"), docker=None
     )

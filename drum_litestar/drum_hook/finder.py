@@ -1,4 +1,4 @@
-"""The import of ``datarobot_drum.drum.entry_point``, answered with a module that decides when it is called."""
+"""Import hook for ``datarobot_drum.drum.entry_point``: its entry function decides which server runs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from types import CodeType, ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from drum_litestar.drum_hook.decision import Choice
+    from drum_litestar.drum_hook.decision import Decision
 
 ENTRY_POINT = "datarobot_drum.drum.entry_point"
 ENTRY_FUNCTION = "run_drum_server"
-"""What the ``drum`` script calls."""
+"""The function that the ``drum`` script calls."""
 
 
 def find(name: str, path: Sequence[str] | None, *, default: bool = False) -> ModuleSpec | None:
-    """A spec for our stand-in; None when the hook is off or DRUM has no such module.
+    """Find the spec of the replacement module; None when the hook is off or DRUM has no such module.
 
     ``default``: this backend is the default of ``drum server`` in this environment.
     """
@@ -35,9 +35,9 @@ def find(name: str, path: Sequence[str] | None, *, default: bool = False) -> Mod
 
 
 class EntryPointLoader(importlib.abc.Loader):
-    """Loads a module with DRUM's entry function; every other name comes from DRUM's own module, when asked for.
+    """Loader of a module with DRUM's entry function; other names are loaded from DRUM's own module on first access.
 
-    DRUM's module is not touched before that, because importing it fails beside Pydantic 1.
+    DRUM's module is not imported earlier, because its import fails beside Pydantic 1.
     """
 
     def __init__(self, spec: ModuleSpec, default: bool) -> None:
@@ -52,14 +52,14 @@ class EntryPointLoader(importlib.abc.Loader):
         module.__dict__.update({"__getattr__": self._attribute, ENTRY_FUNCTION: self._run})
 
     def get_code(self, fullname: str) -> CodeType | None:
-        """DRUM's code, for ``python -m datarobot_drum.drum.entry_point``."""
+        """Code of DRUM's module, for ``python -m datarobot_drum.drum.entry_point``."""
         code: CodeType | None = getattr(self._spec.loader, "get_code")(fullname)  # noqa: B009 - not every loader has it
         return code
 
     def real_module(self) -> ModuleType:
-        """DRUM's own module, loaded once; from then on it is the one that imports find."""
+        """Load DRUM's own module, once, and put it into ``sys.modules``."""
         if self._real is None:
-            stand_in = sys.modules.get(ENTRY_POINT)
+            replacement = sys.modules.get(ENTRY_POINT)
             module = importlib.util.module_from_spec(self._spec)
             sys.modules[ENTRY_POINT] = module
             try:
@@ -67,8 +67,8 @@ class EntryPointLoader(importlib.abc.Loader):
                     raise ModuleNotFoundError(f"No module named {ENTRY_POINT!r}", name=ENTRY_POINT)
                 self._spec.loader.exec_module(module)
             except BaseException:
-                if stand_in is not None:
-                    sys.modules[ENTRY_POINT] = stand_in
+                if replacement is not None:
+                    sys.modules[ENTRY_POINT] = replacement
                 raise
             package, _, own_name = ENTRY_POINT.rpartition(".")
             setattr(sys.modules[package], own_name, module)
@@ -81,13 +81,13 @@ class EntryPointLoader(importlib.abc.Loader):
         return getattr(self.real_module(), name)
 
     def _run(self, *args: Any, **kwargs: Any) -> Any:
-        """Serve with drum-litestar when the server type asks for it, else run DRUM's own function.
+        """Serve with drum-litestar when the server type selects it, else run DRUM's own function.
 
-        Why ours does not serve is said before DRUM's module is imported, since that may fail.
+        The notice is printed before DRUM's module is imported, since that may fail.
         """
         plan = _plan(sys.argv[1:], self._default)
         if plan.notice:
-            with contextlib.suppress(OSError, ValueError):  # DRUM runs without a standard error, too
+            with contextlib.suppress(OSError, ValueError):  # DRUM also runs without a standard error
                 print(plan.notice, file=sys.stderr, flush=True)
         if plan.serve is not None:
             return plan.serve(sys.argv[1:], prog="drum")
@@ -95,26 +95,26 @@ class EntryPointLoader(importlib.abc.Loader):
             function = getattr(self.real_module(), ENTRY_FUNCTION)
         except Exception:
             if hint := _hint(sys.argv[1:]):
-                # Printed after the traceback, which stays the interpreter's, as does the exit code.
+                # Printed after the interpreter's traceback; the exit code is the interpreter's too.
                 atexit.register(print, hint, file=sys.stderr)
             raise
         return function(*args, **kwargs)
 
 
 class _Plan(NamedTuple):
-    """``serve`` is our command line's entry; None leaves the command to DRUM."""
+    """``serve`` is the entry of this package's command line; None runs DRUM's own server."""
 
     serve: Callable[..., int] | None = None
     notice: str = ""
 
 
 def _plan(arguments: Sequence[str], default: bool) -> _Plan:
-    """Never raises: whatever is wrong with the hook or the server behind it, DRUM's own server is still there."""
+    """Decide which server runs. Never raises: on any error of the hook or this server, DRUM's own is used."""
     try:
         from drum_litestar.drum_hook.decision import decide
 
-        choice: Choice = decide(arguments, default=default)
-        return _Plan(_server() if choice.ours else None, choice.notice)
+        decision: Decision = decide(arguments, default=default)
+        return _Plan(_server() if decision.litestar else None, decision.notice)
     except Exception as error:
         return _Plan(
             notice=f"WARNING: drum-litestar cannot run, DRUM's own server is used: {type(error).__name__}: {error}"
@@ -122,8 +122,10 @@ def _plan(arguments: Sequence[str], default: bool) -> _Plan:
 
 
 def _server() -> Callable[..., int]:
-    """Our command line, with all of the server imported, so that a broken installation of it is found while DRUM can
-    still take over. Raises whatever the import raises."""
+    """Import the whole server and return the command line's entry.
+
+    Raises the import's error: a broken installation then fails while DRUM's own server can still run.
+    """
     importlib.import_module("drum_litestar.launcher.bootstrap")
     from drum_litestar.cli.main import main
 
@@ -131,7 +133,7 @@ def _server() -> Callable[..., int]:
 
 
 def _hint(arguments: Sequence[str]) -> str:
-    """What would help where DRUM cannot be imported, or why this backend does not either. Never raises."""
+    """Hint for a DRUM that cannot be imported, or why this backend cannot run either. Never raises."""
     try:
         from drum_litestar.drum_hook.decision import remedy
 

@@ -1,5 +1,5 @@
-"""Composition: everything that has to be decided or made before the server can run.
+"""Composition of the server from its parts.
 
-The launch plan, the predictor that fits the model folder, the executor, and ``bootstrap.py``, which joins all parts.
-Nothing that handles a request belongs here.
+The launch plan, checks of settings on this machine, the choice of predictor and executor, and ``bootstrap.py``, the
+composition root. Code that handles requests does not belong here.
 """

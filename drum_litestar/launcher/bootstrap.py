@@ -1,4 +1,4 @@
-"""The composition root: makes every part of the server from a launch plan and runs it."""
+"""Composition root: builds the parts of the server from a launch plan and runs it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Ticket, default_queue_depth
 from drum_litestar.http.app_options import AppOptions, BodyLimits
 from drum_litestar.launcher.error_server import watch_load
-from drum_litestar.launcher.executors import make_executor, refusing_executor, worker_uid
+from drum_litestar.launcher.executor_choice import failed_executor, make_executor
 from drum_litestar.launcher.front_end_telemetry import FrontEndTelemetry
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.preparation import (
@@ -29,6 +29,7 @@ from drum_litestar.launcher.preparation import (
     worker_spec,
 )
 from drum_litestar.launcher.shared_store import RedisRateLimitStore
+from drum_litestar.launcher.worker_user import worker_uid
 from drum_litestar.middleware.stack import RateLimit, StackOptions, build_stack
 from drum_litestar.observability.logs.setup import configure_logging
 from drum_litestar.predictors.spec import PredictorSpec
@@ -36,28 +37,29 @@ from drum_litestar.server.descriptors import raise_descriptor_limit
 from drum_litestar.server.http.http_protocol import make_protocol
 from drum_litestar.server.shutdown import ServerHandle
 from drum_litestar.server.sockets import bind_sockets
+from drum_litestar.server.uvicorn_options import uvicorn_options
 from drum_litestar.server.uvicorn_server import run_server
-from drum_litestar.settings.masking import masked, protect
+from drum_litestar.settings.masking import masked, set_secrets
 
 CONTRACT_DRUM_VERSION = "1.18.1"
-"""The version that the contract was written from: reported when datarobot-drum is not installed."""
+"""The version that the contract describes; reported when datarobot-drum is not installed."""
 
 GC_THRESHOLDS = (20_000, 20, 20)
-"""Python's own 700 collect several times for each turn of a busy event loop, a tenth of its time, and find nothing:
-what a request leaves behind is freed by its reference counts."""
+"""Thresholds of ``gc.set_threshold``. Python's default of 700 causes several collections in each iteration of a busy
+event loop, a tenth of its time, which find nothing: reference counts free the objects of a request."""
 
 _log = logging.getLogger("drum")
 
 
-def settle_collector(*, model_is_here: bool) -> None:
-    """Start-up is over: what exists now lives as long as the server.
+def tune_garbage_collector(*, model_in_process: bool) -> None:
+    """Exclude the objects that exist after start-up from garbage collection.
 
-    A full collection would walk it again and again, for 50 ms and more in which no probe is answered. The garbage of a
-    model in this process (``model_is_here``) is collected as often as Python does by itself.
+    A full collection would traverse them, for 50 ms and more in which no probe is answered. With a model in this
+    process (``model_in_process``) the thresholds stay Python's own.
     """
     gc.collect()
     gc.freeze()
-    if not model_is_here:
+    if not model_in_process:
         gc.set_threshold(*GC_THRESHOLDS)
 
 
@@ -73,8 +75,8 @@ def serve(plan: LaunchPlan) -> int:
     """Serve until stopped; returns the exit code. Raises StartupError before the port is open."""
     plan = with_worker_python(plan)
     settings = plan.settings
-    protect(plan.spec.argv, os.environ)  # which now has the runtime parameters' file
-    uvicorn_kwargs = settings.to_uvicorn()
+    set_secrets(plan.spec.argv, os.environ)  # which now includes the runtime parameters' file
+    uvicorn_kwargs = uvicorn_options(settings)
     sockets = bind_sockets(settings.listen.address.host, settings.listen.address.port)
     logs = configure_logging(plan.logging_level, json_lines=settings.log.json, server_level=settings.log.level)
     server: Server | None = None
@@ -110,12 +112,12 @@ def serve(plan: LaunchPlan) -> int:
             sock.close()
         logs.close()
         if server is not None and server.failure is not None:
-            sys.stderr.write(f"ERROR: {server.failure}\n")  # the last word, after all that the log had to say
+            sys.stderr.write(f"ERROR: {server.failure}\n")  # after the last log record
             sys.stderr.flush()
 
 
 class Server:
-    """The parts of one running server, and what the launcher does with them."""
+    """The parts of one running server, and their start, drain, stop and reload."""
 
     def __init__(self, plan: LaunchPlan, forward_output: Callable[..., None]) -> None:
         prepared = prepare(plan)
@@ -128,16 +130,16 @@ class Server:
                 observer=self.telemetry.observer,
                 tracing=self.telemetry.otel.tracing,
                 forward_output=forward_output,
-                on_fatal=self._gave_up,
+                on_fatal=self._executor_failed,
             )
             if prepared.failure is None
-            else refusing_executor(prepared.failure)
+            else failed_executor(prepared.failure)
         )
         limit = plan.settings.rate_limit
         self.rate_store = RedisRateLimitStore(limit.store) if limit.enabled and limit.store else None
         self.telemetry.attach(self.executor)
         self.failure: ModelLoadError | None = None
-        """Why the model could not be loaded, when that ended the server."""
+        """The load failure that ended the server."""
         self._handle: ServerHandle | None = None
         self._tasks: set[asyncio.Future[Any]] = set()
 
@@ -150,7 +152,7 @@ class Server:
             max_form_parts=settings.uploads.form_max_parts,
             max_field_size=settings.uploads.form_max_field_bytes,
         )
-        further = merge_options(
+        extra_options = merge_options(
             self.telemetry.app_options(),
             make_proxy(self.plan, self.telemetry.otel.tracing),
             {"on_startup": (self.rate_store.open,), "on_shutdown": (self.rate_store.close,)} if self.rate_store else {},
@@ -167,7 +169,7 @@ class Server:
             enable_docs=settings.listen.docs,
             error_server=self.plan.with_error_server,
             grace=settings.timeouts.graceful,
-            **further,
+            **extra_options,
         )
         return build_stack(
             self.telemetry.traced(extended_app(self.executor, options, self.extension), options.url_prefix),
@@ -196,7 +198,7 @@ class Server:
         )
 
     def admit(self) -> Ticket | None:
-        """A place in line; None when the app itself will answer, with the reason why the model failed to load."""
+        """Take a queue place; None when the application answers by itself why the model failed to load."""
         try:
             return self.executor.admit()
         except RequestError:
@@ -205,9 +207,9 @@ class Server:
             raise
 
     async def started(self, handle: ServerHandle) -> None:
-        """The port is open: wait for the model, aside."""
+        """Start waiting for the model, in a task of its own, once the port is open."""
         self._handle = handle
-        self._aside(self._watch(handle))
+        self._spawn(self._watch(handle))
 
     async def _watch(self, handle: ServerHandle) -> None:
         self.failure = await watch_load(self.executor, error_server=self.plan.with_error_server)
@@ -221,29 +223,29 @@ class Server:
                 _log.info("%s", card.description)
             for text in card.warnings:
                 _log.warning("%s", text)
-        settle_collector(model_is_here=self.plan.settings.model.executor != "pool")
+        tune_garbage_collector(model_in_process=self.plan.settings.model.executor != "pool")
 
-    def _gave_up(self, failure: ModelLoadError) -> None:
-        """The executor cannot go on (crash loop, death policy): so that an orchestrator sees it, neither can we."""
+    def _executor_failed(self, failure: ModelLoadError) -> None:
+        """Stop the server after the executor gave up (crash loop, death policy), so that an orchestrator notices."""
         _log.error("%s", failure)
         if self._handle is not None and not self.plan.with_error_server:
             self._handle.stop(failure.exit_code)
 
     def drain(self) -> None:
-        """Readiness goes to 503 at once; calls that were let in go on."""
-        self._aside(self.executor.shutdown(self.plan.settings.timeouts.graceful))
+        """Set readiness to 503 at once; admitted calls continue."""
+        self._spawn(self.executor.shutdown(self.plan.settings.timeouts.graceful))
 
     async def reload(self) -> None:
-        """SIGHUP: load the model folder anew."""
+        """Load the model folder again (SIGHUP)."""
         reload: Callable[[PredictorSpec], Awaitable[None]] | None = getattr(self.executor, "reload", None)
         if reload is None:
-            _log.warning("SIGHUP ignored: only the pool executor can load the model anew")
+            _log.warning("SIGHUP ignored: only the pool executor can reload the model")
             return
         await reload(await asyncio.to_thread(worker_spec, self.plan))  # it may read and parse a file
         if self.executor.card is not None:
             self.telemetry.model_loaded(self.executor.card)
 
-    def _aside(self, work: Awaitable[Any]) -> None:
+    def _spawn(self, work: Awaitable[Any]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

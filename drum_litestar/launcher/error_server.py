@@ -1,8 +1,7 @@
-"""What happens when the model cannot be loaded: serve the reason, or leave (contract, 5.1, 5.2; section 8, Q-3, Q-22).
+"""Error server: whether a failed load ends the server (contract, 5.1, 5.2; section 8, Q-3, Q-22).
 
-There is no second application. The one that listens since the start answers 513 from the executor's ``failure``
-(see ``drum_litestar.http.app``), in a process that has never imported anything of the user's. This module only
-decides, and tells the log why.
+There is no second application. The one that listens since the start answers 513 from the executor's ``failure`` (see
+``drum_litestar.http.app``), in a process that never imports user code. This module decides and logs the reason.
 """
 
 from __future__ import annotations
@@ -16,8 +15,10 @@ logger = logging.getLogger(__name__)
 
 
 async def watch_load(executor: Executor, *, error_server: bool) -> ModelLoadError | None:
-    """Wait for the first load to end. None when the model is ready, or the server goes on as error server; otherwise
-    the error that must end it. A traceback, where there is one, is logged."""
+    """Wait for the first load to end and log its failure.
+
+    Returns None when the model is ready or the server continues as error server, else the error that must end it.
+    """
     await executor.wait_started()
     failure = executor.failure
     if executor.state != "failed" or failure is None:

@@ -1,4 +1,4 @@
-"""Joins the front end's observability to the parts it observes."""
+"""Observability of the HTTP process, connected to the parts that it observes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXECUTOR_REASONS: Final = frozenset(get_args(RejectReason))
 
 
 class ConnectionMetrics(ConnectionEvents):
-    """Counts connections."""
+    """Connection events as metrics."""
 
     def __init__(self, metrics: Metrics) -> None:
         self.opened = metrics.connection_opened  # type: ignore[method-assign]
@@ -35,7 +35,7 @@ class ConnectionMetrics(ConnectionEvents):
 
 
 class FrontEndTelemetry:
-    """Metrics, traces and ``/stats/`` of the HTTP process. Metrics exist when their extra is installed."""
+    """Metrics, traces and ``/stats/`` of the HTTP process. Without the extra ``prometheus`` there are no metrics."""
 
     def __init__(self, settings: ServerSettings, *, show_perf: bool, otel_disabled: bool) -> None:
         self._executor: Executor | None = None
@@ -49,7 +49,7 @@ class FrontEndTelemetry:
         self.connections = ConnectionMetrics(self.metrics) if self.metrics is not None else ConnectionEvents()
 
     def attach(self, executor: Executor) -> None:
-        """The executor that scrapes and ``/stats/`` ask."""
+        """Set the executor that metrics and ``/stats/`` report on."""
         self._executor = executor
 
     def _executor_stats(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class FrontEndTelemetry:
         return self._executor.pids() if self._executor is not None else []
 
     def _workers(self) -> dict[str, int]:
-        own = os.getpid()  # an inline executor's model is in this process, which is shown anyway
+        own = os.getpid()  # the pid of an inline executor; this process is reported anyway
         return {f"worker-{number}": pid for number, pid in enumerate(self._pids(), 1) if pid != own}
 
     def app_options(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class FrontEndTelemetry:
         }
 
     def _refused(self, reason: str) -> None:
-        """A request was refused before the executor was asked. What that refused, it has reported itself."""
+        """Record a rejection outside the executor, which reports its own."""
         if reason in EXECUTOR_REASONS:
             return
         self.refusals.refused(reason)

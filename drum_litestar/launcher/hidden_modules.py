@@ -1,7 +1,7 @@
-"""Which modules of the server's requirements are hidden by other files on the path.
+"""Detection of required modules that other files on the path hide.
 
 A ``click.py`` in a folder of ``PYTHONPATH``, or in the current one with ``python -m``, is found before the installed
-package, here as in every Python program. Nothing is done about it but to say so.
+package, as in every Python program. It is only reported.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ from drum_litestar.name_clashes import OWN_MODULES, found, owner, recorded
 
 
 class HiddenModule(NamedTuple):
-    """A module of ``distribution`` (name and version) in whose place Python finds ``there``."""
+    """A module of ``distribution`` (name and version), and the ``path`` that Python finds instead."""
 
     name: str
     distribution: str
-    there: str
+    path: str
 
     def __str__(self) -> str:
-        by = owner(self.there)
+        by = owner(self.path)
         what, remedy = (
-            (self.there, "rename it, or take its folder off the path")
+            (self.path, "rename it, or take its folder off the path")
             if by is None
-            else (f"{self.there} of {by}", "uninstall one of the two")
+            else (f"{self.path} of {by}", "uninstall one of the two")
         )
         return f"{what} hides the module '{self.name}' of {self.distribution}: {remedy}"
 
 
 def hidden_modules(root: str = "drum-litestar") -> Iterator[HiddenModule]:
-    """Those of the distributions that ``root`` requires, directly or not, without extras."""
+    """Yield the hidden modules of the distributions that ``root`` requires, directly or not, without extras."""
     handled = {own.name for own in OWN_MODULES}
     for distribution in _required(root):
         folder = Path(str(distribution.locate_file(""))).absolute()
         for name in sorted(_modules(distribution) - handled):
-            there = found(name)
-            if there is not None and Path(there) != folder / f"{name}.py" and Path(there).parent != folder / name:
-                yield HiddenModule(name, f"{distribution.metadata['Name']} {distribution.version}", there)
+            path = found(name)
+            if path is not None and Path(path) != folder / f"{name}.py" and Path(path).parent != folder / name:
+                yield HiddenModule(name, f"{distribution.metadata['Name']} {distribution.version}", path)
 
 
 def _required(root: str) -> Iterator[metadata.Distribution]:
@@ -64,7 +64,7 @@ def _required(root: str) -> Iterator[metadata.Distribution]:
 
 
 def _modules(distribution: metadata.Distribution) -> set[str]:
-    """The top-level modules that the distribution installed: ``name.py`` or ``name/__init__.py``."""
+    """Top-level modules of the distribution: ``name.py`` or ``name/__init__.py``."""
     names = set()
     for file in recorded(distribution):
         name = file.removesuffix("/__init__.py").removesuffix(".py")

@@ -1,4 +1,4 @@
-"""What is installed where the model runs: looked for, never imported."""
+"""Packages of the interpreter that the model runs in: looked up, never imported."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Final, Protocol
 
 CHECKED_MODULES: Final = ("boto3", "datarobot_dome", "strictyaml", "opentelemetry")
-"""Top-level modules that anybody asks a :class:`Packages` for."""
+"""Top-level modules that :meth:`Packages.has_module` is called with."""
 
 
 class Packages(Protocol):
@@ -15,17 +15,17 @@ class Packages(Protocol):
 
     @property
     def pip(self) -> str:
-        """The command that installs there."""
+        """The pip command of that interpreter."""
 
     def version_of(self, distribution: str) -> str | None:
-        """Of an installed distribution; None when it is not there."""
+        """Version of a distribution; None when it is not installed."""
 
     def has_module(self, name: str) -> bool:
         """Whether the top-level module ``name`` can be found."""
 
 
-class ServersPackages:
-    """Those of this process's interpreter."""
+class ServerPackages:
+    """Packages of this process's interpreter."""
 
     pip = "pip"
 

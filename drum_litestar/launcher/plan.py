@@ -1,4 +1,4 @@
-"""Everything that starting a server needs to know, as one frozen value made from the command line."""
+"""Launch plan: everything that a start needs, as one frozen value made from the command line."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any, Literal
 import msgspec
 
 from drum_litestar.errors import SettingsError, StartupError
+from drum_litestar.launcher.machine_checks import check_machine
 from drum_litestar.launcher.worker_interpreter import WorkerPython
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
+from drum_litestar.server.loop_choice import choose_loop
 from drum_litestar.settings.notices import Notice, warning
 from drum_litestar.settings.resolve import Resolution, parameter, resolve
 from drum_litestar.settings.runtime_params import parameters_file as runtime_params_file
@@ -22,32 +24,33 @@ DIRECT_ACCESS_TIMEOUT = 3600.0
 
 
 class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``drum-litestar server`` is about to do."""
+    """Input of the composition root."""
 
     settings: ServerSettings
     spec: PredictorSpec
-    """``kind`` is a first guess ("native" for "auto"): ``predictor`` says what the operator asked for."""
+    """``kind`` is preliminary ("native" for "auto"); ``predictor`` has the requested one."""
     predictor: Literal["auto", "native", "drum"] = "auto"
     with_error_server: bool = False
     show_perf: bool = False
     verbose: bool = False
     show_stacktrace: bool = False
     logging_level: str = "warning"
-    """DRUM's word: all, debug, info, warn, warning, error, critical, fatal."""
+    """DRUM's name of the level: all, debug, info, warn, warning, error, critical, fatal."""
     direct_access_timeout: float = DIRECT_ACCESS_TIMEOUT
     """Runtime parameter ``NIM_DIRECT_ACCESS_REQUEST_TIMEOUT`` in seconds (contract, 2.2)."""
     worker_python: WorkerPython | None = None
-    """The workers' own interpreter (``DRUM_WORKER_PYTHON``), once it has been asked."""
+    """The workers' own interpreter (``DRUM_WORKER_PYTHON``), once it has been probed."""
     otel_disabled: bool = False
     """Runtime parameter ``OTEL_SDK_DISABLED`` has a truthy payload (contract, 5.6)."""
     notices: tuple[Notice, ...] = ()
-    """To be logged once, as soon as logging is set up."""
+    """Logged once logging is set up."""
 
 
 def resolve_settings(args: argparse.Namespace, environ: MutableMapping[str, str]) -> Resolution:
-    """Settings for the parsed options that ``server`` and ``settings`` share.
+    """Resolve the settings from the parsed options that ``server`` and ``settings`` share.
 
-    The runtime parameters' file is loaded into ``environ`` first, because it may set what the server reads.
+    The runtime parameters' file is loaded into ``environ`` first, because it may set what the server reads. Raises
+    SettingsError, also for settings that do not work on this machine (:mod:`drum_litestar.launcher.machine_checks`).
     """
     if args.runtime_params_file is not None:
         if args.code_dir is None:
@@ -62,7 +65,7 @@ def resolve_settings(args: argparse.Namespace, environ: MutableMapping[str, str]
     }
     # An option whose value came from its environment variable has that variable as its source.
     from_environment = {"ADDRESS": "--address", "CUSTOM_MODEL_WORKERS": "--max-workers"}
-    return resolve(
+    resolution = resolve(
         {
             name: str(value)
             for name, value in cli.items()
@@ -70,10 +73,15 @@ def resolve_settings(args: argparse.Namespace, environ: MutableMapping[str, str]
         },
         environ,
     )
+    check_machine(resolution.settings)
+    loop_warning = choose_loop(resolution.settings.loop.kind).warning
+    if loop_warning is None:
+        return resolution
+    return msgspec.structs.replace(resolution, notices=(*resolution.notices, warning(loop_warning)))
 
 
 def make_plan(args: argparse.Namespace, environ: MutableMapping[str, str], argv: tuple[str, ...]) -> LaunchPlan:
-    """The plan for parsed and checked options.
+    """Make the plan from parsed and checked options.
 
     ``environ`` gets the runtime parameters' file and ``ADDRESS`` (contract, 1.1, step 3); ``argv`` is the command
     line that user code will see as ``sys.argv``. Raises StartupError.
@@ -126,14 +134,14 @@ def make_plan(args: argparse.Namespace, environ: MutableMapping[str, str], argv:
         show_stacktrace=args.show_stacktrace,
         logging_level=args.logging_level,
         direct_access_timeout=_seconds("NIM_DIRECT_ACCESS_REQUEST_TIMEOUT", DIRECT_ACCESS_TIMEOUT, environ, notices),
-        # Any truthy payload, DRUM's way: the JSON string "false" too.
+        # Any truthy payload, as in DRUM: the JSON string "false" too.
         otel_disabled=bool(_parameter("OTEL_SDK_DISABLED", environ, notices)),
         notices=tuple(notices),
     )
 
 
 def _parameter(name: str, environ: MutableMapping[str, str], notices: list[Notice]) -> Any:
-    """A parameter that DRUM reads too: one that cannot be read is as good as absent, with a warning."""
+    """Payload of a parameter that DRUM reads too; a malformed one counts as absent, with a warning."""
     try:
         return parameter(name, environ)
     except SettingsError as error:

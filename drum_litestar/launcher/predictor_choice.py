@@ -1,7 +1,7 @@
-"""``--predictor auto``: our own predictor wherever it can do what is asked for, DRUM's for the rest.
+"""Choice of the predictor: the native one where it supports what is requested, else DRUM's.
 
-Only looks for packages, never imports one: the launcher's process must stay free of pandas and pydantic. What is
-installed but broken is reported by the model worker that imports it.
+Packages are looked up, never imported: the launcher's process must not import pandas or pydantic. The model worker
+reports a package that is installed but broken.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.launcher.packages import Packages, ServersPackages
+from drum_litestar.launcher.packages import Packages, ServerPackages
 from drum_litestar.predictors.drum.backend import find_backend
 from drum_litestar.predictors.folder.files import MODERATION_FILE
 from drum_litestar.predictors.folder.language import PYTHON, detect_language
@@ -22,7 +22,7 @@ DRUM = "datarobot-drum"
 
 
 class Choice(NamedTuple):
-    """Which predictor runs the model, and why."""
+    """The chosen predictor, and the reason."""
 
     kind: Literal["native", "drum"]
     reason: str
@@ -32,16 +32,16 @@ class Choice(NamedTuple):
 
 
 class Need(NamedTuple):
-    """Something that was asked for besides predictions; the native predictor meets it with ``module``."""
+    """A requested feature besides predictions, for which the native predictor needs ``module``."""
 
     name: str
     module: str
     pip: str
-    """What to install."""
+    """The distribution to install."""
 
 
 def needs(spec: PredictorSpec) -> list[Need]:
-    """What the command line, the environment and the folder ask for."""
+    """Features that the command line, the environment and the folder request."""
     found = []
     if spec.monitor:
         found.append(Need("MLOps monitoring (--monitor)", "datarobot", "datarobot-mlops"))
@@ -57,21 +57,21 @@ def needs(spec: PredictorSpec) -> list[Need]:
 
 
 def choose_predictor(
-    spec: PredictorSpec, asked: Literal["auto", "native", "drum"] = "auto", packages: Packages | None = None
+    spec: PredictorSpec, requested: Literal["auto", "native", "drum"] = "auto", packages: Packages | None = None
 ) -> Choice:
-    """The predictor for ``spec``; ``packages`` are those of the workers' interpreter, by default this one's.
+    """Choose the predictor for ``spec``; ``packages`` are those of the workers' interpreter, by default this one's.
 
-    ``auto`` takes the native one for Python models, and DRUM's for R, Java and GPU models, and for a need whose
-    package is missing beside an installed DRUM. Raises ModelLoadError that says what to install when nothing here
-    can do what is asked.
+    ``auto`` chooses the native one for Python models. It chooses DRUM's for R, Java and GPU models, and for a feature
+    whose package is missing while DRUM is installed. Raises ModelLoadError, with what to install, when no predictor
+    supports the request.
     """
-    packages = packages or ServersPackages()
+    packages = packages or ServerPackages()
     language = _language(spec)
-    if asked == "drum":
+    if requested == "drum":
         return _drum(spec, packages, "asked for", language, subject="--predictor drum (DRUM_PREDICTOR)")
     foreign = language not in (PYTHON, None)
     what = f"{spec.gpu_predictor} GPU predictor" if spec.gpu_predictor else f"{language} model"
-    if asked == "native":
+    if requested == "native":
         if foreign:
             raise ModelLoadError(f"{what}: the native predictor serves Python models only. Use --predictor drum.")
         return Choice("native", "asked for")
@@ -98,7 +98,7 @@ def choose_predictor(
 
 
 def unreadable(code_dir: str, error: OSError) -> ModelLoadError:
-    """``error``, met while looking through the model folder, in words for who started the server."""
+    """Convert ``error``, raised while the model folder was read, into a message for the operator."""
     return ModelLoadError(
         f"The model folder '{code_dir}' cannot be read: {error}. "
         f"Give the user that the server runs as (uid {os.getuid()}) the right to read it and all that it holds."
@@ -106,7 +106,7 @@ def unreadable(code_dir: str, error: OSError) -> ModelLoadError:
 
 
 def _drum(spec: PredictorSpec, packages: Packages, why: str, language: str | None, subject: str = "") -> Choice:
-    """DRUM's predictor. ``subject`` is what needs it, when ``why`` does not say that."""
+    """Choose DRUM's predictor, or raise ModelLoadError. ``subject`` names what needs it, by default ``why``."""
     if packages.version_of(DRUM) is not None:
         return Choice("drum", why)
     raise ModelLoadError(
@@ -116,7 +116,7 @@ def _drum(spec: PredictorSpec, packages: Packages, why: str, language: str | Non
 
 
 def _language(spec: PredictorSpec) -> str | None:
-    """None when the folder does not tell: the predictor that loads it says so, after the checks that come first."""
+    """The model's language; None when the folder does not show it, which the predictor reports when it loads."""
     try:
         return detect_language(Path(spec.code_dir), spec)
     except ModelLoadError:
@@ -124,7 +124,7 @@ def _language(spec: PredictorSpec) -> str | None:
 
 
 def _available(need: Need, packages: Packages) -> bool:
-    # `datarobot` is a namespace that several distributions share: only their names tell them apart.
+    # Several distributions share the namespace `datarobot`: look for the distribution.
     if need.module == "datarobot":
         return packages.version_of(need.pip) is not None
     return packages.has_module(need.module)

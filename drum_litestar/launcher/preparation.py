@@ -1,4 +1,4 @@
-"""What is settled before the server's parts are made: which predictor runs, and the folder's own additions."""
+"""Preparation of the plan: the workers' interpreter, the predictor, and the folder's extension."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from drum_litestar.http.app import build_app
 from drum_litestar.http.app_options import AppOptions
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import choose_predictor, unreadable
-from drum_litestar.launcher.worker_interpreter import ask_configured
+from drum_litestar.launcher.worker_interpreter import probe_configured
 from drum_litestar.observability.tracing.request_tracing import Tracing
 from drum_litestar.predictors.folder.metadata import read_metadata
 from drum_litestar.predictors.spec import PredictorSpec
@@ -25,7 +25,7 @@ _log = logging.getLogger("drum")
 
 
 class Prepared(NamedTuple):
-    """The plan with its predictor chosen, and the extension. With ``failure`` the model is not to be loaded."""
+    """The plan with its predictor chosen, and the extension. With ``failure`` the model is not loaded."""
 
     plan: LaunchPlan
     extension: Extension | None = None
@@ -33,11 +33,11 @@ class Prepared(NamedTuple):
 
 
 def with_worker_python(plan: LaunchPlan) -> LaunchPlan:
-    """``plan`` with what the workers' own interpreter says of itself, where ``DRUM_WORKER_PYTHON`` names one.
+    """Add the probed interpreter of ``DRUM_WORKER_PYTHON`` to ``plan``, where one is set.
 
     Raises StartupError, one line, when workers could not run there.
     """
-    python = ask_configured(plan.settings.workers)
+    python = probe_configured(plan.settings.workers)
     if python is None:
         return plan
     python.require()
@@ -45,8 +45,10 @@ def with_worker_python(plan: LaunchPlan) -> LaunchPlan:
 
 
 def worker_spec(plan: LaunchPlan) -> PredictorSpec:
-    """The spec for workers that are about to start. ``model-metadata.yaml`` is read here for an interpreter that has
-    no parser for it. Raises ModelLoadError."""
+    """Make the spec for new workers. Reads ``model-metadata.yaml`` for an interpreter that has no parser for it.
+
+    Raises ModelLoadError.
+    """
     python = plan.worker_python
     if python is None or python.has_module("strictyaml"):
         return plan.spec
@@ -56,7 +58,7 @@ def worker_spec(plan: LaunchPlan) -> PredictorSpec:
 def prepare(plan: LaunchPlan) -> Prepared:
     """Choose the predictor and load ``custom_litestar.py``.
 
-    Raises ModelLoadError; with an error server that is instead the failure that its routes answer.
+    Raises ModelLoadError; with an error server the error is returned as ``failure``, which the routes answer with.
     """
     try:
         try:
@@ -79,7 +81,7 @@ def prepare(plan: LaunchPlan) -> Prepared:
 
 
 def merge_options(*parts: dict[str, Any]) -> dict[str, Any]:
-    """Fields of ``AppOptions`` from several rooms; tuples are joined, so the hooks of a later part end earlier."""
+    """Merge fields of ``AppOptions``. Tuples are concatenated, so shutdown hooks of a later part run earlier."""
     merged: dict[str, Any] = {}
     for part in parts:
         for name, value in part.items():
@@ -88,9 +90,9 @@ def merge_options(*parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def extended_app(executor: Executor, options: AppOptions, extension: Extension | None) -> ASGIApp:
-    """The application with what the extension wraps around it.
+    """Build the application inside the extension's middleware.
 
-    Raises ModelLoadError, naming the file, for additions that Litestar refuses; StartupError as ``build_app`` does.
+    Raises ModelLoadError, with the file's name, for an extension that Litestar rejects; StartupError as ``build_app``.
     """
     if extension is None:
         return build_app(executor, options)
@@ -103,7 +105,7 @@ def extended_app(executor: Executor, options: AppOptions, extension: Extension |
 
 
 def make_proxy(plan: LaunchPlan, tracing: Tracing) -> dict[str, Any]:
-    """Fields of ``AppOptions`` for ``/directAccess/``; none where httpx is not installed: the route answers 501."""
+    """Make the fields of ``AppOptions`` for ``/directAccess/``; without httpx none, and the route answers 501."""
     if find_spec("httpx") is None:
         return {}
     from drum_litestar.http.direct_access_proxy import DirectAccessProxy

@@ -1,4 +1,4 @@
-"""Says in the log why requests are refused, once a minute for each reason, with the setting that decides."""
+"""Log warnings about refused requests, at most one a minute for each reason, with the setting that decides."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _REASONS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "connection_limit": ("503: too many connections are open", ("DRUM_UVICORN_LIMIT_CONCURRENCY",)),
     "rate_limit": ("429: its client sends too many", ("DRUM_RATE_LIMIT_RPM", "DRUM_RATE_LIMIT_BURST")),
 }
-"""What happened to the request, and the settings that decide; reasons without a setting are not here."""
+"""Text and settings of each reason; reasons without a setting are not logged."""
 
 _log = logging.getLogger("drum_litestar.refusals")
 
 
 class RefusalLog:
-    """Warns of the first refusal for each reason in :data:`INTERVAL`; the next warning tells how many came between."""
+    """Warns of the first refusal for each reason in :data:`INTERVAL`; the next warning has the number in between."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class RefusalLog:
         executor_stats: Callable[[], Mapping[str, Any]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``executor_stats`` knows the queue's real depth, which follows the model's slots unless it is set."""
+        """``executor_stats`` has the queue's depth, which depends on the model's slots unless it is set."""
         self._settings = settings
         self._executor_stats = executor_stats
         self._clock = clock
@@ -47,7 +47,7 @@ class RefusalLog:
         self._suppressed: dict[str, int] = {}
 
     def refused(self, reason: str) -> None:
-        """A request was refused; ``reason`` is one of the words of ``drum_rejected_total``."""
+        """Record a refused request; ``reason`` is a label value of ``drum_rejected_total``."""
         if reason not in _REASONS:
             return
         now = self._clock()

@@ -1,4 +1,4 @@
-"""The rate limit's store that several replicas share (``DRUM_RATE_LIMIT_STORE``): Redis, or Valkey."""
+"""Rate-limit store that several replicas share (``DRUM_RATE_LIMIT_STORE``): Redis or Valkey."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 NAMESPACE: Final = "DRUM_LITESTAR"
 
-PATIENCE: Final = 0.25
-"""Seconds for connecting and for each answer: every request waits for the store, so it must not wait long."""
+TIMEOUT: Final = 0.25
+"""Timeout in seconds of connecting and of each command. It is short because every request waits for the store."""
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -24,39 +24,39 @@ _logger: Final = logging.getLogger(__name__)
 class RedisRateLimitStore:
     """Litestar's Redis store with short timeouts, and the hooks that open and close it.
 
-    A store that does not answer at the start is a warning, not an error, as it is later: while it is away each
-    replica limits for itself (see ``RateLimitMiddleware``), and predictions go on.
+    A store that does not answer is a warning, not an error, at the start and later: meanwhile each replica applies the
+    limit by itself (see ``RateLimitMiddleware``).
     """
 
     def __init__(self, url: str) -> None:
-        """Connects to nothing yet. Raises MissingExtraError without ``redis``, SettingsError for a URL it refuses."""
+        """Does not connect. Raises MissingExtraError without ``redis``, SettingsError for an invalid URL."""
         redis = require("redis.asyncio", "DRUM_RATE_LIMIT_STORE", "redis")
         with own_modules():
             from litestar.stores.redis import RedisStore
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
-        self.place = mask_structure(url)
-        options: dict[str, Any] = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE}
+        self.address = mask_structure(url)
+        options: dict[str, Any] = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT}
         try:
-            # A second attempt would come when the request has already waited long enough.
+            # No retry: the request has already waited for the timeout.
             self._client = redis.Redis.from_url(redis_url(url), retry=Retry(NoBackoff(), 0), **options)
         except ValueError as error:
-            raise SettingsError(f"DRUM_RATE_LIMIT_STORE='{self.place}' cannot be used: {error}") from None
+            raise SettingsError(f"DRUM_RATE_LIMIT_STORE='{self.address}' cannot be used: {error}") from None
         self.store: RedisStore = RedisStore(self._client, namespace=NAMESPACE)
 
     async def open(self, _: object = None) -> None:
-        """Say whether the store answers."""
+        """Log whether the store answers."""
         try:
             await self._client.ping()
         except Exception as error:
             _logger.warning(
                 "DRUM_RATE_LIMIT_STORE: %s does not answer (%s); until it does, each replica limits for itself",
-                self.place,
+                self.address,
                 error,
             )
         else:
-            _logger.info("Rate limits are shared through %s", self.place)
+            _logger.info("Rate limits are shared through %s", self.address)
 
     async def close(self, _: object = None) -> None:
         """Close the connections."""
@@ -64,6 +64,6 @@ class RedisRateLimitStore:
 
 
 def redis_url(url: str) -> str:
-    """``url`` in the words of the Redis client, which speaks Valkey's protocol but does not know its scheme."""
+    """Replace Valkey's URL schemes by Redis's, which is the same protocol and all that the client accepts."""
     scheme, colon, rest = url.partition(":")
     return {"valkey": "redis", "valkeys": "rediss"}.get(scheme.lower(), scheme) + colon + rest

@@ -1,7 +1,7 @@
-"""``DRUM_WORKER_PYTHON``: the model workers' own interpreter, found, asked what it has, and refused in one line.
+"""The model workers' own interpreter (``DRUM_WORKER_PYTHON``): found, probed, and rejected in one line.
 
-It is asked once, in a short-lived process as the workers' user. The workers need little there; what a model needs
-besides is the model's affair.
+It is probed once, in a short-lived process that runs as the workers' user. Only the packages that every worker needs
+are required; those of the model are not checked.
 """
 
 from __future__ import annotations
@@ -9,46 +9,47 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from packaging.specifiers import SpecifierSet
 
-from drum_litestar.errors import ModelLoadError, StartupError
+from drum_litestar.errors import ModelLoadError, SettingsError, StartupError
 from drum_litestar.execution.pool.interpreter import bare_command, command, identity
 from drum_litestar.launcher.packages import CHECKED_MODULES
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.settings.groups.serving import WorkerSettings
-from drum_litestar.settings.worker_python_file import find_interpreter, subject_of
 
 OLDEST: Final = (3, 8)
 REQUIREMENTS: Final[Mapping[str, str]] = {"msgspec": ">=0.16", "pandas": ">=1.5", "numpy": ""}
 """Distributions that a worker imports whatever its model is, with the versions that it works with."""
 
 ANSWER_TIMEOUT: Final = 60.0
-"""Seconds in which an interpreter must have answered: it may lie on a slow network drive."""
+"""Timeout of a probe in seconds: the interpreter may be on a slow network drive."""
 
 _MARK: Final = "drum-litestar-worker-python:"
 
-_TELL: Final = f"""
+_REPORT: Final = f"""
 import sys
-def tell(**facts):
+def report(**facts):
     import json
     sys.stdout.write("\\n{_MARK}" + json.dumps(facts) + "\\n")
     sys.stdout.flush()
     sys.exit(0)
 if sys.path[:1] == [""]: del sys.path[0]
 """
-"""What the user's start-up files print must not be taken for the answer."""
+"""The mark separates the report from what the user's start-up files print."""
 
-_QUESTION: Final = """
+_PROBE: Final = """
 version = list(sys.version_info[:3])
 if sys.version_info < {oldest}:
-    tell(version=version)
+    report(version=version)
 import re
 from importlib import metadata, util
 packages, problem = {{}}, ""
@@ -60,7 +61,8 @@ try:
     import msgspec
 except ImportError as error:
     problem = str(error)
-tell(version=version, packages=packages, problem=problem, modules=[name for name in {modules} if util.find_spec(name)])
+modules = [name for name in {modules} if util.find_spec(name)]
+report(version=version, packages=packages, problem=problem, modules=modules)
 """
 
 _REVIEW: Final = """
@@ -74,23 +76,20 @@ spec, target_type = msgspec.json.decode(sys.stdin.buffer.read(), type=Tuple[Pred
 try:
     warnings = review_model(spec, target_type)
 except ModelLoadError as error:
-    tell(error=str(error))
-tell(warnings=warnings)
+    report(error=str(error))
+report(warnings=warnings)
 """
 
 
 class WorkerPython(msgspec.Struct, frozen=True):
-    """An interpreter that answered: what it is and what is installed there.
-
-    Keeps :class:`drum_litestar.launcher.packages.Packages`.
-    """
+    """A probed interpreter: its version and packages. Implements :class:`drum_litestar.launcher.packages.Packages`."""
 
     executable: str
     version: tuple[int, int, int]
     packages: dict[str, str] = {}
     """Versions by normalized distribution name."""
     modules: tuple[str, ...] = ()
-    """Those of ``CHECKED_MODULES`` that can be found there."""
+    """Members of ``CHECKED_MODULES`` that it finds."""
     problem: str = ""
     """Why the installed msgspec cannot be imported."""
 
@@ -105,7 +104,7 @@ class WorkerPython(msgspec.Struct, frozen=True):
         return name in self.modules
 
     def missing(self) -> list[str]:
-        """Requirements of the workers that are absent or too old, as pip takes them."""
+        """The workers' requirements that are absent or too old, as pip specifiers."""
         return [
             f"{name}{specifier}"
             for name, specifier in REQUIREMENTS.items()
@@ -122,7 +121,9 @@ class WorkerPython(msgspec.Struct, frozen=True):
         if missing:
             there = [f"{name} {found}" for name in REQUIREMENTS if (found := self.version_of(name)) is not None]
             detail = f"has {', '.join(there)}" if there else "has none of them"
-            damaged = self.problem and self.version_of("msgspec") is not None  # pip would take it for satisfied
+            damaged = (
+                self.problem and self.version_of("msgspec") is not None
+            )  # pip would consider the requirement satisfied
             detail += f"; msgspec cannot be imported: {self.problem}" if damaged else ""
             words = "--force-reinstall " if damaged else ""
             words += " ".join(f"'{text}'" if ">" in text else text for text in missing)
@@ -136,26 +137,57 @@ class WorkerPython(msgspec.Struct, frozen=True):
         return ".".join(map(str, self.version))
 
 
-def ask_configured(workers: WorkerSettings) -> WorkerPython | None:
-    """What the interpreter of ``DRUM_WORKER_PYTHON`` is and has; None without one. Raises StartupError, one line."""
-    return None if workers.python is None else ask(find_interpreter(workers.python), user=workers.user)
+def subject_of(path: str) -> str:
+    """The parameter and its value, as the start of a message."""
+    return f"DRUM_WORKER_PYTHON='{path}'"
 
 
-def ask(executable: str, *, user: str | None = None, timeout: float = ANSWER_TIMEOUT) -> WorkerPython:
-    """What ``executable`` is and has, as ``user`` sees it. Raises StartupError, one line, when it does not say so
-    within ``timeout`` seconds."""
-    question = _QUESTION.format(oldest=OLDEST, modules=CHECKED_MODULES)
-    answer = _run(bare_command(executable, _TELL + question), executable, user=user, timeout=timeout)
+def find_interpreter(text: str) -> str:
+    """Absolute path of the interpreter that ``text`` names: a file, a virtual environment's folder, or a command on the
+    path.
+
+    Links are not resolved, because the link's folder identifies a virtual environment. Raises SettingsError, one line.
+    """
+    if not text.strip():
+        raise SettingsError(f"{subject_of(text)} names no interpreter")
+    path = Path(text).expanduser()
+    if not path.exists() and os.sep not in text:
+        path = Path(shutil.which(text) or path)
+    try:
+        if path.is_dir():
+            inside = [path / "bin" / name for name in ("python", "python3")]
+            path = next((each for each in inside if each.exists()), inside[0])
+            if not path.exists():
+                raise SettingsError(f"{subject_of(text)} is a directory without an interpreter: it has no bin/python")
+        if not path.exists():
+            command = "" if os.sep in text else ", and no such command on the path"
+            raise SettingsError(f"{subject_of(text)}: there is no such file{command}")
+    except OSError as error:  # a directory above it may not be entered
+        raise SettingsError(f"{subject_of(text)} cannot be reached: {error.strerror}") from error
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        raise SettingsError(f"{subject_of(text)} is not executable")
+    return os.path.abspath(path)  # noqa: PTH100 - Path.resolve would follow the link
+
+
+def probe_configured(workers: WorkerSettings) -> WorkerPython | None:
+    """Probe the interpreter of ``DRUM_WORKER_PYTHON``; None without one. Raises StartupError, one line."""
+    return None if workers.python is None else probe(find_interpreter(workers.python), user=workers.user)
+
+
+def probe(executable: str, *, user: str | None = None, timeout: float = ANSWER_TIMEOUT) -> WorkerPython:
+    """Probe ``executable`` as ``user``. Raises StartupError, one line, on failure or after ``timeout`` seconds."""
+    code = _PROBE.format(oldest=OLDEST, modules=CHECKED_MODULES)
+    answer = _run(bare_command(executable, _REPORT + code), executable, user=user, timeout=timeout)
     return msgspec.convert({"executable": executable, **answer}, WorkerPython)
 
 
-def review_there(python: WorkerPython, spec: PredictorSpec, target_type: TargetType) -> list[str]:
-    """:func:`~drum_litestar.predictors.native.review.review_model` where the model will run.
+def review_in_workers_python(python: WorkerPython, spec: PredictorSpec, target_type: TargetType) -> list[str]:
+    """Run :func:`~drum_litestar.predictors.native.review.review_model` in the interpreter of the workers.
 
-    Raises ModelLoadError, and StartupError as :func:`ask` does.
+    Raises ModelLoadError, and StartupError as :func:`probe` does.
     """
-    asked = msgspec.json.encode([spec, target_type])  # not an argument: it may hold a token
-    answer = _run(command(python.executable, _TELL + _REVIEW), python.executable, asked)
+    request = msgspec.json.encode([spec, target_type])  # not an argument: it may hold a token
+    answer = _run(command(python.executable, _REPORT + _REVIEW), python.executable, request)
     if "error" in answer:
         raise ModelLoadError(answer["error"])
     return list(answer["warnings"])
@@ -169,7 +201,7 @@ def _run(
     user: str | None = None,
     timeout: float = ANSWER_TIMEOUT,
 ) -> dict[str, Any]:
-    """What the command ``words`` of ``executable`` tells, with ``data`` on its standard input."""
+    """Run the command ``words`` of ``executable`` with ``data`` on its standard input, and return its report."""
     subject = subject_of(executable) + (f" (as user '{user}')" if user is not None else "")
     try:
         process = subprocess.Popen(

@@ -1,4 +1,5 @@
 """Settings: declared once in ``groups``, read from command line, runtime parameters and environment by ``resolve.py``.
 
-A leaf: imports nothing of the other packages, starts no process, opens no file but the ones that a setting names.
+Imports none of the other packages but ``errors``. Starts no process and builds no TLS context; what a setting names is
+tried by ``launcher/machine_checks.py``.
 """

@@ -1,4 +1,4 @@
-"""``host:port`` as the command line and ``ADDRESS`` spell it (contract, 1.6 and Q-6)."""
+"""Listen address, ``host:port``, of the command line and ``ADDRESS`` (contract, 1.6 and Q-6)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ DEFAULT_PORT = 8080
 
 
 class Address(msgspec.Struct, frozen=True):
-    """Where to listen. ``host`` has no brackets, also when it is an IPv6 address."""
+    """Listen address. ``host`` has no brackets, also when it is an IPv6 address."""
 
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
@@ -18,9 +18,9 @@ class Address(msgspec.Struct, frozen=True):
 
 
 def parse_address(text: str) -> Address:
-    """``host``, ``host:port``, ``[v6]``, ``[v6]:port`` or ``:port`` (all IPv4 interfaces, as gunicorn reads it).
+    """Parse ``host``, ``host:port``, ``[v6]``, ``[v6]:port`` or ``:port`` (all IPv4 interfaces, as in gunicorn).
 
-    A missing port is 8080; port 0 lets the system choose one. Raises ValueError with a text for the operator.
+    A missing port is 8080; port 0 lets the system choose one. Raises ValueError with a message for the operator.
     """
     text = text.strip()
     if text.startswith("["):

@@ -1,4 +1,8 @@
-"""Settings that are fine alone but not together: what cannot work is an error, what surprises is a warning."""
+"""Checks across settings: an error for combinations that cannot work, a notice for ones with a surprising effect.
+
+Checks that need more than the values and the file system (a TLS context, another user's rights) are in
+:mod:`drum_litestar.launcher.machine_checks`.
+"""
 
 from __future__ import annotations
 
@@ -7,40 +11,42 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from drum_litestar.errors import SettingsError
+from drum_litestar.settings.groups.edge import TlsSettings
 from drum_litestar.settings.notices import Notice, info, warning
 from drum_litestar.settings.server_settings import ServerSettings
-from drum_litestar.settings.tls import build_context, check_tls
 from drum_litestar.settings.urls import check_origins, check_url_prefix
-from drum_litestar.settings.worker_python_file import find_interpreter
-from drum_litestar.settings.worker_user import check_worker_user
 
 STORE_SCHEMES = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
 
 
 def refuse(settings: ServerSettings) -> None:
-    """Raise SettingsError, one line, for what cannot work on this machine."""
+    """Raise SettingsError, one line, for values that cannot work together or on this file system."""
     if settings.listen.url_prefix is not None:
         check_url_prefix(settings.listen.url_prefix)
     check_origins(settings.cors.origins)
-    check_tls(settings.tls)
-    if settings.tls.certfile:
-        build_context(settings.tls)
+    _refuse_incomplete_tls(settings.tls)
     spool = settings.uploads.spool_dir
     if spool is not None and not (Path(spool).is_dir() and os.access(spool, os.W_OK | os.X_OK)):
         raise SettingsError(f"DRUM_SPOOL_DIR='{spool}' is not a writable directory")
-    workers = settings.workers
-    if workers.python is not None:
-        find_interpreter(workers.python)
-        if settings.model.executor == "inline":
-            raise SettingsError("DRUM_WORKER_PYTHON needs worker processes, which --executor inline does not have")
-    if workers.user is not None:
-        check_worker_user(workers.user, own_python=workers.python is None)
+    if settings.workers.python is not None and settings.model.executor == "inline":
+        raise SettingsError("DRUM_WORKER_PYTHON needs worker processes, which --executor inline does not have")
     if settings.rate_limit.store is not None and not settings.rate_limit.store.lower().startswith(STORE_SCHEMES):
         raise SettingsError(f"DRUM_RATE_LIMIT_STORE must begin with one of {', '.join(STORE_SCHEMES)}")
 
 
+def _refuse_incomplete_tls(tls: TlsSettings) -> None:
+    if tls.certfile and not tls.keyfile:
+        raise SettingsError("DRUM_SSL_CERTFILE is set, but DRUM_SSL_KEYFILE is not: a certificate needs its key")
+    if tls.keyfile and not tls.certfile:
+        raise SettingsError("DRUM_SSL_KEYFILE is set, but DRUM_SSL_CERTFILE is not: a key needs its certificate")
+    if tls.certfile and tls.cert_reqs != "none" and not tls.ca_certs:
+        raise SettingsError(
+            f"DRUM_SSL_CERT_REQS={tls.cert_reqs} needs DRUM_SSL_CA_CERTS, the authorities of the client certificates"
+        )
+
+
 def advise(settings: ServerSettings, given: Collection[str]) -> Iterator[Notice]:
-    """What to say about combinations. ``given`` names the options that somebody set: defaults alone never warn."""
+    """Notices about combinations. ``given`` has the names of options that a source sets: defaults alone never warn."""
     yield from _advise_times(settings, given)
     yield from _advise_capacity(settings)
     yield from _advise_without_effect(settings, given)

@@ -1,12 +1,11 @@
-"""How a setting is declared: the annotation of a field holds everything there is to know about it.
+"""Declaration of a setting: the annotation of a struct's field holds its names, range and meaning.
 
 ::
 
     workers: Annotated[int, Option("CUSTOM_MODEL_WORKERS", "model worker processes", low=1, high=199)] = 1
 
-The field's type says how a value is read, its default what holds when nobody says anything; :class:`Option` has the
-names, the range and the one line of documentation. Everything else (resolution, ``--help``, ``drum-litestar settings``,
-the warning about unknown names) is derived from these declarations.
+The field's type decides how a value is read; its default applies when no source has a value. Resolution, ``--help``,
+``drum-litestar settings`` and the warning about unknown names are derived from these declarations.
 """
 
 from __future__ import annotations
@@ -32,13 +31,14 @@ class Option(msgspec.Struct, frozen=True):
     """Exclusive lower bound."""
     unit: str = ""
     aliases: tuple[str, ...] = ()
-    """Other current names; the first one that is set wins."""
+    """Other current names; the first one that is set decides."""
     old: tuple[str, ...] = ()
-    """Deprecated names: they work, with a DeprecationWarning."""
+    """Deprecated names; their use causes a DeprecationWarning."""
     drum: bool = False
-    """DRUM reads ``name`` and ``aliases`` too: a bad value falls back instead of stopping an existing deployment."""
+    """DRUM also reads ``name`` and ``aliases``: an invalid value falls back to the default, so that existing
+    deployments start."""
     default: str = ""
-    """What the default comes to, where the field's own default does not say it."""
+    """Description of the default, where the field's own default is None."""
     secret: bool = False
     """The value is never shown; see :mod:`drum_litestar.settings.masking`."""
     word: bool = False
@@ -47,25 +47,25 @@ class Option(msgspec.Struct, frozen=True):
     """The value names a file that must exist."""
     directory: bool = False
     never_empty: str = ""
-    """What the value holds ("token"), where a name that is set without one is an error: silence would mean "off"."""
+    """Noun for the value ("token"). An empty value is then an error, because it would switch the feature off."""
     synonyms: tuple[tuple[str, str], ...] = ()
     """Other spellings of a choice."""
     runtime_first: bool = False
-    """The runtime parameter ``name`` beats the command line (contract, 1.1, step 4)."""
+    """The runtime parameter ``name`` takes precedence over the command line (contract, 1.1, step 4)."""
     flag: str = ""
     """Command-line option, if there is one."""
 
     def names(self) -> tuple[str, ...]:
-        """Every name that works, the preferred one first."""
+        """All names, the preferred one first."""
         return (self.name, *self.aliases, *self.old)
 
     def tolerant(self, name: str) -> bool:
-        """Whether DRUM reads ``name``, so that a bad value must not keep the server from starting."""
+        """Whether an invalid value of ``name`` must not prevent the start, because DRUM reads it too."""
         return name.startswith("DRUM_GUNICORN_") or (self.drum and name not in self.old)
 
 
 class Declared(msgspec.Struct, frozen=True):
-    """An option with the place that declares it."""
+    """An option with the group and field that declare it."""
 
     group: str
     field: str
@@ -84,7 +84,7 @@ class Declared(msgspec.Struct, frozen=True):
         return self.option.unit == "bytes"
 
     def allowed(self) -> str:
-        """The range in words."""
+        """Text of the allowed values, for messages."""
         option, unit = self.option, f" {self.option.unit}" if self.option.unit else ""
         if self.is_size:
             unit += ", or with a unit: kB, MB, GB, TB, KiB, MiB, GiB, TiB"

@@ -1,9 +1,9 @@
-"""What is secret, and how it is kept out of everything that is shown: logs, ``/stats/``, error texts, tables.
+"""Masking of secrets in everything that is shown: logs, ``/stats/``, error texts, tables.
 
-Two ways, because each alone fails. By structure: what stands behind an option, a variable or a header whose name says
-that it holds a secret, and the user information and such parameters of a URL, whatever the value is. By value: a known
-secret is replaced wherever it occurs in a text, but only from :data:`SHORTEST` characters on, because a token ``a``
-must not replace every letter a.
+Two ways, because neither covers everything. By structure: the value of an option, variable or header whose name
+indicates a secret, and the user information and secret parameters of a URL. By value: a known secret is replaced
+wherever it occurs in a text, if it has at least :data:`SHORTEST` characters: a token ``a`` must not replace every
+letter a.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from urllib.parse import quote, unquote
 MASK: Final = "*****"
 
 SHORTEST: Final = 6
-"""Characters that a value has, at least, to be looked for in texts."""
+"""Minimum length, in characters, of a value that is searched for in texts."""
 
 SECRET_OPTIONS: Final = ("--api-token",)
-"""Options of the command line whose value is a secret; argparse takes their unique prefixes, too."""
+"""Command-line options whose value is a secret; argparse also accepts their unique prefixes."""
 
 SECRET_VARIABLES: Final = ("API_TOKEN", "DATAROBOT_API_TOKEN", "MLOPS_API_TOKEN", "DRUM_API_TOKEN")
-"""Variables that hold one. So do those whose names say it (:func:`suggests_secret`) and runtime parameters of the
+"""Variables that hold a secret, besides those that :func:`suggests_secret` recognizes and runtime parameters of the
 type credential."""
 
 HEADER_VARIABLES: Final = re.compile(r"OTEL_EXPORTER_OTLP_(?:\w+_)?HEADERS")
@@ -32,7 +32,7 @@ HEADER_VARIABLES: Final = re.compile(r"OTEL_EXPORTER_OTLP_(?:\w+_)?HEADERS")
 
 REPOSITORY_PREFIX: Final = "MLOPS_REPOSITORY_SECRET_"
 USER_SECRETS_PREFIX: Final = "USER_SECRETS_PREFIX"
-"""The variable, and the option ``--user-secrets-prefix``: how the variables of user secrets begin."""
+"""Variable for the prefix of user secrets' variables; the option is ``--user-secrets-prefix``."""
 
 SECRET_HEADERS: Final = frozenset(
     ("authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-datarobot-api-key")
@@ -41,7 +41,7 @@ SECRET_HEADERS: Final = frozenset(
 _PARAMETER: Final = "MLOPS_RUNTIME_PARAM_"
 _LAST_WORDS: Final = frozenset(("token", "password", "passwd", "passphrase", "secret", "credential", "apikey"))
 _HINTS: Final = ("token", "pass", "pwd", "secret", "credential", "key")
-"""One of these is in every name that suggests a secret."""
+"""Every name that suggests a secret contains one of these."""
 
 _KEYS: Final = frozenset(("api", "access", "private", "secret", "shared", "account", "license"))
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -58,7 +58,7 @@ _HARMLESS: Final = frozenset(
         "client_x509_cert_url", "universe_domain", "region",
     )
 )  # fmt: skip
-"""Members of a credential that are no secrets; all others are."""
+"""Members of a credential that are not secret; all others are."""
 
 
 def suggests_secret(name: str) -> bool:
@@ -81,23 +81,23 @@ def is_secret_header(name: str) -> bool:
 
 
 def mask_arguments(words: Iterable[str]) -> list[str]:
-    """A command line, of ours or of any other program, with its secrets masked. Its length stays the same."""
+    """Mask the secrets of a command line, of this or any other program. Returns as many words as it gets."""
     return [masked for _, _, masked in _arguments(words)]
 
 
 def mask_structure(text: str) -> str:
-    """``text`` with the user information and the secret parameters of the URLs in it masked."""
+    """Mask the user information and the secret parameters of the URLs in ``text``."""
     if "@" in text:
         text = _USER_INFO.sub(f"://{MASK}@", text)
     if "=" in text:
         lower = text.lower()
-        if any(word in lower for word in _HINTS):  # much quicker than a look at each parameter
+        if any(word in lower for word in _HINTS):  # much faster than checking each parameter
             text = _PAIR.sub(_masked_pair, text)
     return text
 
 
 def mask_values(text: str, values: Iterable[str]) -> str:
-    """``text`` with every one of ``values`` masked. Longer ones must come first: they may contain shorter ones."""
+    """Mask every one of ``values`` in ``text``. Longer values must come first: they may contain shorter ones."""
     for value in values:
         if value in text:
             text = text.replace(value, MASK)
@@ -107,26 +107,26 @@ def mask_values(text: str, values: Iterable[str]) -> str:
 _process_values: tuple[str, ...] = ()
 
 
-def protect(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
-    """From now on :func:`masked` knows the secrets of this command line and environment, the process's own."""
+def set_secrets(arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Set the secrets that :func:`masked` replaces to those of the process's command line and environment."""
     global _process_values
     _process_values = known_secrets(arguments, environ)
 
 
-def protect_more(values: Iterable[str]) -> None:
-    """The same for secrets that the process came to know later."""
+def add_secrets(values: Iterable[str]) -> None:
+    """Add secrets that :func:`masked` replaces."""
     global _process_values
     _process_values = _in_order({*_process_values, *(form for value in values for form in _forms(value))})
 
 
 def masked(text: str) -> str:
-    """``text`` without the secrets of this process: what every text goes through that leaves it for people to read."""
+    """Mask the secrets of this process in ``text``. Applied to all text for people: logs, errors, tables."""
     return mask_structure(mask_values(text, _process_values))
 
 
 def known_secrets(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Every secret that the command line and the environment hold, in each form in which it may be printed (as it is,
-    within a JSON or Python string, within a URL), the longest first."""
+    """Collect the secrets of the command line and the environment, the longest first, in each form in which they may be
+    printed: unchanged, within a JSON or Python string, within a URL."""
     found: set[str] = set()
     for value in (*_in_arguments(arguments), *_in_variables(arguments, environ)):
         found.update(_forms(value))
@@ -134,12 +134,12 @@ def known_secrets(arguments: Sequence[str], environ: Mapping[str, str]) -> tuple
 
 
 def _in_order(values: Iterable[str]) -> tuple[str, ...]:
-    """Those that are long enough, the longest first."""
+    """Values of at least :data:`SHORTEST` characters, the longest first."""
     return tuple(sorted((value for value in values if len(value) >= SHORTEST), key=lambda value: (-len(value), value)))
 
 
 def _arguments(words: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-    """For each of ``words``: the name that makes it a secret, the secret, and what may be shown."""
+    """Yield for each of ``words`` the name that indicates a secret, the secret, and the masked word."""
     option = ""
     for word in words:
         name, equals, value = word.partition("=")
@@ -159,7 +159,7 @@ def _arguments(words: Iterable[str]) -> Iterator[tuple[str, str, str]]:
 
 
 def _is_declared(option: str) -> bool:
-    """Whether ``option`` is one of ours, which always has a value."""
+    """Whether ``option`` is one of :data:`SECRET_OPTIONS`, which always take a value."""
     abbreviated = len(option) > len("--") and any(declared.startswith(option) for declared in SECRET_OPTIONS)
     return abbreviated or bool(get_close_matches(option, SECRET_OPTIONS, n=1, cutoff=0.85))
 
@@ -193,7 +193,7 @@ def _in_variables(arguments: Sequence[str], environ: Mapping[str, str]) -> Itera
 
 
 def _in_parameter(name: str, text: str) -> Iterator[str]:
-    """The secrets of a runtime parameter, also of one that is malformed."""
+    """Secrets of a runtime parameter, also of a malformed one."""
     content = _json(text)
     is_object = isinstance(content, dict)
     if suggests_secret(name) or (is_object and content.get("type") == "credential"):
@@ -201,7 +201,7 @@ def _in_parameter(name: str, text: str) -> Iterator[str]:
 
 
 def secret_members(content: Any, text: str = "") -> Iterator[str]:
-    """The strings of a credential but its harmless members; ``text``, which it was read from, when it is no JSON."""
+    """Strings of a credential except its harmless members; ``text``, its source, when that is not JSON."""
     if content is None:
         yield text.strip()
     elif isinstance(content, (str, int, float)):
@@ -234,13 +234,13 @@ def _user_prefixes(arguments: Sequence[str], environ: Mapping[str, str]) -> Iter
 
 
 def _parts(value: str) -> Iterator[str]:
-    """``value``, and what follows a header's scheme (``Bearer``) in it."""
+    """``value``, and its part after a header's scheme (``Bearer``)."""
     yield value
     yield value.partition(" ")[2].strip()
 
 
 def _in_urls(text: str) -> Iterator[str]:
-    """Passwords and secret parameters of the URLs in ``text``, as they are there and decoded."""
+    """Passwords and secret parameters of the URLs in ``text``, both encoded and decoded."""
     for password in _PASSWORD.findall(text):
         yield from (password, unquote(password))
     for _, name, value in _PAIR.findall(text):
@@ -249,7 +249,8 @@ def _in_urls(text: str) -> Iterator[str]:
 
 
 def _forms(value: str) -> Iterator[str]:
-    """``value`` as it may be printed. Of one with several lines, such as a private key, each long line by itself."""
+    """``value`` in each form in which it may be printed; for one of several lines, such as a private key, also each
+    long line."""
     lines = [line for line in value.splitlines() if len(line) >= 4 * SHORTEST]
     for text in (value, *(lines if "\n" in value else ())):
         yield from (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1])

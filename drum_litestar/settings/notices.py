@@ -1,4 +1,4 @@
-"""What the operator should hear about settings. Said after logging is set up, not where it is found."""
+"""Messages about settings for the operator: collected while settings are resolved, logged once logging is set up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LOGGER = "drum_litestar.settings"
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """One log record to come."""
+    """A log record to be emitted later."""
 
     level: int
     text: str

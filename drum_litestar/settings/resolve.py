@@ -1,7 +1,7 @@
-"""Where each setting's value comes from: command line > runtime parameter > environment variable > default.
+"""Resolution of settings, in this order: command line, runtime parameter, environment variable, default.
 
-This is the only place that reads the environment for settings. A bad value under a name that DRUM reads too falls back
-to the default with a warning, because existing deployments must start; under a name that only we have it is an error.
+No other module reads the environment for settings. An invalid value under a name that DRUM also reads falls back to
+the default with a warning, because existing deployments must start; under any other name it is an error.
 ``DRUM_SETTINGS_STRICT`` makes all of them errors.
 """
 
@@ -16,16 +16,15 @@ from typing import Any
 import msgspec
 
 from drum_litestar.errors import SettingsError
+from drum_litestar.settings.boolean_words import boolean_word
 from drum_litestar.settings.cross_checks import advise, refuse
 from drum_litestar.settings.declaration import Declared, Option, declared
-from drum_litestar.settings.loop import choose_loop
 from drum_litestar.settings.masking import MASK
 from drum_litestar.settings.notices import Notice, info, warning
 from drum_litestar.settings.runtime_params import parameters as runtime_params
 from drum_litestar.settings.server_settings import ServerSettings
 from drum_litestar.settings.values import (
     BadValueError,
-    boolean_word,
     exact_number,
     is_blank,
     read_value,
@@ -34,24 +33,24 @@ from drum_litestar.settings.values import (
 
 STRICT = "DRUM_SETTINGS_STRICT"
 MEANINGLESS = ("DRUM_WORKER_CONNECTIONS", "DRUM_GUNICORN_WORKER_CLASS")
-"""Parameters of gunicorn's that nothing here corresponds to."""
+"""gunicorn's parameters without an equivalent here."""
 _OTHERS = frozenset(
     (STRICT, *MEANINGLESS, "DRUM_LITESTAR_HOOK", "DRUM_OPENAI_CLIENT_TIMEOUT", "DRUM_GUNICORN_DRUM_ARGS")
 )
-"""Names that are known without being settings of the server."""
+"""Known names that are not settings of the server."""
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One place that has a value for a setting."""
+    """A value for a setting, and its source."""
 
     name: str
-    """The name that was used."""
+    """The name that is set."""
     source: str
     raw: Any
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """A runtime parameter that is malformed. What becomes of it is decided where all bad values are."""
+    """Payload of a malformed runtime parameter, handled as any other invalid value."""
 
     text: str
 
@@ -60,7 +59,7 @@ class Unreadable(msgspec.Struct, frozen=True):
 
 
 class Resolved(msgspec.Struct, frozen=True):
-    """One setting with its value and where that came from."""
+    """A setting with its value and the value's source."""
 
     setting: Declared
     value: Any
@@ -68,7 +67,7 @@ class Resolved(msgspec.Struct, frozen=True):
 
 
 class Resolution(msgspec.Struct, frozen=True):
-    """The settings, the source of each, and what the operator should hear."""
+    """The settings, the source of each, and notices for the operator."""
 
     settings: ServerSettings
     values: tuple[Resolved, ...]
@@ -84,7 +83,7 @@ def resolve(cli: Mapping[str, str] | None = None, environ: Mapping[str, str] | N
     environ = os.environ if environ is None else environ
     resolver = _Resolver(cli or {}, environ)
     values = tuple(resolver.value(setting) for setting in declared(ServerSettings))
-    resolver.review_names()
+    resolver.report_unknown()
     groups: dict[str, dict[str, Any]] = {}
     for item in values:
         groups.setdefault(item.setting.group, {})[item.setting.field] = item.value
@@ -93,16 +92,13 @@ def resolve(cli: Mapping[str, str] | None = None, environ: Mapping[str, str] | N
     refuse(settings)
     given = frozenset(item.setting.option.name for item in values if item.source != "default")
     resolver.notices.extend(advise(settings, given))
-    loop_warning = choose_loop(settings.loop.kind).warning
-    if loop_warning is not None:
-        resolver.notices.append(warning(loop_warning))
     return Resolution(settings, values, tuple(resolver.notices))
 
 
 def parameter(name: str, environ: Mapping[str, str]) -> Any:
-    """The payload of a runtime parameter that is no setting, read as leniently as settings are; None when not set.
+    """Payload of a runtime parameter that is not a setting, read as leniently as settings are; None when not set.
 
-    Raises SettingsError for what cannot be read.
+    Raises SettingsError when it is malformed.
     """
     try:
         return runtime_params.read_bare(environ.get(runtime_params.variable(name)))
@@ -116,12 +112,12 @@ class _Resolver:
         self.environ = environ
         self.notices: list[Notice] = []
         strict = next((item.raw for item in self.sources(STRICT)), "false")
-        self.strict = boolean_word(str(strict)) is not False  # an unreadable switch errs on the side of strictness
+        self.strict = boolean_word(str(strict)) is not False  # an invalid value means strict
 
     def value(self, setting: Declared) -> Resolved:
-        """The setting's value from the first place that has one."""
+        """Resolve one setting from the first candidate."""
         candidates = list(self.candidates(setting))
-        self.review_old(setting, candidates)
+        self.report_deprecated(setting, candidates)
         if setting.option.never_empty:
             self.refuse_empty(setting.option, candidates)
         if not candidates:
@@ -129,8 +125,8 @@ class _Resolver:
         first = candidates[0]
         for other in candidates[1:]:
             if other.name != first.name and other.name not in setting.option.old and other.raw != first.raw:
-                say = warning if other.name == setting.option.flag else info
-                self.notices.append(say(f"{_shown(setting, other)} is ignored, because {first.source} decides"))
+                notice = warning if other.name == setting.option.flag else info
+                self.notices.append(notice(f"{_shown(setting, other)} is ignored, because {first.source} decides"))
         try:
             if isinstance(first.raw, Unreadable):
                 raise BadValueError("cannot be read")
@@ -144,7 +140,7 @@ class _Resolver:
         return Resolved(setting, value, first.source)
 
     def refuse_empty(self, option: Option, candidates: list[Candidate]) -> None:
-        """Raise SettingsError when what decides is set without saying anything."""
+        """Raise SettingsError when the deciding source is set to an empty value."""
         if candidates:
             source = candidates[0].source if is_blank(candidates[0].raw) else None
         else:
@@ -162,8 +158,10 @@ class _Resolver:
         return Resolved(setting, setting.default, "default")
 
     def candidates(self, setting: Declared) -> Iterator[Candidate]:
-        """Places that have a value, best first. A runtime parameter that is null is not set: the platform declares
-        parameters that way that nobody gave a value."""
+        """Values of the setting by decreasing precedence.
+
+        A runtime parameter that is null counts as not set: so the platform passes parameters without a value.
+        """
         option = setting.option
         current = (option.name, *option.aliases)
         cli = (
@@ -193,7 +191,7 @@ class _Resolver:
         if raw is not None:
             yield Candidate(name, f"runtime parameter {name}", raw)
 
-    def review_old(self, setting: Declared, candidates: list[Candidate]) -> None:
+    def report_deprecated(self, setting: Declared, candidates: list[Candidate]) -> None:
         for candidate in candidates:
             if candidate.name in setting.option.old:
                 new = setting.option.name
@@ -202,8 +200,8 @@ class _Resolver:
                 warnings.warn(text, DeprecationWarning, stacklevel=4)
                 self.notices.append(warning(text))
 
-    def review_names(self) -> None:
-        """Look for parameters that nothing here reads."""
+    def report_unknown(self) -> None:
+        """Report variables that are no known setting."""
         known = _OTHERS.union(*(setting.option.names() for setting in declared(ServerSettings)))
         names = {name.removeprefix(runtime_params.PREFIX) for name in self.environ}
         for name in sorted(name for name in names if name.startswith("DRUM_")):
@@ -219,7 +217,7 @@ class _Resolver:
 
 
 def shown_value(setting: Declared, value: Any) -> str:
-    """``value`` as the operator may see it."""
+    """Text of ``value`` for the operator, with secrets masked."""
     if value is None:
         return setting.option.default or "none"
     if setting.option.secret:

@@ -1,4 +1,4 @@
-"""What ``URL_PREFIX`` and ``DRUM_CORS_ORIGINS`` may hold: only what a request can have."""
+"""Validation of ``URL_PREFIX`` and ``DRUM_CORS_ORIGINS``: only values that a request can match."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from drum_litestar.errors import SettingsError
 
 _NOT_IN_A_PATH = frozenset("?#%{}")
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9._~-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?/?", re.IGNORECASE | re.ASCII)
-"""With a final slash, which the CORS middleware takes off."""
+"""A final slash is allowed; the CORS middleware removes it."""
 
 
 def check_url_prefix(prefix: str) -> None:
-    """Raise SettingsError, one line, for a ``URL_PREFIX`` below which no route could be reached."""
+    """Raise SettingsError, one line, for a ``URL_PREFIX`` under which no route is reachable."""
     if not prefix.startswith("/"):
         raise SettingsError(f"URL_PREFIX={prefix!r} must start with a slash")
     for character in prefix:
@@ -25,7 +25,7 @@ def check_url_prefix(prefix: str) -> None:
 
 
 def check_origins(origins: Collection[str]) -> None:
-    """Raise SettingsError, one line, for an entry of ``DRUM_CORS_ORIGINS`` that no ``Origin`` header can equal."""
+    """Raise SettingsError, one line, for an entry of ``DRUM_CORS_ORIGINS`` that no ``Origin`` header can match."""
     if not origins:
         raise SettingsError("DRUM_CORS_ORIGINS names no origin")
     for origin in origins:

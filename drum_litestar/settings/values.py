@@ -1,4 +1,4 @@
-"""Reading one value: from an environment variable's text or a runtime parameter's payload to a setting's type."""
+"""Parsing of one value: an environment variable's text or a runtime parameter's payload, to a setting's type."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from decimal import Decimal
 from typing import Any, Final
 
 from drum_litestar.settings.address import Address, parse_address
+from drum_litestar.settings.boolean_words import boolean_word
 from drum_litestar.settings.declaration import Declared
-
-TRUE_WORDS = frozenset(("t", "true", "y", "yes", "on", "1", "1.0"))
-FALSE_WORDS = frozenset(("false", "n", "no", "off", "0", "none", "0.0"))
-"""The words that DRUM's boolean environment variables understand, in any case (contract, 1.3)."""
-
 
 SIZE_UNITS: Final = {
     **{f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGT", 1)},
     **{f"{prefix}B": 1000**power for power, prefix in enumerate("kMGT", 1)},
 }
-"""Bytes in each unit of a size, as it is shown; any case is read, and the B may be left out."""
+"""Bytes in each unit of a size. Input may use any case and omit the B."""
 
 _SIZE: Final = re.compile(r"([+-]?[0-9]*\.?[0-9]*(?:e[+-]?[0-9]{1,3})?) *([a-z]*)", re.IGNORECASE)
 _BYTES_IN: Final[dict[str, int]] = {
@@ -30,19 +26,13 @@ LARGEST_SIZE: Final = (1 << 63) - 1
 
 
 class BadValueError(ValueError):
-    """A value that cannot be used; the text completes "value 'x' ..."."""
-
-
-def boolean_word(text: str) -> bool | None:
-    """True or False when ``text`` is one of the words, else None."""
-    word = text.strip().lower()
-    return True if word in TRUE_WORDS else False if word in FALSE_WORDS else None
+    """An invalid value; the text completes "value 'x' ..."."""
 
 
 def read_value(setting: Declared, raw: Any) -> Any:
-    """``raw`` (a str, or any JSON value of a runtime parameter) as the type that ``setting`` declares.
+    """Convert ``raw`` (a str, or any JSON value of a runtime parameter) to the type that ``setting`` declares.
 
-    Fractions of whole-number settings are cut off, as DRUM does (contract, 2.2). A size is a number of bytes, or one
+    Fractions of whole-number settings are truncated, as in DRUM (contract, 2.2). A size is a number of bytes, or one
     with a unit: ``100MB`` (1000 * 1000), ``1.5 GiB`` (1024 * 1024 * 1024). Raises BadValueError.
     """
     kind = setting.kind
@@ -66,7 +56,7 @@ def read_value(setting: Declared, raw: Any) -> Any:
 
 
 def is_blank(raw: Any) -> bool:
-    """Whether a secret, as text or as a credential, has nothing in it."""
+    """Whether a secret, given as text or as a credential, is empty."""
     secret = _secret(raw)
     return secret is None or (isinstance(secret, str) and not secret.strip())
 
@@ -81,7 +71,7 @@ def _boolean(raw: Any) -> bool:
 
 
 def exact_number(setting: Declared, raw: Any) -> float | Decimal:
-    """The number that ``raw`` says, before a fraction is cut off. Raises BadValueError."""
+    """Parse ``raw`` as a number, without truncating a fraction. Raises BadValueError."""
     if setting.is_size and isinstance(raw, str):
         return _size(raw.strip())
     try:
@@ -104,7 +94,7 @@ def _size(text: str) -> Decimal:
 
 
 def shown_size(size: int) -> str:
-    """``size`` bytes in the largest unit that needs no fraction; :func:`read_value` understands it."""
+    """Format ``size`` bytes in the largest unit without a fraction; :func:`read_value` parses the result."""
     for unit, unit_size in sorted(SIZE_UNITS.items(), key=lambda item: -item[1]):
         if size >= unit_size and size % unit_size == 0:
             return f"{size // unit_size}{unit}"
@@ -124,7 +114,7 @@ def _number(setting: Declared, raw: Any) -> int | float:
 
 
 def _secret(raw: Any) -> Any:
-    """What a credential, the platform's way to hand over a secret, has in it; anything else as it is."""
+    """The secret of a credential (the platform's JSON object for one); any other value unchanged."""
     return raw.get("apiToken") or raw.get("password") if isinstance(raw, dict) else raw
 
 

@@ -1,1 +1,1 @@
-"""Commands that look at a server or an environment from outside: ``check`` and ``compare``."""
+"""Commands ``check`` and ``compare``, which examine an environment or running servers from outside."""

@@ -1,4 +1,4 @@
-"""Checks of the environment itself: what is installed, what works, what it may use."""
+"""Checks of the environment: Python, packages, the hook, memory and CPUs."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from drum_litestar.drum_hook.command import HookStatus
 from drum_litestar.drum_hook.decision import SWITCH
 from drum_litestar.drum_hook.finder import ENTRY_POINT
+from drum_litestar.drum_hook.hook_command import HookStatus
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher.hidden_modules import hidden_modules
 from drum_litestar.launcher.worker_interpreter import WorkerPython
 from drum_litestar.name_clashes import OWN_MODULES, clash, described, own_files
 from drum_litestar.observability.metrics.resources import cgroup_version, cpu_quota, memory_status, usable_cpus
-from drum_litestar.settings.loop import choose_loop, installed_uvloop
+from drum_litestar.server.loop_choice import choose_loop, installed_uvloop
 from drum_litestar.tools.findings import BLOCKING, Finding, Level, import_problem
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 13)
 """The versions that the test matrix covers."""
 
 CONFLICTS = (("langchain", "<0.1"), ("mlflow", "<2.9"), ("ray", "<2.8"))
-"""Releases that cannot be imported (ray: only its ``serve``) beside Pydantic 2."""
+"""Releases that cannot be imported beside Pydantic 2 (of ray, only its ``serve``)."""
 
 
 class DrumState(NamedTuple):
@@ -52,9 +52,9 @@ def python() -> Finding:
     return Finding("python", "ok", f"{version} ({sys.executable})", facts)
 
 
-def event_loop(wish: str) -> Finding:
-    """The loop that ``server`` takes for the setting ``DRUM_UVICORN_LOOP``."""
-    choice, uvloop = choose_loop(wish), installed_uvloop()
+def event_loop(requested: str) -> Finding:
+    """The event loop that ``server`` chooses for the value ``requested`` of ``DRUM_UVICORN_LOOP``."""
+    choice, uvloop = choose_loop(requested), installed_uvloop()
     text = f"{choice.name}" if choice.warning is None else choice.warning
     if choice.name == "uvloop":
         text = f"uvloop {uvloop}"
@@ -62,13 +62,13 @@ def event_loop(wish: str) -> Finding:
 
 
 def own_requirements() -> Iterator[Finding]:
-    """One finding for each package of ours that is missing or too old, or one that all is well."""
+    """A finding for each requirement of this package that is missing or too old, or one for all of them."""
     missing = []
     for text in metadata.requires("drum-litestar") or ():
         requirement = Requirement(text)
         if requirement.marker is not None and not requirement.marker.evaluate({"extra": ""}):
             continue
-        if requirement.name in {own.distribution for own in OWN_MODULES}:  # the import below looks for the right one
+        if requirement.name in {own.distribution for own in OWN_MODULES}:  # checked by the import below
             continue
         version = installed_version(requirement.name)
         if version is None or not requirement.specifier.contains(version, prereleases=True):
@@ -85,7 +85,7 @@ def own_requirements() -> Iterator[Finding]:
 
 
 def modules() -> Iterator[Finding]:
-    """Modules of the server in whose place Python finds something else."""
+    """Modules of the server that other files on the path hide."""
     for own in OWN_MODULES:
         there, files = clash(own), list(own_files(own))
         if there is not None and files:
@@ -95,14 +95,14 @@ def modules() -> Iterator[Finding]:
             )
             yield Finding(own.name, "info", text, {"found": there, "taken": files[0]})
     for hidden in hidden_modules():
-        facts = {"module": hidden.name, "found": hidden.there}
+        facts = {"module": hidden.name, "found": hidden.path}
         yield Finding("modules", "warning", str(hidden), facts)
 
 
 def pydantic() -> Iterator[Finding]:
-    """Nothing of ours uses it: these are facts about what the model's code and DRUM will meet."""
+    """State of Pydantic, which the server does not use, for the model's code and DRUM."""
     version, problem = installed_version("pydantic"), import_problem("pydantic")
-    required_by = dict(_who_requires("pydantic"))
+    required_by = dict(_dependents_of("pydantic"))
     facts = {"version": version, "problem": problem, "required_by": required_by}
     shown = version or "of unknown version"
     if problem is None:
@@ -122,7 +122,7 @@ def pydantic() -> Iterator[Finding]:
 
 
 def worker_python(python: WorkerPython) -> Iterator[Finding]:
-    """The interpreter of ``DRUM_WORKER_PYTHON``: what the model will run with, and what is missing there."""
+    """The interpreter of ``DRUM_WORKER_PYTHON``: its versions, and what is missing there."""
     found = {name: python.version_of(name) for name in ("msgspec", "pandas", "numpy", "scikit-learn", "pydantic")}
     facts = {"version": python.text_version, "executable": python.executable, **found}
     try:
@@ -143,8 +143,7 @@ def worker_python(python: WorkerPython) -> Iterator[Finding]:
 
 
 def drum_state(python: WorkerPython | None = None) -> DrumState:
-    """Whether DRUM's own command, or in the workers' ``python`` its predictors, could run; tried in a process of its
-    own."""
+    """Whether DRUM's own command, or in the workers' ``python`` its predictors, can be imported by a new process."""
     version = installed_version("datarobot-drum") if python is None else python.version_of("datarobot-drum")
     if version is None:
         return DrumState(None)
@@ -163,7 +162,7 @@ def drum(state: DrumState) -> Finding:
 
 
 def hook(status: HookStatus, state: DrumState) -> Finding:
-    """`drum server` reaches us only through the hook; without DRUM there is no such command."""
+    """State of the hook, without which `drum server` cannot run this backend."""
     level = "ok" if status.active else "info" if state.version is None else "warning"
     return Finding("hook", level, status.text, {"active": status.active, "default": status.default})  # type: ignore[arg-type]
 
@@ -189,7 +188,7 @@ def cpu() -> Finding:
 
 
 def conflicts() -> Iterator[Finding]:
-    """Known releases that break beside the installed Pydantic 2, when the model imports them."""
+    """Installed releases that are known not to work with the installed Pydantic 2."""
     pydantic_version = installed_version("pydantic")
     if pydantic_version is None or Version(pydantic_version).major < 2:
         return
@@ -205,14 +204,14 @@ def conflicts() -> Iterator[Finding]:
 
 
 def installed_version(name: str) -> str | None:
-    """From the package's metadata, without importing it; None when absent or not a version that can be compared."""
+    """Version in the package's metadata; None when it is absent or cannot be compared."""
     try:
         return str(Version(metadata.version(name)))
     except (metadata.PackageNotFoundError, InvalidVersion, TypeError):
         return None
 
 
-def _who_requires(name: str) -> Iterator[tuple[str, str]]:
+def _dependents_of(name: str) -> Iterator[tuple[str, str]]:
     """Installed distributions that require ``name`` here, without extras, with the versions that they allow."""
     for distribution in metadata.distributions():
         for text in distribution.requires or ():

@@ -1,4 +1,4 @@
-"""What the checks report."""
+"""Findings of ``check``, and the test whether a module can be imported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMPORT_TIMEOUT = 120.0
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One line of the report. ``facts`` are for programs: they become members of the JSON object."""
+    """One line of the report. ``facts`` become members of the JSON object."""
 
     topic: str
     level: Level
@@ -33,10 +33,10 @@ def import_problem(
     path: tuple[str, ...] | None = None,
     python: str = sys.executable,
 ) -> str | None:
-    """Why ``module`` cannot be imported by ``python``: the last line that it says; None when it can.
+    """Import ``module`` in a new process of ``python``; return the last line of its error, None when it succeeds.
 
-    In a process of its own, because a broken package may leave half of itself behind, or crash. ``path`` is its
-    ``sys.path`` (default: the one that it starts with).
+    In a process of its own, because a broken package may stay half imported, or crash. ``path`` replaces its
+    ``sys.path``.
     """
     first = "" if path is None else f"import sys; sys.path[:] = {path!r}; "
     command = [python, "-c", f"{first}import {module}"]

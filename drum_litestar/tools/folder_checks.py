@@ -1,6 +1,6 @@
-"""Checks of one model folder: which predictor and which server will take it, and whether they refuse it.
+"""Checks of one model folder: which predictor and which server will run it, and whether they reject it.
 
-What a predictor asks before it runs any code of the model's is asked here by the predictor's own functions. They raise
+The checks that a predictor makes before it runs the model's code are made here by the same functions. They raise
 OSError for a folder that cannot be read.
 """
 
@@ -12,11 +12,11 @@ from typing import Literal
 
 from drum_litestar import extensions as extension
 from drum_litestar.documentation import MIGRATING
-from drum_litestar.drum_hook.command import HookStatus
 from drum_litestar.drum_hook.decision import decide, remedy
+from drum_litestar.drum_hook.hook_command import HookStatus
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.launcher.predictor_choice import choose_predictor
-from drum_litestar.launcher.worker_interpreter import WorkerPython, review_there
+from drum_litestar.launcher.worker_interpreter import WorkerPython, review_in_workers_python
 from drum_litestar.predictors.folder.language import detect_language
 from drum_litestar.predictors.folder.metadata import METADATA_FILE
 from drum_litestar.predictors.folder.model_folder import read_folder
@@ -30,12 +30,12 @@ from drum_litestar.tools.findings import BLOCKING, Finding
 
 def predictor(
     spec: PredictorSpec,
-    asked: Literal["auto", "native", "drum"],
+    requested: Literal["auto", "native", "drum"],
     drum: DrumState,
     python: WorkerPython | None = None,
 ) -> Iterator[Finding]:
-    """The folder's language and target, and the predictor that `server` will run it with. ``python`` and ``drum`` are
-    those of the model's workers."""
+    """The folder's language and target, and the predictor that `server` will use. ``python`` and ``drum`` are those of
+    the workers."""
     unclear = ""
     try:
         language = detect_language(Path(spec.code_dir), spec)
@@ -54,7 +54,7 @@ def predictor(
         if str(error) != unclear:
             yield Finding("target", BLOCKING, _refusal(error, Path(spec.code_dir)))
     try:
-        choice = choose_predictor(spec, asked, python)
+        choice = choose_predictor(spec, requested, python)
     except ModelLoadError as error:
         yield Finding("predictor", BLOCKING, _line(error))
         return
@@ -68,9 +68,11 @@ def predictor(
 
 
 def _native(spec: PredictorSpec, target_type: TargetType, python: WorkerPython | None) -> Iterator[Finding]:
-    """What our own predictor misses in the folder or in the environment."""
+    """What the native predictor lacks in the folder or the environment."""
     try:
-        warnings = review_model(spec, target_type) if python is None else review_there(python, spec, target_type)
+        warnings = (
+            review_model(spec, target_type) if python is None else review_in_workers_python(python, spec, target_type)
+        )
     except ModelLoadError as error:
         yield Finding("model", BLOCKING, _line(error))
     else:
@@ -78,7 +80,7 @@ def _native(spec: PredictorSpec, target_type: TargetType, python: WorkerPython |
 
 
 def _refusal(error: ModelLoadError, code_dir: Path) -> str:
-    """DRUM's text, with what it does not name."""
+    """DRUM's text with the missing variable or file added."""
     if str(error) == NO_TARGET_NAME:
         return f"{error} Set the environment variable TARGET_NAME."
     metadata = code_dir / METADATA_FILE
@@ -86,12 +88,12 @@ def _refusal(error: ModelLoadError, code_dir: Path) -> str:
 
 
 def _line(error: ModelLoadError) -> str:
-    """The text as one line: some of DRUM's have several."""
+    """The text as one line; some of DRUM's have several."""
     return " ".join(str(error).split())
 
 
 def extensions(code_dir: str, drum: DrumState) -> Iterator[Finding]:
-    """Files in the folder that extend the web application."""
+    """Files in the folder that extend the HTTP application."""
     ours, flask, fastapi = (
         extension.extension_files(Path(code_dir), name)
         for name in (extension.FILE, extension.FLASK_FILE, extension.FASTAPI_FILE)
@@ -115,10 +117,10 @@ def drum_server(options: Sequence[str], environ: Mapping[str, str], hook: HookSt
     """Which server the command `drum server` would run with these options, and whether that one can be imported."""
     command = ["server", *options]
     choice = decide(command, environ, default=hook.default)
-    ours = choice.ours and hook.active
+    ours = choice.litestar and hook.active
     lost = not ours and not drum.works
     text = "this backend" if ours else "DRUM's own server" + (", which cannot be imported" if lost else "")
-    reasons = [f"the hook is {hook.text}" if choice.ours and not hook.active else choice.notice.partition(": ")[2]]
+    reasons = [f"the hook is {hook.text}" if choice.litestar and not hook.active else choice.notice.partition(": ")[2]]
     if lost and hook.active:
         reasons.append(remedy(command, environ))
     facts = {"backend": "drum-litestar" if ours else "drum", "default": hook.default}

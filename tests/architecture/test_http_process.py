@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.process import ServerProcess
+from support.servers.process import ServerProcess
 from support.wire import csv, get
 from support.zoo import Zoo
 

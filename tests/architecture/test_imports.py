@@ -108,6 +108,9 @@ HTTP_PROCESS = ours("http", "middleware", "execution.executor", "execution.admis
 
 RULES = {
     "leaves import only each other": (LEAVES, (PACKAGE,), (*LEAVES, f"{PACKAGE}.__version__")),
+    "settings start no process and build no TLS context": (
+        ours("settings"), ("subprocess", "multiprocessing", "ssl", "socket", "asyncio"), (),
+    ),
     "predictors stay below": (ours("predictors"), ours("execution", "http", "middleware", "launcher"), ()),
     "execution knows no web framework": (ours("execution"), (*ours("http", "middleware"), "litestar", "starlette"), ()),
     "execution knows no concrete predictor": (ours("execution"), CONCRETE, ()),

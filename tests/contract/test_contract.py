@@ -6,13 +6,11 @@ deliberate difference: it proves the cases themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from contract.cases import all_cases
 from support.cases import Case
-from support.fleet import Fleet
+from support.servers.fleet import Fleet
 from support.wire import get
 
 EXECUTORS = ("inline", "pool")
@@ -28,12 +26,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if not (against_drum and (case.differs or case.fatal))
     ]
     metafunc.parametrize(("backend", "folder", "case"), parameters)
-
-
-@pytest.fixture(scope="module")
-def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
-    with Fleet(request) as fleet:
-        yield fleet
 
 
 def test_case(fleet: Fleet, backend: str, folder: str, case: Case) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from contract.starts import STARTS, Start
 from support.cases import told
-from support.process import ServerProcess, free_port
-from support.servers import console_script, start_drum
+from support.servers.backends import console_script, start_drum
+from support.servers.process import ServerProcess, free_port
 from support.wire import csv, get, post
 
 ERRORS_HERE = (get("/"), get("/ping/"), get("/health/"), csv(b"a\n1\n"), csv(b"a\n1\n", "/transform/"))

@@ -9,9 +9,9 @@ import pytest
 
 from contract.cases import all_cases
 from support.cases import Case
-from support.fleet import Fleet
+from support.environments.worker_pythons import WORKERS_NEED, with_packages
+from support.servers.fleet import Fleet
 from support.wire import get
-from support.worker_pythons import WORKERS_NEED, with_packages
 
 FOLDERS: Final = (
     "hooks_regression", "hooks_binary", "hooks_multiclass", "text", "unstructured", "async_unstructured", "chat_text",
@@ -34,12 +34,6 @@ QUICK: Final = frozenset({"hooks_binary", "text", "unstructured", "chat_text", "
 """Folders of the default run, on Python 3.8; ``-m slow`` has the others, and Python 3.12."""
 
 PYDANTIC: Final = "pydantic>=2"  # the hooks' openai objects write their JSON as pydantic does
-
-
-@pytest.fixture(scope="module")
-def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
-    with Fleet(request) as fleet:
-        yield fleet
 
 
 def parameters() -> Iterator[Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from support.process import ServerProcess, clean_environment, free_port
-from support.servers import console_script
+from support.servers.backends import console_script
+from support.servers.process import ServerProcess, clean_environment, free_port
 from support.wire import csv, get
 
 BAD = "import nosuchmodule_17\n"

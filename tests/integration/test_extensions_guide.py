@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from support.process import ServerProcess, free_port
-from support.servers import ROOT, DrumOracle, console_script
+from support.servers.backends import ROOT, DrumOracle, console_script
+from support.servers.process import ServerProcess, free_port
 from support.wire import csv, get, post_json
 
 GUIDE = ROOT / "docs" / "migrating-extensions.md"
@@ -139,7 +139,7 @@ def test_flask_originals_on_drum(drum_oracle: DrumOracle, tmp_path: Path) -> Non
     for number, (code, check) in enumerate(checks):
         (folder / "custom_flask.py").write_text(code)
         port = free_port()
-        from support.servers import DrumProcess
+        from support.servers.backends import DrumProcess
 
         command = [str(drum_oracle.python.parent / "drum"), "server", "-cd", str(folder), "--target-type", "regression"]
         env = {

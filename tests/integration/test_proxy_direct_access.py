@@ -20,8 +20,8 @@ from drum_litestar.http.direct_access_proxy import DirectAccessProxy
 from drum_litestar.observability.tracing.request_tracing import Tracing
 from drum_litestar.predictors.protocol import TargetType
 from http_serving import Serving, card, mirror, options, read_all, read_until
-from support.process import free_port
-from support.upstream import Seen, Upstream, ok, upstream
+from support.servers.process import free_port
+from support.servers.upstream import Seen, Upstream, ok, upstream
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from parity.differences import DIFFERENCES, Pair, allowed
-from support.process import ServerProcess
+from support.servers.process import ServerProcess
 from support.wire import Answer, Request
 
 REQUEST_ID = "parity-1"
@@ -18,7 +18,7 @@ ADDRESS = re.compile(rb" at 0x[0-9a-f]+")
 
 
 @dataclass
-class Tally:
+class Counters:
     """What a run has compared, by the differences it met."""
 
     requests: int = 0
@@ -57,25 +57,27 @@ def marked(request: Request) -> Request:
     return request.with_headers(("X-Request-ID", REQUEST_ID))
 
 
-def compare(drum: ServerProcess, ours: ServerProcess, request: Request, target_type: str, tally: Tally) -> str | None:
+def compare(
+    drum: ServerProcess, ours: ServerProcess, request: Request, target_type: str, counters: Counters
+) -> str | None:
     """None when the answers agree or differ as decided; else a text that shows both."""
-    return compare_answers(ask_drum(drum, marked(request)), ours, request, target_type, tally)
+    return compare_answers(ask_drum(drum, marked(request)), ours, request, target_type, counters)
 
 
 def compare_answers(
-    theirs: Answer, ours: ServerProcess, request: Request, target_type: str, tally: Tally
+    theirs: Answer, ours: ServerProcess, request: Request, target_type: str, counters: Counters
 ) -> str | None:
     """The same, with DRUM's answer to the :func:`marked` request at hand."""
     mine = ours.send(marked(request))
-    tally.requests += 1
+    counters.requests += 1
     if settled(theirs) == settled(mine):
-        tally.equal += 1
+        counters.equal += 1
         return None
     pair = Pair(marked(request), target_type, theirs, mine)
     topics = [entry for entry in DIFFERENCES if entry.applies(pair)]
     for entry in topics:
         if entry.holds(pair):
-            tally.topics[entry.topic] = tally.topics.get(entry.topic, 0) + 1
+            counters.topics[entry.topic] = counters.topics.get(entry.topic, 0) + 1
             return None
     expected = f" (as {topics[0].topic}, {topics[0].why})" if topics else ""
     return (

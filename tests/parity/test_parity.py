@@ -5,13 +5,11 @@ What may differ is listed in ``differences.py``. The default run takes the most 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from parity.compare import Tally, ask_drum, compare, compare_answers, marked
+from parity.compare import Counters, ask_drum, compare, compare_answers, marked
 from parity.corpus import corpus
-from support.fleet import Fleet
+from support.servers.fleet import Fleet
 from support.zoo import known_folders
 
 EXECUTOR = "pool"
@@ -23,12 +21,6 @@ CORE = {
 OTHERS = ("inline", "adapter")
 """The other executor, and the pool over DRUM's own predictors (``--predictor drum``)."""
 OTHERS_CORE = {"regression", "hooks_binary", "chat_text", "unstructured", "transform"}
-
-
-@pytest.fixture(scope="module")
-def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
-    with Fleet(request) as fleet:
-        yield fleet
 
 
 def parameters(core: set[str]) -> list[object]:
@@ -52,14 +44,14 @@ def test_same_answers(fleet: Fleet, name: str, record_property: object) -> None:
     fleet.begin_all(("drum", EXECUTOR), name)
     drum, _ = fleet.serving("drum", name)
     ours, _ = fleet.serving(EXECUTOR, name)
-    tally = Tally()
+    counters = Counters()
     found = [
         text
         for request in corpus(folder)
-        if (text := compare(drum, ours, request, folder.target_type, tally)) is not None
+        if (text := compare(drum, ours, request, folder.target_type, counters)) is not None
     ]
-    print(f"{name}: {tally.requests} requests, {tally.equal} equal, deliberate: {tally.topics}")
-    assert not found, f"{len(found)} of {tally.requests} differ:\n" + "\n".join(found[:60])
+    print(f"{name}: {counters.requests} requests, {counters.equal} equal, deliberate: {counters.topics}")
+    assert not found, f"{len(found)} of {counters.requests} differ:\n" + "\n".join(found[:60])
 
 
 @pytest.mark.timeout(900)
@@ -69,14 +61,14 @@ def test_same_answers_of_other_executor_and_predictor(fleet: Fleet, name: str) -
     fleet.begin_all(("drum", *OTHERS), name)
     drum, _ = fleet.serving("drum", name)
     servers = {backend: fleet.serving(backend, name)[0] for backend in OTHERS}
-    tallies = {backend: Tally() for backend in OTHERS}
+    counters_by_backend = {backend: Counters() for backend in OTHERS}
     found = []
     for request in corpus(folder):
         theirs = ask_drum(drum, marked(request))
         for backend, server in servers.items():
-            text = compare_answers(theirs, server, request, folder.target_type, tallies[backend])
+            text = compare_answers(theirs, server, request, folder.target_type, counters_by_backend[backend])
             if text is not None:
                 found.append(f"{backend}: {text}")
-    for backend, tally in tallies.items():
-        print(f"{name}, {backend}: {tally.requests} requests, {tally.equal} equal, deliberate: {tally.topics}")
+    for backend, counters in counters_by_backend.items():
+        print(f"{name}, {backend}: {counters.requests} requests, {counters.equal} equal, deliberate: {counters.topics}")
     assert not found, f"{len(found)} differ:\n" + "\n".join(found[:60])

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from parity.compare import Tally, ask_drum, compare_answers, marked
+from parity.compare import Counters, ask_drum, compare_answers, marked
 from support.data import FEATURES
-from support.fleet import Fleet
+from support.servers.fleet import Fleet
 from support.wire import csv, upload
 from support.zoo import known_folders
 
@@ -49,12 +47,6 @@ numbers = st.one_of(st.floats(-1e6, 1e6), st.integers(-(10**6), 10**6), st.sampl
 rows_of_ten = st.lists(st.lists(numbers, min_size=10, max_size=10), min_size=1, max_size=6)
 
 
-@pytest.fixture(scope="module")
-def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
-    with Fleet(request) as fleet:
-        yield fleet
-
-
 @pytest.fixture(params=["default", pytest.param("all", marks=pytest.mark.slow)])
 def variants(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return VARIANTS if request.param == "all" else VARIANTS[:1]
@@ -68,7 +60,7 @@ def agree(fleet: Fleet, variants: tuple[str, ...], name: str, body: bytes, targe
         theirs = ask_drum(drum, marked(request))
         for variant in variants:
             ours, _ = fleet.serving(variant, name)
-            difference = compare_answers(theirs, ours, request, known_folders()[name].target_type, Tally())
+            difference = compare_answers(theirs, ours, request, known_folders()[name].target_type, Counters())
             assert difference is None, f"{variant}: {difference}"
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.process import ServerProcess
-from support.servers import DrumOracle, start_adapter, start_drum, start_ours
+from support.servers.backends import DrumOracle, start_adapter, start_drum, start_ours
+from support.servers.process import ServerProcess
 from support.wire import Request, csv
 from support.zoo import ModelFolder
 from support.zoo.transforms import metadata

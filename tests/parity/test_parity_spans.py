@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from support.data import csv_of, table
-from support.llm import llm, sidecar_options
-from support.otlp import Collector
-from support.process import ServerProcess
-from support.servers import DrumOracle, start_adapter, start_drum, start_ours
-from support.upstream import upstream
+from support.servers.backends import DrumOracle, start_adapter, start_drum, start_ours
+from support.servers.llm import llm, sidecar_options
+from support.servers.otlp import Collector
+from support.servers.process import ServerProcess
+from support.servers.upstream import upstream
 from support.wire import Request, csv, get, post, post_json
 from support.zoo import Zoo, known_folders
 from support.zoo.registry import ModelFolder

@@ -1,4 +1,4 @@
-"""What a contract case is, and the words its expectations are written in."""
+"""A contract case, and the functions for its expectations."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.process import ServerProcess, clean_environment, free_port
-from support.servers import console_script
+from support.servers.backends import console_script
+from support.servers.process import ServerProcess, clean_environment, free_port
 from support.wire import Answer, post, send
 
 CUSTOM_PY = '''

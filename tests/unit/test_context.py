@@ -15,11 +15,11 @@ import pytest
 
 from drum_litestar.context import StdoutFlusher, WorkerContext
 from drum_litestar.execution.pool.interpreter import command
-from support.worker_pythons import find_python
+from support.environments.worker_pythons import find_python
 
 
 def close_in_loop(context: WorkerContext) -> None:
-    """As the front end does it."""
+    """Close from the event loop, as the HTTP process does."""
 
     async def run() -> None:
         await context.aclose()
@@ -246,7 +246,7 @@ class Stdout(io.StringIO):
 
 
 def replace_stdout(monkeypatch: pytest.MonkeyPatch) -> Stdout:
-    """To be called in the test itself: pytest's capturing sets its own stream after the fixtures."""
+    """Called in the test itself, because pytest's capturing sets its own stream after the fixtures."""
     stream = Stdout()
     monkeypatch.setattr(sys, "stdout", stream)
     return stream
@@ -283,7 +283,7 @@ def test_close_does_not_wait_for_the_delay(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_close_in_the_moment_of_a_flush(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The thread has seen that a flush is due, then ``close`` calls, and only then the thread goes on."""
+    """``close`` is called while the thread is between waking up and flushing."""
     stdout = replace_stdout(monkeypatch)
 
     class Armed(threading.Event):

@@ -38,7 +38,7 @@ def test_broken_installation_is_not_a_missing_one(tmp_path: Path, monkeypatch: p
 
 
 def test_in_an_interpreter_of_the_models_own() -> None:
-    """Its own pip, and the framework's name: this package is not installed there, and not every Python can have it."""
+    """The message names that interpreter's pip and the framework, because this package is not installed there."""
     code = "from drum_litestar.errors import MissingExtraError\nprint(MissingExtraError('It', 'sklearn'))"
     told = subprocess.run(command(sys.executable, code), capture_output=True, text=True, check=True).stdout
     assert told.rstrip().endswith(f"Install it with: {shlex.quote(sys.executable)} -m pip install scikit-learn")

@@ -1,4 +1,4 @@
-"""``scripts/audit``: the generated parts of docs/security-audit.md are current, and what they claim is really seen."""
+"""``scripts/audit``: the generated parts of docs/security-audit.md are current and true."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import security_audit
 from page_parts import read_part
 from security_audit import PAGE, PARTS, SCRIPT, canonical, locked, own_requirements
 
-from support.certificates import make_pair
+from support.servers.certificates import make_pair
 
 NEEDS_OPENSSL = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
 
@@ -45,7 +45,7 @@ def test_advisories_say_when_and_what() -> None:
 
 @NEEDS_OPENSSL
 def test_handshakes_see_weak_servers(tmp_path: Path) -> None:
-    """Otherwise "refused" in the table would prove nothing."""
+    """Guards the word "refused" in the table."""
     pair = make_pair(tmp_path, "weak")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(pair.cert, pair.key)

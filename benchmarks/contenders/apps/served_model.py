@@ -1,4 +1,4 @@
-"""The model folder in ``MODEL_DIR``, for servers that know no model folders."""
+"""The model folder in ``MODEL_DIR``, for servers without a notion of model folders."""
 
 import importlib.util
 import os

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import drum_litestar
-from drum_litestar.settings.worker_user import run_as
 
 _PACKAGE_ROOT = str(Path(drum_litestar.__file__).parent.parent)
 
@@ -52,7 +51,7 @@ def identity(python: str | None, user: str | None) -> dict[str, Any]:
     server's. ``PYTHONPATH`` stays: with it the operator decides what the model may import.
     """
     # The environment as Python sees it: C libraries (readline) may have added to the process's own.
-    found = {"env": {**os.environ}} if user is None else run_as(user)
+    found = {"env": {**os.environ}} if user is None else _run_as(user)
     if python is not None:
         environ: dict[str, str] = found["env"]
         for name in _SERVERS_OWN:
@@ -61,6 +60,18 @@ def identity(python: str | None, user: str | None) -> dict[str, Any]:
             commands = {str(Path(sys.executable).parent): str(Path(python).parent)}
             environ["PATH"] = os.pathsep.join(commands.get(each, each) for each in environ["PATH"].split(os.pathsep))
     return found
+
+
+def _run_as(user: str) -> dict[str, Any]:
+    """Popen's arguments for ``user``, with that user's home. Raises KeyError for an unknown user."""
+    from pwd import getpwnam
+
+    account = getpwnam(user)
+    environ = {**os.environ, "HOME": account.pw_dir, "USER": account.pw_name, "LOGNAME": account.pw_name}
+    if account.pw_uid == os.geteuid():  # setting the same user would need root too
+        return {"env": environ}
+    groups = os.getgrouplist(account.pw_name, account.pw_gid)
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": groups, "env": environ}
 
 
 def _flags(python: str | None) -> list[str]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from drum_litestar.settings.boolean_words import watchdog_enabled
 from drum_litestar.settings.runtime_params import parameters as runtime_params
 
 SWITCH: Final = "USE_NIM_WATCHDOG"
@@ -67,7 +68,7 @@ class SidecarWatchdog:
 
         Invalid values are replaced by DRUM's defaults, with a warning.
         """
-        if url is None or str(_parameter(SWITCH, environ)).strip().lower() not in ("true", "1", "yes"):
+        if url is None or not watchdog_enabled(str(_parameter(SWITCH, environ))):
             return None
         return cls(
             url, route, timeout=_number(REQUEST_TIMEOUT, 120, environ), attempts=_number(MAX_ATTEMPTS, 3, environ)

@@ -11,11 +11,9 @@ from typing import Any
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
+from drum_litestar.settings.boolean_words import boolean_word
 
 NO_TARGET_NAME = "Unexpected empty target name for text generation, vector database, or agentic workflow target."
-
-_TRUE_WORDS = frozenset({"t", "true", "y", "yes", "on", "1", "1.0"})
-_FALSE_WORDS = frozenset({"false", "n", "no", "off", "0", "none", "0.0"})
 
 
 def normalise_label(text: str) -> float | str:
@@ -26,12 +24,8 @@ def normalise_label(text: str) -> float | str:
     try:
         number = float(text)
     except ValueError:
-        word = text.strip().lower()
-        if word in _TRUE_WORDS:
-            return 1.0
-        if word in _FALSE_WORDS:
-            return 0.0
-        return text.lower()
+        word = boolean_word(text)
+        return text.lower() if word is None else float(word)
     return text.lower() if math.isnan(number) else number  # NaN would not even match itself
 
 

@@ -28,7 +28,7 @@ from drum_litestar.predictors.native.hooks.user_errors import is_user_error
 from drum_litestar.predictors.native.standin import install_standin
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
-from drum_litestar.settings.masking import protect
+from drum_litestar.settings.masking import set_secrets
 
 _ARTIFACT_ERROR = "An error occurred when loading your artifact: "
 
@@ -59,7 +59,7 @@ def load_errors() -> Iterator[None]:
 
 def hide_secrets(spec: PredictorSpec) -> None:
     """Register the secrets that logs and answers must not show. To be called before the model's code runs."""
-    protect((*spec.argv, f"--api-token={spec.api_token or ''}"), os.environ)
+    set_secrets((*spec.argv, f"--api-token={spec.api_token or ''}"), os.environ)
 
 
 def _load(spec: PredictorSpec) -> LoadedModel:

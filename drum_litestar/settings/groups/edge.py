@@ -1,4 +1,4 @@
-"""What stands between the network and the application: clients, TLS, the log, the event loop."""
+"""Settings of the network edge: rate limit, CORS, TLS, access token, logs, event loop."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from drum_litestar.settings.declaration import Option
 
 
 class RateLimitSettings(msgspec.Struct, frozen=True):
-    """Token bucket per client."""
+    """Rate limit: a token bucket per client."""
 
-    enabled: Annotated[bool, Option("DRUM_RATE_LIMIT_ENABLED", "limit requests per client; 429 beyond")] = False
+    enabled: Annotated[bool, Option("DRUM_RATE_LIMIT_ENABLED", "limit requests per client; 429 above the limit")] = (
+        False
+    )
     per_minute: Annotated[float, Option("DRUM_RATE_LIMIT_RPM", "requests a minute", low=1)] = 60.0
-    burst: Annotated[int, Option("DRUM_RATE_LIMIT_BURST", "requests at once", low=1)] = 10
+    burst: Annotated[int, Option("DRUM_RATE_LIMIT_BURST", "requests that a client may send at once", low=1)] = 10
     key_header: Annotated[
         str | None,
         Option(
@@ -63,7 +65,7 @@ class TlsSettings(msgspec.Struct, frozen=True):
         Literal["none", "optional", "required"],
         Option(
             "DRUM_SSL_CERT_REQS",
-            "client certificates",
+            "whether clients must send a certificate",
             synonyms=(
                 ("0", "none"),
                 ("1", "optional"),
@@ -75,7 +77,8 @@ class TlsSettings(msgspec.Struct, frozen=True):
         ),
     ] = "none"
     ca_certs: Annotated[
-        str | None, Option("DRUM_SSL_CA_CERTS", "authorities of client certificates (PEM)", file=True)
+        str | None,
+        Option("DRUM_SSL_CA_CERTS", "CA certificates that client certificates are verified with (PEM)", file=True),
     ] = None
     ciphers: Annotated[
         str | None, Option("DRUM_SSL_CIPHERS", "TLS 1.2 ciphers (OpenSSL's syntax)", default="forward-secret AEAD")
@@ -83,13 +86,13 @@ class TlsSettings(msgspec.Struct, frozen=True):
 
 
 class AccessSettings(msgspec.Struct, frozen=True):
-    """Who may call."""
+    """Access to the API."""
 
     api_token: Annotated[
         str | None,
         Option(
             "DRUM_API_TOKEN",
-            "required as bearer token or X-API-Key; probes exempt",
+            "token that requests must carry, as bearer token or X-API-Key; probes are exempt",
             secret=True,
             never_empty="token",
         ),
@@ -97,23 +100,23 @@ class AccessSettings(msgspec.Struct, frozen=True):
 
 
 class LogSettings(msgspec.Struct, frozen=True):
-    """What is logged and how."""
+    """Level and format of logs."""
 
     level: Annotated[
         Literal["trace", "debug", "info", "warning", "error", "critical"],
         Option(
             "DRUM_UVICORN_LOG_LEVEL",
-            "the web server's own log",
+            "level of the web server's own log",
             old=("DRUM_GUNICORN_LOG_LEVEL",),
             synonyms=(("warn", "warning"), ("fatal", "critical")),
         ),
     ] = "info"
-    json: Annotated[bool, Option("DRUM_JSON_LOGGING", "one JSON object a line")] = False
+    json: Annotated[bool, Option("DRUM_JSON_LOGGING", "log one JSON object a line")] = False
 
 
 class LoopSettings(msgspec.Struct, frozen=True):
     """The event loop."""
 
     kind: Annotated[
-        Literal["auto", "asyncio", "uvloop"], Option("DRUM_UVICORN_LOOP", "event loop; auto is uvloop where it can")
+        Literal["auto", "asyncio", "uvloop"], Option("DRUM_UVICORN_LOOP", "event loop; auto is uvloop where it works")
     ] = "auto"

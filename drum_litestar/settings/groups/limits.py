@@ -1,4 +1,4 @@
-"""How long and how large: time, connections, bodies."""
+"""Limits of time, connections and bodies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MEBIBYTE = 1 << 20
 
 
 class TimeoutSettings(msgspec.Struct, frozen=True):
-    """Limits in time. Each 0 means no limit, except where it says otherwise."""
+    """Timeouts. 0 means no limit, unless the text says otherwise."""
 
     request: Annotated[
         float,
@@ -29,7 +29,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_UVICORN_KEEP_ALIVE",
-            "idle keep-alive connection; 0 closes after each response",
+            "longest idle time of a keep-alive connection; 0 closes after each response",
             low=0,
             high=3600,
             unit="s",
@@ -40,7 +40,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_UVICORN_HEADER_TIMEOUT",
-            "time for a connection to deliver a complete request head",
+            "longest wait for a complete request head",
             low=0,
             high=3600,
             unit="s",
@@ -51,7 +51,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_UVICORN_BODY_TIMEOUT",
-            "longest silence while a body uploads, then 408",
+            "longest pause in the upload of a body, then 408",
             low=0,
             high=3600,
             unit="s",
@@ -61,7 +61,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_STREAM_IDLE_TIMEOUT",
-            "longest silence of a streamed answer that has started",
+            "longest pause in a streamed response that has started",
             low=0,
             high=3600,
             unit="s",
@@ -71,7 +71,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
         float,
         Option(
             "DRUM_UVICORN_GRACEFUL_TIMEOUT",
-            "drain time at shutdown",
+            "longest wait for running requests at shutdown",
             low=1,
             high=3600,
             unit="s",
@@ -81,10 +81,11 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True):
-    """Connections and what may arrive on them."""
+    """Limits of connections and request heads."""
 
     limit: Annotated[
-        int | None, Option("DRUM_UVICORN_LIMIT_CONCURRENCY", "connections; beyond it 503", low=1, default="none")
+        int | None,
+        Option("DRUM_UVICORN_LIMIT_CONCURRENCY", "most open connections; above it 503", low=1, default="none"),
     ] = None
     backlog: Annotated[
         int, Option("DRUM_WEBSERVER_BACKLOG", "connections that the kernel queues", low=1, high=10_000, drum=True)
@@ -102,7 +103,7 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
 
 
 class UploadSettings(msgspec.Struct, frozen=True):
-    """Request bodies and forms."""
+    """Limits of request bodies and forms."""
 
     max_bytes: Annotated[int, Option("DRUM_FASTAPI_MAX_UPLOAD_SIZE", "largest body, then 413", low=1, unit="bytes")] = (
         100 * MEBIBYTE
@@ -124,5 +125,5 @@ class UploadSettings(msgspec.Struct, frozen=True):
     ] = 1000
     form_max_field_bytes: Annotated[
         int,
-        Option("DRUM_FORM_MAX_FIELD_SIZE", "largest form field that is no file", low=1, unit="bytes"),
+        Option("DRUM_FORM_MAX_FIELD_SIZE", "largest form field that is not a file", low=1, unit="bytes"),
     ] = 500_000

@@ -1,4 +1,4 @@
-"""What is served, by which workers, and who waits for them."""
+"""Settings of the served model: address, predictor, workers, admission."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from drum_litestar.settings.declaration import Option
 
 
 class ListenSettings(msgspec.Struct, frozen=True):
-    """Where the server listens and what it is called there."""
+    """Address and public names of the server."""
 
     address: Annotated[
         Address,
@@ -31,16 +31,16 @@ class ListenSettings(msgspec.Struct, frozen=True):
         ),
     ] = None
     info_server: Annotated[
-        str, Option("DRUM_INFO_SERVER", "what /info/ reports as drumServer; flask is what DRUM says", word=True)
+        str, Option("DRUM_INFO_SERVER", "value of drumServer in /info/; DRUM's own is flask", word=True)
     ] = "litestar"
     docs: Annotated[bool, Option("DRUM_FASTAPI_ENABLE_DOCS", "serve the OpenAPI document and its UI")] = False
     forwarded_allow_ips: Annotated[
-        str, Option("FORWARDED_ALLOW_IPS", "proxies whose X-Forwarded-* headers are believed (comma list or *)")
+        str, Option("FORWARDED_ALLOW_IPS", "proxies whose X-Forwarded-* headers are trusted (comma list or *)")
     ] = "127.0.0.1,::1"
 
 
 class ModelSettings(msgspec.Struct, frozen=True):
-    """Which predictor runs, and how it answers."""
+    """Choice and behaviour of the predictor."""
 
     predictor: Annotated[
         Literal["auto", "native", "drum"],
@@ -52,14 +52,16 @@ class ModelSettings(msgspec.Struct, frozen=True):
     ] = "auto"
     executor: Annotated[
         Literal["pool", "inline"],
-        Option("DRUM_EXECUTOR", "model in worker processes, or in the server's own (debugging)", flag="--executor"),
+        Option(
+            "DRUM_EXECUTOR", "run the model in worker processes, or in the server's own (debugging)", flag="--executor"
+        ),
     ] = "pool"
     single_output_is: Annotated[
         Literal["negative", "positive"],
-        Option("DRUM_SINGLE_OUTPUT_IS", "what a one-output binary model without label names reports"),
+        Option("DRUM_SINGLE_OUTPUT_IS", "class that the one output of a binary model without label names stands for"),
     ] = "negative"
     client_errors_4xx: Annotated[
-        bool, Option("DRUM_CLIENT_ERRORS_4XX", "errors in the client's data are 422 instead of DRUM's 500")
+        bool, Option("DRUM_CLIENT_ERRORS_4XX", "answer errors in the client's data with 422 instead of DRUM's 500")
     ] = False
     moderations_optional: Annotated[
         bool, Option("DRUM_MODERATIONS_OPTIONAL", "start without the moderation package although a config exists")
@@ -74,7 +76,7 @@ class ModelSettings(msgspec.Struct, frozen=True):
 
 
 class WorkerSettings(msgspec.Struct, frozen=True):
-    """Model worker processes: how many, and when one is replaced."""
+    """Number and replacement of model worker processes."""
 
     count: Annotated[
         int,
@@ -127,7 +129,10 @@ class WorkerSettings(msgspec.Struct, frozen=True):
     ] = 0
     death_policy: Annotated[
         Literal["restart", "exit"],
-        Option("DRUM_WORKER_DEATH_POLICY", "a dead worker is replaced, or ends the server so that others see it"),
+        Option(
+            "DRUM_WORKER_DEATH_POLICY",
+            "restart: replace a worker that died; exit: end the server, so that an orchestrator notices",
+        ),
     ] = "restart"
     python: Annotated[
         str | None,
@@ -142,7 +147,7 @@ class WorkerSettings(msgspec.Struct, frozen=True):
 
 
 class AdmissionSettings(msgspec.Struct, frozen=True):
-    """Who may wait, how long, and what is merged into one call of the model."""
+    """Queue and micro-batching."""
 
     queue_depth: Annotated[
         int | None,
@@ -159,7 +164,7 @@ class AdmissionSettings(msgspec.Struct, frozen=True):
         int,
         Option(
             "DRUM_QUEUE_MEMORY",
-            "bodies of waiting calls in memory together; past it they go to disk, whatever their size",
+            "memory for the bodies of queued calls together; above it bodies go to disk, whatever their size",
             low=0,
             unit="bytes",
         ),
@@ -180,11 +185,15 @@ class AdmissionSettings(msgspec.Struct, frozen=True):
         Option("DRUM_MAX_CONCURRENT_REQUESTS", "most slots in use over all workers", low=1, high=100_000),
     ] = None
     batch_max_rows: Annotated[
-        int, Option("DRUM_BATCH_MAX_ROWS", "most rows in one merged call; 1 = off", low=1, high=100_000)
+        int, Option("DRUM_BATCH_MAX_ROWS", "most rows in one batch; 1 = no batching", low=1, high=100_000)
     ] = 1
     batch_max_wait_ms: Annotated[
         float,
         Option(
-            "DRUM_BATCH_MAX_WAIT_MS", "wait for calls to merge; 0 = only those that wait", low=0, high=1000, unit="ms"
+            "DRUM_BATCH_MAX_WAIT_MS",
+            "longest wait for more calls; 0 = batch queued calls only",
+            low=0,
+            high=1000,
+            unit="ms",
         ),
     ] = 0.0

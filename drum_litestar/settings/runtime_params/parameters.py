@@ -1,7 +1,7 @@
 """Runtime parameters: environment variables ``MLOPS_RUNTIME_PARAM_<NAME>`` (contract, 2.1).
 
-User code reaches :func:`has` and :func:`get` as the class methods of ``datarobot_drum.RuntimeParameters``, so they are
-as strict as DRUM's. The server's own settings also accept bare values; see :mod:`drum_litestar.settings.resolve`.
+User code calls :func:`has` and :func:`get` as class methods of ``datarobot_drum.RuntimeParameters``, so they are as
+strict as DRUM's. The server's own settings also accept bare values; see :mod:`drum_litestar.settings.resolve`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from drum_litestar.settings.runtime_params.validation import parameter_fault
+from drum_litestar.settings.runtime_params.parameter_validation import parameter_fault
 
 PREFIX = "MLOPS_RUNTIME_PARAM_"
 _LITERALS = {"": None, "null": None, "true": True, "false": False}
 
 
 class RuntimeParameterError(ValueError):
-    """A runtime parameter is absent or malformed. The text is DRUM's."""
+    """A runtime parameter is absent or malformed; the message is DRUM's."""
 
 
 def variable(name: str) -> str:
@@ -27,7 +27,7 @@ def variable(name: str) -> str:
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The validated ``{"type": ..., "payload": ...}`` of one variable. Raises RuntimeParameterError."""
+    """Parse and validate the ``{"type": ..., "payload": ...}`` of one variable. Raises RuntimeParameterError."""
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -40,11 +40,11 @@ def parse(text: str) -> dict[str, Any]:
 
 
 def read_bare(text: str | None) -> Any:
-    """A payload as the server's own settings read it: from the platform's JSON, or from the bare value that people
-    type in a shell (``300``, ``litestar``, ``true``).
+    """Parse a payload for the server's own settings: the platform's JSON, or a bare value typed in a shell (``300``,
+    ``litestar``, ``true``).
 
-    None when there is no text, or nothing but null: the platform declares parameters that way that nobody gave a
-    value. Bare values are str, but ``true`` and ``false`` bool. Raises RuntimeParameterError for a malformed object.
+    None for an empty text or null, which is how the platform passes parameters without a value. Bare values are str,
+    except ``true`` and ``false``, which are bool. Raises RuntimeParameterError for a malformed object.
     """
     text = (text or "").strip()
     if text.startswith("{"):
@@ -60,12 +60,12 @@ def read_bare(text: str | None) -> Any:
 
 
 def has(name: str, environ: Mapping[str, str] | None = None) -> bool:
-    """Whether the variable exists; its value is not looked at."""
+    """Whether the variable exists, whatever its value."""
     return variable(name) in (os.environ if environ is None else environ)
 
 
 def get(name: str, environ: Mapping[str, str] | None = None) -> Any:
-    """The payload of parameter ``name``, as the JSON value it is: ``None``, bool, int, float, str or dict.
+    """Payload of parameter ``name``, a JSON value: ``None``, bool, int, float, str or dict.
 
     Raises RuntimeParameterError when the parameter does not exist or is malformed.
     """

@@ -11,7 +11,7 @@ import msgspec
 
 from drum_litestar.errors import StartupError
 from drum_litestar.settings.runtime_params import parameters as runtime_params
-from drum_litestar.settings.runtime_params.validation import (
+from drum_litestar.settings.runtime_params.parameter_validation import (
     NO_VARIANT,
     NOT_A_DICT,
     REQUIRED,
@@ -29,7 +29,7 @@ _SECTION = "runtimeParameterDefinitions"
 
 
 class Definition(msgspec.Struct, frozen=True):
-    """One entry of ``runtimeParameterDefinitions``. Bounds keep their spelling: error texts show them."""
+    """One entry of ``runtimeParameterDefinitions``. Bounds are not converted, because error texts show them."""
 
     name: str
     kind: str
@@ -42,7 +42,7 @@ def load(values_file: str | Path, code_dir: str | Path, environ: MutableMapping[
     """Write every defined parameter into ``environ`` as ``MLOPS_RUNTIME_PARAM_<NAME>`` and return the names.
 
     A parameter without a value gets its default, or null; a value without a definition is dropped. Raises
-    StartupError with DRUM's text; nothing is written unless every value is valid.
+    StartupError with DRUM's text, before anything is written, when a value is invalid.
     """
     values = _mapping(Path(values_file), "Runtime parameter values YAML file", "runtime parameter values")
     written: dict[str, str] = {}
@@ -61,7 +61,7 @@ def load(values_file: str | Path, code_dir: str | Path, environ: MutableMapping[
 
 
 def definitions(code_dir: str | Path) -> list[Definition]:
-    """The parameters that ``model-metadata.yaml`` defines. Raises StartupError with DRUM's text."""
+    """Read the parameters that ``model-metadata.yaml`` defines. Raises StartupError with DRUM's text."""
     path = Path(code_dir) / METADATA_FILE
     if not path.is_file():
         raise StartupError(f"{METADATA_FILE} must exist to use runtime parameters")
@@ -71,7 +71,7 @@ def definitions(code_dir: str | Path) -> list[Definition]:
             f"{METADATA_FILE}: YAML file must contain at least one parameter definition in the section '{_SECTION}'"
         )
     found: dict[str, Definition] = {}
-    for entry in section:  # of a mapping: its keys, none of which is a definition
+    for entry in section:  # iterating over a mapping gives its keys, which are not definitions
         definition = _definition(entry)
         if definition.name in found:
             raise StartupError(f"Failed to load runtime parameter [{definition.name}], duplicated definition")
@@ -111,11 +111,11 @@ def _definition_fault(entry: Any) -> str | None:
 
 
 def _mapping(path: Path, file_title: str, content_title: str) -> dict[Any, Any]:
-    """The YAML mapping in ``path``; the titles are the two ways in which DRUM's texts name the file."""
-    import yaml  # here, because most starts have no such file
+    """Read the YAML mapping in ``path``; DRUM's texts name the file by one of the two titles."""
+    import yaml  # imported here, because most starts have no such file
 
     try:
-        with path.open(encoding="utf-8") as stream:  # a stream, because YAML's error texts name the file
+        with path.open(encoding="utf-8") as stream:  # YAML's error texts name a stream's file
             content = yaml.safe_load(stream)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise StartupError(f"Invalid {content_title} YAML content! {error}") from error

@@ -1,4 +1,4 @@
-"""The options of ``drum-litestar compare``, and how their values are written."""
+"""The options of ``drum-litestar compare``, and the types of their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drum_litestar.tools.compare.messages import DEFAULT_HEADERS, DEFAULT_SKIPPE
 
 DESCRIPTION: Final = """\
 Is it safe to switch from one running server to another? Replays requests to both and compares status, headers, bodies
-and latencies; or stands in front of them as a proxy: recording, shadowing, or shifting traffic step by step.
+and latencies; or runs a proxy in front of them that records, shadows, or shifts traffic step by step.
 Exit codes: 0 pass, 1 fail, 2 the comparison could not be made."""
 
 STATE_FILE: Final = "drum-litestar-canary.json"
@@ -26,13 +26,15 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """All options, by group."""
-    parser.add_argument("--baseline", required=True, type=url, metavar="URL", help="the server that is trusted")
+    """Add all options, by group."""
+    parser.add_argument("--baseline", required=True, type=url, metavar="URL", help="the server that runs today")
     parser.add_argument("--candidate", type=url, metavar="URL", help="the server that may replace it")
     mode = parser.add_mutually_exclusive_group(required=True)
     mode.add_argument("--corpus", type=Path, metavar="PATH", help="replay a recorded JSONL file or a folder of bodies")
-    mode.add_argument("--record", type=Path, metavar="OUT.jsonl", help="record what passes through to the baseline")
-    mode.add_argument("--shadow", action="store_true", help="the baseline answers, the candidate gets copies")
+    mode.add_argument("--record", type=Path, metavar="OUT.jsonl", help="record the requests that pass to the baseline")
+    mode.add_argument(
+        "--shadow", action="store_true", help="the baseline answers, the candidate gets copies of the requests"
+    )
     mode.add_argument("--canary", type=shares, metavar="1,5,..,100", help="percentages for the candidate, in steps")
     _add_comparison(parser.add_argument_group("what counts as different"))
     _add_thresholds(parser.add_argument_group("thresholds"))
@@ -47,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ca-file", type=Path, metavar="FILE", help="trusted certificates for https, PEM (default: the system's)"
     )
-    parser.add_argument("--quiet", action="store_true", help="no progress, no log but warnings")
+    parser.add_argument("--quiet", action="store_true", help="no progress; log warnings only")
     parser.add_argument("--show-stacktrace", action="store_true", help="show the traceback of an error")
 
 
@@ -85,7 +87,7 @@ def _add_thresholds(group: Any) -> None:
     )  # fmt: skip
     group.add_argument(
         "--latency-slack", type=duration, default=0.0, metavar="TIME",
-        help="added to what p99 may be, such as 5ms for models that answer in a few (default 0ms)",
+        help="added to the limit of p99, such as 5ms for models that answer in a few (default 0ms)",
     )  # fmt: skip
     group.add_argument(
         "--max-mismatches", type=at_least(0), default=0, metavar="N",
@@ -93,14 +95,14 @@ def _add_thresholds(group: Any) -> None:
     )  # fmt: skip
     group.add_argument(
         "--min-requests", type=at_least(1), default=None, metavar="N",
-        help="requests that the verdict, or a canary's step, must rest on (default 1; canary 100)",
+        help="least requests for the verdict, or for a canary's step (default 1; canary 100)",
     )  # fmt: skip
 
 
 def _add_replay(group: Any) -> None:
     count = {"type": at_least(1), "metavar": "N"}
     group.add_argument("--concurrency", **count, default=1, help="requests at once (default 1)")
-    group.add_argument("--repeat", **count, default=1, help="plays the corpus so many times (default 1)")
+    group.add_argument("--repeat", **count, default=1, help="replay the corpus this many times (default 1)")
     group.add_argument(
         "--warmup", type=at_least(0), default=3, metavar="N", help="requests that are not counted (default 3)"
     )
@@ -120,10 +122,10 @@ def _add_proxy(group: Any) -> None:
         help=f"record, shadow: stop after this time{TIME_FORMAT} (default: never)",
     )  # fmt: skip
     count = {"type": at_least(1), "metavar": "N"}
-    group.add_argument("--max-requests", **count, help="record, shadow: stop after so many requests (default: never)")
-    group.add_argument("--queue-size", **count, default=1000, help="copies that may wait (default 1000)")
-    group.add_argument("--copies", **count, default=4, help="copies under way at once (default 4)")
-    group.add_argument("--keep-secrets", action="store_true", help="record headers with credentials, too")
+    group.add_argument("--max-requests", **count, help="record, shadow: stop after this many requests (default: never)")
+    group.add_argument("--queue-size", **count, default=1000, help="copies that may be queued (default 1000)")
+    group.add_argument("--copies", **count, default=4, help="copies sent at once (default 4)")
+    group.add_argument("--keep-secrets", action="store_true", help="also record headers with credentials")
 
 
 def _add_canary(group: Any) -> None:
@@ -133,13 +135,13 @@ def _add_canary(group: Any) -> None:
     )  # fmt: skip
     group.add_argument(
         "--state", type=Path, default=Path(STATE_FILE), metavar="FILE",
-        help=f"where the rollout stands, so that it survives a restart (default {STATE_FILE})",
+        help=f"file of the rollout's state, which a restart resumes from (default {STATE_FILE})",
     )  # fmt: skip
-    group.add_argument("--restart", action="store_true", help="forget the state file, begin with the first step")
+    group.add_argument("--restart", action="store_true", help="discard the state file, begin with the first step")
     group.add_argument(
-        "--sticky-header", default=REQUEST_ID, metavar="NAME", help=f"names a request's id (default {REQUEST_ID})"
+        "--sticky-header", default=REQUEST_ID, metavar="NAME", help=f"header with the request id (default {REQUEST_ID})"
     )
-    group.add_argument("--exit-when-done", action="store_true", help="end with the rollout; else keep on serving")
+    group.add_argument("--exit-when-done", action="store_true", help="exit when the rollout ends; else keep serving")
 
 
 def _add_reports(group: Any) -> None:
@@ -149,7 +151,7 @@ def _add_reports(group: Any) -> None:
 
 
 def _named(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """``read``, whose ValueError text argparse shows instead of its own."""
+    """Wrap ``read`` so that argparse shows the text of its ValueError."""
 
     def reader(text: str) -> Any:
         try:
@@ -162,7 +164,7 @@ def _named(read: Callable[[str], Any]) -> Callable[[str], Any]:
 
 @_named
 def url(text: str) -> str:
-    """``http(s)://host[:port][/prefix]``, without a final slash."""
+    """Parse ``http(s)://host[:port][/prefix]``; a final slash is removed."""
     split = urlsplit(text)
     _ = split.port  # raises ValueError when it is no port
     if split.scheme not in ("http", "https") or not split.hostname:
@@ -195,7 +197,7 @@ def number(text: str) -> float:
 
 
 def _amount(text: str, digits: str, expected: str) -> float:
-    """``digits`` as a finite number of at least 0. Raises ValueError: ``text`` is not what was ``expected``."""
+    """Parse ``digits`` as a finite number of at least 0. Raises ValueError: ``text`` is not ``expected``."""
     try:
         value = float(digits)
     except ValueError:

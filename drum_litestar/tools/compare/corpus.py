@@ -1,11 +1,11 @@
-"""Requests from disk: recorded JSONL (read and written here) or a folder (:mod:`.request_folder`).
+"""Corpus of requests on disk: recorded JSONL, read and written here, or a folder (:mod:`.request_folder`).
 
 One line is one request::
 
     {"method":"POST","target":"/predict/","headers":[["Content-Type","text/csv"]],"body":"x0,x1\\n1,2\\n","id":"a-1"}
 
-A body that is not UTF-8 stands in ``body_base64`` instead of ``body``. Only ``target`` must be there;
-without ``method`` it is POST with a body and GET without.
+A body that is not UTF-8 is in ``body_base64`` instead of ``body``. Only ``target`` is required; the default of
+``method`` is POST with a body and GET without.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from drum_litestar.tools.compare.messages import Headers, Request
 from drum_litestar.tools.compare.request_folder import read_folder
 
 
-class Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+class RecordedRequest(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
     """One line of a recorded corpus."""
 
     target: str
@@ -33,10 +33,10 @@ class Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
 
 
 def read_corpus(path: Path) -> list[Request]:
-    """All requests of a JSONL file or a folder, in order.
+    """Read all requests of a JSONL file or a folder, in order.
 
     Raises:
-        UsageError: it is not there, holds no request, or cannot be read; names the file, the line and the remedy.
+        UsageError: it is missing, empty or invalid; the message has the file, the line and the remedy.
     """
     if path.is_dir():
         requests = list(read_folder(path))
@@ -55,7 +55,7 @@ def read_corpus(path: Path) -> list[Request]:
 
 
 def encode_line(request: Request) -> bytes:
-    """``request`` as one line of JSONL, with its line end."""
+    """Encode ``request`` as one line of JSONL, line end included."""
     text: str | None = None
     packed: str | None = None
     if request.body:
@@ -63,12 +63,12 @@ def encode_line(request: Request) -> bytes:
             text = request.body.decode("utf-8")
         except UnicodeDecodeError:
             packed = base64.b64encode(request.body).decode("ascii")
-    line = Line(request.target, request.method, request.headers, text, packed, request.id)
+    line = RecordedRequest(request.target, request.method, request.headers, text, packed, request.id)
     return msgspec.json.encode(line) + b"\n"
 
 
 def _read_jsonl(path: Path) -> Iterator[Request]:
-    decoder = msgspec.json.Decoder(Line)
+    decoder = msgspec.json.Decoder(RecordedRequest)
     try:
         with path.open("rb") as lines:
             for number, text in enumerate(lines, start=1):
@@ -78,7 +78,7 @@ def _read_jsonl(path: Path) -> Iterator[Request]:
         raise UsageError(f"--corpus {path}: cannot be read: {error.strerror or error}.") from error
 
 
-def _request(path: Path, number: int, text: bytes, decoder: msgspec.json.Decoder[Line]) -> Request:
+def _request(path: Path, number: int, text: bytes, decoder: msgspec.json.Decoder[RecordedRequest]) -> Request:
     try:
         line = decoder.decode(text)
         if line.body is not None and line.body_base64 is not None:

@@ -1,4 +1,4 @@
-"""Where two answers differ: status, selected headers, body. Exact, or numbers within a tolerance."""
+"""Differences of two answers: status, selected headers, body; exact, or with a tolerance for numbers."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any, Final
 
 import msgspec
 
-from drum_litestar.tools.compare.documents import Text, document, media_type, settled
+from drum_litestar.tools.compare.documents import Text, document, media_type, without_boundary
 from drum_litestar.tools.compare.messages import DEFAULT_HEADERS, DEFAULT_SKIPPED, Answer, Request
 
 KEPT: Final = 5
-"""Differences of one pair that are shown; the rest are counted."""
+"""Differences of one pair that are reported one by one; the rest are counted."""
 
 _NUMBER: Final = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 _SHOWN: Final = 80
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """One place (``status``, ``header content-type``, ``body predictions.0``) and what stands there on each side."""
+    """One place (``status``, ``header content-type``, ``body predictions.0``) and its value on each side."""
 
     where: str
     baseline: str
@@ -32,7 +32,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct):
-    """Rules of comparison, and the largest drift seen so far.
+    """Rules of the comparison, and the largest numeric drift so far.
 
     ``rtol``, ``atol``: two numbers are equal when ``|a - b| <= max(rtol * max(|a|, |b|), atol)``; NaN equals NaN, not
     null. Without either (None) bodies must be the same bytes, multipart boundaries aside. ``headers``: names of those
@@ -55,18 +55,18 @@ class Comparison(msgspec.Struct):
 
     @property
     def rule(self) -> str:
-        """In words, for reports."""
+        """Text of the rule, for reports."""
         if self.exact:
             return "same values" if self.ignore else "same bytes"
         return f"numbers within rtol {self.rtol or 0:g}, atol {self.atol or 0:g}"
 
     def skips(self, request: Request) -> bool:
-        """Whether the answers to ``request`` are not to be compared."""
+        """Whether the answers to ``request`` are left out of the comparison."""
         path = request.target.partition("?")[0].rstrip("/")
         return any(fnmatchcase(path, pattern) for pattern in self.skip)
 
     def compare(self, baseline: Answer, candidate: Answer) -> tuple[Difference, ...]:
-        """What differs: the first :data:`KEPT` places, then one line that counts the others."""
+        """Differences of two answers: the first :data:`KEPT` places, then one entry with the number of others."""
         found: list[Difference] = []
         count = 0
         for each in self._differences(baseline, candidate):
@@ -91,7 +91,7 @@ class Comparison(msgspec.Struct):
             yield from self._bodies(baseline, candidate)
 
     def _bodies(self, baseline: Answer, candidate: Answer) -> Iterator[Difference]:
-        left, right = settled(baseline), settled(candidate)
+        left, right = without_boundary(baseline), without_boundary(candidate)
         if left == right:
             return
         count = 0
@@ -126,18 +126,18 @@ class Comparison(msgspec.Struct):
             yield Difference(_where(path), _shown(left), _shown(right))
 
     def _texts(self, path: tuple[str, ...], left: str, right: str) -> Iterator[Difference]:
-        """Texts that are not JSON: their numbers one by one, what stands between them exactly."""
+        """Compare texts that are not JSON: numbers one by one within the tolerance, the text between them exactly."""
         if left == right:
             return
-        ours, theirs = _NUMBER.split(left), _NUMBER.split(right)
-        if ours[::2] != theirs[::2]:  # even places hold what is between the numbers
+        left_parts, right_parts = _NUMBER.split(left), _NUMBER.split(right)
+        if left_parts[::2] != right_parts[::2]:  # even indexes have the text between the numbers
             at = next(
                 (i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right))
             )
             yield Difference(f"{_where(path)}, from character {at}", _shown(left[at:]), _shown(right[at:]))
             return
-        for index in range(1, len(ours), 2):
-            a, b = ours[index], theirs[index]
+        for index in range(1, len(left_parts), 2):
+            a, b = left_parts[index], right_parts[index]
             if a != b and not self._close(float(a), float(b)):
                 yield Difference(f"{_where(path)}, number {index // 2 + 1}", a, f"{b}{_distance(float(a), float(b))}")
 
@@ -182,7 +182,7 @@ def _number(value: float) -> str:
 
 
 def _header(answer: Answer, name: str) -> Any:
-    """Content types without the spelling of the type and without a boundary; other headers as they are."""
+    """Value of a header; a content type is normalized and loses its boundary."""
     value = answer.header(name)
     if value is None or name.lower() != "content-type":
         return value

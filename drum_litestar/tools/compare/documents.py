@@ -1,7 +1,7 @@
-"""What a body means: bytes to values that can be compared one by one.
+"""Parsing of bodies into values that can be compared one by one.
 
-JSON becomes its value; an event stream a list of events; multipart a list of parts; other text :class:`Text`;
-the rest stays bytes.
+JSON is decoded; an event stream becomes a list of events, multipart a list of parts, other text :class:`Text`; anything
+else stays bytes.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class Text(msgspec.Struct, frozen=True):
 
 
 def document(answer: Answer) -> Any:
-    """The value of ``answer``'s body, by its content type; what does not parse falls back to text, then to bytes."""
+    """Parse ``answer``'s body by its content type; an invalid body falls back to text, then to bytes."""
     return _read(answer.header("content-type") or "", plain_body(answer))
 
 
 def plain_body(answer: Answer) -> bytes:
-    """The body without its ``Content-Encoding``; as it is when it cannot be decoded."""
+    """The body with its ``Content-Encoding`` decoded; unchanged when that fails."""
     encoding = answer.header("content-encoding")
     if not encoding or encoding.lower() == "identity":
         return answer.body
@@ -52,8 +52,8 @@ def media_type(header: str | None) -> tuple[str, dict[str, str]]:
     return kind.lower(), options
 
 
-def settled(answer: Answer) -> bytes:
-    """The body for an exact comparison: multipart boundaries, which are random, are made equal."""
+def without_boundary(answer: Answer) -> bytes:
+    """The decoded body for an exact comparison, with a constant multipart boundary in place of the random one."""
     kind, options = media_type(answer.header("content-type"))
     body = plain_body(answer)
     boundary = options.get("boundary")
@@ -77,7 +77,7 @@ def _read(content_type: str, body: bytes) -> Any:
 
 
 def _json(body: bytes | str) -> Any:
-    """Python's reader takes the bare NaN and Infinity that DRUM writes (contract, 3.3)."""
+    """Decode JSON with Python's decoder, which accepts the bare NaN and Infinity of DRUM (contract, 3.3)."""
     return json.loads(body)
 
 
@@ -89,8 +89,10 @@ def _text_or_bytes(body: bytes) -> Any:
 
 
 def _events(text: str) -> Iterator[dict[str, Any]]:
-    """Server-sent events, as the WHATWG specification dispatches them; data that is JSON becomes its value. Comments
-    (keep-alives) are no events. An event that the end of the stream cuts off is shown as ``unfinished``."""
+    """Parse server-sent events as the WHATWG specification dispatches them, with JSON data decoded.
+
+    Comments (keep-alives) are skipped. An event without its blank line at the end of the stream is ``unfinished``.
+    """
     event: dict[str, Any] = {}
     *lines, rest = _LINE_END.split(text)
     for line in (*lines, rest) if rest else lines:
@@ -120,7 +122,7 @@ def _dispatched(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parts(body: bytes, boundary: str) -> Iterator[dict[str, Any]]:
-    """Each part as ``{"headers": ..., "content": ...}``. Raises ValueError for what is no multipart body."""
+    """Each part as ``{"headers": ..., "content": ...}``. Raises ValueError for an invalid multipart body."""
     content = bytearray()
     headers: dict[str, str] = {}
     with multipart.PushMultipartParser(

@@ -1,4 +1,4 @@
-"""A request and an answer, as this tool passes them around."""
+"""Request and answer, the messages that the comparison handles."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ HOP_BY_HOP: Final = frozenset(
     ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
      "transfer-encoding", "upgrade")
 )  # fmt: skip
-"""Headers that belong to one connection and are never passed on (RFC 9110, 7.6.1)."""
+"""Headers of one connection, which are never forwarded (RFC 9110, 7.6.1)."""
 
 UNAVAILABLE: Final = frozenset((502, 503, 504, 513))
-"""513 is DRUM's for a model that failed to load (contract, 5.1)."""
+"""Statuses of a server without a ready model; 513 is DRUM's for a model that failed to load (contract, 5.1)."""
 
 DEFAULT_HEADERS: Final = ("content-type", "x-drum-user-http-error")
 """Headers that must agree."""
 
 DEFAULT_SKIPPED: Final = ("*/stats", "*/info", "*/metrics")
-"""Routes that describe the server itself: two servers never agree there."""
+"""Routes that describe the server itself, and so always differ."""
 
 REQUEST_ID: Final = "X-Request-ID"
 
 
 class Request(msgspec.Struct, frozen=True):
     """One request. ``target`` is path and query as on the wire, without the server's own prefix; ``headers`` are
-    end-to-end ones, without Host and Content-Length, which depend on the server it goes to."""
+    end-to-end headers without Host and Content-Length, which depend on the server."""
 
     id: str
     method: str
@@ -40,13 +40,13 @@ class Request(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """For people: without the secrets that its query may hold."""
+        """Text for reports, with the secrets of the query masked."""
         return masked(f"{self.method} {self.target} [{self.id}]")
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a server answered. ``error`` is set when there was no (whole) answer; ``status`` is then 0 or what had
-    been seen. ``seconds`` run from the last byte of the request to the last byte of the answer. ``complete`` is False
+    """A server's answer. ``error`` is set when there was no complete answer; ``status`` is then 0 or the received one.
+    ``seconds`` run from the last byte of the request to the last byte of the answer. ``complete`` is False
     when the body was too large to be kept."""
 
     status: int
@@ -58,7 +58,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def failed(self) -> bool:
-        """No (whole) answer: refused, reset, timed out, cut."""
+        """No complete answer: connection refused, reset, timed out or closed early."""
         return self.error is not None
 
     @property
@@ -68,7 +68,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     @property
     def unavailable(self) -> bool:
-        """Failed, or a status that says that there is no model to answer: such answers agree, and prove nothing."""
+        """Failed, or a status without a ready model: two such answers agree, but prove nothing."""
         return self.failed or self.status in UNAVAILABLE
 
     def header(self, name: str) -> str | None:

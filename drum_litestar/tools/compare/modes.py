@@ -1,4 +1,4 @@
-"""The four modes from start to report."""
+"""The four modes: replay, record, shadow and canary, from start to report."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from drum_litestar.tools.compare.corpus import read_corpus
 from drum_litestar.tools.compare.diff import Comparison
 from drum_litestar.tools.compare.live.canary import Canary
 from drum_litestar.tools.compare.live.proxy import Proxy
+from drum_litestar.tools.compare.live.proxy_server import listen, serve
 from drum_litestar.tools.compare.live.recording import Recorder
 from drum_litestar.tools.compare.live.rollout import Event
-from drum_litestar.tools.compare.live.serving import listen, serve
 from drum_litestar.tools.compare.live.shadow import Shadow
-from drum_litestar.tools.compare.outcomes import Tally
+from drum_litestar.tools.compare.outcomes import Counters
 from drum_litestar.tools.compare.progress import LOGGER, log_lines, progress
 from drum_litestar.tools.compare.replay import Replay
 from drum_litestar.tools.compare.reports import junit, text
@@ -28,11 +28,11 @@ from drum_litestar.tools.compare.upstream import Upstream
 from drum_litestar.tools.compare.verdict import Check, Thresholds, judge, success
 
 CANARY_SAMPLES: Final = 100
-"""Below this a p99 is hardly more than the slowest request."""
+"""With fewer requests a p99 is little more than the slowest request."""
 
 
 async def run(args: argparse.Namespace) -> int:
-    """Run the mode that ``args`` asks for; the exit code. Raises UsageError when it cannot start."""
+    """Run the mode that ``args`` selects and return the exit code. Raises UsageError when it cannot start."""
     return await Session(args).run()
 
 
@@ -85,9 +85,9 @@ class Session:
         )  # fmt: skip
         total = len(corpus) * args.repeat
         with progress(total, "replaying", quiet=args.quiet) as advance:
-            tally = await replay.run(corpus, advance)
-        notes = [f"stopped after {tally.pairs} of {total} requests: {replay.stopped}"] if replay.stopped else []
-        return self._report("replay", tally, [*judge(tally, self.limits), success(tally)], notes=notes)
+            counters = await replay.run(corpus, advance)
+        notes = [f"stopped after {counters.pairs} of {total} requests: {replay.stopped}"] if replay.stopped else []
+        return self._report("replay", counters, [*judge(counters, self.limits), success(counters)], notes=notes)
 
     async def _record(self) -> int:
         args = self.args
@@ -112,8 +112,8 @@ class Session:
             queue_size=args.queue_size, workers=args.copies, max_requests=args.max_requests, duration=args.duration,
         )  # fmt: skip
         await self._serve(shadow)
-        checks = judge(shadow.tally, self.limits)
-        return self._report("shadow", shadow.tally, checks, notes=_live_notes(shadow.tally))
+        checks = judge(shadow.counters, self.limits)
+        return self._report("shadow", shadow.counters, checks, notes=_live_notes(shadow.counters))
 
     async def _canary(self) -> int:
         args = self.args
@@ -125,15 +125,15 @@ class Session:
             queue_size=args.queue_size, workers=args.copies,
         )  # fmt: skip
         await self._reach(self.baseline)
-        if not canary.rollout.resumed:  # a resumed one has clients to serve, and covers for the candidate
+        if not canary.rollout.resumed:  # a resumed one must serve its clients, from the baseline if need be
             await self._reach(self.candidate)
         await self._serve(canary)
         state = canary.rollout.state
         outcome = Check("rollout", state.status == "complete", state.status, "complete")
         if state.status == "running":
             LOGGER.warning("the rollout is not finished: the same command resumes it (state in %s)", args.state)
-        notes = [*state.reasons, *_live_notes(canary.tally)]
-        return self._report("canary", canary.tally, [outcome], events=state.events, notes=notes)
+        notes = [*state.reasons, *_live_notes(canary.counters)]
+        return self._report("canary", canary.counters, [outcome], events=state.events, notes=notes)
 
     async def _serve(self, mode: Recorder | Shadow | Canary) -> None:
         bound = listen(self.args.listen)
@@ -153,7 +153,7 @@ class Session:
     def _report(
         self,
         mode: str,
-        tally: Tally,
+        counters: Counters,
         checks: Sequence[Check],
         *,
         events: Sequence[Event] = (),
@@ -162,7 +162,7 @@ class Session:
         args = self.args
         seconds = time.monotonic() - self.clock
         summary = summarise(
-            tally, self.comparison, checks, mode=mode, urls=(args.baseline, args.candidate),
+            counters, self.comparison, checks, mode=mode, urls=(args.baseline, args.candidate),
             started=self.started, seconds=seconds, events=events, notes=notes,
         )  # fmt: skip
         print(text.render(summary))
@@ -171,13 +171,13 @@ class Session:
         if args.junit:
             self._write("junit", junit.render(summary))
         if args.html:
-            self._write("html", self._page(summary, tally))
+            self._write("html", self._page(summary, counters))
         return 0 if summary.passed else 1
 
-    def _page(self, summary: Summary, tally: Tally) -> bytes:
+    def _page(self, summary: Summary, counters: Counters) -> bytes:
         from drum_litestar.tools.compare.reports import page  # the only user of Matplotlib
 
-        return page.render(summary, series(tally)).encode()
+        return page.render(summary, series(counters)).encode()
 
     def _write(self, option: str, content: bytes) -> None:
         path = getattr(self.args, option)
@@ -187,6 +187,6 @@ class Session:
             raise UsageError(f"--{option} {path}: cannot be written: {error.strerror or error}.") from error
 
 
-def _live_notes(tally: Tally) -> list[str]:
-    """What fails a replay, but is the clients' doing where they choose the requests."""
-    return [] if success(tally).ok else ["no answer was a success: this says little about the candidate"]
+def _live_notes(counters: Counters) -> list[str]:
+    """Notes on counters that fail a replay, but not a live mode, where clients choose the requests."""
+    return [] if success(counters).ok else ["no answer was a success: this says little about the candidate"]

@@ -1,4 +1,4 @@
-"""What has been seen: each pair of answers, counted; latencies; the mismatches worth showing."""
+"""Outcomes: counters over pairs of answers, latencies, and the findings to report."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from drum_litestar.tools.compare.diff import Difference
 from drum_litestar.tools.compare.messages import Answer, Request
 
 LATENCIES_KEPT: Final = 100_000
-"""Percentiles of a proxy that runs for days are those of the latest requests."""
+"""Latencies kept of each server: percentiles of a proxy that runs for days are those of the latest requests."""
 FINDINGS_KEPT: Final = 100
 SKIPPED: Final = "skipped paths"
-"""Why a request is not compared: it was asked for."""
+"""Reason of requests that an option excludes from the comparison."""
 PERCENTILES: Final = (50.0, 95.0, 99.0)
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """One request and what became of it on both sides.
+    """One request and its answers from both servers.
 
     ``new_error``: the candidate failed or answered 5xx where the baseline did not. ``mismatch``: both answered,
     differently. A pair without an answer of the baseline's (``incomparable``) is neither. A baseline answer of status
-    0 without an error stands for one that was never asked for.
+    0 without an error means that the request was not sent to it.
     """
 
     request: str
@@ -47,7 +47,7 @@ class Pair(msgspec.Struct, frozen=True):
         return bool(self.differences) and not self.baseline.failed and not self.candidate.failed
 
     def explain(self) -> str:
-        """One line: what is wrong with the candidate's answer, without secrets; empty when nothing is."""
+        """The problem of the candidate's answer as one line, with secrets masked; empty without one."""
         if self.incomparable:
             return f"baseline: {self.baseline.summary()}"
         if self.candidate.failed:
@@ -58,7 +58,7 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """A pair that counts against the candidate (or that could not be compared), for reports."""
+    """A pair with a problem, or that could not be compared, for reports."""
 
     request: str
     kind: str
@@ -66,7 +66,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """One pair, small enough to keep for each of a corpus. ``problem`` is empty when the answers agree."""
+    """Summary of one pair, kept for each request of a corpus. ``problem`` is empty when the answers agree."""
 
     request: str
     problem: str
@@ -75,7 +75,7 @@ class Case(msgspec.Struct, frozen=True):
 
 
 class Side:
-    """One server's answers; ``unavailable``: how many of them show that it was not serving."""
+    """Counters of one server's answers. ``unavailable``: answers without a ready model."""
 
     def __init__(self) -> None:
         self.statuses: Counter[str] = Counter()
@@ -90,8 +90,8 @@ class Side:
             self.statuses[str(answer.status) if answer.status else "not asked"] += 1
 
 
-class Tally:
-    """Counts over pairs. ``keep_cases`` keeps a line for each (a finite corpus), else only findings."""
+class Counters:
+    """Counters over pairs. ``keep_cases`` keeps a :class:`Case` for each (a finite corpus), else only findings."""
 
     def __init__(self, *, keep_cases: bool = False) -> None:
         self.baseline = Side()
@@ -105,7 +105,7 @@ class Tally:
         self.cases: list[Case] | None = [] if keep_cases else None
 
     def count(self, pair: Pair) -> None:
-        """Latencies count only where both answered, so that both sides' percentiles are of the same requests."""
+        """Add a pair. Its latencies count only if both servers answered, so that percentiles are comparable."""
         self.pairs += 1
         self.baseline.count(pair.baseline)
         self.candidate.count(pair.candidate)
@@ -124,13 +124,13 @@ class Tally:
 
 
 def paired(request: Request, baseline: Answer, candidate: Answer, differences: Iterable[Difference]) -> Pair:
-    """A pair that no longer holds the bodies."""
-    ours, theirs = (msgspec.structs.replace(answer, body=b"", headers=()) for answer in (baseline, candidate))
-    return Pair(request.name, ours, theirs, tuple(differences))
+    """Make a pair without headers and bodies."""
+    before, after = (msgspec.structs.replace(answer, body=b"", headers=()) for answer in (baseline, candidate))
+    return Pair(request.name, before, after, tuple(differences))
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Nearest rank of sorted values: the smallest that at least ``percent`` of them do not exceed; NaN for none."""
+    """Nearest-rank percentile of sorted values; NaN without values."""
     if not ordered:
         return math.nan
     return ordered[max(math.ceil(len(ordered) * percent / 100), 1) - 1]

@@ -1,4 +1,4 @@
-"""Progress and log lines, both on standard error: standard output is the report's."""
+"""Progress bar and log on standard error; standard output has the report."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ Advance = Callable[[str], None]
 
 @contextlib.contextmanager
 def progress(total: int, title: str, *, quiet: bool) -> Iterator[Advance]:
-    """A bar with the time left. The function that it yields moves it by one and shows a remark beside it. Where
-    standard error is no terminal, only the last state is printed."""
+    """Show a progress bar with the remaining time. Yields a function that advances it by one and sets its remark.
+
+    Where standard error is not a terminal, only the last state is printed.
+    """
     console = Console(file=sys.stderr, quiet=quiet)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
@@ -33,7 +35,7 @@ def progress(total: int, title: str, *, quiet: bool) -> Iterator[Advance]:
 
 @contextlib.contextmanager
 def log_lines(*, quiet: bool) -> Iterator[None]:
-    """Show what :data:`LOGGER` says while a proxy runs, each line with its time in UTC; warnings only when quiet."""
+    """Print the records of :data:`LOGGER` with their time in UTC; only warnings when ``quiet``."""
     handler = logging.StreamHandler(sys.stderr)
     formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = time.gmtime

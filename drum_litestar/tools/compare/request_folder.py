@@ -1,4 +1,4 @@
-"""A folder of request bodies as corpus. A file's folder is its route, its suffix the content type::
+"""Corpus in a folder of request bodies. A file's folder is its route, its suffix the content type::
 
     corpus/
       predict/one.csv                        POST /predict/              text/csv
@@ -8,7 +8,7 @@
       transform/upload.bin.request.json        {"headers": {"Content-Type": "multipart/form-data; boundary=b"}}
       info.request.json                      {"method": "GET", "target": "/info/"}: no body
 
-``NAME.request.json`` overrides ``method``, ``target`` and ``headers`` of the file ``NAME`` beside it, or stands for a
+``NAME.request.json`` overrides ``method``, ``target`` and ``headers`` of the file ``NAME`` beside it, or describes a
 request without a body when there is no such file. Files in the top folder go to ``/predict/``. Hidden ones are skipped.
 """
 
@@ -33,7 +33,7 @@ CONTENT_TYPES: Final = {
 }
 """Any other suffix is ``application/octet-stream``."""
 WITHOUT_SLASH: Final = frozenset(("invocations", "chat/completions", "v1/chat/completions", "models", "v1/models"))
-"""Routes that DRUM spells without a final slash (contract, 3.1)."""
+"""Routes without a final slash in DRUM (contract, 3.1)."""
 
 
 class Override(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,7 +45,7 @@ class Override(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read_folder(root: Path) -> Iterator[Request]:
-    """The requests below ``root``, sorted by path. Raises UsageError for what cannot be read, naming the file."""
+    """Read the requests below ``root``, sorted by path. Raises UsageError, with the file's name, on failure."""
     files = {
         path.relative_to(root): path
         for path in sorted(root.rglob("*"))

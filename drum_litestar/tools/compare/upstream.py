@@ -1,4 +1,4 @@
-"""One of the two servers: sends requests exactly as given, streamed or whole, and never raises for what went wrong."""
+"""Client of one of the two servers: sends requests unchanged, streamed or whole."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from drum_litestar.errors import UsageError
 from drum_litestar.tools.compare.messages import Answer, Headers, Request, decode_headers, encode_headers
 
 IDLE_SECONDS: Final = 1.0
-"""An idle connection is given up before the server does so: a request sent into a closing connection would count as
-the server's failure."""
+"""Idle connections are closed before the server closes them: a request on a closing connection would count as the
+server's failure."""
 CONNECT_SECONDS: Final = 5.0
 
 
 class Upstream:
     """The server at ``url``, whose path, if any, is put before each target.
 
-    ``timeout`` (seconds) is the longest silence, and for :meth:`fetch` the whole call. ``ca_file``: trusted
+    ``timeout`` (seconds) limits each read, and in :meth:`fetch` the whole call. ``ca_file``: trusted
     certificates for https, the system's by default. Proxies from the environment are not used.
     """
 
@@ -52,9 +52,9 @@ class Upstream:
     async def open(
         self, method: str, target: str, headers: Headers, body: AsyncIterator[bytes] | bytes
     ) -> httpx.Response:
-        """Send and return with the head of the answer; the caller reads ``aiter_raw()`` and calls ``aclose()``.
+        """Send and return the head of the answer; the caller reads ``aiter_raw()`` and calls ``aclose()``.
 
-        The target goes out byte for byte. Raises httpx.TransportError or OSError.
+        The target is sent byte for byte. Raises httpx.TransportError or OSError.
         """
         request = httpx.Request(
             method,
@@ -69,7 +69,7 @@ class Upstream:
         return await self._client.send(request, stream=True)
 
     async def fetch(self, request: Request) -> Answer:
-        """The whole answer, or what prevented it."""
+        """Send ``request`` and return the whole answer. Never raises: a failure is in ``Answer.error``."""
         started = time.perf_counter()
         try:
             return await asyncio.wait_for(self._fetch(request, started), self._timeout)
@@ -79,7 +79,7 @@ class Upstream:
     async def _fetch(self, request: Request, started: float) -> Answer:
         status = 0
         headers: Headers = ()
-        body = bytearray()  # grows as it comes: what came before a failure is of interest, too
+        body = bytearray()  # kept up to a failure
         error: str | None = None
         try:
             response = await self.open(request.method, request.target, request.headers, request.body)
@@ -94,7 +94,7 @@ class Upstream:
         return Answer(status, headers, bytes(body), time.perf_counter() - started, error)
 
     async def check_reachable(self) -> str | None:
-        """None when a server is there and does not say that it is not ready, else why not."""
+        """Return None when the server answers ``/ping/`` and is ready, else the reason."""
         answer = await self.fetch(Request("reachable", "GET", "/ping/"))
         return f"not ready: {answer.summary()} for /ping/" if answer.unavailable and not answer.failed else answer.error
 
@@ -103,17 +103,17 @@ class Upstream:
 
 
 def _root(failure: BaseException) -> str:
-    """What the system said, which the client's exceptions wrap."""
+    """The operating system's error text, which the client's exceptions wrap."""
     deeper: BaseException | None = failure
     while deeper is not None:
-        if isinstance(deeper, OSError) and deeper.errno is not None and deeper.errno > 0:  # not a resolver's code
+        if isinstance(deeper, OSError) and deeper.errno is not None and deeper.errno > 0:  # not a code of the resolver
             return os.strerror(deeper.errno)
         deeper = deeper.__cause__ or deeper.__context__
     return str(failure)
 
 
 def describe(failure: Exception) -> str:
-    """One line for a transport failure."""
+    """Describe a transport failure in one line."""
     if isinstance(failure, httpx.ConnectError):
         return f"cannot connect: {_root(failure)}"
     if isinstance(failure, httpx.TimeoutException):

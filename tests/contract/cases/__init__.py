@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from support.cases import Case
 
-MODULES = ("routes", "payloads", "predictions", "labels", "hooks", "numbers", "prediction_server", "text", "chat",
+MODULES = ("routes", "payloads", "predictions", "labels", "hooks", "number_formats", "prediction_server", "text", "chat",
            "unstructured", "transforms", "tasks")  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from conftest import Start
 from support.comparing import CompareProcess, compare
 from support.data import csv_of, table
-from support.servers import DrumOracle
+from support.servers.backends import DrumOracle
 from support.wire import Part, csv, form, get, send
 from support.zoo import Zoo
 

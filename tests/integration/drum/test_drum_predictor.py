@@ -16,10 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
-from support.llm import llm, sidecar_options
-from support.process import ServerProcess, clean_environment, free_port
-from support.servers import OF_THE_CHECKOUT, console_script
-from support.upstream import Seen, ok, upstream
+from support.servers.backends import OF_THE_CHECKOUT, console_script
+from support.servers.llm import llm, sidecar_options
+from support.servers.process import ServerProcess, clean_environment, free_port
+from support.servers.upstream import Seen, ok, upstream
 from support.wire import csv, get, post, post_json, upload
 
 ROWS = "a,b\n1,2\n3,4\n"

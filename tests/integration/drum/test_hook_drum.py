@@ -12,8 +12,8 @@ import pytest
 
 from conftest import running
 from drum_litestar.documentation import MIGRATING
-from support.environments import Environment, Environments
-from support.process import ServerProcess
+from support.environments.pydantic_environments import Environment, Environments
+from support.servers.process import ServerProcess
 from support.wire import csv, get
 from support.zoo.registry import HOOKS
 

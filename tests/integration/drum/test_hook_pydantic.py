@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from conftest import running
-from support.environments import Environments
-from support.process import ServerProcess
-from support.servers import DrumOracle
+from support.environments.pydantic_environments import Environments
+from support.servers.backends import DrumOracle
+from support.servers.process import ServerProcess
 from support.wire import Answer, csv, get
 from support.zoo.registry import HOOKS, ModelFolder
 

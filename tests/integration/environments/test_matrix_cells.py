@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support.matrix import matrix
+from support.environments.matrix import matrix
 
 HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
 TELLING = {

@@ -11,10 +11,10 @@ import environment_stacks
 import pytest
 from environment_stacks import STACKS, Stack
 
-from support.environments import Environments
-from support.matrix import matrix
-from support.process import clean_environment
-from support.servers import ROOT
+from support.environments.matrix import matrix
+from support.environments.pydantic_environments import Environments
+from support.servers.backends import ROOT
+from support.servers.process import clean_environment
 
 FASTAPI = next(stack for stack in STACKS if stack.name == "fastapi")
 IMPORT_ERROR = "ImportError: cannot import name 'model_validator' from 'pydantic'"

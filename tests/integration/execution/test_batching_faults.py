@@ -11,10 +11,10 @@ import pytest
 from drum_litestar.errors import DeadlineExceededError, RequestError, WorkerDiedError
 from drum_litestar.predictors.protocol import Reply
 from support import clock
-from support.batching import batches, batching, echoed, table
 from support.clock import LATER, advance
-from support.executors import begin, quiet, reply, until
-from support.scripted import noted
+from support.predictors.batching import batches, batching, echoed, table
+from support.predictors.executors import begin, quiet, reply, until
+from support.predictors.scripted import noted
 
 
 async def works(executor: Any) -> None:

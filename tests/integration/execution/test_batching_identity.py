@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from drum_litestar.execution.observer import NullObserver
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.execution.pool.pool_options import PoolOptions
-from drum_litestar.launcher.executors import WORKER_BUILDER
+from drum_litestar.launcher.executor_choice import WORKER_BUILDER
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
 from drum_litestar.predictors.spec import PredictorSpec
-from support.executors import begin, reply
+from support.predictors.executors import begin, reply
 
 # Answers each row with what the model sees of it: values, types of all columns, names, index.
 WITNESS = """

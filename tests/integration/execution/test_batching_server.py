@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from support.process import ServerProcess
+from support.servers.process import ServerProcess
 from support.wire import csv, get
 
 

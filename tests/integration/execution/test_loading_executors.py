@@ -16,8 +16,8 @@ from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import Reply
 from support import clock
 from support.clock import LATER, advance
-from support.executors import pool, quiet, run, until
-from support.scripted import ScriptedSpec, noted, order
+from support.predictors.executors import pool, quiet, run, until
+from support.predictors.scripted import ScriptedSpec, noted, order
 
 Loading = Callable[..., AbstractAsyncContextManager[Any]]
 

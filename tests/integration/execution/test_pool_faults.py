@@ -20,8 +20,8 @@ from drum_litestar.execution.executor import Executor
 from drum_litestar.predictors.protocol import Reply
 from support import clock
 from support.clock import LATER, advance
-from support.executors import begin, pool, quiet, reply, run, still_works, stream, until
-from support.scripted import noted, order
+from support.predictors.executors import begin, pool, quiet, reply, run, still_works, stream, until
+from support.predictors.scripted import noted, order
 
 
 @pytest.mark.parametrize(
@@ -339,12 +339,12 @@ def test_death_policy_exit_is_reported_once_and_other_calls_finish(tmp_path: Pat
 
 PARENT = """
 import asyncio, sys
-from support.scripted import ScriptedSpec, order
+from support.predictors.scripted import ScriptedSpec, order
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.execution.pool.pool import PoolExecutor
 
 async def main():
-    options = PoolOptions(builder="support.scripted:build_in_worker", workers=2)
+    options = PoolOptions(builder="support.predictors.scripted:build_in_worker", workers=2)
     executor = PoolExecutor(ScriptedSpec(folder=sys.argv[1]), options)
     await executor.start()
     await executor.wait_started()

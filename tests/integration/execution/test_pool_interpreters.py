@@ -17,12 +17,12 @@ from urllib.parse import quote
 import pytest
 
 from conftest import running
-from support.faults import eventually
-from support.otlp import Collector
-from support.process import ServerProcess
-from support.servers import start_ours
+from support.environments.worker_pythons import WORKERS_NEED, with_packages
+from support.servers.backends import start_ours
+from support.servers.faults import eventually
+from support.servers.otlp import Collector
+from support.servers.process import ServerProcess
 from support.wire import csv, get, post
-from support.worker_pythons import WORKERS_NEED, with_packages
 from support.zoo import Zoo
 from support.zoo.registry import ModelFolder, copy_hooks
 

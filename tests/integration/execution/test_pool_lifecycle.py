@@ -20,8 +20,8 @@ from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import Payload, Predictor, Reply
-from support.executors import begin, idle, inline, pool, quiet, reply, run, still_works, stream, until
-from support.scripted import ScriptedSpec, noted, order
+from support.predictors.executors import begin, idle, inline, pool, quiet, reply, run, still_works, stream, until
+from support.predictors.scripted import ScriptedSpec, noted, order
 
 MiB = 1024 * 1024
 

@@ -15,8 +15,8 @@ import pytest
 from drum_litestar.errors import DeadlineExceededError, QueueFullError, RequestError, WorkerDiedError
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.predictors.protocol import ModelCall, Reply
-from support.executors import pool, run, still_works
-from support.scripted import order
+from support.predictors.executors import pool, run, still_works
+from support.predictors.scripted import order
 
 KINDS = ["echo"] * 60 + ["sleep"] * 20 + ["stream"] * 15 + ["raise"] * 4 + ["kill"]
 

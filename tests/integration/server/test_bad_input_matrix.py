@@ -14,13 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.fleet import require
 from support.hostile import CASES, Case, converse
 from support.hostile.bodies import FIELD_LIMIT, LIMIT
 from support.hostile.framing import CSV
 from support.hostile.timing import LIMIT as PATIENCE
-from support.process import ServerProcess
-from support.servers import start_ours
+from support.servers.backends import start_ours
+from support.servers.fleet import require
+from support.servers.process import ServerProcess
 from support.wire import get, post
 from support.zoo import ModelFolder, Zoo
 

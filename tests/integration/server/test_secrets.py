@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.process import ServerProcess, clean_environment
-from support.servers import OF_THE_CHECKOUT, console_script, start_adapter, start_ours
+from support.servers.backends import OF_THE_CHECKOUT, console_script, start_adapter, start_ours
+from support.servers.process import ServerProcess, clean_environment
 from support.wire import csv, get
 from support.zoo import ModelFolder
 

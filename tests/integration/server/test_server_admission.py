@@ -8,8 +8,8 @@ import socket
 from pathlib import Path
 
 from raw_serving import RawClient
-from support.executors import idle
-from support.faults import COUNTERS, FULL, Faults, encoded, eventually, order
+from support.predictors.executors import idle
+from support.servers.faults import COUNTERS, FULL, Faults, encoded, eventually, order
 from support.wire import csv, get
 
 STATS = (

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from conftest import Start
-from support.faults import Faults, eventually, order
-from support.process import ServerProcess
+from support.servers.faults import Faults, eventually, order
+from support.servers.process import ServerProcess
 from support.wire import Answer, Request, get
 
 EXECUTORS = pytest.mark.parametrize("executor", ["pool", "inline"])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.faults import WAITED, Faults, FaultyServer, order
+from support.servers.faults import WAITED, Faults, FaultyServer, order
 from support.wire import Answer, Request, csv, get
 
 TIMEOUT = 4.0

@@ -8,7 +8,7 @@ import signal
 import psutil
 import pytest
 
-from support.faults import DIED, Faults, eventually, message, order
+from support.servers.faults import DIED, Faults, eventually, message, order
 from support.wire import csv, get
 
 DEATHS = {

@@ -8,7 +8,7 @@ import signal
 import psutil
 import pytest
 
-from support.faults import Faults, FaultyServer, eventually, message, order
+from support.servers.faults import Faults, FaultyServer, eventually, message, order
 from support.wire import Request, csv, get, post_json
 
 PREDICT = csv("a\n1\n")

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from support.faults import FULL, WAITED, Faults, FaultyServer, eventually, message, order
+from support.servers.faults import FULL, WAITED, Faults, FaultyServer, eventually, message, order
 from support.wire import Answer, csv, get, post_json
 
 PROBES = ("/", "/ping/", "/health/", "/readyz", "/startupz")

@@ -22,8 +22,8 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from drum_litestar.execution.observer import RejectReason, RestartCause
-from support.faults import DIED, FULL, FaultyServer, eventually, faults_of, order
-from support.servers import ROOT
+from support.servers.backends import ROOT
+from support.servers.faults import DIED, FULL, FaultyServer, eventually, faults_of, order
 from support.wire import Answer, Request, csv, get, post
 from support.zoo import Zoo
 

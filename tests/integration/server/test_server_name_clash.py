@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from conftest import running
-from support.environments import Environments
-from support.namesakes import pip_target
-from support.process import ServerProcess, free_port
-from support.servers import console_script
+from support.environments.pydantic_environments import Environments
+from support.servers.backends import console_script
+from support.servers.process import ServerProcess, free_port
 from support.wire import get, upload
 
 CUSTOM = """\
@@ -33,20 +32,15 @@ import multipart
 from litestar import get
 from multipart import FormParser
 
-@get("/namesake", sync_to_thread=False)
-def namesake() -> str:
+@get("/python_multipart", sync_to_thread=False)
+def python_multipart() -> str:
     import multipart as late
     assert late is multipart
     return f"{multipart.__file__} {FormParser.__module__}"
 
 def init_app(app_builder):
-    app_builder.add_routes(namesake)
+    app_builder.add_routes(python_multipart)
 """
-
-
-@pytest.fixture(scope="module")
-def namesake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pip_target(tmp_path_factory.mktemp("namesake"), "python-multipart==0.0.6")
 
 
 @pytest.fixture
@@ -58,30 +52,30 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
-def check_answers(server: ServerProcess, namesake: Path) -> None:
+def check_answers(server: ServerProcess, python_multipart: Path) -> None:
     """Our module parses a form, while the hook and the extension import the other module of that name."""
-    origin = namesake / "multipart" / "__init__.py"
+    origin = python_multipart / "multipart" / "__init__.py"
     answer = server.send(upload("a\n1\n2\n"))
     assert (answer.status, answer.json()) == (200, {"predictions": [6.0, 7.0]})
     server.wait_output(f"hook: {origin} multipart.multipart [b'5']")
-    assert server.send(get("/namesake")).body.decode() == f"{origin} multipart.multipart"
+    assert server.send(get("/python_multipart")).body.decode() == f"{origin} multipart.multipart"
 
 
 @pytest.mark.parametrize("executor", ["pool", "inline"])
-def test_form_is_read_and_user_code_has_the_namesake(
-    executor: str, model: Path, namesake: Path, tmp_path: Path
+def test_form_is_read_and_user_code_has_the_other_module(
+    executor: str, model: Path, python_multipart: Path, tmp_path: Path
 ) -> None:
     port = free_port()
     command = [console_script(), "server", "-cd", str(model), "--address", f"127.0.0.1:{port}"]
     command += ["--target-type", "regression", "--executor", executor]
-    server = ServerProcess(command, port=port, log=tmp_path / "log", env={"PYTHONPATH": str(namesake)})
+    server = ServerProcess(command, port=port, log=tmp_path / "log", env={"PYTHONPATH": str(python_multipart)})
     with running(server):
-        check_answers(server, namesake)
+        check_answers(server, python_multipart)
 
 
-def test_drum_server(environments: Environments, model: Path, namesake: Path, tmp_path: Path) -> None:
+def test_drum_server(environments: Environments, model: Path, python_multipart: Path, tmp_path: Path) -> None:
     """Started by the hook into ``drum server``, beside Pydantic 1, with which DRUM itself cannot be imported."""
-    env = {"PYTHONPATH": str(namesake), "MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE": "litestar"}
+    env = {"PYTHONPATH": str(python_multipart), "MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE": "litestar"}
     arguments = ["-cd", str(model), "--target-type", "regression"]
     with running(environments.make("1.10").start("drum", arguments, tmp_path / "log", env)) as server:
-        check_answers(server, namesake)
+        check_answers(server, python_multipart)

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import psutil
 
 from drum_litestar.server.descriptors import MAX_LIMIT
-from support.faults import FULL, Faults, FaultyServer, eventually, message, order
+from support.servers.faults import FULL, Faults, FaultyServer, eventually, message, order
 from support.wire import Answer, csv, get
 
 LIMIT = 1_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from support.faults import Faults, FaultyServer, eventually, order
+from support.servers.faults import Faults, FaultyServer, eventually, order
 from support.wire import Request
 
 

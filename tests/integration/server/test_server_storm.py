@@ -1,11 +1,11 @@
-"""A storm against a real server (``benchmarks/storm.py`` prints its table)."""
+"""A storm against a real server (``benchmarks/costs/storm.py`` prints its table)."""
 
 from __future__ import annotations
 
 import pytest
 
-from support.faults import Faults
-from support.storm import SETTINGS, Storm
+from support.servers.faults import Faults
+from support.servers.storm import SETTINGS, Storm
 
 LARGE = (pytest.mark.slow, pytest.mark.timeout(1800))
 

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from support.faults import Faults, FaultyServer, chat, eventually
+from support.servers.faults import Faults, FaultyServer, chat, eventually
 from support.wire import Answer
 
 KINDS = ("faults", "faults_text")

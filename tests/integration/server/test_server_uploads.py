@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from support.faults import Faults, FaultyServer, eventually, message, order
+from support.servers.faults import Faults, FaultyServer, eventually, message, order
 from support.wire import Answer, Request, csv, get, upload
 
 MEBIBYTE = 1024 * 1024

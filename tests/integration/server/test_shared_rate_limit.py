@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from support.process import ServerProcess, clean_environment
-from support.redis_server import redis_server
-from support.servers import console_script
+from support.servers.backends import console_script
+from support.servers.process import ServerProcess, clean_environment
+from support.servers.redis_server import redis_server
 from support.wire import Request, get
 
 pytest.importorskip("redis", reason="needs the extra redis")

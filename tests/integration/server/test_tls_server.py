@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from support.certificates import Pair, make_pair
-from support.process import ServerProcess, free_port
-from support.servers import ROOT, console_script
+from support.servers.backends import ROOT, console_script
+from support.servers.certificates import Pair, make_pair
+from support.servers.process import ServerProcess, free_port
 from support.zoo import Zoo
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl command")
@@ -73,7 +73,7 @@ def ask(port: int, pair: Pair, path: str) -> int:
 
 def test_a_scan_finds_only_configured_protocols_and_ciphers(port: int) -> None:
     scan = subprocess.run(
-        [str(ROOT / "benchmarks" / "tls_scan.sh"), f"127.0.0.1:{port}"],
+        [str(ROOT / "benchmarks" / "costs" / "tls_scan.sh"), f"127.0.0.1:{port}"],
         capture_output=True, text=True, timeout=150, check=False,
     )  # fmt: skip
     print(scan.stdout)

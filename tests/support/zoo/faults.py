@@ -1,4 +1,4 @@
-"""A folder whose hooks break things (see ``support.faults``)."""
+"""A folder whose hooks break things (see ``support.servers.faults``)."""
 
 from __future__ import annotations
 

@@ -13,13 +13,13 @@ uvloop = pytest.importorskip("uvloop")
 
 from benchmarks.load.chat import chat_streams  # noqa: E402
 from benchmarks.load.client import Client, LostError, get, post  # noqa: E402
-from benchmarks.load.opened import open_loop  # noqa: E402
+from benchmarks.load.open_loop import open_loop  # noqa: E402
 from benchmarks.load.probes import PER_SECOND, probe_latency  # noqa: E402
-from benchmarks.question import Question  # noqa: E402
+from benchmarks.workload.prediction_request import PredictionRequest  # noqa: E402
 
 STALLED, RELEASED = 10, 70
 """The request to ``/stall`` at which all of them start to wait, and the one with whose arrival they go on."""
-ROWS = Question("/predict/", b"a,b\n1,2\n", "text/csv")
+ROWS = PredictionRequest("/predict/", b"a,b\n1,2\n", "text/csv")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -95,14 +95,14 @@ def test_a_stall_is_in_the_latency_of_all_requests_that_were_due_meanwhile(port:
     """However slow the machine is: request k of 120 is due k x 5 ms after the first, and those from the tenth on are
     answered only after the seventieth has come, so at least ten requests wait for 250 ms or longer. A client that
     counts from the moment of sending, after waiting for the answer before, would see one of them."""
-    figures = open_loop(port, Question("/stall", b"x", "text/csv"), seconds=0.6, rate=200)
+    figures = open_loop(port, PredictionRequest("/stall", b"x", "text/csv"), seconds=0.6, rate=200)
     assert (figures["requests"], figures["errors"]) == (120, 0)
     assert figures["p95"] > 250, "ten of 120 requests were due early in the stall"
 
 
 def test_other_answers_and_lost_connections_are_errors(port: int) -> None:
     for path in ("/refused", "/broken", "/cut"):
-        figures = open_loop(port, Question(path, b"x", "text/csv"), seconds=0.1, rate=100)
+        figures = open_loop(port, PredictionRequest(path, b"x", "text/csv"), seconds=0.1, rate=100)
         assert (figures["requests"], figures["errors"]) == (10, 10)
         assert "p50" not in figures
 
@@ -114,15 +114,15 @@ def test_nobody_there_is_an_error() -> None:
 
 @pytest.mark.parametrize("path", ["/closing", "/until-close"])
 def test_a_server_that_closes_each_connection_is_asked_on_new_ones(port: int, path: str) -> None:
-    figures = open_loop(port, Question(path, b"x", "text/csv"), seconds=0.1, rate=100)
+    figures = open_loop(port, PredictionRequest(path, b"x", "text/csv"), seconds=0.1, rate=100)
     assert (figures["requests"], figures["errors"]) == (10, 0)
 
 
 def test_chat_streams_count_their_tokens(port: int) -> None:
-    figures = chat_streams(port, Question("/chat", b"{}", "application/json"), 4)
+    figures = chat_streams(port, PredictionRequest("/chat", b"{}", "application/json"), 4)
     assert (figures["requests"], figures["errors"]) == (4, 0)
     assert figures["tokens"] == pytest.approx(3 * figures["rate"])
-    assert chat_streams(port, Question("/refused", b"{}", "application/json"), 4)["errors"] == 4
+    assert chat_streams(port, PredictionRequest("/refused", b"{}", "application/json"), 4)["errors"] == 4
 
 
 def test_probes_are_asked_at_their_rate(port: int) -> None:
@@ -135,12 +135,12 @@ def test_an_idle_connection_is_used_again_and_its_silent_end_survived(port: int)
     async def ask() -> None:
         client = Client(port)
         for _ in range(2):
-            assert await client.ask(get("/livez")) == 200
+            assert await client.send(get("/livez")) == 200
         (idle,) = client._idle
         asyncio.get_running_loop().call_soon(idle.close)  # between the look at it and the request
-        assert await client.ask(post(ROWS)) == 200
+        assert await client.send(post(ROWS)) == 200
         with pytest.raises(LostError):
-            await client.ask(post(Question("/broken", b"", "text/csv")))
+            await client.send(post(PredictionRequest("/broken", b"", "text/csv")))
         client.close()
 
     uvloop.run(ask())

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import contenders, scenarios
+from benchmarks import contenders
 from benchmarks.contenders.base import Contender, Launch, always
-from benchmarks.plan import START_SECONDS, Estimate, steps
-from benchmarks.scenarios import Scenario, UnknownNameError
+from benchmarks.runner.run_plan import START_SECONDS, Estimate, steps
+from benchmarks.workload import scenarios
+from benchmarks.workload.scenarios import Scenario, UnknownNameError
 
 RIDGE, WIDE = Scenario("small", "closed"), Scenario("large", "closed", rows=100)
 CHAT = Scenario("stream", "chat", "chat")
@@ -119,7 +120,7 @@ def test_each_contender_answers_a_scenario_or_says_why_not() -> None:
             if scenario.kind == "upload" or scenario.rows > 100:  # like the others, only larger
                 continue
             why = one.absent(scenario)
-            assert why or (why is None and one.question(scenario).body)
+            assert why or (why is None and one.request(scenario).body)
 
 
 def test_names_are_unique() -> None:

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.report.markdown import render
+from benchmarks.report.result import Result, Sample, load
 from benchmarks.report.tables import failures, losses, number, scenario_table, with_spread
-from benchmarks.results import Result, Sample, load
 
 RECORDED = Path(__file__).with_name("small_result.json")
 

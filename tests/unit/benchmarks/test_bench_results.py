@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.compare import changes, noise_of, table
-from benchmarks.load.closed import read_result
-from benchmarks.machine import neutral
-from benchmarks.models import COLUMNS, csv_body, csv_body_of_size
-from benchmarks.progress import clock
-from benchmarks.results import Described, Figures, Result, Sample, Start, latencies, load, percentile, save
+from benchmarks.load.closed_loop import read_result
+from benchmarks.report.result import Described, Figures, Result, Sample, Start, latencies, load, percentile, save
+from benchmarks.report.result_comparison import changes, noise_of, table
+from benchmarks.runner.progress import clock
+from benchmarks.servers.machine import neutral
+from benchmarks.workload.models import COLUMNS, csv_body, csv_body_of_size
 
 
 def result(samples: dict[tuple[str, str], list[Figures]], kind: str = "closed") -> Result:

@@ -1,4 +1,4 @@
-"""Environment variables that stand in for options (contract, 1.3, with section 8's Q-20)."""
+"""Environment variables that replace options (contract, 1.3, with section 8's Q-20)."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_settings_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 def test_no_secret_in_errors_and_tracebacks(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A bug of ours ends as in Python, with a traceback and exit code 1."""
+    """An unexpected exception ends as in Python, with a traceback and exit code 1."""
     monkeypatch.setenv("MY_TOKEN", "sesame-open")
     assert main(["settings", "--predictor", "sesame-open", "--address", "http://me:k@host"]) == 2
     error = capsys.readouterr().err

@@ -12,21 +12,21 @@ import pytest
 
 from drum_litestar import __version__
 from drum_litestar.cli.main import main
-from drum_litestar.drum_hook import command
-from drum_litestar.drum_hook.command import COMMENT, hook_status, switch
+from drum_litestar.drum_hook import hook_command
+from drum_litestar.drum_hook.hook_command import COMMENT, hook_status, switch
 from drum_litestar.errors import StartupError
 
-LINE = Path(command.__file__).with_name(command.PTH_NAME).read_text()
+LINE = Path(hook_command.__file__).with_name(hook_command.PTH_NAME).read_text()
 DEFAULT_LINE = LINE.replace("default=False", "default=True")
-ROOT = Path(command.__file__).resolve().parents[2]
+ROOT = Path(hook_command.__file__).resolve().parents[2]
 
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An installed line that this process has read."""
-    path = tmp_path / command.PTH_NAME
+    """An installed line that is active in this process."""
+    path = tmp_path / hook_command.PTH_NAME
     path.write_text(LINE)
-    monkeypatch.setattr(command, "pth_path", lambda: path)
+    monkeypatch.setattr(hook_command, "pth_path", lambda: path)
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, type(sys.implementation)(name="drum_litestar_hook")])
     monkeypatch.delenv("DRUM_LITESTAR_HOOK", raising=False)
     return path
@@ -91,7 +91,7 @@ def test_default_goes_with_enable(path: Path, words: list[str], capsys: pytest.C
 
 
 def test_switching_keeps_who_may_read_the_line(path: Path) -> None:
-    """Python passes over a line that it may not read without a word."""
+    """Python silently skips a line that it may not read."""
     path.chmod(0o644)
     previous = os.umask(0o077)
     try:
@@ -102,7 +102,7 @@ def test_switching_keeps_who_may_read_the_line(path: Path) -> None:
 
 
 def test_switching_spares_hard_links(path: Path, tmp_path: Path) -> None:
-    """Some installers link the same file into every environment."""
+    """Some installers hard-link the file into every environment."""
     other = tmp_path / "other.pth"
     other.hardlink_to(path)
     switch(path, enable=False)
@@ -143,13 +143,13 @@ REINSTALL = "Bring it back with: pip install"
 
 
 class Installation:
-    """An environment of its own, with this package installed as its installers leave it: metadata, and the line."""
+    """A separate environment with this package's metadata and line, as installers leave them."""
 
     def __init__(self, home: Path) -> None:
         venv.EnvBuilder(with_pip=False).create(home)
         self.python = home / "bin" / "python"
         (self.folder,) = home.glob("lib/python*/site-packages")
-        self.line = self.folder / command.PTH_NAME
+        self.line = self.folder / hook_command.PTH_NAME
         self.info = self.folder / f"drum_litestar-{__version__}.dist-info"
         self.info.mkdir()
         (self.info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: drum-litestar\nVersion: {__version__}\n")
@@ -193,7 +193,7 @@ def test_remedy_fits_the_installation(
 
 
 def test_outdated_line(installation: Installation) -> None:
-    """Its folder is a site directory: what is wrong is the line."""
+    """The folder is a site directory, so the line is the cause."""
     installation.line.write_text("import sys; sys.older_hook = True\n")
     code, text = installation.status()
     assert code == 1
@@ -208,7 +208,7 @@ def test_line_in_force(installation: Installation) -> None:
 
 
 def test_line_that_has_no_effect(installation: Installation) -> None:
-    """The line is the right one, but something has taken the finder away."""
+    """The line is current, but the finder was removed."""
     installation.line.write_text(LINE)
     (installation.folder / "zz.pth").write_text("import sys; del sys.meta_path[0]\n")
     code, text = installation.status()

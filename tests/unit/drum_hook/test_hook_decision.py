@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from drum_litestar.documentation import MIGRATING, SWITCHING
-from drum_litestar.drum_hook.decision import DRUM_SERVER_TYPES, OUR_SERVER_TYPES, Choice, decide, hook_enabled, remedy
+from drum_litestar.drum_hook.decision import DRUM_SERVER_TYPES, OUR_SERVER_TYPES, Decision, decide, hook_enabled, remedy
 
 VARIABLE = "MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE"
 DEFINED = "runtimeParameterDefinitions:\n  - {fieldName: OTHER, type: string}\n  - {fieldName: DRUM_SERVER_TYPE"
@@ -25,7 +25,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def server(model: Path, *options: str, env: dict[str, str] | None = None) -> bool:
-    return decide(["server", "-cd", str(model), *options], env or {}).ours
+    return decide(["server", "-cd", str(model), *options], env or {}).litestar
 
 
 @pytest.mark.parametrize("name", [*sorted(OUR_SERVER_TYPES), "LiteStar", " uvicorn "])
@@ -43,21 +43,21 @@ def test_all_other_values_are_drums(model: Path, payload: object) -> None:
 
 @pytest.mark.parametrize(("bare", "wanted"), [("gunicorn", "gunicorn"), ("bogus", "bogus"), ("", "gunicorn")])
 def test_a_bare_word_is_not_for_drum(model: Path, bare: str, wanted: str) -> None:
-    """DRUM's own server reads the variable as JSON, and ends with a traceback otherwise."""
+    """DRUM's own server reads the variable as JSON; anything else ends in a traceback."""
     choice = decide(["server", "-cd", str(model)], {VARIABLE: bare})
-    assert choice == Choice(
-        ours=False,
+    assert choice == Decision(
+        litestar=False,
         notice=f"WARNING: DRUM's own server takes {VARIABLE} as JSON only and refuses '{bare}': "
         f'set it to \'{{"type":"string","payload":"{wanted}"}}\'',
     )
-    assert decide(["score"], {VARIABLE: bare}) == decide(["server"], platform(wanted)) == Choice(ours=False)
+    assert decide(["score"], {VARIABLE: bare}) == decide(["server"], platform(wanted)) == Decision(litestar=False)
 
 
 def test_a_bare_word_that_the_file_replaces_matters_to_nobody(model: Path) -> None:
     (model / "model-metadata.yaml").write_text(f"{DEFINED}, type: string}}\n")
     (model / "values.yaml").write_text("DRUM_SERVER_TYPE: gunicorn\n")
     arguments = ["server", "-cd", str(model), "--runtime-params-file", str(model / "values.yaml")]
-    assert decide(arguments, {VARIABLE: "gunicorn"}) == Choice(ours=False)
+    assert decide(arguments, {VARIABLE: "gunicorn"}) == Decision(litestar=False)
 
 
 def test_parameter_beats_plain_variable(model: Path) -> None:
@@ -67,13 +67,13 @@ def test_parameter_beats_plain_variable(model: Path) -> None:
 
 @pytest.mark.parametrize("command", [[], ["score"], ["fit"], ["push"], ["validation"], ["perf-test"], ["new"], ["-h"]])
 def test_other_commands_are_drums(command: list[str]) -> None:
-    assert decide([*command, "-cd", "."], platform("litestar")) == Choice(ours=False)
-    assert decide(command, platform("litestar")) == Choice(ours=False)
+    assert decide([*command, "-cd", "."], platform("litestar")) == Decision(litestar=False)
+    assert decide(command, platform("litestar")) == Decision(litestar=False)
 
 
 def test_nothing_asked_for(model: Path) -> None:
     assert not server(model)
-    assert not decide(["server"], {}).ours
+    assert not decide(["server"], {}).litestar
 
 
 @pytest.mark.parametrize("words", [["--docker", "image"], ["--docker=image"], ["--docker"], ["--dock", "image"]])
@@ -85,8 +85,8 @@ def test_containers_are_drums(model: Path, words: list[str]) -> None:
     "words", [["-cd"], ["-h"], ["--runtime-params-file"], ["--bogus", "1"], ["--", "x"], ["-cd", "/no/such/folder"]]
 )
 def test_bad_arguments_do_not_hide_the_wish(words: list[str]) -> None:
-    """What is wrong with them is for the chosen server to say."""
-    assert decide(["server", *words], platform("litestar")) == Choice(ours=True)
+    """The chosen server reports their errors."""
+    assert decide(["server", *words], platform("litestar")) == Decision(litestar=True)
 
 
 class TestValuesFile:
@@ -104,7 +104,7 @@ class TestValuesFile:
     def test_overwrites_the_variable(self, model: Path, values: Path) -> None:
         assert server(model, "--runtime-params-file", str(values))
         assert server(model, f"--runtime-params-file={values}", env=platform("werkzeug"))
-        assert decide(["server"], {"CODE_DIR": str(model), "RUNTIME_PARAMS_FILE": str(values)}).ours
+        assert decide(["server"], {"CODE_DIR": str(model), "RUNTIME_PARAMS_FILE": str(values)}).litestar
         values.write_text("DRUM_SERVER_TYPE: werkzeug\n")
         assert not server(model, "--runtime-params-file", str(values), env=platform("litestar"))
 
@@ -149,7 +149,7 @@ def test_odd_metadata_is_no_obstacle(model: Path, content: str) -> None:
 @pytest.mark.parametrize("text", ["{", '{"type": "string"}', '{"payload": "litestar"}', '{"type":"x","payload":"y"}'])
 def test_unreadable_parameter_is_drums_with_a_warning(model: Path, text: str) -> None:
     choice = decide(["server", "-cd", str(model)], {VARIABLE: text})
-    assert not choice.ours
+    assert not choice.litestar
     assert choice.notice.startswith("WARNING: runtime parameter DRUM_SERVER_TYPE cannot be read, DRUM's own server ")
     assert decide(["server", "-cd", str(model)], {VARIABLE: text}, default=True) == choice
 
@@ -158,26 +158,26 @@ def test_flask_extension_is_drums_with_a_warning(model: Path) -> None:
     (model / "deep").mkdir()
     (model / "deep" / "custom_flask.py").touch()
     choice = decide(["server", "-cd", str(model)], platform("litestar"))
-    assert not choice.ours
+    assert not choice.litestar
     assert "custom_flask.py" in choice.notice
     assert MIGRATING in choice.notice
     assert decide(["server", "-cd", str(model)], {}, default=True) == choice
-    assert decide(["server", "-cd", str(model)], {}) == Choice(ours=False), "ours was not asked for"
+    assert decide(["server", "-cd", str(model)], {}) == Decision(litestar=False), "ours was not asked for"
     (model / "custom_litestar.py").touch()
-    assert decide(["server", "-cd", str(model)], platform("litestar")) == Choice(ours=True)
+    assert decide(["server", "-cd", str(model)], platform("litestar")) == Decision(litestar=True)
 
 
 class TestDefault:
-    """Where this backend is what ``drum server`` runs without a server type."""
+    """An environment whose default is this backend."""
 
-    def choose(self, model: Path, *options: str, env: dict[str, str] | None = None) -> Choice:
+    def choose(self, model: Path, *options: str, env: dict[str, str] | None = None) -> Decision:
         return decide(["server", "-cd", str(model), *options], env or {}, default=True)
 
     @pytest.mark.parametrize(
         "env", [{}, platform(None), {VARIABLE: '""'}, platform("litestar"), {"DRUM_SERVER_TYPE": ""}]
     )
     def test_serves_without_a_word(self, model: Path, env: dict[str, str]) -> None:
-        assert self.choose(model, env=env) == Choice(ours=True)
+        assert self.choose(model, env=env) == Decision(litestar=True)
 
     @pytest.mark.parametrize("name", [*sorted(DRUM_SERVER_TYPES), "Gunicorn", " FLASK "])
     def test_drums_server_is_chosen_with_a_notice(self, model: Path, name: str) -> None:
@@ -189,26 +189,28 @@ class TestDefault:
         values.write_text(f"DRUM_SERVER_TYPE: '{name}'\n")
         choices.append(self.choose(model, "--runtime-params-file", str(values)))
         (choice,) = set(choices)
-        assert not choice.ours
+        assert not choice.litestar
         assert choice.notice.startswith(
             f"DEPRECATED: DRUM_SERVER_TYPE={name.strip().lower()} chooses DRUM's own server"
         )
         assert SWITCHING in choice.notice
-        assert decide(["server", "-cd", str(model)], platform(name)) == Choice(ours=False), "not the default there"
+        assert decide(["server", "-cd", str(model)], platform(name)) == Decision(litestar=False), (
+            "not the default there"
+        )
 
     @pytest.mark.parametrize("name", ["litestr", "True", "3"])
     def test_unknown_type_is_the_default_with_a_warning(self, model: Path, name: str) -> None:
         choice = self.choose(model, env={VARIABLE: name})
-        assert choice.ours
+        assert choice.litestar
         assert choice.notice.startswith(f"WARNING: DRUM_SERVER_TYPE={name.lower()} is not known (known: ")
 
     @pytest.mark.parametrize("arguments", [["score"], ["push", "-cd", "."], [], ["server", "--docker", "image"]])
     def test_other_commands_are_drums(self, arguments: list[str]) -> None:
-        assert decide(arguments, {}, default=True) == Choice(ours=False)
+        assert decide(arguments, {}, default=True) == Decision(litestar=False)
 
 
 class TestRemedy:
-    """For DRUM's server that cannot be imported."""
+    """Hints for a DRUM that cannot be imported."""
 
     @pytest.mark.parametrize("env", [{}, platform("bogus"), {VARIABLE: "{"}, {VARIABLE: ""}])
     def test_names_the_variable(self, model: Path, env: dict[str, str]) -> None:

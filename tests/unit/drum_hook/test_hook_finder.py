@@ -1,4 +1,4 @@
-"""The finder on a small package that looks like DRUM, in a process of its own: imports leave traces."""
+"""The finder on a small package in DRUM's place, in a process of its own, because imports change the process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def library(tmp_path: Path) -> Path:
 def run(
     library: Path, code: str, *arguments: str, default: bool = False, **env: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``code`` as a process whose site module has read the line."""
+    """Run ``code`` in a process in which the line is active."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DRUM_", "MLOPS_", "COV"))}
     line = LINE.read_text().replace("default=False", f"default={default}")
     installed = "[each for each in sys.meta_path if getattr(each, 'name', '') != 'drum_litestar_hook']"
@@ -79,7 +79,7 @@ def test_broken_drum_does_not_matter_to_us(library: Path) -> None:
 
 
 def test_module_is_drums_when_looked_at(library: Path) -> None:
-    """Nothing is loaded before that, and then once; later imports find DRUM's own module."""
+    """DRUM's own module is loaded on first access, once; later imports find it."""
     code = """
 import sys, importlib
 import datarobot_drum.drum.entry_point as entry
@@ -135,7 +135,7 @@ def test_without_such_a_module(library: Path) -> None:
 
 @pytest.mark.parametrize("command", ["score", "server"])
 def test_silent_where_the_hook_is_broken_and_nobody_asks(library: Path, command: str) -> None:
-    """Other commands are DRUM's, and so is all with the hook switched off."""
+    """DRUM runs its other commands, and every command with the hook switched off."""
     code = f"sys.modules['drum_litestar.drum_hook.finder'] = None\n{SCRIPT}"
     done = run(library, code, command, **LITESTAR, DRUM_LITESTAR_HOOK="off" if command == "server" else "1")
     assert (done.returncode, done.stdout, done.stderr) == (7, f"DRUM ['{command}'] () {{}}\n", "")
@@ -174,7 +174,7 @@ def test_unreadable_parameter_is_one_warning(library: Path) -> None:
 
 
 def test_default_of_the_environment(library: Path) -> None:
-    """Ours without a server type; DRUM's when its name is given, with one notice; its other commands without."""
+    """This backend runs without a server type, DRUM's server with its name and one notice, other commands without."""
     assert run(library, SCRIPT, "server", "--help", default=True).stdout.startswith("usage: drum server -cd CODE_DIR")
     done = run(library, SCRIPT, "server", default=True, DRUM_SERVER_TYPE="werkzeug")
     assert (done.returncode, done.stdout) == (7, "DRUM ['server'] () {}\n")
@@ -189,7 +189,7 @@ DEAD = "import sys\nprint('DRUM is imported', file=sys.stderr)\nraise OSError('b
 
 @pytest.fixture
 def dead(library: Path) -> Path:
-    """DRUM's module says when it is imported, and fails."""
+    """DRUM's module prints a line when it is imported, and fails."""
     (library / "datarobot_drum" / "drum" / "entry_point.py").write_text(DEAD)
     return library
 
@@ -211,7 +211,7 @@ FLASK = "drum server -cd model, where custom_flask.py is"
     ],
 )
 def test_reason_comes_before_drum(dead: Path, breakage: str, env: dict[str, str], default: bool, reason: str) -> None:
-    """So it is seen also when the import of DRUM fails, whose error and exit code stay."""
+    """It is printed before DRUM's import, whose error and exit code stay."""
     (dead / "model").mkdir()
     code = SCRIPT
     if breakage == FLASK:
@@ -228,7 +228,7 @@ def test_reason_comes_before_drum(dead: Path, breakage: str, env: dict[str, str]
 
 @pytest.mark.parametrize("asked", [{}, {"DRUM_SERVER_TYPE": "bogus"}], ids=["no type", "unknown"])
 def test_hint_after_drums_own_error(dead: Path, asked: dict[str, str]) -> None:
-    """One line more than DRUM alone says, and that is the last."""
+    """One line after the output of DRUM alone."""
     done, alone = (run(dead, SCRIPT, "server", **asked, **off) for off in ({}, {"DRUM_LITESTAR_HOOK": "0"}))
     *lines, hint = done.stderr.splitlines()
     assert hint == (
@@ -241,7 +241,7 @@ def test_hint_after_drums_own_error(dead: Path, asked: dict[str, str]) -> None:
 
 
 def test_hint_is_true(dead: Path) -> None:
-    """Nobody is told to set a variable that would not help."""
+    """No hint to set a variable without effect."""
     done = run(dead, f"sys.modules['uvicorn'] = None\n{SCRIPT}", "server")
     assert done.stderr.splitlines()[-1].startswith("drum-litestar cannot run here either: ModuleNotFoundError: ")
 
@@ -254,7 +254,7 @@ def test_no_hint_where_it_makes_no_sense(dead: Path, command: str, env: dict[str
 
 
 def test_the_line_is_one_and_cheap() -> None:
-    """All that other processes pay is this, less than 0.2 ms, and a comparison of names at each import."""
+    """The cost in other processes: the line, less than 0.2 ms, and a comparison of names at each import."""
     (line,) = LINE.read_text().splitlines()
     assert line.startswith("import ")  # else site takes it for a folder
     line = line.replace("default=False", "default=True")  # no more work than the other

@@ -17,8 +17,8 @@ from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.pending import PendingCall
 from support import clock
 from support.clock import LATER, advance
-from support.slots import Slots, begin, call
-from support.slots import make as make_slots
+from support.predictors.slots import Slots, begin, call
+from support.predictors.slots import make as make_slots
 
 
 def make(count: int = 1, **options: Any) -> tuple[Admission, Slots]:

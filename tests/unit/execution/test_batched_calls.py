@@ -14,12 +14,12 @@ from drum_litestar.execution.invoke import BatchPart
 from drum_litestar.execution.pending import BatchedCall
 from drum_litestar.predictors.protocol import Reply
 from support import clock
-from support.batching import EXECUTORS, batches, batching, echoed, table
 from support.clock import LATER, advance
-from support.executors import begin as start
-from support.executors import quiet, reply, until
-from support.scripted import noted
-from support.slots import begin, idle, make, settle
+from support.predictors.batching import EXECUTORS, batches, batching, echoed, table
+from support.predictors.executors import begin as start
+from support.predictors.executors import quiet, reply, until
+from support.predictors.scripted import noted
+from support.predictors.slots import begin, idle, make, settle
 
 
 def test_a_member_that_is_cancelled_is_only_not_answered() -> None:

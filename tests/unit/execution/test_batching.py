@@ -13,9 +13,9 @@ from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, TargetType
 from support import clock
-from support.batching import table
 from support.clock import LATER, advance
-from support.slots import CARD, Recorder, Slots, begin, calls_of, idle, make, settle
+from support.predictors.batching import table
+from support.predictors.slots import CARD, Recorder, Slots, begin, calls_of, idle, make, settle
 
 
 def test_calls_received_in_one_loop_iteration_are_one_batch() -> None:

@@ -18,8 +18,8 @@ from drum_litestar.errors import (
 from drum_litestar.predictors.protocol import Reply
 from support import clock
 from support.clock import LATER, advance
-from support.executors import begin, inline, quiet, run, until
-from support.scripted import noted, order
+from support.predictors.executors import begin, inline, quiet, run, until
+from support.predictors.scripted import noted, order
 
 
 def test_a_call_is_answered_with_the_request_id_in_context(tmp_path: Path) -> None:

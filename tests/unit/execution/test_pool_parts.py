@@ -17,7 +17,7 @@ from drum_litestar.execution.pool import memory, process
 from drum_litestar.execution.pool.supervisor import CrashLoop
 from drum_litestar.execution.threads import ComputeThreads
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Predictor, Reply
-from support.executors import until
+from support.predictors.executors import until
 
 
 def loop(**options: Any) -> CrashLoop:

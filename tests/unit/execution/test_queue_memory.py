@@ -12,9 +12,9 @@ from drum_litestar.errors import DeadlineExceededError, QueueTimeoutError
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.queue_limits import MemoryShare, QueueMemory
 from support import clock
-from support.batching import table
 from support.clock import LATER, advance
-from support.slots import Slots, idle, make, settle
+from support.predictors.batching import table
+from support.predictors.slots import Slots, idle, make, settle
 
 SIZE = 1000
 

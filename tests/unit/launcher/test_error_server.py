@@ -1,4 +1,4 @@
-"""After a failed load: serve the reason, or say it and leave."""
+"""After a failed load: the server answers with the reason, or logs it and ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a command line and an environment to a launch plan."""
+"""Launch plan, from a command line and an environment."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_max_workers_is_honoured(tmp_path: Path) -> None:
 
 
 def test_max_workers_out_of_range(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What ``--help`` says of it."""
+    """As ``--help`` documents it."""
     launch = plan(tmp_path, "--max-workers", "1000")
     assert launch.settings.workers.count == 1
     assert "value '1000' is out of range (allowed: 1 to 199); using 1 instead" in launch.notices[-1].text
@@ -164,3 +164,10 @@ def test_query_needs_an_unstructured_target(tmp_path: Path) -> None:
             plan(tmp_path, option, "x", "--target-type", "regression")
         assert str(caught.value) == f"{option} argument can be used only with --target-type unstructured"
         assert caught.value.exit_code == 1
+
+
+def test_a_replaced_event_loop_is_the_last_notice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drum_litestar.server.loop_choice.installed_uvloop", lambda: None)
+    texts = [notice.text for notice in plan(tmp_path, DRUM_RATE_LIMIT_RPM="5").notices]
+    assert texts[1].startswith("DRUM_RATE_LIMIT_RPM has no effect")
+    assert texts[2:] == ["uvloop is not installed; using asyncio. Install it with: pip install uvloop"]

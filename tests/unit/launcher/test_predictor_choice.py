@@ -18,10 +18,10 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(predictor_choice.LAZY_LOADING, raising=False)
 
 
-def choose(spec: PredictorSpec, asked: Literal["auto", "native", "drum"] = "auto", *installed: str) -> Choice:
+def choose(spec: PredictorSpec, requested: Literal["auto", "native", "drum"] = "auto", *installed: str) -> Choice:
     """The choice for an interpreter with the distributions and modules ``installed``."""
     return choose_predictor(
-        spec, asked, WorkerPython("/opt/python", (3, 8, 0), dict.fromkeys(installed, "1.0"), installed)
+        spec, requested, WorkerPython("/opt/python", (3, 8, 0), dict.fromkeys(installed, "1.0"), installed)
     )
 
 

@@ -1,4 +1,4 @@
-"""Why requests are refused: said once a minute for each reason, with the setting that decides."""
+"""Log of refused requests: one warning a minute for each reason, with the setting that decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No setting is silently ignored: changing any one of them changes something that a part of the server is given."""
+"""No setting is silently ignored: a change of any setting changes an argument of some part of the server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from drum_litestar.launcher import bootstrap
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.settings.declaration import declared
 from drum_litestar.settings.server_settings import ServerSettings
-from support.certificates import make_pair
+from support.servers.certificates import make_pair
 
 TLS = {"DRUM_SSL_CERTFILE": "{folder}/server.pem", "DRUM_SSL_KEYFILE": "{folder}/server.key"}
 LIMITED = {"DRUM_RATE_LIMIT_ENABLED": "true"}
@@ -88,10 +88,10 @@ CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "DRUM_JSON_LOGGING": ("true", {}),
     "DRUM_UVICORN_LOOP": ("asyncio", {}),
 }
-"""For each setting another value than its default, and what it needs beside it to matter."""
+"""For each setting a value other than its default, and other settings that it depends on."""
 
 ELSEWHERE = {"DRUM_SERVER_TYPE"}
-"""Read by the hook that makes ``drum server`` choose this backend; here it can only be talked about."""
+"""Read by the hook of ``drum server``; the server only logs a notice about it."""
 
 
 def test_the_table_is_complete() -> None:
@@ -119,12 +119,12 @@ def test_a_setting_reaches_a_part(name: str, folder: Path, monkeypatch: pytest.M
 
 
 def test_nothing_but_settings_changes_what_the_parts_get(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without this the test above would prove nothing."""
+    """Guards the test above: without a change there is no difference."""
     assert composed(folder, {}, monkeypatch) == composed(folder, {}, monkeypatch)
 
 
 def composed(folder: Path, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What the composition root hands to each part; or why it refuses."""
+    """The arguments of each part that the composition root makes, or the error that it raises."""
     environ = {name: value.format(folder=folder) for name, value in environ.items()}
     command = ["server", "-cd", str(folder), "--target-type", "regression"]
     command += ["--address", environ.pop("ADDRESS", "127.0.0.1:0")]
@@ -156,7 +156,7 @@ def composed(folder: Path, environ: Mapping[str, str], monkeypatch: pytest.Monke
 
 
 class Logs:
-    """Instead of logging that is set up for the whole process."""
+    """Replaces the set-up of logging, which is for the whole process."""
 
     def forward(self, worker: int, stream: str, line: str) -> None: ...
 
@@ -164,7 +164,7 @@ class Logs:
 
 
 def describe(value: Any, depth: int = 8) -> Any:
-    """``value`` as something that can be compared: settings that were copied into it show, identities do not."""
+    """``value`` in a comparable form, with the settings copied into it and without object identities."""
     if value is None or isinstance(value, (str, bytes, int, float)):
         return value.value if isinstance(value, enum.Enum) else value
     if depth == 0 or isinstance(value, (LaunchPlan, ServerSettings)):  # the settings themselves prove nothing

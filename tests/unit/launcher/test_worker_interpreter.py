@@ -1,4 +1,4 @@
-"""``DRUM_WORKER_PYTHON``: every interpreter that cannot run workers is refused in one line that says what to do."""
+"""``DRUM_WORKER_PYTHON``: each interpreter that cannot run workers is rejected in one line with the remedy."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from drum_litestar.errors import SettingsError, StartupError
-from drum_litestar.launcher.worker_interpreter import ask
+from drum_litestar.launcher.machine_checks import check_machine
+from drum_litestar.launcher.worker_interpreter import find_interpreter, probe
 from drum_litestar.settings.resolve import resolve
-from drum_litestar.settings.worker_python_file import find_interpreter
-from support.worker_pythons import bare
+from support.environments.worker_pythons import bare
 
 MACHINE_OFFSET = 18
-"""Of ``e_machine`` in an ELF header."""
+"""Offset of ``e_machine`` in an ELF header."""
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def home(tmp_path: Path) -> Path:
 
 
 def at_start(home: Path, code: str) -> None:
-    """Let the interpreter of ``home`` run ``code`` before anything else."""
+    """Make the interpreter of ``home`` run ``code`` at its start."""
     (site,) = home.glob("lib/python3*/site-packages")
     (site / "sitecustomize.py").write_text(code)
 
 
 def refusal(path: object) -> str:
     with pytest.raises(SettingsError) as caught:
-        resolve({"DRUM_WORKER_PYTHON": str(path)}, {})
+        check_machine(resolve({"DRUM_WORKER_PYTHON": str(path)}, {}).settings)
     assert caught.value.exit_code == 2
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -41,7 +41,7 @@ def refusal(path: object) -> str:
 
 def unusable(path: Path, **options: float) -> str:
     with pytest.raises(StartupError) as caught:
-        ask(find_interpreter(str(path)), **options).require()  # type: ignore[arg-type]
+        probe(find_interpreter(str(path)), **options).require()  # type: ignore[arg-type]
     assert caught.value.exit_code == 1
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"DRUM_WORKER_PYTHON='{find_interpreter(str(path))}'")
@@ -54,8 +54,8 @@ def test_no_such_file(tmp_path: Path) -> None:
 
 
 def test_no_such_command() -> None:
-    text = "DRUM_WORKER_PYTHON='python3.8-of-nobody': there is no such file, and no such command on the path"
-    assert refusal("python3.8-of-nobody") == text
+    text = "DRUM_WORKER_PYTHON='no-such-python3.8': there is no such file, and no such command on the path"
+    assert refusal("no-such-python3.8") == text
     assert refusal(" ") == "DRUM_WORKER_PYTHON='' names no interpreter"
 
 
@@ -128,7 +128,7 @@ def test_python_3_7(tmp_path: Path) -> None:
 
 
 def test_another_architecture(tmp_path: Path) -> None:
-    """This interpreter's own file with the number of a machine that nobody has."""
+    """A copy of this interpreter's file for an unknown machine type."""
     image = bytearray(Path(sys.executable).resolve().read_bytes())
     image[MACHINE_OFFSET : MACHINE_OFFSET + 2] = struct.pack("<H", 0x1057)
     file = tmp_path / "python"
@@ -149,7 +149,7 @@ def test_one_that_fails_at_start(home: Path) -> None:
 
 def test_one_that_prints_at_start(home: Path) -> None:
     at_start(home, "import sys; sys.stdout.write('welcome'); sys.stderr.write('to this machine')")
-    answer = ask(str(home / "bin" / "python"))
+    answer = probe(str(home / "bin" / "python"))
     assert answer.version[:2] == (3, 8)
     assert answer.version_of("numpy") is None
     assert not answer.has_module("strictyaml")
@@ -157,11 +157,11 @@ def test_one_that_prints_at_start(home: Path) -> None:
 
 def test_it_is_not_told_of_the_servers_python(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
-    assert ask(str(home / "bin" / "python")).version[:2] == (3, 8)
+    assert probe(str(home / "bin" / "python")).version[:2] == (3, 8)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root")
 def test_as_the_user_of_the_workers(home: Path) -> None:
     home.chmod(0o700)
     with pytest.raises(StartupError, match=r"\(as user 'nobody'\) cannot be run: Permission denied"):
-        ask(str(home / "bin" / "python"), user="nobody")
+        probe(str(home / "bin" / "python"), user="nobody")

@@ -10,7 +10,7 @@ from litestar.stores.memory import MemoryStore
 
 from asgi_calls import Answer, ask, call, http_scope, replying
 from drum_litestar.middleware.rate_limit import RateLimitMiddleware, TokenBuckets, network_of
-from support.redis_server import redis_server
+from support.servers.redis_server import redis_server
 
 
 class Clock:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.otlp import Collector
+from support.servers.otlp import Collector
 
 TESTS = Path(__file__).parents[2]
 
@@ -23,7 +23,7 @@ from drum_litestar.observability.logs.setup import configure_logging
 from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
 from drum_litestar.observability.tracing.providers import configure_telemetry
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply
-from support.chatty import ChattySpec
+from support.predictors.chatty import ChattySpec
 
 json_lines = {json_lines}
 pipeline = configure_logging("info", json_lines=json_lines)
@@ -41,7 +41,7 @@ async def request(executor, name, kind, request_id, body=None):
 
 async def main():
     executor = PoolExecutor(ChattySpec(), PoolOptions(
-        builder="support.chatty:build_in_worker",
+        builder="support.predictors.chatty:build_in_worker",
         builder_kwargs=dict(log_level="info", json_lines=json_lines),
         on_output=pipeline.forward,
         observer=ExecutorTelemetry(tracing=telemetry.tracing),

@@ -1,4 +1,4 @@
-"""``DRUM_INFO_SERVER``: what ``/info/`` says the server is."""
+"""``DRUM_INFO_SERVER``: the value of ``drumServer`` in ``/info/``."""
 
 from __future__ import annotations
 

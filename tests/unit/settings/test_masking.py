@@ -1,4 +1,4 @@
-"""What counts as secret, in which forms it is found, and what is left alone."""
+"""Masking: what counts as secret, the forms in which it is found, and text that stays unchanged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from drum_litestar.cli.environment import FLAGS, TEXTS
+from drum_litestar.cli.environment_arguments import FLAGS, TEXTS
 from drum_litestar.cli.main import COMMANDS
 from drum_litestar.cli.server_arguments import add_server_arguments
 from drum_litestar.settings import masking
@@ -29,11 +29,11 @@ REVIEWED = {
     "DRUM_RATE_LIMIT_KEY_HEADER": "a header's name",
     "DRUM_SSL_KEYFILE": "a file",
 }  # fmt: skip
-"""Names that sound like a secret and are none."""
+"""Names that resemble a secret's and are not secret."""
 
 
 def names() -> Iterator[tuple[str, bool]]:
-    """Every option of every command, every variable that stands in for one, every setting; and whether it is secret."""
+    """Every option of every command, every variable that replaces one, every setting; and whether it is secret."""
     for option in sorted({word for command in COMMANDS for word in all_options(command)}):
         yield option, masking.is_secret_option(option)
     for variable in sorted({name for _, variables in TEXTS for name in variables} | {name for _, name in FLAGS}):
@@ -56,7 +56,7 @@ def test_the_reviewed_names_exist() -> None:
 
 
 def test_the_walk_meets_what_is_known() -> None:
-    """A check that saw nothing would pass too."""
+    """Guards against an empty list, with which the test above would pass."""
     secret = {name for name, secret in names() if secret}
     assert {
         "--api-token",
@@ -77,7 +77,7 @@ def test_values_of_secret_settings_are_known(setting: object) -> None:
 
 
 def accepted(word: str) -> bool:
-    """Whether the server's command line takes ``word`` as ``--api-token``."""
+    """Whether the server's command line accepts ``word`` as ``--api-token``."""
     parser = argparse.ArgumentParser()
     add_server_arguments(parser, required=False)
     try:
@@ -219,5 +219,5 @@ def test_a_secret_within_another_does_not_hide_its_rest() -> None:
 def test_the_process_knows_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(masking, "_process_values", ())
     assert masked("the value hush-hush") == "the value hush-hush"
-    masking.protect(["--api-token", "hush-hush"], {})
+    masking.set_secrets(["--api-token", "hush-hush"], {})
     assert masked("the value hush-hush at http://a:b@c") == f"the value {MASK} at http://{MASK}@c"

@@ -29,7 +29,7 @@ def texts(resolution: Resolution, level: int = logging.WARNING) -> list[str]:
 
 
 def quiet(environ: dict[str, str], **cli: str) -> ServerSettings:
-    """Settings of a configuration that nothing is to be said about."""
+    """Settings of a configuration that causes no notice."""
     resolution = resolve(cli, environ)
     assert texts(resolution) == []
     return resolution.settings

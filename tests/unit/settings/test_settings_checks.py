@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from pathlib import Path
 
 import pytest
@@ -77,7 +76,6 @@ def test_a_file_that_is_missing() -> None:
     [
         ({"URL_PREFIX": "pfx"}, "URL_PREFIX='pfx' must start with a slash"),
         ({"DRUM_SPOOL_DIR": "/no/such"}, "DRUM_SPOOL_DIR='/no/such' is not a writable directory"),
-        ({"DRUM_WORKER_USER": "no-such-user"}, "DRUM_WORKER_USER='no-such-user': there is no such user"),
     ],
 )
 def test_refused(environ: dict[str, str], text: str) -> None:
@@ -96,12 +94,3 @@ def test_certificate_and_key_need_each_other(tmp_path: Path) -> None:
     both = {"DRUM_SSL_CERTFILE": str(file), "DRUM_SSL_KEYFILE": str(file)}
     with pytest.raises(SettingsError, match="needs DRUM_SSL_CA_CERTS"):
         resolve({}, both | {"DRUM_SSL_CERT_REQS": "required"})
-
-
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="POSIX users")
-def test_only_root_may_name_another_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    with pytest.raises(SettingsError, match="only root can run workers as another user"):
-        resolve({}, {"DRUM_WORKER_USER": "root"})
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert resolve({}, {"DRUM_WORKER_USER": "root"}).settings.workers.user == "root"

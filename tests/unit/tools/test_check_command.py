@@ -11,12 +11,12 @@ import pytest
 
 from drum_litestar.cli.main import main
 from drum_litestar.documentation import MIGRATING
-from drum_litestar.drum_hook.command import HookStatus
-from drum_litestar.launcher.packages import ServersPackages
+from drum_litestar.drum_hook.hook_command import HookStatus
+from drum_litestar.launcher.packages import ServerPackages
 from drum_litestar.tools import environment_checks
 from drum_litestar.tools.environment_checks import DrumState
 from drum_litestar.tools.findings import import_problem
-from support.worker_pythons import WORKERS_NEED, bare, with_packages
+from support.environments.worker_pythons import WORKERS_NEED, bare, with_packages
 
 ABSENT = DrumState(None)
 BROKEN = DrumState("1.18.1", "ImportError: cannot import name 'model_validator'")
@@ -26,7 +26,7 @@ DEFAULT = HookStatus(True, "enabled (line)", True)
 
 
 tried = functools.cache(import_problem)
-"""What this environment can import does not change between tests."""
+"""Cached: the environment does not change between tests."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +39,10 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def drum(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> DrumState:
-    """What is known of datarobot-drum: the finding of it is tested elsewhere."""
+    """A given state of datarobot-drum; its detection is tested elsewhere."""
     state: DrumState = getattr(request, "param", ABSENT)
     monkeypatch.setattr(environment_checks, "drum_state", lambda python=None: state)
-    monkeypatch.setattr(ServersPackages, "version_of", lambda _, name: state.version)
+    monkeypatch.setattr(ServerPackages, "version_of", lambda _, name: state.version)
     return state
 
 
@@ -123,8 +123,8 @@ def test_what_drum_server_runs(
     level: str,
     text: str,
 ) -> None:
-    """It is the hook's state and default that decide, as for the command itself."""
-    monkeypatch.setattr("drum_litestar.tools.check.hook_status", lambda path: hook)
+    """The hook's state and default decide, as for the command itself."""
+    monkeypatch.setattr("drum_litestar.tools.check_command.hook_status", lambda path: hook)
     if server_type is not None:
         monkeypatch.setenv("MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE", server_type)
     topics = check(capsys, "-cd", str(model), "--target-type", "regression")[1]
@@ -223,7 +223,7 @@ def test_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("drum")
 def test_the_workers_own_python(tmp_path: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What runs the model is named, with what is missing there, and the folder is judged by what is there."""
+    """The workers' interpreter is reported with its missing packages, and the folder is checked against it."""
     own = bare(tmp_path / "own", "3.8")
     arguments = ("-cd", str(model), "--target-type", "regression", "--worker-python", str(own))
     code, topics = check(capsys, *arguments)
@@ -241,7 +241,7 @@ def test_the_workers_own_python(tmp_path: Path, model: Path, capsys: pytest.Capt
 
 @pytest.mark.usefixtures("drum")
 def test_a_folder_for_the_workers_own_python(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The framework that its artifact needs is looked for there: this environment has it."""
+    """The framework of the artifact is looked up in the workers' interpreter; this environment has it."""
     (tmp_path / "model.pkl").write_bytes(b"")
     own = with_packages("3.8", *WORKERS_NEED)
     arguments = ("-cd", str(tmp_path), "--target-type", "regression", "--worker-python", str(own))

@@ -18,7 +18,7 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Put a distribution's metadata, and code when given, first on the path, of this process and of its children."""
+    """Put a distribution's metadata, and code if given, first on the path of this process and its children."""
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 

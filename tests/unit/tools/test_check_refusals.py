@@ -1,4 +1,4 @@
-"""``check`` refuses what ``server`` refuses before it runs any of the model's code, in the same words."""
+"""``check`` reports what ``server`` refuses before it runs the model's code, with the same text."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, lis
 
 
 def refusal(*arguments: str) -> str:
-    """Why the model worker of ``server`` cannot load the model, in one line."""
+    """Error of the model worker of ``server`` that cannot load the model, as one line."""
     spec = build_plan(["server", "--address", "127.0.0.1:1", *arguments], dict(os.environ)).spec
     with pytest.raises(ModelLoadError) as caught:
         build_predictor(spec).load()

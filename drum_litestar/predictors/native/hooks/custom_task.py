@@ -11,7 +11,7 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.predictors.native.hooks.user_errors import is_subclass_by_name
 from drum_litestar.predictors.native.hooks.user_secrets import OutputMask, load_secrets, sensitive_values
 from drum_litestar.predictors.spec import PredictorSpec
-from drum_litestar.settings.masking import protect_more, secret_members
+from drum_litestar.settings.masking import add_secrets, secret_members
 
 _INTERFACE = "CustomTaskInterface"
 
@@ -60,7 +60,7 @@ def load_custom_task(task_class: Any, code_dir: Path, spec: PredictorSpec, run: 
         raise ModelLoadError(f"Failed to load custom task class. Exception: {error!r}") from error
     mask = None
     if secrets:
-        protect_more(secret_members([dataclasses.asdict(secret) for secret in secrets.values()]))
+        add_secrets(secret_members([dataclasses.asdict(secret) for secret in secrets.values()]))
         mask = OutputMask(sensitive_values(secrets.values()))
         mask.install()
     return CustomTask(task, run, mask)

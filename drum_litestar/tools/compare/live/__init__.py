@@ -1,1 +1,1 @@
-"""Comparing on live traffic: the proxy, and what recording, shadow and canary make of it."""
+"""Comparison on live traffic: the proxy, and the modes recording, shadow and canary on it."""

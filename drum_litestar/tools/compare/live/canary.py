@@ -1,8 +1,8 @@
-"""``--canary``: a growing share of the clients is answered by the candidate, as long as it behaves.
+"""``--canary``: the candidate answers a growing share of the requests while it meets the thresholds.
 
 Each request that the candidate answers is copied to the baseline afterwards, so that errors, mismatches and latencies
-are judged on the same requests; the baseline's load stays what it was. A candidate that gives no answer at all is
-covered for by the baseline: the client does not notice, the rollout does.
+are measured on the same requests; the baseline's load does not change. When the candidate gives no answer at all, the
+baseline answers the client, and the failure counts.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from drum_litestar.tools.compare.live.mirror import Mirror
 from drum_litestar.tools.compare.live.proxy import Exchange, Route
 from drum_litestar.tools.compare.live.rollout import Rollout, State, bucket
 from drum_litestar.tools.compare.messages import Answer
-from drum_litestar.tools.compare.outcomes import Tally, paired
+from drum_litestar.tools.compare.outcomes import Counters, paired
 from drum_litestar.tools.compare.upstream import Upstream
 from drum_litestar.tools.compare.verdict import Thresholds
 
 
 class Canary(Live):
-    """``exit_when_done`` ends the proxy with the rollout; else it goes on serving at the share it ended with."""
+    """Mode ``--canary``. ``exit_when_done`` stops the proxy when the rollout ends; else it serves at the last share."""
 
     def __init__(
         self,
@@ -46,16 +46,16 @@ class Canary(Live):
         self._baseline = baseline
         self._candidate = candidate
         self._to_baseline = Route(baseline)
-        self._to_candidate = Route(candidate, fallback=baseline, see_through=True)
+        self._to_candidate = Route(candidate, fallback=baseline, ignore_disconnect=True)
         self._mirror = Mirror(
-            baseline, candidate, comparison, self.rollout.count, self.tally.not_compared,
+            baseline, candidate, comparison, self.rollout.count, self.counters.not_compared,
             queue_size=queue_size, workers=workers,
         )  # fmt: skip
         self._interval = min(1.0, max(hold / 20, 0.02))
         self._ticking: asyncio.Future[None] | None = None
 
     @property
-    def tally(self) -> Tally:
+    def counters(self) -> Counters:
         return self.rollout.total
 
     async def start(self) -> None:
@@ -65,7 +65,7 @@ class Canary(Live):
         self._ticking = asyncio.ensure_future(self._tick())
 
     async def stop(self) -> None:
-        """Judge what is still queued, too."""
+        """Compare the queued pairs, too."""
         await super().stop()
         await self._mirror.drain()
         if self._ticking is not None:
@@ -73,10 +73,10 @@ class Canary(Live):
             await asyncio.gather(self._ticking, return_exceptions=True)
 
     def status(self) -> str:
-        tally = self.tally
+        counters = self.counters
         return (
-            f"canary: {self.rollout.share:g} % to the candidate; {self.requests} requests, {tally.pairs} compared: "
-            f"{tally.errors} errors, {tally.mismatches} mismatches"
+            f"canary: {self.rollout.share:g} % to the candidate; {self.requests} requests, {counters.pairs} compared: "
+            f"{counters.errors} errors, {counters.mismatches} mismatches"
         )
 
     def route(self, request_id: str) -> Route:
@@ -87,7 +87,7 @@ class Canary(Live):
         if exchange.failure is not None:
             self.rollout.count(paired(exchange.request, exchange.answer, exchange.failure, ()))
         elif exchange.server is self._candidate and not self._mirror.offer(exchange) and exchange.answer.is_error:
-            # An error counts even when the baseline cannot be asked whether it would have erred too.
+            # An error counts even when the request cannot be sent to the baseline for comparison.
             self.rollout.count(paired(exchange.request, Answer(0), exchange.answer, ()))
 
     async def _tick(self) -> None:

@@ -1,4 +1,4 @@
-"""What recorder, shadow and canary have in common: an end, and a line now and then about how it goes."""
+"""Base of the live modes recorder, shadow and canary: their end, and a periodic status line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Live:
             timer.cancel()
 
     def status(self) -> str:
-        """One line about how it goes."""
+        """Status as one line."""
         return f"{self.requests} requests"
 
     def counted(self) -> None:

@@ -1,4 +1,4 @@
-"""Copies of live requests to the other server, off the client's path: a bounded queue, what does not fit is dropped."""
+"""Copies of live requests to the other server, from a bounded queue; copies that do not fit are dropped."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from drum_litestar.tools.compare.progress import LOGGER
 from drum_litestar.tools.compare.upstream import Upstream
 
 QUEUE_BYTES: Final = 64 * 1024 * 1024
-"""Bodies that wait for their copy may hold this much memory."""
+"""Memory for the bodies of queued copies."""
 DRAIN_SECONDS: Final = 10.0
 
 
 class Mirror:
-    """Sends a copy of each offered exchange to the other of the two servers and settles the pair.
+    """Sends a copy of each offered exchange to the other of the two servers and compares the answers.
 
-    ``settle(pair)`` runs in the event loop. ``not_compared`` counts, by reason, what was not copied.
+    ``on_pair(pair)`` runs in the event loop. ``not_compared`` counts the exchanges that were not copied, by reason.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Mirror:
         baseline: Upstream,
         candidate: Upstream,
         comparison: Comparison,
-        settle: Callable[[Pair], None],
+        on_pair: Callable[[Pair], None],
         not_compared: Counter[str],
         *,
         queue_size: int,
@@ -40,10 +40,10 @@ class Mirror:
         self._baseline = baseline
         self._candidate = candidate
         self._comparison = comparison
-        self._settle = settle
+        self._on_pair = on_pair
         self._not_compared = not_compared
         self._queue: asyncio.Queue[Exchange] = asyncio.Queue(queue_size)
-        self._room = queue_bytes
+        self._free_bytes = queue_bytes
         self._workers = workers
         self._comparing = asyncio.Lock()
         self._tasks: list[asyncio.Future[None]] = []
@@ -52,22 +52,22 @@ class Mirror:
         self._tasks = [asyncio.ensure_future(self._work()) for _ in range(self._workers)]
 
     def offer(self, exchange: Exchange) -> bool:
-        """Queue a copy, or drop it at once and return False: never waits. Skipped paths need none."""
+        """Queue a copy without waiting; False when it is dropped. Skipped paths are not copied."""
         if self._comparison.skips(exchange.request):
             self._not_compared[SKIPPED] += 1
             return True
         if not exchange.whole:
             self._not_compared["too large"] += 1
-        elif self._queue.full() or self._room < _size(exchange):
+        elif self._queue.full() or self._free_bytes < _size(exchange):
             self._not_compared["dropped, queue full"] += 1
         else:
-            self._room -= _size(exchange)
+            self._free_bytes -= _size(exchange)
             self._queue.put_nowait(exchange)
             return True
         return False
 
     async def drain(self, seconds: float = DRAIN_SECONDS) -> None:
-        """Let what is queued finish, for at most ``seconds``; then stop."""
+        """Process the queue for at most ``seconds``, then stop."""
         waiting = asyncio.ensure_future(self._queue.join())
         await asyncio.wait({waiting}, timeout=seconds)
         waiting.cancel()
@@ -79,14 +79,14 @@ class Mirror:
             self._not_compared["still queued at the end"] += 1
 
     async def _compare(self, request: Request, baseline: Answer, candidate: Answer) -> None:
-        """Settle a pair whose answers are both there."""
+        """Compare two answers and report the pair."""
         differences: tuple[Difference, ...]
         if baseline.body == candidate.body:
             differences = self._comparison.compare(baseline, candidate)
-        else:  # parsing may take a while: not in the loop that serves clients. One at a time: it keeps records
+        else:  # parsing may be slow: in a thread, one at a time, because the comparison keeps state
             async with self._comparing:
                 differences = await asyncio.to_thread(self._comparison.compare, baseline, candidate)
-        self._settle(paired(request, baseline, candidate, differences))
+        self._on_pair(paired(request, baseline, candidate, differences))
 
     async def _work(self) -> None:
         while True:
@@ -97,11 +97,11 @@ class Mirror:
                     await self._compare(request, exchange.answer, await self._candidate.fetch(request))
                 else:
                     await self._compare(request, await self._baseline.fetch(request), exchange.answer)
-            except Exception:  # a worker must outlive what it compares
+            except Exception:  # the worker must survive any answer
                 self._not_compared["comparison failed"] += 1
                 LOGGER.exception("cannot compare the answers to %s", request.name)
             finally:
-                self._room += _size(exchange)
+                self._free_bytes += _size(exchange)
                 self._queue.task_done()
 
 

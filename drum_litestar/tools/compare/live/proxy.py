@@ -1,7 +1,7 @@
-"""The proxy core that recording, shadow and canary share: an ASGI app that streams both ways.
+"""The proxy of recording, shadow and canary: an ASGI app that streams both ways.
 
-A :class:`Policy` says where a request goes and hears how it ended; everything else is here: bodies pass through as they
-arrive, a copy of them is kept up to a limit, a client that leaves ends the work for it.
+A :class:`Policy` routes each request and is called with the result. Bodies are forwarded as they arrive, a copy of them
+is kept up to a limit, and a client's disconnect cancels its request.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 COPY_LIMIT: Final = 10 * 1024 * 1024
-"""Bytes of one body that are kept for the policy; larger ones only pass through."""
+"""Bytes of one body that are kept for the policy; larger bodies are only forwarded."""
 
 
 _ANSWERED_HERE: Final = frozenset(("expect",))
 
 
 class Route(msgspec.Struct, frozen=True):
-    """Where a request goes; ``fallback`` gets it when the first server gives no answer at all.
+    """Server of a request; ``fallback`` gets the request when that server gives no answer at all.
 
-    ``see_through``: a client that leaves before the answer has begun does not end the request: a server that hangs
-    would never be found out by clients who are less patient than the proxy.
+    With ``ignore_disconnect`` a client that disconnects before the answer has begun does not end the request: otherwise
+    clients with a timeout below the proxy's would hide a server that hangs.
     """
 
     server: Upstream
     fallback: Upstream | None = None
-    see_through: bool = False
+    ignore_disconnect: bool = False
 
 
 class Exchange(msgspec.Struct, frozen=True):
-    """A finished request. ``server`` is who gave ``answer``; ``failure`` is what became of the first server when the
-    fallback answered. ``request_whole``: its body is here; one that was too large to keep is empty."""
+    """A finished request. ``server`` gave ``answer``; ``failure`` is the first server's when the fallback answered.
+    ``request_whole``: the body is kept; one that was too large is empty."""
 
     request: Request
     server: Upstream
@@ -64,22 +64,22 @@ class Exchange(msgspec.Struct, frozen=True):
 
     @property
     def whole(self) -> bool:
-        """Both bodies are here."""
+        """Whether both bodies are complete."""
         return self.request_whole and self.answer.complete
 
 
 class Policy(Protocol):
-    """What makes a proxy a recorder, a shadow or a canary. Both methods run in the event loop and must not block."""
+    """Interface of recorder, shadow and canary. Both methods run in the event loop and must not block."""
 
     def route(self, request_id: str) -> Route: ...
 
     def finished(self, exchange: Exchange) -> None:
-        """Called once for each request whose client stayed to the end, or that was seen through."""
+        """Called once for each finished request: its client stayed connected, or its disconnect was ignored."""
         ...
 
 
 class Proxy:
-    """The ASGI app. ``sticky_header`` names the request's id; one is made, and sent on, where it is missing."""
+    """The ASGI app. ``sticky_header`` is the header of the request id; a missing one is generated and forwarded."""
 
     def __init__(self, policy: Policy, *, sticky_header: str = REQUEST_ID, copy_limit: int = COPY_LIMIT) -> None:
         self._policy = policy
@@ -97,7 +97,7 @@ class Proxy:
         try:
             await asyncio.wait({relay, gone}, return_when=asyncio.FIRST_COMPLETED)
             call.client_left = gone.done()
-            if call.to_be_seen_through:
+            if call.ignore_disconnect:
                 await asyncio.wait({relay})
             if relay.done():
                 relay.result()
@@ -107,7 +107,7 @@ class Proxy:
             await asyncio.gather(relay, gone, return_exceptions=True)
 
     def _head(self, scope: Scope) -> Request:
-        """The request without its body. Host stays the client's: servers build redirects from it."""
+        """The request without its body. Host is kept, because servers build redirects from it."""
         headers = end_to_end(decode_headers(scope["headers"]), drop=_ANSWERED_HERE)
         known = (value for name, value in headers if name.lower() == self._sticky_header.lower())
         request_id = next(known, "")
@@ -121,7 +121,7 @@ class Proxy:
 
 
 class _Call:
-    """One request on its way."""
+    """One proxied request."""
 
     def __init__(self, policy: Policy, head: Request, body: RequestBody, send: Send, copy_limit: int) -> None:
         self.policy = policy
@@ -129,19 +129,19 @@ class _Call:
         self.body = body
         self.send = send
         self.copy_limit = copy_limit
-        self.to_be_seen_through = False
+        self.ignore_disconnect = False
         self.client_left = False
 
     async def run(self) -> None:
         route = self.policy.route(self.head.id)
-        self.to_be_seen_through = route.see_through
+        self.ignore_disconnect = route.ignore_disconnect
         failure: Answer | None = None
         try:
             server, opened = route.server, await self._open(route.server)
             if isinstance(opened, Answer) and route.fallback is not None and self.body.repeatable:
                 server, failure = route.fallback, opened
                 opened = await self._open(server)
-            self.to_be_seen_through = False
+            self.ignore_disconnect = False
             answer = await (self._refuse(opened) if isinstance(opened, Answer) else self._relay(opened))
         except ClientGoneError:
             return
@@ -160,7 +160,7 @@ class _Call:
     async def _relay(self, response: httpx.Response) -> Answer:
         headers = decode_headers(response.headers.raw)
         if self.client_left and is_event_stream(response.headers.get("content-type", "")):
-            await response.aclose()  # it may go on for long, and nobody reads it
+            await response.aclose()  # it may be endless, and has no reader
             raise ClientGoneError
         passed: Headers = end_to_end(headers)
         kept: bytearray | None = bytearray()
@@ -174,7 +174,7 @@ class _Call:
                     if len(kept) > self.copy_limit:
                         kept = None
         except (httpx.TransportError, OSError) as failure:
-            error = describe(failure)  # the answer stays unfinished: the server then cuts the client's connection too
+            error = describe(failure)  # the response stays incomplete, so the client's connection is closed too
         finally:
             await response.aclose()
         seconds = self._elapsed()
@@ -192,5 +192,5 @@ class _Call:
         await self.send({"type": "http.response.start", "status": status, "headers": encode_headers(headers)})
 
     def _elapsed(self) -> float:
-        """Since the whole request was on its way: a slow upload is not the server's latency."""
+        """Seconds since the request was sent completely: a slow upload is not the server's latency."""
         return time.perf_counter() - max(self.started, self.body.ended_at or 0.0)

@@ -21,8 +21,8 @@ _OF_THE_CONNECTION: Final = frozenset(("host", "content-length"))
 
 
 class Recorder(Live):
-    """Appends to ``path``, which only its owner can read: it holds clients' data. Headers with credentials are left
-    out unless ``keep_secrets``; replay adds them with ``--header``."""
+    """Appends requests to ``path``, which only its owner can read. Headers with credentials are left out unless
+    ``keep_secrets``; replay adds them with ``--header``."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Recorder(Live):
         return self._route
 
     def finished(self, exchange: Exchange) -> None:
-        """Record the request, whatever the answer was; the answer's size does not matter."""
+        """Record the request, whatever its answer is."""
         if not exchange.request_whole:
             self.skipped += 1
             return

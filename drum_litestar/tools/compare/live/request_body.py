@@ -1,4 +1,4 @@
-"""The client's body: passed on as it arrives, and kept up to a limit so that it can be sent again."""
+"""The client's request body: forwarded as it arrives, and kept up to a limit so that it can be sent again."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 
 class ClientGoneError(Exception):
-    """The client left before its request was complete."""
+    """The client disconnected before its request was complete."""
 
 
 class RequestBody:
-    """``expected``: the head announces a body. ``copy``: its bytes so far, None once they are more than ``limit``.
-    ``ended_at``: when its last byte came (``time.perf_counter()``)."""
+    """A request body. ``expected``: the head announces a body. ``copy``: its bytes so far, None above ``limit``.
+    ``ended_at``: arrival of its last byte (``time.perf_counter()``)."""
 
     def __init__(
         self, scope: MutableMapping[str, Any], receive: Callable[[], Awaitable[MutableMapping[str, Any]]], limit: int
@@ -33,11 +33,11 @@ class RequestBody:
 
     @property
     def repeatable(self) -> bool:
-        """Whether :meth:`chunks` can start from the beginning once more."""
+        """Whether :meth:`chunks` can start again from the beginning."""
         return self._kept is not None
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """What has come already (another server may have had it), then what comes. Raises ClientGoneError."""
+        """Yield the kept bytes, then chunks as they arrive. Raises ClientGoneError."""
         if self._kept:
             yield bytes(self._kept)
         while not self._ended.is_set():
@@ -46,13 +46,13 @@ class RequestBody:
                 yield chunk
 
     async def nothing(self) -> bytes:
-        """For a request without a body: takes its end from the connection, returns no bytes."""
+        """Read the end of a request without a body; returns no bytes."""
         while not self._ended.is_set():
             await self._next()
         return b""
 
     async def client_gone(self) -> None:
-        """Return when the client leaves after its request was complete. Earlier, whoever reads the body finds out."""
+        """Wait for a disconnect after the end of the request. An earlier disconnect raises in the body's reader."""
         await self._ended.wait()
         while (await self._receive())["type"] != "http.disconnect":
             pass

@@ -1,4 +1,4 @@
-"""The steps of a canary: which share, for how long, and when to go back. Knows no HTTP; its state is a file."""
+"""Rollout of a canary: share and duration of each step, rollback, and the state file. Independent of HTTP."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Literal
 import msgspec
 
 from drum_litestar.errors import UsageError
-from drum_litestar.tools.compare.outcomes import Finding, Pair, Tally, percentiles
+from drum_litestar.tools.compare.outcomes import Counters, Finding, Pair, percentiles
 from drum_litestar.tools.compare.progress import LOGGER
 from drum_litestar.tools.compare.verdict import Thresholds, broken
 
 
 class Event(msgspec.Struct, frozen=True):
-    """Something that happened: when (UTC, ISO 8601), the candidate's share after it (percent), and what."""
+    """An event of the rollout: its time (UTC, ISO 8601), the share after it (percent), and a text."""
 
     at: str
     share: float
@@ -25,7 +25,7 @@ class Event(msgspec.Struct, frozen=True):
 
 
 class State(msgspec.Struct):
-    """What a restart must know. ``hold`` and ``held`` are seconds; ``step`` is an index into ``steps`` (percent)."""
+    """State that a restart needs. ``hold`` and ``held`` are seconds; ``step`` is an index into ``steps`` (percent)."""
 
     baseline: str
     candidate: str
@@ -39,15 +39,15 @@ class State(msgspec.Struct):
 
 
 class Rollout:
-    """Moves through the steps as :meth:`tick` tells it how time passes, and rolls back when a threshold breaks.
+    """Advances through the steps with each :meth:`tick`, and rolls back when a threshold is broken.
 
-    Each step is judged by its own requests and needs ``limits.samples`` of them before the next one. ``ended`` is
+    Each step is checked on its own requests and needs ``limits.samples`` of them before the next one. ``ended`` is
     called when the rollout has ended.
     """
 
     def __init__(self, path: Path, state: State, limits: Thresholds, ended: Callable[[], None]) -> None:
-        self.total = Tally()
-        self._window = Tally()
+        self.total = Counters()
+        self._window = Counters()
         self._path = path
         self._limits = limits
         self._ended = ended
@@ -58,7 +58,7 @@ class Rollout:
 
     @property
     def share(self) -> float:
-        """Percent of requests for the candidate, now."""
+        """Current percentage of requests for the candidate."""
         if self.state.status == "rolled back":
             return 0.0
         return self.state.steps[self.state.step]
@@ -68,12 +68,12 @@ class Rollout:
         return self.state.status == "running"
 
     def start(self) -> None:
-        """Log where it begins. Raises UsageError when the state file cannot be written."""
+        """Log the first step. Raises UsageError when the state file cannot be written."""
         if not self.resumed:
-            self._log(f"{self._place()}: hold for {self.state.hold:g} s")
+            self._log(f"{self._step()}: hold for {self.state.hold:g} s")
         elif self.running:
             left = max(self.state.hold - self.state.held, 0.0)
-            self._log(f"resumed at {self._place()}: {left:g} s left to hold")
+            self._log(f"resumed at {self._step()}: {left:g} s left to hold")
         else:
             self._log(f"{self.state.status} in an earlier run: {self.share:g} % to the candidate (see {self._path})")
             self._ended()
@@ -85,7 +85,7 @@ class Rollout:
             self.judge()
 
     def tick(self, seconds: float) -> None:
-        """``seconds`` have passed since the last call."""
+        """Add ``seconds`` to the current step, and advance when it is complete."""
         self.judge()
         if not self.running:
             return
@@ -96,7 +96,7 @@ class Rollout:
                 self._advance()
             elif not self._waiting:
                 self._waiting = True
-                self._log(f"{self._place()}: held, waiting for traffic: {compared} of {self._limits.samples} requests")
+                self._log(f"{self._step()}: held, waiting for traffic: {compared} of {self._limits.samples} requests")
         self._save()
 
     def judge(self) -> None:
@@ -104,10 +104,10 @@ class Rollout:
         problems = broken(self._window, self._limits) if self.running else []
         if not problems:
             return
-        place, self.state.status = self._place(), "rolled back"
+        step, self.state.status = self._step(), "rolled back"
         self.state.reasons = [str(check) for check in problems]
         first = f"; first: {finding.request}: {finding.text}" if (finding := self._finding()) else ""
-        self._log(f"ROLLED BACK from {place}: {'; '.join(self.state.reasons)}{first}", warning=True)
+        self._log(f"ROLLED BACK from {step}: {'; '.join(self.state.reasons)}{first}", warning=True)
         self._ended()
 
     def _advance(self) -> None:
@@ -116,15 +116,15 @@ class Rollout:
             [percentiles(side.latencies)["p99"] for side in (self._window.baseline, self._window.candidate)],
         )
         self._log(
-            f"{self._place()} passed: {window.pairs} compared, {window.errors} errors, {window.mismatches} mismatches, "
+            f"{self._step()} passed: {window.pairs} compared, {window.errors} errors, {window.mismatches} mismatches, "
             f"p99 {latency[0] * 1000:.2f} -> {latency[1] * 1000:.2f} ms"
         )
-        self._window = Tally()
+        self._window = Counters()
         self._waiting = False
         if self.state.step + 1 < len(self.state.steps):
             self.state.step += 1
             self.state.held = 0.0
-            self._log(f"{self._place()}: hold for {self.state.hold:g} s")
+            self._log(f"{self._step()}: hold for {self.state.hold:g} s")
             return
         self.state.status = "complete"
         self._log(f"COMPLETE: {self.share:g} % to the candidate")
@@ -133,7 +133,7 @@ class Rollout:
     def _finding(self) -> Finding | None:
         return next((each for each in self._window.findings if each.kind != "incomparable"), None)
 
-    def _place(self) -> str:
+    def _step(self) -> str:
         state = self.state
         return f"step {state.step + 1}/{len(state.steps)} ({state.steps[state.step]:g} %)"
 
@@ -143,8 +143,7 @@ class Rollout:
         self._save()
 
     def _save(self) -> None:
-        """Replace the file in one go: a crash leaves the old state or the new one. Clients do not suffer from a full
-        disk: after the start, a failure is only logged, once."""
+        """Replace the file atomically. After the first write, a failure (a full disk) is only logged, once."""
         draft = self._path.with_name(self._path.name + ".new")
         try:
             draft.write_bytes(msgspec.json.format(msgspec.json.encode(self.state), indent=2))
@@ -161,8 +160,8 @@ class Rollout:
 
 
 def bucket(request_id: str) -> float:
-    """A place in [0, 100) that depends on the id alone: with a share of s percent the candidate gets those below s,
-    so that an id stays with the candidate as the share grows."""
+    """Map a request id to a number in [0, 100). With a share of s percent the candidate gets the ids below s, so an id
+    stays with the candidate as the share grows."""
     digest = hashlib.blake2b(request_id.encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "big") * 100 / 2**64
 
@@ -177,11 +176,11 @@ def _load(path: Path, wanted: State) -> tuple[State, bool]:
             f"--state {path}: cannot be read: {error}. Delete it, or use --restart, to begin with the first step."
         ) from error
     for name in ("baseline", "candidate", "steps"):
-        found, asked = getattr(state, name), getattr(wanted, name)
-        if found != asked:
+        found, requested = getattr(state, name), getattr(wanted, name)
+        if found != requested:
             raise UsageError(
-                f"--state {path}: belongs to another rollout ({name} {found}, not {asked}). "
-                "Name another file, or use --restart to begin anew."
+                f"--state {path}: belongs to another rollout ({name} {found}, not {requested}). "
+                "Name another file, or use --restart to begin again."
             )
     state.hold = wanted.hold
     return state, True

@@ -1,4 +1,4 @@
-"""``--shadow``: clients are answered by the baseline; the candidate gets a copy that nobody waits for."""
+"""``--shadow``: the baseline answers clients; the candidate gets copies, off the clients' path."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from drum_litestar.tools.compare.diff import Comparison
 from drum_litestar.tools.compare.live.live_mode import Live
 from drum_litestar.tools.compare.live.mirror import Mirror
 from drum_litestar.tools.compare.live.proxy import Exchange, Route
-from drum_litestar.tools.compare.outcomes import Tally
+from drum_litestar.tools.compare.outcomes import Counters
 from drum_litestar.tools.compare.upstream import Upstream
 
 
 class Shadow(Live):
-    """``tally`` holds the pairs; what had no copy is in ``tally.not_compared``, by reason."""
+    """Mode ``--shadow``. ``counters.not_compared`` has the requests without a copy, by reason."""
 
     def __init__(
         self,
@@ -25,14 +25,14 @@ class Shadow(Live):
         duration: float | None = None,
     ) -> None:
         super().__init__(max_requests=max_requests, duration=duration)
-        self.tally = Tally()
+        self.counters = Counters()
         self._route = Route(baseline)
         self._mirror = Mirror(
             baseline,
             candidate,
             comparison,
-            self.tally.count,
-            self.tally.not_compared,
+            self.counters.count,
+            self.counters.not_compared,
             queue_size=queue_size,
             workers=workers,
         )
@@ -46,11 +46,11 @@ class Shadow(Live):
         await self._mirror.drain()
 
     def status(self) -> str:
-        tally = self.tally
-        left_out = "".join(f", {count} {reason}" for reason, count in tally.not_compared.items())
+        counters = self.counters
+        left_out = "".join(f", {count} {reason}" for reason, count in counters.not_compared.items())
         return (
-            f"{self.requests} requests, {tally.pairs} compared: "
-            f"{tally.errors} errors, {tally.mismatches} mismatches{left_out}"
+            f"{self.requests} requests, {counters.pairs} compared: "
+            f"{counters.errors} errors, {counters.mismatches} mismatches{left_out}"
         )
 
     def route(self, request_id: str) -> Route:

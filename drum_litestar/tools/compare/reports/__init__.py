@@ -1,1 +1,1 @@
-"""A finished comparison as text, JSON, JUnit XML and HTML."""
+"""Reports of a finished comparison: text, JSON, JUnit XML and HTML."""

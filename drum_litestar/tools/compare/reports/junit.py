@@ -38,5 +38,5 @@ def _suite(root: ET.Element, name: str, summary: Summary, rows: list[tuple[str, 
 
 
 def _clean(text: str) -> str:
-    """XML 1.0 has no way to write control characters."""
+    """Replace control characters, which XML 1.0 cannot contain."""
     return _NOT_IN_XML.sub("\ufffd", text)

@@ -1,4 +1,4 @@
-"""The HTML report: one file that needs nothing else, plots included."""
+"""The HTML report: one self-contained file, plots included."""
 
 from __future__ import annotations
 

@@ -15,13 +15,13 @@ from drum_litestar.tools.compare.outcomes import percentile
 from drum_litestar.tools.compare.reports.summary import Series
 
 COLOURS: Final = {"baseline": "#4878a8", "candidate": "#d1642c"}
-"""Told apart with any kind of colour vision."""
+"""Distinguishable with any kind of colour vision."""
 MOST_POINTS: Final = 2000
 QUANTILES: Final = tuple(step / 5 for step in range(501))
 
 
 def latency_distribution(latencies: Series) -> str:
-    """How many percent of the requests took at most so many milliseconds."""
+    """Cumulative distribution of latencies: percentage of requests over milliseconds."""
     figure, axes = _figure("Latency: share of requests answered within")
     for name, values in _named(latencies):
         ordered = sorted(values)
@@ -37,7 +37,7 @@ def latency_distribution(latencies: Series) -> str:
 
 
 def latency_over_requests(latencies: Series) -> str:
-    """Each request's latency in the order of the run; thinned out evenly when there are many."""
+    """Latency of each request in order, thinned out evenly when there are many."""
     figure, axes = _figure("Latency of each request")
     for name, values in _named(latencies):
         stride = len(values) // MOST_POINTS + 1
@@ -75,7 +75,7 @@ def _figure(title: str) -> tuple[Figure, Any]:
 
 
 def _svg(figure: Figure) -> str:
-    """The ``<svg>`` element; text stays text, so that no font has to be embedded."""
+    """The ``<svg>`` element, with text as text, so that no font is embedded."""
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "compare", "font.family": "sans-serif"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})

@@ -1,4 +1,4 @@
-"""What every report is made from."""
+"""Summary of a comparison, the input of every report."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import msgspec
 
 from drum_litestar.tools.compare.diff import Comparison
 from drum_litestar.tools.compare.live.rollout import Event
-from drum_litestar.tools.compare.outcomes import Case, Finding, Side, Tally, percentiles
+from drum_litestar.tools.compare.outcomes import Case, Counters, Finding, Side, percentiles
 from drum_litestar.tools.compare.verdict import Check
 
 
 class SideSummary(msgspec.Struct, frozen=True):
-    """One server. Latencies are in seconds, in the order of the requests; in JSON only their percentiles stand."""
+    """Summary of one server: answers by status, percentiles of the latency in seconds."""
 
     url: str
     statuses: dict[str, int]
@@ -21,14 +21,14 @@ class SideSummary(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """What plots show, but JSON does not: latencies in seconds."""
+    """Latencies in seconds, for plots; not part of the JSON report."""
 
     baseline: tuple[float, ...]
     candidate: tuple[float, ...]
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """The whole outcome; :func:`msgspec.json.encode` of it is the JSON report (NaN and infinity become null)."""
+    """The whole result. Its JSON encoding is the JSON report (NaN and infinity become null)."""
 
     mode: str
     passed: bool
@@ -52,7 +52,7 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 def summarise(
-    tally: Tally,
+    counters: Counters,
     comparison: Comparison,
     checks: Sequence[Check],
     *,
@@ -63,7 +63,7 @@ def summarise(
     events: Sequence[Event] = (),
     notes: Sequence[str] = (),
 ) -> Summary:
-    """``urls``: baseline's and candidate's; ``started``: ISO 8601. Passed when every check is met."""
+    """Make the summary. ``urls``: baseline's and candidate's; ``started``: ISO 8601."""
     return Summary(
         mode=mode,
         passed=all(check.ok for check in checks),
@@ -71,24 +71,24 @@ def summarise(
         started=started,
         seconds=seconds,
         rule=f"{comparison.rule}; headers {', '.join(comparison.headers) or 'none'}",
-        baseline=_side(urls[0], tally.baseline),
-        candidate=_side(urls[1], tally.candidate),
-        pairs=tally.pairs,
-        errors=tally.errors,
-        mismatches=tally.mismatches,
-        incomparable=tally.incomparable,
-        not_compared=dict(tally.not_compared),
+        baseline=_side(urls[0], counters.baseline),
+        candidate=_side(urls[1], counters.candidate),
+        pairs=counters.pairs,
+        errors=counters.errors,
+        mismatches=counters.mismatches,
+        incomparable=counters.incomparable,
+        not_compared=dict(counters.not_compared),
         largest_absolute_drift=comparison.largest_absolute,
         largest_relative_drift=comparison.largest_relative,
-        findings=tally.findings,
-        cases=tally.cases or [],
+        findings=counters.findings,
+        cases=counters.cases or [],
         events=list(events),
         notes=list(notes),
     )
 
 
-def series(tally: Tally) -> Series:
-    return Series(tuple(tally.baseline.latencies), tuple(tally.candidate.latencies))
+def series(counters: Counters) -> Series:
+    return Series(tuple(counters.baseline.latencies), tuple(counters.candidate.latencies))
 
 
 def _side(url: str, side: Side) -> SideSummary:

@@ -1,4 +1,4 @@
-"""The report for a terminal or a pipeline's log."""
+"""The text report, for a terminal or a pipeline's log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from drum_litestar.tools.compare.reports.summary import Summary
 
 SHOWN = 20
-"""Findings printed; the other formats have more."""
+"""Findings printed; the other reports have more."""
 
 
 def render(summary: Summary) -> str:
@@ -24,7 +24,7 @@ def counts(statuses: dict[str, int]) -> str:
 
 
 def drift(summary: Summary) -> str:
-    """The largest numeric difference in words; empty when all numbers were equal."""
+    """Text of the largest numeric difference; empty when all numbers were equal."""
     if not summary.largest_absolute_drift:
         return ""
     return f"absolute {summary.largest_absolute_drift:.3g}, relative {summary.largest_relative_drift:.3g}"

@@ -31,7 +31,7 @@ from drum_litestar.observability.bare.ids import Ids
 from drum_litestar.observability.bare.spans import BareSpan
 from drum_litestar.observability.bare.tracer import SpanProvider
 from drum_litestar.observability.tracing.request_tracing import TRACER, Tracing
-from support.otlp import Items
+from support.servers.otlp import Items
 
 RESOURCE = Resource.create({"service.name": "bare", "k": 7})
 TRACE, SPAN = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331

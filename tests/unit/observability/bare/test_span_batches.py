@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from drum_litestar.observability.bare import encoder
 from drum_litestar.observability.bare.exporter import ITEMS, REQUESTS_PER_ITEM, batching
 from drum_litestar.observability.bare.tracer import SpanProvider
-from support.otlp import Items
+from support.servers.otlp import Items
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from drum_litestar.observability.tracing.providers import LAST_WITH_LOGS
-from support.otlp import Collector
+from support.servers.otlp import Collector
 
 PROGRAM = """
 {begin}
@@ -73,8 +73,8 @@ def test_traces_logs_and_metrics_are_flushed_at_exit() -> None:
 def test_exported_logs_and_exceptions_hold_no_secrets() -> None:
     end = """
 from drum_litestar.observability.tracing.step_spans import mark_failed
-from drum_litestar.settings.masking import protect
-protect((), {"A_TOKEN": "sesame-open"})
+from drum_litestar.settings.masking import set_secrets
+set_secrets((), {"A_TOKEN": "sesame-open"})
 try:
     raise ValueError("no sesame-open")
 except ValueError as error:

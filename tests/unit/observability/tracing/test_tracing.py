@@ -36,7 +36,7 @@ from drum_litestar.predictors.protocol import (
     TargetType,
 )
 from drum_litestar.predictors.steps import record_exception, span
-from support.otlp import Collector
+from support.servers.otlp import Collector
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = (b"traceparent", f"00-{TRACE}-{PARENT}-01".encode())

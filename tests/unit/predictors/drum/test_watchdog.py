@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from drum_litestar.predictors.drum.watchdog import SidecarWatchdog
-from support.upstream import ok, upstream
+from support.servers.upstream import ok, upstream
 
 
 def watch(url: str, dead: threading.Event, **options: float) -> SidecarWatchdog:

@@ -1,4 +1,4 @@
-"""The command line: how values are written, what is refused and in which words; the reports."""
+"""The command line: values, error texts, reports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from drum_litestar.tools.compare.arguments import (
 from drum_litestar.tools.compare.diff import Comparison, Difference
 from drum_litestar.tools.compare.live.rollout import Event
 from drum_litestar.tools.compare.messages import Answer, Request
-from drum_litestar.tools.compare.outcomes import Tally, paired
+from drum_litestar.tools.compare.outcomes import Counters, paired
 from drum_litestar.tools.compare.reports import junit, page, text
 from drum_litestar.tools.compare.reports.summary import Summary, series, summarise
 from drum_litestar.tools.compare.verdict import Thresholds, judge
@@ -68,7 +68,7 @@ def test_unusable_values(reader: object, written: str) -> None:
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What is said on standard error by a command that must end with 2."""
+    """Standard error of a command that must end with 2."""
     assert main(["compare", *arguments]) == 2
     return capsys.readouterr().err
 
@@ -112,24 +112,24 @@ def test_missing_extra(
 
 
 @pytest.fixture
-def summary() -> tuple[Summary, Tally]:
-    tally = Tally(keep_cases=True)
+def summary() -> tuple[Summary, Counters]:
+    counters = Counters(keep_cases=True)
     hostile = Request("<b>&\x01", "POST", "/predict/")
     for number in range(20):
         difference = (Difference("body 0", "<script>", "\x02"),) if number == 7 else ()
-        tally.count(paired(hostile, Answer(200, seconds=0.01), Answer(200, seconds=0.011), difference))
-    tally.count(paired(hostile, Answer(200, seconds=0.01), Answer(0, error="reset"), ()))
-    tally.not_compared["too large"] += 2
+        counters.count(paired(hostile, Answer(200, seconds=0.01), Answer(200, seconds=0.011), difference))
+    counters.count(paired(hostile, Answer(200, seconds=0.01), Answer(0, error="reset"), ()))
+    counters.not_compared["too large"] += 2
     comparison = Comparison(rtol=1e-6, largest_absolute=float("inf"), largest_relative=2.0)
     events = [Event("2026-01-01T00:00:00+00:00", 1.0, "one"), Event("2026-01-01T00:00:09+00:00", 0.0, "two")]
     made = summarise(
-        tally, comparison, judge(tally, Thresholds()), mode="replay", urls=(A, B),
+        counters, comparison, judge(counters, Thresholds()), mode="replay", urls=(A, B),
         started="2026-01-01T00:00:00+00:00", seconds=1.5, events=events, notes=["a note"],
     )  # fmt: skip
-    return made, tally
+    return made, counters
 
 
-def test_text_report(summary: tuple[Summary, Tally]) -> None:
+def test_text_report(summary: tuple[Summary, Counters]) -> None:
     lines = text.render(summary[0]).splitlines()
     assert lines[-1] == "FAIL"
     assert any(line.startswith("  FAIL mismatches 1 (limit <= 0)") for line in lines)
@@ -137,7 +137,7 @@ def test_text_report(summary: tuple[Summary, Tally]) -> None:
     assert "  not compared: 2 (too large)" in lines
 
 
-def test_json_report(summary: tuple[Summary, Tally]) -> None:
+def test_json_report(summary: tuple[Summary, Counters]) -> None:
     report = json.loads(msgspec.json.encode(summary[0]))
     assert report["passed"] is False
     assert report["largest_absolute_drift"] is None
@@ -145,14 +145,14 @@ def test_json_report(summary: tuple[Summary, Tally]) -> None:
     assert len(report["cases"]) == 21
 
 
-def test_junit_report(summary: tuple[Summary, Tally]) -> None:
+def test_junit_report(summary: tuple[Summary, Counters]) -> None:
     thresholds, requests = ET.fromstring(junit.render(summary[0]))
     assert (thresholds.get("tests"), thresholds.get("failures")) == ("5", "2")
     assert (requests.get("tests"), requests.get("failures")) == ("21", "2")
     assert requests.find("testcase/failure").get("message") == "body 0: <script> -> \ufffd"  # type: ignore[union-attr]
 
 
-def test_html_report_is_escaped_and_self_contained(summary: tuple[Summary, Tally]) -> None:
+def test_html_report_is_escaped_and_self_contained(summary: tuple[Summary, Counters]) -> None:
     html = page.render(summary[0], series(summary[1]))
     assert html.count("<svg") == 3
     assert "<script" not in html
@@ -162,17 +162,17 @@ def test_html_report_is_escaped_and_self_contained(summary: tuple[Summary, Tally
 
 
 def test_help_and_refusals_need_no_extra() -> None:
-    """A missing extra is only told to those who can use it: parsing imports none of its packages."""
+    """Parsing imports no package of the extra; only a run needs it."""
     code = (
         "import sys\n"
-        "from drum_litestar.tools.compare import arguments, command\n"
+        "from drum_litestar.tools.compare import arguments, compare_command\n"
         "assert not {'httpx', 'rich', 'matplotlib', 'uvicorn'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_help_says_what_is_expected() -> None:
-    """No option's value is called like the option; what has a default shows it, and durations their form."""
+    """No metavar repeats its option; defaults are in the help text, and so is the format of durations."""
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     for action in parser._actions:

@@ -1,4 +1,4 @@
-"""Requests from JSONL and from folders, and what is said about those that cannot be read."""
+"""Requests from JSONL and from folders, and the errors for invalid ones."""
 
 from __future__ import annotations
 

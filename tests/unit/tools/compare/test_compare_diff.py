@@ -1,4 +1,4 @@
-"""Where two answers differ: by status, header and body, exactly or within a tolerance."""
+"""Differences of two answers: status, header and body, exact or within a tolerance."""
 
 from __future__ import annotations
 

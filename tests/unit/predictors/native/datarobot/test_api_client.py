@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from drum_litestar.errors import ModelLoadError
-from support.upstream import ok, upstream
+from support.servers.upstream import ok, upstream
 
 CODE = """\
 def load_model(code_dir):

@@ -26,7 +26,7 @@ from drum_litestar.observability.tracing.request_tracing import Tracing
 from drum_litestar.observability.tracing.traced_predictor import traced
 from drum_litestar.predictors.native.shortcuts.sklearn_direct import direct_estimator, only_sklearn
 from drum_litestar.predictors.protocol import ModelCall, Payload, TargetType
-from support.otlp import Items
+from support.servers.otlp import Items
 
 COLUMNS = ["a", "b", "c"]
 FRAME = pd.DataFrame(np.random.default_rng(5).normal(size=(60, 3)), columns=COLUMNS)

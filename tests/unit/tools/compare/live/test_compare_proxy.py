@@ -1,4 +1,4 @@
-"""The proxy core between real servers on loopback: streams both ways, keeps what it should, survives both ends."""
+"""The proxy between real servers on loopback: streaming both ways, kept copies, disconnects of both sides."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def served(app: App) -> AsyncIterator[str]:
 
 
 class Recording:
-    """A policy that keeps what it hears."""
+    """A policy that records its calls."""
 
     def __init__(self, *route: Any, **options: Any) -> None:
         self.chosen = Route(*route, **options)
@@ -122,7 +122,7 @@ def test_a_request_id_is_made_when_there_is_none() -> None:
 
 
 def test_both_directions_stream() -> None:
-    """The server answers each piece of the body before it gets the next one."""
+    """The server answers each chunk of the body before it gets the next one."""
 
     async def conversation(scope: Any, receive: Any, send: Any) -> None:
         await send(START)
@@ -210,7 +210,7 @@ def test_hanging_server_is_seen_through_though_its_client_leaves() -> None:
     async def test() -> None:
         async with served(hanging) as url:
             candidate = Upstream("candidate", url)
-            policy = Recording(candidate, see_through=True)
+            policy = Recording(candidate, ignore_disconnect=True)
             async with served(Proxy(policy)) as front, httpx.AsyncClient(trust_env=False) as client:
                 asking = asyncio.ensure_future(client.post(front, content=b"x", timeout=None))
                 await asked.wait()

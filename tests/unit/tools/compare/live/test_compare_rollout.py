@@ -1,4 +1,4 @@
-"""The steps of a canary, without servers: time and pairs are given."""
+"""Steps of a canary, without servers: the tests pass in time and pairs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_rolls_back(tmp_path: Path, bad: dict, reason: str) -> None:
 
 
 def test_each_step_is_judged_by_its_own_requests(tmp_path: Path) -> None:
-    """Good times at 1 % do not make up for slowness at 50 %."""
+    """Each step is checked on its own latencies: fast answers at 1 % do not balance slow ones at 50 %."""
     made = rollout(tmp_path / "state.json")
     feed(made, 1000)
     made.tick(10.0)

@@ -1,0 +1,4 @@
+"""Measurements of single costs, each a command of its own: stack, observability, queue memory, slow clients, storm.
+
+They are not part of ``python -m benchmarks run``.
+"""

@@ -1,0 +1,53 @@
+"""Closed loop: each connection sends its next request as soon as it has the answer (wrk)."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from benchmarks.report.result import Figures
+from benchmarks.workload.prediction_request import PredictionRequest
+
+_SCRIPT = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "{content_type}"
+local file = io.open("{body}", "rb")
+wrk.body = file:read("*a")
+done = function(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format("RESULT %d %d %d %d %f %f %f\\n", summary.requests, summary.duration, errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout,
+    latency:percentile(50), latency:percentile(95), latency:percentile(99)))
+end
+"""
+
+
+def available() -> str | None:
+    """Reason why wrk cannot be used; None when it can."""
+    return None if shutil.which("wrk") else "wrk is not installed (apt-get install wrk)"
+
+
+def closed_loop(port: int, request: PredictionRequest, connections: int, seconds: float) -> Figures:
+    """``connections`` at once for ``seconds`` (wrk takes whole ones). ``rate``: answers that were 2xx or 3xx;
+    ``errors``: other answers, and none at all. Latencies are those of all answers."""
+    with tempfile.TemporaryDirectory() as folder:
+        (data := Path(folder, "body")).write_bytes(request.body)
+        (script := Path(folder, "script.lua")).write_text(_SCRIPT.format(body=data, content_type=request.content_type))
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s"]
+        command += ["-s", str(script), f"http://127.0.0.1:{port}{request.path}"]
+        output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return read_result(output)
+
+
+def read_result(output: str) -> Figures:
+    """The figures in what wrk printed. Raises RuntimeError when there are none."""
+    found = re.search(r"RESULT (\S+) (\S+) (\S+) (\S+) (\S+) (\S+) (\S+)", output)
+    if found is None:
+        raise RuntimeError(f"wrk printed no result:\n{output}")
+    requests, micros, refused, lost, p50, p95, p99 = map(float, found.groups())
+    good = requests - refused
+    figures: Figures = {"rate": good / micros * 1e6, "errors": refused + lost, "requests": requests}
+    return figures | ({"p50": p50 / 1e3, "p95": p95 / 1e3, "p99": p99 / 1e3} if good else {})

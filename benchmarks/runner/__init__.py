@@ -1,0 +1,1 @@
+"""The run: plan, measurement of each scenario, progress on the terminal."""

@@ -1,0 +1,41 @@
+"""Measurement of one scenario on one running server."""
+
+from __future__ import annotations
+
+from benchmarks.contenders.base import Contender
+from benchmarks.load.chat import chat_streams
+from benchmarks.load.closed_loop import closed_loop
+from benchmarks.load.open_loop import open_loop
+from benchmarks.load.probes import probe_latency
+from benchmarks.load.upload import upload
+from benchmarks.report.result import Figures
+from benchmarks.servers.server_process import Running
+from benchmarks.workload.prediction_request import PredictionRequest
+from benchmarks.workload.scenarios import Scenario
+
+
+def measure(server: Running, contender: Contender, scenario: Scenario, seconds: float, rate: float) -> Figures:
+    """The figures of ``scenario``; ``rate`` is the requested rate of an open loop. ``cpu``: CPU seconds of the server's
+    processes for 1,000 requests. Raises RuntimeError when the server ends during it."""
+    request = contender.request(scenario)
+    before = server.cpu_seconds()
+    figures = _drive(server, contender, scenario, request, seconds, rate)
+    if not server.alive():
+        raise RuntimeError("the server died")
+    spent = server.cpu_seconds() - before
+    counts = scenario.kind in ("closed", "open", "chat") and figures["requests"]
+    return figures | ({"cpu": spent / figures["requests"] * 1e3} if counts else {})
+
+
+def _drive(
+    server: Running, contender: Contender, scenario: Scenario, request: PredictionRequest, seconds: float, rate: float
+) -> Figures:
+    if scenario.kind == "closed":
+        return closed_loop(server.port, request, scenario.connections, seconds)
+    if scenario.kind == "open":
+        return open_loop(server.port, request, seconds, rate)
+    if scenario.kind == "chat":
+        return chat_streams(server.port, request, scenario.connections)
+    if scenario.kind == "probes":
+        return probe_latency(server.port, contender.probe_path, request, seconds)
+    return upload(server, request)

@@ -1,0 +1,1 @@
+"""Servers under test: their environments, their processes, and the machine."""

@@ -1,0 +1,184 @@
+"""The model folders that all contenders serve, trained once into a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+COLUMNS = [f"feature_{number}" for number in range(10)]
+SLEEP_SECONDS = 0.05
+HOLD_SECONDS = 0.5
+CHAT_CHUNKS = 50
+CHAT_PAUSE = 0.005
+
+_SLEEP = f'''"""Waits as a call of another service would."""
+
+import time
+
+import pandas as pd
+
+
+def load_model(code_dir):
+    return "sleeper"
+
+
+def score(data, model, **kwargs):
+    time.sleep({SLEEP_SECONDS})
+    return pd.DataFrame({{"Predictions": [1.0] * len(data)}})
+'''
+_HOLD = f'''"""Keeps the interpreter's lock while it computes, as a long loop in C does."""
+
+import ctypes
+import time
+
+import pandas as pd
+
+SLEEP = ctypes.PyDLL(None).usleep  # PyDLL, unlike CDLL, does not release the lock
+
+
+def load_model(code_dir):
+    return "holder"
+
+
+def score(data, model, **kwargs):
+    end = time.monotonic() + {HOLD_SECONDS}
+    while time.monotonic() < end:
+        SLEEP(900_000 if end - time.monotonic() > 0.9 else int(max(0, end - time.monotonic()) * 1e6))
+    return pd.DataFrame({{"Predictions": [1.0] * len(data)}})
+'''
+_ECHO = '''"""JSON in, JSON out."""
+
+import json
+
+
+def load_model(code_dir):
+    return "echo"
+
+
+def score_unstructured(model, data, query, **kwargs):
+    numbers = json.loads(data)["numbers"]
+    return json.dumps({"sum": sum(numbers), "count": len(numbers)}), {"mimetype": "application/json"}
+'''
+_CHAT = f'''"""A chat model that pauses between its tokens."""
+
+import json
+import time
+from types import SimpleNamespace
+
+import pandas as pd
+
+try:
+    from openai.types.chat import ChatCompletionChunk
+except ImportError:
+
+    class Piece(SimpleNamespace):
+        def to_json(self, indent=None):
+            return json.dumps(self, default=vars)
+
+    def ChatCompletionChunk(**fields):
+        return json.loads(json.dumps(fields), object_hook=lambda found: Piece(**found))
+
+
+def load_model(code_dir):
+    return "chat"
+
+
+def score(data, model, **kwargs):
+    return pd.DataFrame({{"completion": ["text"] * len(data)}})
+
+
+def chunk(number, last):
+    delta = {{"role": "assistant", "content": f"token{{number}} "}}
+    choice = {{"index": 0, "delta": delta, "finish_reason": "stop" if last else None}}
+    return ChatCompletionChunk(
+        id="bench", object="chat.completion.chunk", created=1, model="chat", choices=[choice]
+    )
+
+
+def chat(completion_create_params, model):
+    for number in range({CHAT_CHUNKS}):
+        time.sleep({CHAT_PAUSE})
+        yield chunk(number, number == {CHAT_CHUNKS} - 1)
+'''
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model folder and how it is served."""
+
+    name: str
+    target_type: str
+    custom: str | None = None
+    """Text of ``custom.py``; None for a pickled estimator."""
+    env: tuple[tuple[str, str], ...] = ()
+
+
+MODELS = {
+    model.name: model
+    for model in (
+        Model("ridge", "regression"),
+        Model("forest", "regression"),
+        Model("sleep", "regression", _SLEEP),
+        Model("hold", "regression", _HOLD),
+        Model("echo", "unstructured", _ECHO),
+        Model("chat", "textgeneration", _CHAT, (("TARGET_NAME", "completion"),)),
+    )
+}
+
+
+def model_folder(name: str, home: Path, python: Path) -> Path:
+    """The folder of model ``name`` below ``home``, trained by ``python``: a pickle needs the libraries that made it."""
+    digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:10]
+    folder = home / f"{name}-{digest}"
+    if not (folder / "ready").exists():
+        command = [str(python), "-m", "benchmarks.workload.models", name, str(folder)]
+        subprocess.run(command, check=True, cwd=Path(__file__).resolve().parents[2])
+    return folder
+
+
+def make(name: str, folder: Path) -> None:
+    """Write the model's files."""
+    model = MODELS[name]
+    folder.mkdir(parents=True, exist_ok=True)
+    if model.custom is not None:
+        (folder / "custom.py").write_text(model.custom)
+    else:
+        _train(name, folder / "model.pkl")
+    (folder / "ready").touch()
+
+
+def _train(name: str, path: Path) -> None:
+    import numpy as np
+    import pandas as pd
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.linear_model import Ridge
+
+    features = np.random.default_rng(1).normal(size=(500, len(COLUMNS))).round(4)
+    frame = pd.DataFrame(features, columns=COLUMNS)
+    target = features @ np.linspace(-1.0, 1.0, len(COLUMNS)) + 3.0
+    model = Ridge() if name == "ridge" else RandomForestRegressor(n_estimators=200, max_depth=8, random_state=1)
+    path.write_bytes(pickle.dumps(model.fit(frame, target)))
+
+
+def csv_body(rows: int) -> bytes:
+    """``rows`` rows of ten numbers with four decimals."""
+    import numpy as np
+
+    values = np.random.default_rng(2).normal(size=(min(rows, 500), len(COLUMNS)))
+    lines = [",".join(f"{value:.4f}" for value in row) for row in values]
+    return "\n".join([",".join(COLUMNS), *(lines[number % len(lines)] for number in range(rows))]).encode() + b"\n"
+
+
+def csv_body_of_size(size: int) -> bytes:
+    """A CSV of about ``size`` bytes."""
+    block = csv_body(500)
+    header, _, rows = block.partition(b"\n")
+    return header + b"\n" + rows * (size // len(rows) + 1)
+
+
+if __name__ == "__main__":
+    make(sys.argv[1], Path(sys.argv[2]))

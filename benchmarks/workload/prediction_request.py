@@ -1,0 +1,20 @@
+"""A scenario's request in a contender's format."""
+
+from __future__ import annotations
+
+import urllib.request
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PredictionRequest:
+    """A POST request."""
+
+    path: str
+    body: bytes
+    content_type: str
+
+    def to_urllib(self, port: int) -> urllib.request.Request:
+        """The request to a local port, for urllib."""
+        headers = {"Content-Type": self.content_type}
+        return urllib.request.Request(f"http://127.0.0.1:{port}{self.path}", self.body, headers)

@@ -1,0 +1,84 @@
+"""Construction of the executor that the settings choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from drum_litestar.errors import ModelLoadError
+from drum_litestar.execution.executor import Executor, ExecutorOptions
+from drum_litestar.execution.observer import ExecutorObserver
+from drum_litestar.launcher.plan import LaunchPlan
+from drum_litestar.observability.tracing.request_tracing import Tracing
+from drum_litestar.predictors.protocol import Predictor
+
+WORKER_BUILDER = "drum_litestar.observability.worker_setup:build_worker_predictor"
+
+
+def make_executor(
+    plan: LaunchPlan,
+    *,
+    observer: ExecutorObserver,
+    tracing: Tracing,
+    forward_output: Callable[..., None],
+    on_fatal: Callable[[ModelLoadError], None],
+) -> Executor:
+    """Construct the executor that ``--executor`` names, without starting it.
+
+    ``forward_output(worker, stream, line)`` is called for each line that a worker process prints; ``on_fatal`` when the
+    pool gives up after it had been ready.
+    """
+    settings = plan.settings
+    common: dict[str, Any] = {
+        "threads": settings.workers.threads,
+        "queue_depth": settings.admission.queue_depth,
+        "queue_memory": settings.admission.queue_memory,
+        "queue_timeout": settings.admission.queue_timeout,
+        "max_in_flight": settings.admission.max_concurrent,
+        "request_timeout": settings.timeouts.request or None,
+        "stream_idle_timeout": settings.timeouts.stream_idle or None,
+        "batch_max_rows": settings.admission.batch_max_rows,
+        "batch_max_wait": settings.admission.batch_max_wait_ms / 1000,
+        "observer": observer,
+    }
+    if settings.model.executor == "inline":
+        from drum_litestar.execution.inline import InlineExecutor
+        from drum_litestar.observability.tracing.traced_predictor import traced
+        from drum_litestar.predictors.build import build_predictor
+
+        return InlineExecutor(lambda: traced(build_predictor(plan.spec), tracing), ExecutorOptions(**common))
+    from drum_litestar.execution.pool.pool import PoolExecutor
+    from drum_litestar.execution.pool.pool_options import PoolOptions
+    from drum_litestar.observability.metrics.resources import memory_headroom
+
+    options = PoolOptions(
+        workers=settings.workers.count,
+        max_requests=settings.workers.max_requests,
+        max_requests_jitter=settings.workers.max_requests_jitter,
+        max_worker_memory_mb=settings.workers.max_memory_mb,
+        death_policy=settings.workers.death_policy,
+        python=plan.worker_python.executable if plan.worker_python else None,
+        user=settings.workers.user,
+        memory_headroom=memory_headroom,
+        on_output=forward_output,
+        on_fatal=on_fatal,
+        builder=WORKER_BUILDER,
+        builder_kwargs={
+            "log_level": plan.logging_level,
+            "json_lines": settings.log.json,
+            "otel_disabled": plan.otel_disabled,
+        },
+        **common,
+    )
+    return PoolExecutor(plan.spec, options)
+
+
+def failed_executor(failure: ModelLoadError) -> Executor:
+    """Construct an executor whose model fails to load with ``failure``, for the error server of a folder that no
+    predictor can serve."""
+    from drum_litestar.execution.inline import InlineExecutor
+
+    def fail() -> Predictor:
+        raise failure
+
+    return InlineExecutor(fail)

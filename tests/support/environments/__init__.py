@@ -1,0 +1,1 @@
+"""Virtual environments and folders of packages that tests run in."""

@@ -1,0 +1,1 @@
+"""Predictors, executors and slots that tests control."""

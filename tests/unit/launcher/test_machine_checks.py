@@ -1,0 +1,44 @@
+"""Settings that cannot work on this machine: ``server``, ``settings`` and ``check`` refuse them with the same text."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from drum_litestar.cli.main import build_plan, main
+from drum_litestar.errors import SettingsError
+
+
+@pytest.fixture(params=["DRUM_WORKER_USER", "DRUM_WORKER_PYTHON", "DRUM_SSL_CERTFILE"])
+def unusable(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, str], str]:
+    """Environment variables, and the error text for them."""
+    file = tmp_path / "junk"
+    file.write_text("junk")
+    environ, text = {
+        "DRUM_WORKER_USER": ({}, "no-such-user': there is no such user"),
+        "DRUM_WORKER_PYTHON": ({}, "/no/python': there is no such file"),
+        "DRUM_SSL_CERTFILE": ({"DRUM_SSL_KEYFILE": str(file)}, f"{file}' holds no usable certificate in PEM format"),
+    }[request.param]
+    return {**environ, request.param: text.partition("'")[0]}, f"{request.param}='{text}"
+
+
+def test_server_refuses(unusable: tuple[dict[str, str], str], tmp_path: Path) -> None:
+    environ, text = unusable
+    with pytest.raises(SettingsError) as caught:
+        build_plan(["server", "-cd", str(tmp_path), "--address", "127.0.0.1:0"], environ)
+    assert (str(caught.value), caught.value.exit_code) == (text, 2)
+
+
+def test_settings_and_check_report_it(
+    unusable: tuple[dict[str, str], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    environ, text = unusable
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert main(["settings"]) == 2
+    assert capsys.readouterr().err == f"drum-litestar: error: {text}\n"
+    assert main(["check", "--json"]) == 1
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert [each["text"] for each in findings if each["topic"] == "settings"] == [text]
