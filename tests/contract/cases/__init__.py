@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from support.cases import Case
 
-MODULES = ("routes", "payloads", "predictions", "labels", "hooks", "number_formats", "prediction_server", "text", "chat",
-           "unstructured", "transforms", "tasks")  # fmt: skip
+MODULES = ("routes", "payloads", "predictions", "labels", "hooks", "number_formats", "prediction_server", "text",
+           "chat", "unstructured", "transforms", "tasks")  # fmt: skip
 
 
 def all_cases() -> Mapping[str, Sequence[Case]]:
