@@ -20,7 +20,7 @@ from drum_litestar.execution.batching import Batcher
 from drum_litestar.execution.counters import Counters
 from drum_litestar.execution.drain import Drain
 from drum_litestar.execution.executor import ExecutorOptions, ReplyStream
-from drum_litestar.execution.load_queue import LoadQueue
+from drum_litestar.execution.loading_queue import LoadingQueue
 from drum_litestar.execution.pending import BatchedCall, PendingCall, Slot, SlotSource
 from drum_litestar.execution.queue_limits import QueueMemory, Ticket, default_queue_depth
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply
@@ -44,7 +44,7 @@ class Admission:
         self.counters = Counters(options.observer)
         self.queue: OrderedDict[PendingCall, None] = OrderedDict()
         """Calls that wait for a slot, oldest first."""
-        self.load_queue = LoadQueue(self.counters, options.queue_timeout, self._note_depth)
+        self.load_queue = LoadingQueue(self.counters, options.queue_timeout, self._note_depth)
         self.running = 0
         """Slots in use."""
         self.in_flight = 0

@@ -23,7 +23,7 @@ from drum_litestar.http.bodies import BodyStream, ClientGoneError
 from drum_litestar.http.interrupts import Interrupt, watch_disconnect, while_connected
 from drum_litestar.http.replies import SilentResponse
 from drum_litestar.http.service import RESOURCES
-from drum_litestar.observability.tracing.request_tracing import Tracing, upstream_answered
+from drum_litestar.observability.tracing.request_tracer import Tracing, upstream_answered
 from drum_litestar.observability.tracing.step_spans import mark_failed
 
 logger = logging.getLogger(__name__)

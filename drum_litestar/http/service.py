@@ -102,8 +102,8 @@ class ModelService:
     async def loaded_card(self, request: AnyRequest) -> ModelCard:
         """Return the card as :meth:`card` does, but wait while the model loads for the first time.
 
-        The call waits in the queue with its body unread (:class:`drum_litestar.execution.load_queue.LoadQueue`) and is
-        then answered as if the model had been loaded before. Raises also QueueFullError, DeadlineExceededError, and
+        The call waits with its body unread (:class:`drum_litestar.execution.loading_queue.LoadingQueue`) and is then
+        answered as if the model had been loaded before. Raises also QueueFullError, DeadlineExceededError, and
         ClientGoneError when the client disconnects meanwhile.
         """
         if self.executor.card is None and self.executor.state == "starting":

@@ -7,7 +7,7 @@ from typing import Final
 from drum_litestar.http.app_options import normalize_prefix
 from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send, state
 from drum_litestar.middleware.paths import MODEL_SPANS, path_set
-from drum_litestar.observability.tracing.request_tracing import Tracing
+from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.scope import SPAN
 
 PROXY_SPAN: Final = "drum.directAccess"

@@ -9,7 +9,7 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor, ExecutorOptions
 from drum_litestar.execution.observer import ExecutorObserver
 from drum_litestar.launcher.plan import LaunchPlan
-from drum_litestar.observability.tracing.request_tracing import Tracing
+from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.predictors.protocol import Predictor
 
 WORKER_BUILDER = "drum_litestar.observability.worker_setup:build_worker_predictor"

@@ -17,7 +17,7 @@ from drum_litestar.http.app_options import AppOptions
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import choose_predictor, unreadable
 from drum_litestar.launcher.worker_interpreter import probe_configured
-from drum_litestar.observability.tracing.request_tracing import Tracing
+from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.predictors.folder.metadata import read_metadata
 from drum_litestar.predictors.spec import PredictorSpec
 

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from drum_litestar.http.direct_access_proxy import DirectAccessProxy
-from drum_litestar.observability.tracing.request_tracing import Tracing
+from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.predictors.protocol import TargetType
 from http_serving import Serving, card, mirror, options, read_all, read_until
 from support.servers.process import free_port

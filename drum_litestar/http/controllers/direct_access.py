@@ -8,7 +8,7 @@ from litestar import HttpMethod, route
 
 from drum_litestar.errors import BadRequestError, MissingExtraError, MissingExtraRequestError
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
-from drum_litestar.http.routing import DrumController
+from drum_litestar.http.base_controller import DrumController
 from drum_litestar.http.service import ModelService
 from drum_litestar.scope import SPAN
 

@@ -8,8 +8,8 @@ from litestar import route
 
 from drum_litestar.errors import MissingExtraError, MissingExtraRequestError
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
+from drum_litestar.http.base_controller import READ, DrumController
 from drum_litestar.http.replies import BytesResponse
-from drum_litestar.http.routing import READ, DrumController
 from drum_litestar.http.service import ModelService
 
 

@@ -6,7 +6,7 @@ from litestar import route
 from litestar.exceptions import NotFoundException
 
 from drum_litestar.http.app_options import AnyResponse
-from drum_litestar.http.routing import READ, DrumController
+from drum_litestar.http.base_controller import READ, DrumController
 
 
 class StaticController(DrumController):

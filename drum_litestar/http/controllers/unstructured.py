@@ -5,8 +5,8 @@ from __future__ import annotations
 from litestar import post
 
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
+from drum_litestar.http.base_controller import DrumController
 from drum_litestar.http.payloads import collect_raw
-from drum_litestar.http.routing import DrumController
 from drum_litestar.http.service import ModelService
 from drum_litestar.predictors.rules import check_unstructured
 

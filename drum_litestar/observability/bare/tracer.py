@@ -31,7 +31,7 @@ from drum_litestar.observability.bare.spans import BareSpan, DroppedSpan
 from drum_litestar.observability.tracing.current import SPAN_KEY
 from drum_litestar.observability.tracing.guarded_processor import GuardedProcessor
 from drum_litestar.observability.tracing.request_span import Carrier, RequestSpan, span_context, traceparent
-from drum_litestar.observability.tracing.request_tracing import TRACER
+from drum_litestar.observability.tracing.request_tracer import TRACER
 
 RANDOM: Final = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)
 """Older SDKs do not know the flag."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from drum_litestar.observability.metrics.prometheus import Metrics
 from drum_litestar.observability.metrics.stats import StatsReporter
-from drum_litestar.observability.tracing.request_tracing import Tracing
+from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.predictors.protocol import CallKind
 
 _PREDICTIONS: Final = frozenset({"predict", "predict_stream", "transform", "unstructured", "chat"})

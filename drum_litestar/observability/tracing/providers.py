@@ -18,7 +18,7 @@ from typing import Any, Final
 from drum_litestar.errors import MissingExtraError
 from drum_litestar.observability.logs.log_format import ContextFilter
 from drum_litestar.observability.tracing.attributes import takes_any_value
-from drum_litestar.observability.tracing.request_tracing import Tracing
+from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.pip_command import install
 
 _log = logging.getLogger("drum.otel")

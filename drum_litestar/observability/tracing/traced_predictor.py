@@ -13,7 +13,7 @@ from drum_litestar.observability.tracing.attributes import settable
 from drum_litestar.observability.tracing.call_report import CallReport
 from drum_litestar.observability.tracing.chat_attributes import StreamAssembler
 from drum_litestar.observability.tracing.current import CURRENT
-from drum_litestar.observability.tracing.request_tracing import Tracing
+from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.observability.tracing.step_spans import mark_failed, report_to
 from drum_litestar.predictors.protocol import (
     BatchPredictor,

@@ -30,7 +30,7 @@ from drum_litestar.observability.bare.ended import Ended, pack, unpack
 from drum_litestar.observability.bare.ids import Ids
 from drum_litestar.observability.bare.spans import BareSpan
 from drum_litestar.observability.bare.tracer import SpanProvider
-from drum_litestar.observability.tracing.request_tracing import TRACER, Tracing
+from drum_litestar.observability.tracing.request_tracer import TRACER, Tracing
 from support.servers.otlp import Items
 
 RESOURCE = Resource.create({"service.name": "bare", "k": 7})

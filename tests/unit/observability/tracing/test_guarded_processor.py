@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from drum_litestar.observability.bare.tracer import SpanProvider
-from drum_litestar.observability.tracing.request_tracing import Tracing
+from drum_litestar.observability.tracing.request_tracer import Tracing
 from support.servers.otlp import Items
 
 EVENTS = [name for name in ("on_start", "_on_ending", "on_end") if hasattr(SpanProcessor, name)]

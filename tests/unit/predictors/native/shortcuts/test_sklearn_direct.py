@@ -22,7 +22,7 @@ from sklearn.tree import DecisionTreeRegressor
 
 from drum_litestar.observability.bare.ended import unpack
 from drum_litestar.observability.bare.tracer import SpanProvider
-from drum_litestar.observability.tracing.request_tracing import Tracing
+from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.observability.tracing.traced_predictor import traced
 from drum_litestar.predictors.native.shortcuts.sklearn_direct import direct_estimator, only_sklearn
 from drum_litestar.predictors.protocol import ModelCall, Payload, TargetType

@@ -10,7 +10,7 @@ from drum_litestar.execution.counters import Counters
 from drum_litestar.execution.queue_limits import Ticket
 
 
-class LoadQueue:
+class LoadingQueue:
     """The queue before the queue, from the start until the first worker is ready or it is known that none will be.
 
     A request that waits here holds a ticket, and tickets are bounded as always: by the slots (those that the operator

@@ -22,7 +22,7 @@ from drum_litestar.execution.counters import Counters
 from drum_litestar.observability.bare import encoder
 from drum_litestar.observability.bare.tracer import SpanProvider
 from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
-from drum_litestar.observability.tracing.request_tracing import TRACER, RawHeaders, Tracing, upstream_answered
+from drum_litestar.observability.tracing.request_tracer import TRACER, RawHeaders, Tracing, upstream_answered
 from drum_litestar.observability.tracing.traced_predictor import traced
 from drum_litestar.predictors.protocol import (
     BatchPredictor,
