@@ -113,7 +113,7 @@ def test_first_in_first_out(faults: Faults) -> None:
     futures = []
     for number in range(8):
         futures.append(server.begin(order("record", number)))
-        eventually(lambda depth=number + 1: server.stats()["executor_queue_depth"] == depth, "it waits")
+        eventually(lambda depth=number + 1: server.stats()["executor_queue_depth"] == depth, "it waits")  # type: ignore[misc]
     server.go(1)
     assert blocked.result().status == 200
     assert {future.result().status for future in futures} == {200}

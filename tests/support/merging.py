@@ -7,13 +7,12 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, overload
 
 import msgspec
 
-from drum_litestar.execution.base import BaseExecutor
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.pool.options import PoolOptions
 from drum_litestar.execution.pool.pool import PoolExecutor
@@ -107,14 +106,20 @@ def batches(folder: Path) -> list[int]:
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
-@asynccontextmanager
-async def merging(
+@overload
+def merging(
+    kind: Literal["pool"], folder: Path, *, spec: dict[str, Any] | None = None, **options: Any
+) -> AbstractAsyncContextManager[PoolExecutor]: ...
+@overload
+def merging(
     kind: str, folder: Path, *, spec: dict[str, Any] | None = None, **options: Any
-) -> AsyncIterator[BaseExecutor]:
+) -> AbstractAsyncContextManager[InlineExecutor | PoolExecutor]: ...
+@asynccontextmanager
+async def merging(kind: str, folder: Path, *, spec: dict[str, Any] | None = None, **options: Any) -> AsyncIterator[Any]:
     """A started executor of ``kind`` that merges up to 100 rows; ``folder/go`` appears before its shutdown."""
     options.setdefault("batch_max_rows", 100)
     source = MergingSpec(folder=str(folder), **(spec or {}))
-    executor: BaseExecutor
+    executor: InlineExecutor | PoolExecutor
     if kind == "inline":
         executor = InlineExecutor(source, **options)
     else:

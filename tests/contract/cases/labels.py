@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from support.cases import Case, dialect_p, error, error_like, told
 
 YES_NO = ["yes", "no"]
 
 
-def frame(**columns: list) -> str:
+def frame(**columns: list[Any]) -> str:
     return f"pd.DataFrame({columns!r})"
 
 

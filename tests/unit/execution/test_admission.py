@@ -13,6 +13,7 @@ from drum_litestar.errors import (
     QueueTimeoutError,
 )
 from drum_litestar.execution.admission import Admission
+from drum_litestar.execution.merged import MergedCall
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.predictors.protocol import Reply
 from support.scripted import order
@@ -24,7 +25,7 @@ class Slots:
     def __init__(self, count: int) -> None:
         self.free = count
         self.running: list[PendingCall] = []
-        self.late: list[PendingCall] = []
+        self.late: list[PendingCall | MergedCall] = []
         self.previewed: PendingCall | None = None
 
     def acquire(self) -> Slots | None:
@@ -38,8 +39,14 @@ class Slots:
             self.forget(entry)
         self.running.append(entry)
 
-    def overdue(self, entry: PendingCall) -> None:
-        self.late.append(entry)
+    def run_merged(self, merged: MergedCall) -> None:
+        raise AssertionError("nothing is merged here")
+
+    def condemn(self) -> None:
+        raise AssertionError("nothing is merged here")
+
+    def overdue(self, work: PendingCall | MergedCall) -> None:
+        self.late.append(work)
 
     def preview(self, entry: PendingCall) -> None:
         if self.previewed is None:

@@ -31,7 +31,7 @@ def test_who_leaves_is_only_not_answered() -> None:
         slots.finish()
         done = await asyncio.gather(*tasks, return_exceptions=True)
         assert isinstance(done[1], asyncio.CancelledError)
-        assert [done[0].body, done[2].body] == [b"a", b"c"]
+        assert [answer.body for answer in done if isinstance(answer, Reply)] == [b"a", b"c"]
         assert idle(admission)
 
     asyncio.run(main())
@@ -153,7 +153,7 @@ def test_a_worker_that_dies_is_no_answer_for_anybody() -> None:
         slots.finish()
         slots.finish()
         done = await asyncio.gather(*tasks, return_exceptions=True)
-        assert [answer.body for answer in done[1:]] == [b"b", b"c"]
+        assert [answer.body for answer in done[1:] if isinstance(answer, Reply)] == [b"b", b"c"]
         assert idle(admission)
         assert admission.stats()["executor_completed"] == 3
 

@@ -66,7 +66,7 @@ def test_closing_stops_once_and_wakes_the_reader() -> None:
     async def main() -> None:
         producer = Producer()
         stream = producer.stream()
-        reader = asyncio.ensure_future(stream.__aiter__().__anext__())  # type: ignore[arg-type]
+        reader = asyncio.ensure_future(stream.__aiter__().__anext__())
         await asyncio.sleep(0)
         await stream.aclose()
         await stream.aclose()

@@ -93,7 +93,9 @@ def test_the_task_lives_on_after_a_504() -> None:
         task = asyncio.current_task()
         assert task is not None
         await asyncio.sleep(0)
-        return answer, task.cancelling() if sys.version_info >= (3, 11) else 0
+        if sys.version_info >= (3, 11):
+            return answer, task.cancelling()
+        return answer, 0
 
     answer, cancelling = asyncio.run(main())
     assert (answer.status, cancelling) == (504, 0)

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import socket
 import threading
 
 import pytest
 
 from drum_litestar.predictors.drum.watchdog import SidecarWatchdog
 from support.process import free_port
-from support.upstream import ok, upstream
+from support.upstream import Seen, ok, upstream
 
 
 def watch(url: str, dead: threading.Event, **options: float) -> SidecarWatchdog:
@@ -40,16 +41,16 @@ def test_recovery_starts_the_count_anew() -> None:
     done = threading.Event()
     with upstream() as up:
 
-        def answer(seen: object, sock: object) -> None:
+        def answer(seen: Seen, sock: socket.socket) -> None:
             healthy = next(answers, None)
             if healthy is None:
                 done.set()
             if healthy is not False:
-                ok()(seen, sock)  # type: ignore[arg-type]
+                ok()(seen, sock)
             else:
-                sock.close()  # type: ignore[attr-defined]
+                sock.close()
 
-        up.answer = answer  # type: ignore[assignment]
+        up.answer = answer
         watchdog = watch(up.url, dead)
         assert done.wait(20)
         assert not dead.is_set()
