@@ -53,7 +53,8 @@ class Mirror:
         if payload is not None and payload.path is not None:
             self.paths.append(payload.path)
         if payload is not None and payload.size < 200 and (answer := self.script.get(payload.read())) is not None:
-            return answer(call) if callable(answer) else answer
+            scripted: Reply | StreamReply = answer(call) if callable(answer) else answer
+            return scripted
         return Reply(body=msgspec.json.encode(describe(call)))
 
     def wait(self, _: ModelCall) -> Reply:

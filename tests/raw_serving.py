@@ -191,7 +191,7 @@ async def read_body(receive: Receive) -> bytes | None:
             return None
         body += message.get("body", b"")
         if not message.get("more_body"):
-            return body
+            return bytes(body)
 
 
 async def reply(send: Send, body: bytes, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:

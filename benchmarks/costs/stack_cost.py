@@ -21,6 +21,7 @@ import os
 import socket
 import statistics
 import time
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,10 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=16)
     args = parser.parse_args()
     context = multiprocessing.get_context("spawn")
-    processes, clients, cpu, speed = {}, {}, {}, {}
+    processes: dict[str, SpawnProcess] = {}
+    clients: dict[str, Client] = {}
+    cpu: dict[str, list[float]] = {}
+    speed: dict[str, list[float]] = {}
     try:
         for variant in VARIANTS:
             listener = socket.create_server(("127.0.0.1", 0), backlog=256)
@@ -148,10 +152,10 @@ def main() -> None:
             cpu[variant], speed[variant] = [], []
         for _ in range(args.blocks):
             for variant in VARIANTS:
-                process = psutil.Process(processes[variant].pid)
-                before, began = process.cpu_times(), time.perf_counter()
+                measured = psutil.Process(processes[variant].pid)
+                before, began = measured.cpu_times(), time.perf_counter()
                 count = clients[variant].run(args.rounds)
-                elapsed, after = time.perf_counter() - began, process.cpu_times()
+                elapsed, after = time.perf_counter() - began, measured.cpu_times()
                 used = after.user + after.system - before.user - before.system
                 cpu[variant].append(used / count * 1e6)
                 speed[variant].append(count / elapsed)

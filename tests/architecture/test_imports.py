@@ -77,7 +77,7 @@ def ours(*rooms: str) -> tuple[str, ...]:
 
 def offences(
     rooms: tuple[str, ...], forbidden: tuple[str, ...], allowed: tuple[str, ...] = (), *, typing_too: bool = True
-):
+) -> list[str]:
     """Imports of ``forbidden`` modules, less ``allowed`` ones, in ``rooms``."""
     return [
         f"{name}:{found.line} imports {found.module}"

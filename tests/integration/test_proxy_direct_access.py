@@ -193,9 +193,14 @@ def test_client_that_leaves_ends_the_upstream_stream(both: tuple[Serving, Upstre
     assert up.gone.wait(60)
 
 
+def never(_: Seen, sock: socket.socket) -> None:
+    """No answer, until the other side has gone."""
+    read_all(sock)
+
+
 def test_client_that_leaves_before_the_answer(both: tuple[Serving, Upstream]) -> None:
     server, up = both
-    up.answer = lambda _, sock: read_all(sock) and None
+    up.answer = never
     with server.send(b"POST /directAccess/x HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nhi"):
         assert up.arrived.acquire(timeout=60)
     assert up.gone.wait(60)
@@ -227,7 +232,7 @@ def test_upstream_garbage(both: tuple[Serving, Upstream], garbage: bytes) -> Non
 
 def test_upstream_slow() -> None:
     with upstream() as up, proxied(up.url, timeout=0.2) as server:
-        up.answer = lambda _, sock: read_all(sock) and None
+        up.answer = never
         broken(server.client.get("/directAccess/x"), 504, "did not answer in time")
         assert up.gone.wait(60)
 

@@ -40,7 +40,8 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
     """Columns of mixed cells under any names, repeats allowed."""
     columns = draw(names)
     rows = draw(st.lists(st.lists(cells, min_size=len(columns), max_size=len(columns)), max_size=8))
-    return pd.DataFrame(rows, columns=pd.Index(columns, dtype=object), dtype=object)
+    frame: pd.DataFrame = pd.DataFrame(rows, columns=pd.Index(columns, dtype=object), dtype=object)
+    return frame
 
 
 numbers = st.one_of(st.floats(-1e6, 1e6), st.integers(-(10**6), 10**6), st.sampled_from(["", "NaN", "1e400", "x"]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -11,7 +13,8 @@ FEATURES = tuple(f"x{number}" for number in range(10))
 def table(rows: int, columns: tuple[str, ...] = FEATURES, seed: int = 7) -> pd.DataFrame:
     """Normal numbers rounded to 4 decimals, so that their CSV is short and exact."""
     values = np.random.default_rng(seed).normal(size=(rows, len(columns)))
-    return pd.DataFrame(values.round(4), columns=list(columns))
+    frame: pd.DataFrame = pd.DataFrame(values.round(4), columns=list(columns))
+    return frame
 
 
 def csv_of(frame: pd.DataFrame) -> bytes:
@@ -23,10 +26,11 @@ def continuous_target(frame: pd.DataFrame) -> pd.Series:
     return pd.Series(frame.to_numpy() @ weights + 3.0, name="target")
 
 
-def class_target(frame: pd.DataFrame, labels: list) -> pd.Series:
+def class_target(frame: pd.DataFrame, labels: list[Any]) -> pd.Series:
     """Labels by equal parts of the continuous target."""
     ranks = continuous_target(frame).rank(method="first") - 1
-    return pd.Series([labels[int(rank * len(labels) / len(frame))] for rank in ranks], name="target")
+    target: pd.Series = pd.Series([labels[int(rank * len(labels) / len(frame))] for rank in ranks], name="target")
+    return target
 
 
 def matrix_market(frame: pd.DataFrame) -> bytes:

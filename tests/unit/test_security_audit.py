@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import ssl
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import security_audit
@@ -74,7 +76,8 @@ def test_relative_imports_are_not_the_standard_librarys() -> None:
 
 def test_known_vulnerabilities_are_shown() -> None:
     vuln = {"id": "PYSEC-1", "aliases": ["CVE-1"], "fix_versions": ["2.0"]}
-    report = [{"name": "good", "version": "1", "vulns": []}, {"name": "bad", "version": "1.5", "vulns": [vuln]}]
+    good, bad = {"name": "good", "version": "1"}, {"name": "bad", "version": "1.5"}
+    report: list[dict[str, Any]] = [{**good, "vulns": []}, {**bad, "vulns": [vuln]}]
     text = security_audit.findings(report)
     assert "2 locked packages, 1 known vulnerabilities" in text
     assert "| bad | 1.5 | PYSEC-1 CVE-1 | 2.0 |" in text
@@ -84,7 +87,7 @@ def test_known_vulnerabilities_are_shown() -> None:
 def test_without_an_auditor_nothing_is_claimed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(security_audit.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr("sys.argv", ["audit"])
     assert security_audit.main() == 0
     assert "NOTHING WAS AUDITED" in capsys.readouterr().out

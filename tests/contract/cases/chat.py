@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from support.cases import Case, any_json, drum_json, error, error_like, message
+from support.cases import Case, Check, any_json, drum_json, error, error_like, message
 from support.wire import Answer, Request, csv, get, post, post_json
 
 CHAT = "/v1/chat/completions"
@@ -49,7 +49,7 @@ def new_id(answer: Answer, path: Path) -> None:
     assert UUID4.fullmatch(answer.json()["datarobot_association_id"])
 
 
-def error_event(*before: str):
+def error_event(*before: str) -> Check:
     """Events, then one error event, no ``[DONE]`` (contract, section 8, Q-16)."""
 
     def check(answer: Answer, path: Path) -> None:
@@ -65,7 +65,7 @@ def error_event(*before: str):
     return check
 
 
-def mentions(text: str):
+def mentions(text: str) -> Check:
     def check(answer: Answer, path: Path) -> None:
         assert text in answer.json()["message"]
 
@@ -130,7 +130,7 @@ TEXT = [
 ]  # fmt: skip
 
 
-def words(*contents: str):
+def words(*contents: str) -> Check:
     """The contents of a stream's events, in order, then the end."""
 
     def check(answer: Answer, path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from support.cases import Case, error, error_like, pandas_json, told
 
 YES_NO = ["yes", "no"]
 
 
-def frame(**columns: list) -> str:
+def frame(**columns: list[Any]) -> str:
     return f"pd.DataFrame({columns!r})"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from support.cases import Case, error, error_like, predicts
+from support.cases import Case, Check, error, error_like, predicts
 from support.data import csv_of, matrix_market, table
 from support.wire import BOUNDARY, Part, csv, form, post, upload
 from support.zoo.artifacts import expected_values
@@ -26,7 +26,7 @@ def unsupported(mimetype: str) -> bytes:
     )
 
 
-def model_says(frame: Any = FRAME):
+def model_says(frame: Any = FRAME) -> Check:
     def values(path: Path) -> Any:
         return expected_values(path, frame)
 

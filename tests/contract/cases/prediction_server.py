@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.cases import Case, error, error_like, told
+from support.cases import Case, Check, error, error_like, told
 from support.data import csv_of, table
 from support.wire import Answer, csv
 from support.zoo.artifacts import expected_values
@@ -18,7 +18,7 @@ FRAME = table(4, seed=31)
 SEND = csv(csv_of(FRAME))
 
 
-def rows(build: Callable[[Any], dict[str, Any]]):
+def rows(build: Callable[[Any], dict[str, Any]]) -> Check:
     """Every row as ``build`` makes it from the model's own output, compared at full precision and in key order."""
 
     def check(answer: Answer, path: Path) -> None:

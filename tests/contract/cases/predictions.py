@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +76,14 @@ def onnx_probabilities(path: Path) -> Any:
     return onnx_values(path, FRAME)[1]
 
 
-def named(labels: tuple[str, ...] | None, values=model) -> list[Case]:
+def named(labels: tuple[str, ...] | None, values: Callable[[Path], Any] = model) -> list[Case]:
     return [
         Case("predict", SEND, body=predicts(values, labels)),
         Case("predict, upload", upload(csv_of(FRAME)), body=predicts(values, labels)),
     ]
 
 
-def near(values, labels: tuple[str, ...] | None = None) -> list[Case]:
+def near(values: Callable[[Path], Any], labels: tuple[str, ...] | None = None) -> list[Case]:
     return [Case("predict", SEND, body=nearly_predicts(values, labels))]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from support.cases import Case, any_json, drum_json, error, message
+from support.cases import Case, Check, any_json, drum_json, error, message
 from support.data import csv_of, table
 from support.wire import Answer, Request, csv, get, post, post_json
 
@@ -23,7 +23,7 @@ def request_id(sent: str) -> Request:
     return csv(DATA).with_headers(("X-Request-ID", sent))
 
 
-def info(**fields: object):
+def info(**fields: object) -> Check:
     """``/info/`` of a folder; ``codeDir`` is the path, versions are looked at by form only."""
 
     def check(answer: Answer, path: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
-from support.cases import Case, all_of, drum_json, error, told
+from support.cases import Case, Check, all_of, drum_json, error, told
 from support.data import matrix_market, table
-from support.wire import csv, get, post
+from support.wire import Answer, csv, get, post
 
 MODELS = drum_json({"data": [{"created": 1735689600, "id": "gpt-x", "object": "model", "owned_by": "DataRobot"}],
                     "object": "list"})  # fmt: skip
@@ -15,10 +16,10 @@ NO_MODELS = error("get_supported_llm_models is supported only for TextGen models
 NO_CHAT = error("This model's chat interface was called, but chat() is not implemented.")
 
 
-def read_as(names: list[str], *rows: list[Any], index: list[Any] | None = None):
+def read_as(names: list[str], *rows: list[Any], index: list[Any] | None = None) -> Check:
     """The frame's names, values and index as the hook saw them."""
 
-    def check(answer, path) -> None:
+    def check(answer: Answer, path: Path) -> None:
         seen = [json.loads(text) for text in answer.json()["predictions"]]
         assert [row["row"] for row in seen] == list(rows)
         assert all(row["names"] == names for row in seen)
@@ -27,15 +28,15 @@ def read_as(names: list[str], *rows: list[Any], index: list[Any] | None = None):
     return check
 
 
-def typed(*types: str):
-    def check(answer, path) -> None:
+def typed(*types: str) -> Check:
+    def check(answer: Answer, path: Path) -> None:
         seen = json.loads(answer.json()["predictions"][0])["types"]
         assert seen == list(types)
 
     return check
 
 
-def reads(name: str, body: bytes, check) -> Case:
+def reads(name: str, body: bytes, check: Check) -> Case:
     return Case(name, csv(body), body=check)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
@@ -30,8 +31,12 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Switched
             server.kill()
 
 
+Urls: TypeAlias = tuple[str, ...]
+"""The words of the command line that say where the two servers are."""
+
+
 @pytest.fixture
-def urls(servers: tuple[SwitchedServer, SwitchedServer]) -> Iterator[tuple[str, ...]]:
+def urls(servers: tuple[SwitchedServer, SwitchedServer]) -> Iterator[Urls]:
     baseline, candidate = servers
     yield ("--baseline", baseline.url, "--candidate", candidate.url)
     candidate.behave()
@@ -49,7 +54,7 @@ def predict_until(proxy: CompareProcess, text: str) -> None:
         assert send(proxy.port, PREDICT).status == 200
 
 
-def test_recorded_traffic_replays(servers: tuple[SwitchedServer, SwitchedServer], urls: tuple, tmp_path: Path) -> None:
+def test_recorded_traffic_replays(servers: tuple[SwitchedServer, SwitchedServer], urls: Urls, tmp_path: Path) -> None:
     with CompareProcess(*urls[:2], "--record", "corpus.jsonl", "--max-requests", "6", cwd=tmp_path) as recorder:
         for number in range(6):
             secret = ("Authorization", "Bearer secret")
@@ -83,7 +88,12 @@ def test_recorded_traffic_replays(servers: tuple[SwitchedServer, SwitchedServer]
     ],
 )
 def test_replay_finds_what_is_wrong(
-    servers: tuple[SwitchedServer, SwitchedServer], urls: tuple, tmp_path: Path, mode: str, check: str, shown: str
+    servers: tuple[SwitchedServer, SwitchedServer],
+    urls: Urls,
+    tmp_path: Path,
+    mode: str,
+    check: str,
+    shown: str,
 ) -> None:
     (tmp_path / "corpus" / "predict").mkdir(parents=True)
     (tmp_path / "corpus" / "predict" / "one.csv").write_bytes(PREDICT.body)
@@ -100,7 +110,7 @@ def test_replay_finds_what_is_wrong(
     assert shown in done.stdout
 
 
-def test_corpus_that_does_not_fit_proves_nothing(urls: tuple, tmp_path: Path) -> None:
+def test_corpus_that_does_not_fit_proves_nothing(urls: Urls, tmp_path: Path) -> None:
     """Both servers answer each request with the same 500."""
     (tmp_path / "corpus" / "predict").mkdir(parents=True)
     (tmp_path / "corpus" / "predict" / "words.csv").write_text("a,b\nsome,words\nand,7\n")
@@ -118,7 +128,7 @@ def test_corpus_that_does_not_fit_proves_nothing(urls: tuple, tmp_path: Path) ->
         assert why in (tmp_path / file).read_text()
 
 
-def test_shadow_without_a_success_says_so(urls: tuple, tmp_path: Path) -> None:
+def test_shadow_without_a_success_says_so(urls: Urls, tmp_path: Path) -> None:
     """Which requests come is the clients' doing: a note, not a failure."""
     options = ("--shadow", "--max-requests", "3", "--json", "r.json", *CALM)
     with CompareProcess(*urls, *options, cwd=tmp_path) as shadow:
@@ -129,7 +139,7 @@ def test_shadow_without_a_success_says_so(urls: tuple, tmp_path: Path) -> None:
 
 
 def test_drift_within_the_tolerance_passes(
-    servers: tuple[SwitchedServer, SwitchedServer], urls: tuple, tmp_path: Path
+    servers: tuple[SwitchedServer, SwitchedServer], urls: Urls, tmp_path: Path
 ) -> None:
     (tmp_path / "one.csv").write_bytes(PREDICT.body)
     servers[1].behave("drift")
@@ -139,7 +149,7 @@ def test_drift_within_the_tolerance_passes(
 
 
 def test_shadow_does_not_slow_the_client(
-    servers: tuple[SwitchedServer, SwitchedServer], urls: tuple, tmp_path: Path
+    servers: tuple[SwitchedServer, SwitchedServer], urls: Urls, tmp_path: Path
 ) -> None:
     """All clients have their answers before the candidate has given any; of the copies most are dropped."""
     servers[1].behave("wait")
@@ -156,7 +166,7 @@ def test_shadow_does_not_slow_the_client(
     assert report["candidate"]["latency"]["p50"] > 1 > report["baseline"]["latency"]["p50"]
 
 
-def test_healthy_canary_completes(urls: tuple, tmp_path: Path) -> None:
+def test_healthy_canary_completes(urls: Urls, tmp_path: Path) -> None:
     with CompareProcess(*urls, *canary("--html", "r.html"), cwd=tmp_path) as proxy, traffic(proxy.port) as answers:
         assert proxy.wait() == 0, proxy.log.read_text()
     assert {answer.status for answer in answers} == {200}
@@ -169,7 +179,7 @@ def test_healthy_canary_completes(urls: tuple, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("mode", "reason"), [("err", "error rate"), ("slow", "p99"), ("drift", "mismatches")])
 def test_sabotaged_canary_rolls_back(
-    servers: tuple[SwitchedServer, SwitchedServer], urls: tuple, tmp_path: Path, mode: str, reason: str
+    servers: tuple[SwitchedServer, SwitchedServer], urls: Urls, tmp_path: Path, mode: str, reason: str
 ) -> None:
     """It goes bad in the second step; afterwards all clients are answered by the baseline again."""
     with CompareProcess(*urls, *canary(*(STRICT if mode == "slow" else CALM)), cwd=tmp_path) as proxy:
@@ -209,7 +219,7 @@ def test_canary_covers_for_a_candidate_that_dies(
         candidate.kill()
 
 
-def test_canary_resumes_after_a_restart(urls: tuple, tmp_path: Path) -> None:
+def test_canary_resumes_after_a_restart(urls: Urls, tmp_path: Path) -> None:
     options = (*urls, *canary(steps="30,100"))
     with CompareProcess(*options, cwd=tmp_path) as first:
         predict_until(first, "step 2/2 (100 %): hold")

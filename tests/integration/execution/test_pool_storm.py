@@ -9,6 +9,7 @@ import signal
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ KINDS = ["echo"] * 60 + ["sleep"] * 20 + ["stream"] * 15 + ["raise"] * 4 + ["kil
 
 def draw(dice: random.Random, number: int) -> tuple[str, ModelCall]:
     kind = dice.choice(KINDS)
-    fields = {
+    fields: dict[str, dict[str, Any]] = {
         "echo": {"number": number},
         "sleep": {"seconds": dice.choice([0.0, 0.001, 0.01])},
         "stream": {"count": dice.randrange(1, 30), "size": dice.choice([10, 50_000])},

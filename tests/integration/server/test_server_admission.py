@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+from functools import partial
 from pathlib import Path
 
 from raw_serving import RawClient
@@ -43,6 +44,10 @@ def queued(sock: socket.socket) -> int:
             sizes.append(int(queues.partition(":")[2], 16))
     assert len(sizes) == 2
     return sum(sizes)
+
+
+def all_read(sock: socket.socket) -> bool:
+    return queued(sock) == 0
 
 
 def first_line(sock: socket.socket) -> bytes:
@@ -106,7 +111,7 @@ def test_a_client_that_disconnects_after_a_large_last_piece(faults: Faults) -> N
     for _ in range(3):
         sock = server.half(csv(""), announce=len(body))
         sock.sendall(body[:-last])
-        eventually(lambda sock=sock: queued(sock) == 0, "it is read")
+        eventually(partial(all_read, sock), "it is read")
         os.kill(server.pid, signal.SIGSTOP)  # so that the rest comes in one piece
         sock.sendall(body[-last:])
         os.kill(server.pid, signal.SIGCONT)
@@ -124,7 +129,7 @@ def test_first_in_first_out(faults: Faults) -> None:
     futures = []
     for number in range(8):
         futures.append(server.begin(order("record", number)))
-        eventually(lambda depth=number + 1: server.stats()["executor_queue_depth"] == depth, "it waits")
+        eventually(lambda depth=number + 1: server.stats()["executor_queue_depth"] == depth, "it waits")  # type: ignore[misc]
     server.go(1)
     assert blocked.result().status == 200
     assert {future.result().status for future in futures} == {200}

@@ -26,7 +26,7 @@ def test_a_workers_death_fails_only_its_own_request(faults: Faults) -> None:
         assert (answer.status, answer.json()) == (503, DIED)
         assert server.send(get("/livez")).status == 200
         server.still_works()
-        eventually(lambda cause=cause: f"died: {cause}" in server.server.output(), f"{cause} in the log")
+        eventually(lambda cause=cause: f"died: {cause}" in server.server.output(), f"{cause} in the log")  # type: ignore[misc]
     assert "Fatal Python error: Segmentation fault" in server.server.output()
     assert server.stats()["executor_restarts"] == {"died": 3}
 
@@ -151,7 +151,7 @@ def test_prints_of_hooks_appear_without_a_flush(faults: Faults, executor: str) -
     server = faults.start(arguments=["--executor", executor])
     for do, expected in (("print", "printed 41"), ("print_part", "printed 42"), ("write_bytes", "bytes 43")):
         assert server.send(order(do, float(expected.split()[1]))).status == 200
-        eventually(lambda text=expected: text in server.server.output(), expected, 5)
+        eventually(lambda text=expected: text in server.server.output(), expected, 5)  # type: ignore[misc]
     eventually(server.idle, "counters at zero")
 
 

@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 
 @pytest.fixture(scope="module")
-def port(zoo: Zoo, pair: Pair, tmp_path_factory: pytest.TempPathFactory):
+def port(zoo: Zoo, pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder, path = zoo["unstructured"]
     port = free_port()
     command = [console_script(), "server", "--address", f"127.0.0.1:{port}", *folder.command_line(path)]

@@ -33,6 +33,7 @@ def _cases() -> dict[str, Case]:
     for slow, group in ((False, FRAMING), (False, TARGETS), (False, BODIES), (True, TIMING)):
         for name, (expect, *steps) in group.items():
             assert name not in cases, name
+            assert isinstance(expect, str)
             cases[name] = Case(name, tuple(steps), tuple(expect.split("|")), slow)
     return cases
 

@@ -75,7 +75,7 @@ async def run(executor: Executor, call: ModelCall, timeout: float | None = None)
 
 
 def begin(executor: Executor, call: ModelCall, timeout: float | None = None) -> asyncio.Task[Reply | ReplyStream]:
-    return asyncio.get_running_loop().create_task(run(executor, call, timeout))  # type: ignore[arg-type]
+    return asyncio.get_running_loop().create_task(run(executor, call, timeout))
 
 
 async def stream(executor: Executor, call: ModelCall, timeout: float | None = None) -> ReplyStream:

@@ -159,7 +159,8 @@ def torch_values(path: Path, frame: Any) -> np.ndarray:
 
     module = torch.load(path / "model.pth", weights_only=False).eval()
     with torch.no_grad():
-        return module(torch.tensor(frame.to_numpy(), dtype=torch.float32)).numpy()
+        found: np.ndarray = module(torch.tensor(frame.to_numpy(), dtype=torch.float32)).numpy()
+    return found
 
 
 def onnx_values(path: Path, frame: Any) -> list[Any]:

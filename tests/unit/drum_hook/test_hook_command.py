@@ -7,6 +7,7 @@ import sys
 import sysconfig
 import venv
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,7 +28,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / hook_command.PTH_NAME
     path.write_text(LINE)
     monkeypatch.setattr(hook_command, "pth_path", lambda: path)
-    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, type(sys.implementation)(name="drum_litestar_hook")])
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, SimpleNamespace(name="drum_litestar_hook")])
     monkeypatch.delenv("DRUM_LITESTAR_HOOK", raising=False)
     return path
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def library(tmp_path: Path) -> Path:
 
 
 def run(
-    library: Path, code: str, *arguments: str, default: bool = False, **env: str
+    library: Path, code: str, *arguments: str, default: bool = False, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run ``code`` in a process in which the line is active."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("DRUM_", "MLOPS_", "COV"))}
@@ -46,7 +47,7 @@ def run(
     start = f"import sys; sys.meta_path[:] = {installed}\nexec({line!r})\n"
     return subprocess.run(
         [sys.executable, "-c", start + code, *arguments],
-        env={**kept, "PYTHONPATH": str(library), **env},
+        env={**kept, "PYTHONPATH": str(library), **(env or {})},
         cwd=library,
         capture_output=True,
         text=True,
@@ -59,22 +60,22 @@ LITESTAR = {"MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE": "litestar"}
 
 
 def test_other_commands_reach_drum(library: Path) -> None:
-    done = run(library, SCRIPT, "score", "--x", **LITESTAR)
+    done = run(library, SCRIPT, "score", "--x", env=LITESTAR)
     assert (done.returncode, done.stdout, done.stderr) == (7, "DRUM ['score', '--x'] () {}\n", "")
 
 
 def test_server_reaches_us(library: Path) -> None:
-    done = run(library, SCRIPT, "server", "--help", **LITESTAR)
+    done = run(library, SCRIPT, "server", "--help", env=LITESTAR)
     assert done.returncode == 0
     assert done.stdout.startswith("usage: drum server -cd CODE_DIR")
-    done = run(library, SCRIPT, "server", "--bogus", **LITESTAR)
+    done = run(library, SCRIPT, "server", "--bogus", env=LITESTAR)
     assert done.returncode == 2
 
 
 def test_broken_drum_does_not_matter_to_us(library: Path) -> None:
     (library / "datarobot_drum" / "drum" / "entry_point.py").write_text("raise OSError('broken')\n")
-    assert run(library, SCRIPT, "server", "-h", **LITESTAR).returncode == 0
-    done = run(library, SCRIPT, "score", **LITESTAR)
+    assert run(library, SCRIPT, "server", "-h", env=LITESTAR).returncode == 0
+    done = run(library, SCRIPT, "score", env=LITESTAR)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "OSError: broken")
 
 
@@ -124,7 +125,7 @@ def test_run_as_a_module(library: Path) -> None:
 
 def test_switched_off(library: Path) -> None:
     code = "import datarobot_drum.drum.entry_point, sys; print(len(sys.modules['loads']))"
-    assert run(library, code, DRUM_LITESTAR_HOOK="0").stdout == "1\n"
+    assert run(library, code, env={"DRUM_LITESTAR_HOOK": "0"}).stdout == "1\n"
 
 
 def test_without_such_a_module(library: Path) -> None:
@@ -137,14 +138,14 @@ def test_without_such_a_module(library: Path) -> None:
 def test_silent_where_the_hook_is_broken_and_nobody_asks(library: Path, command: str) -> None:
     """DRUM runs its other commands, and every command with the hook switched off."""
     code = f"sys.modules['drum_litestar.drum_hook.finder'] = None\n{SCRIPT}"
-    done = run(library, code, command, **LITESTAR, DRUM_LITESTAR_HOOK="off" if command == "server" else "1")
+    done = run(library, code, command, env={**LITESTAR, "DRUM_LITESTAR_HOOK": "off" if command == "server" else "1"})
     assert (done.returncode, done.stdout, done.stderr) == (7, f"DRUM ['{command}'] () {{}}\n", "")
 
 
 @pytest.mark.parametrize("stream", ["None", "open('/dev/full', 'w', 1)"], ids=["no stderr", "full disk"])
 def test_warning_that_cannot_be_written(library: Path, stream: str) -> None:
     for module in ("drum_litestar.drum_hook.finder", "uvicorn"):
-        done = run(library, f"sys.modules['{module}'] = None; sys.stderr = {stream}\n{SCRIPT}", "server", **LITESTAR)
+        done = run(library, f"sys.modules['{module}'] = None; sys.stderr = {stream}\n{SCRIPT}", "server", env=LITESTAR)
         assert "DRUM ['server'] () {}\n" in done.stdout
 
 
@@ -152,7 +153,7 @@ def test_warning_that_cannot_be_written(library: Path, stream: str) -> None:
 def test_broken_hook_is_one_warning(library: Path, module: str) -> None:
     """Even where warnings are errors."""
     code = f"sys.modules['drum_litestar.drum_hook.{module}'] = None\n{SCRIPT}"
-    done = run(library, code, "server", **LITESTAR, PYTHONWARNINGS="error")
+    done = run(library, code, "server", env={**LITESTAR, "PYTHONWARNINGS": "error"})
     assert done.stdout == "DRUM ['server'] () {}\n"
     assert done.returncode == 7
     (warning,) = done.stderr.splitlines()
@@ -161,14 +162,14 @@ def test_broken_hook_is_one_warning(library: Path, module: str) -> None:
 
 def test_broken_server_is_one_warning(library: Path) -> None:
     code = f"sys.modules['uvicorn'] = None\n{SCRIPT}"
-    done = run(library, code, "server", **LITESTAR)
+    done = run(library, code, "server", env=LITESTAR)
     assert done.stdout == "DRUM ['server'] () {}\n"
     (warning,) = done.stderr.splitlines()
     assert warning.startswith("WARNING: drum-litestar cannot run, DRUM's own server is used: ")
 
 
 def test_unreadable_parameter_is_one_warning(library: Path) -> None:
-    done = run(library, SCRIPT, "server", MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE="{")
+    done = run(library, SCRIPT, "server", env={"MLOPS_RUNTIME_PARAM_DRUM_SERVER_TYPE": "{"})
     assert done.stdout == "DRUM ['server'] () {}\n"
     assert done.stderr.count("\n") == 1
 
@@ -176,7 +177,7 @@ def test_unreadable_parameter_is_one_warning(library: Path) -> None:
 def test_default_of_the_environment(library: Path) -> None:
     """This backend runs without a server type, DRUM's server with its name and one notice, other commands without."""
     assert run(library, SCRIPT, "server", "--help", default=True).stdout.startswith("usage: drum server -cd CODE_DIR")
-    done = run(library, SCRIPT, "server", default=True, DRUM_SERVER_TYPE="werkzeug")
+    done = run(library, SCRIPT, "server", default=True, env={"DRUM_SERVER_TYPE": "werkzeug"})
     assert (done.returncode, done.stdout) == (7, "DRUM ['server'] () {}\n")
     (notice,) = done.stderr.splitlines()
     assert notice.startswith("DEPRECATED: DRUM_SERVER_TYPE=werkzeug ")
@@ -218,7 +219,7 @@ def test_reason_comes_before_drum(dead: Path, breakage: str, env: dict[str, str]
         (dead / "model" / "custom_flask.py").touch()
     elif breakage:
         code = f"sys.modules[{breakage!r}] = None\n{SCRIPT}"
-    done = run(dead, code, "server", "-cd", "model", default=default, **env)
+    done = run(dead, code, "server", "-cd", "model", default=default, env=env)
     lines = done.stderr.splitlines()
     assert done.returncode == 1
     assert lines[0].startswith(reason)
@@ -229,7 +230,7 @@ def test_reason_comes_before_drum(dead: Path, breakage: str, env: dict[str, str]
 @pytest.mark.parametrize("asked", [{}, {"DRUM_SERVER_TYPE": "bogus"}], ids=["no type", "unknown"])
 def test_hint_after_drums_own_error(dead: Path, asked: dict[str, str]) -> None:
     """One line after the output of DRUM alone."""
-    done, alone = (run(dead, SCRIPT, "server", **asked, **off) for off in ({}, {"DRUM_LITESTAR_HOOK": "0"}))
+    done, alone = (run(dead, SCRIPT, "server", env=asked | off) for off in ({}, {"DRUM_LITESTAR_HOOK": "0"}))
     *lines, hint = done.stderr.splitlines()
     assert hint == (
         "drum-litestar can serve here without importing datarobot-drum: set "
@@ -250,7 +251,7 @@ def test_hint_is_true(dead: Path) -> None:
     ("command", "env"), [("score", {}), ("server", {"DRUM_SERVER_TYPE": "gunicorn"}), ("server --docker x", {})]
 )
 def test_no_hint_where_it_makes_no_sense(dead: Path, command: str, env: dict[str, str]) -> None:
-    assert run(dead, SCRIPT, *command.split(), **env).stderr.endswith("\nOSError: broken\n")
+    assert run(dead, SCRIPT, *command.split(), env=env).stderr.endswith("\nOSError: broken\n")
 
 
 def test_the_line_is_one_and_cheap() -> None:
@@ -264,7 +265,7 @@ def test_the_line_is_one_and_cheap() -> None:
         exec(line, {})
         spent = time.thread_time() - start
         finder = sys.meta_path.pop(0)
-        assert finder.find_spec("another.module", None, None) is None  # type: ignore[union-attr]
+        assert finder.find_spec("another.module", None, None) is None
         return spent
 
     assert min(cost() for _ in range(50)) < 0.0002

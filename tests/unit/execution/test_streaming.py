@@ -68,7 +68,7 @@ def test_closing_stops_once_and_wakes_the_reader() -> None:
     async def main() -> None:
         producer = Producer()
         stream = producer.stream()
-        reader = asyncio.ensure_future(stream.__aiter__().__anext__())  # type: ignore[arg-type]
+        reader = asyncio.ensure_future(stream.__aiter__().__anext__())
         await asyncio.sleep(0)
         await stream.aclose()
         await stream.aclose()
@@ -89,7 +89,7 @@ def test_silence_stops_the_producer_and_then_calls_it_stuck() -> None:
     async def main() -> None:
         producer = Producer()
         stream = producer.stream(idle_timeout=LATER)
-        reader = asyncio.ensure_future(stream.__aiter__().__anext__())  # type: ignore[arg-type]
+        reader = asyncio.ensure_future(stream.__aiter__().__anext__())
         await asyncio.sleep(0)
         assert producer.stops == 0
         await advance(LATER)

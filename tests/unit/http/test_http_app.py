@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -129,7 +130,7 @@ def test_direct_access_without_an_llm_server(client: httpx.Client, route: str, m
 def test_direct_access_is_handed_to_the_injected_proxy() -> None:
     described = card(TargetType.TEXT_GENERATION, direct_access="http://llm:9999")
 
-    async def proxy(request: Request, base_url: str) -> Response:
+    async def proxy(request: Request[Any, Any, Any], base_url: str) -> Response[Any]:
         return Response({"to": base_url, "path": request.scope["path"]})
 
     with serving(StateExecutor("ready", described), options(direct_access=proxy)) as server:

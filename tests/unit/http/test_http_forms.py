@@ -37,7 +37,7 @@ def stream_of(*chunks: bytes, end: Any = None, limit: int = 10_000_000, headers:
     async def receive() -> Any:
         return next(source)
 
-    return BodyStream({"type": "http", "headers": list(headers)}, receive, limit)  # type: ignore[typeddict-item]
+    return BodyStream({"type": "http", "headers": list(headers)}, receive, limit)  # type: ignore[arg-type]
 
 
 def cut(body: bytes, positions: list[int]) -> list[bytes]:

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from drum_litestar.http.payloads import NO_DATA
 from drum_litestar.media_types import is_json, parameter, split_content_type
 from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.predictors.rules import NO_DATA
 from http_serving import CSV, FORM, Serving, X, card, form, mirror, post
 
 NO_DATA_BODY = b'{"message":"ERROR: ' + NO_DATA.encode() + b'"}\n'

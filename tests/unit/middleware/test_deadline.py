@@ -109,7 +109,9 @@ def test_the_task_lives_on_after_a_504() -> None:
         task = asyncio.current_task()
         assert task is not None
         await asyncio.sleep(0)
-        return answer, task.cancelling() if sys.version_info >= (3, 11) else 0
+        if sys.version_info >= (3, 11):
+            return answer, task.cancelling()
+        return answer, 0
 
     async def main() -> tuple[Answer, int]:
         task = asyncio.ensure_future(connection())
@@ -142,7 +144,8 @@ def test_a_foreign_cancellation_beside_ours_is_passed_on() -> None:
         await advance(LATER)
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert task.cancelling() == 1  # ours was taken back
+        if sys.version_info >= (3, 11):
+            assert task.cancelling() == 1  # ours was taken back
 
     clock.run(main())
 

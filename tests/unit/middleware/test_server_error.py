@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_a_response_that_has_begun_is_not_answered_again(error: BaseException) -
 
 
 def test_cancelled_at_shutdown_is_503_and_stays_cancelled() -> None:
-    sent = []
+    sent: list[Any] = []
 
     async def main() -> None:
         async def send(message: object) -> None:

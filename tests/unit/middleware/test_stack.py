@@ -135,7 +135,11 @@ def test_other_scopes_pass_through_untouched(kind: str) -> None:
         raise AssertionError
 
     scope: Scope = {"type": kind, "path": "/x", "headers": [KEY]}
-    asyncio.run(stack(app, **EVERYTHING)(scope, receive, send))
+
+    async def main() -> None:
+        await stack(app, **EVERYTHING)(scope, receive, send)
+
+    asyncio.run(main())
     assert seen == [({"type": kind, "path": "/x", "headers": [KEY]}, receive, send)]
     assert seen[0][0] is scope
 

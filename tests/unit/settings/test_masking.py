@@ -81,7 +81,7 @@ def accepted(word: str) -> bool:
     parser = argparse.ArgumentParser()
     add_server_arguments(parser, required=False)
     try:
-        return parser.parse_known_args([word, "value"])[0].api_token == "value"
+        return bool(parser.parse_known_args([word, "value"])[0].api_token == "value")
     except SystemExit:  # ambiguous
         return False
 

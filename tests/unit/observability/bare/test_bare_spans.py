@@ -30,6 +30,7 @@ from drum_litestar.observability.bare.ended import Ended, pack, unpack
 from drum_litestar.observability.bare.ids import Ids
 from drum_litestar.observability.bare.spans import BareSpan
 from drum_litestar.observability.bare.tracer import SpanProvider
+from drum_litestar.observability.tracing.request_span import Carrier
 from drum_litestar.observability.tracing.request_tracer import TRACER, Tracing
 from support.servers.otlp import Items
 
@@ -172,6 +173,7 @@ def grow_everything(span: trace.Span) -> None:
 def test_a_span_of_the_sdk_takes_its_place(provider: SpanProvider, items: Items, parent: SpanContext | None) -> None:
     above = Context() if parent is None else within(parent)
     span = provider.own.start_span("model", above, start_time=3)
+    assert isinstance(span, BareSpan)
     span.set_attributes({})
     assert span._full is None
     grow_everything(span)
@@ -192,6 +194,7 @@ def test_a_span_of_the_sdk_takes_its_place(provider: SpanProvider, items: Items,
 
 def test_a_bare_span_can_be_read_after_its_end(provider: SpanProvider, items: Items) -> None:
     span = provider.own.start_span("model", Context(), start_time=3)
+    assert isinstance(span, BareSpan)
     span.end(9)
     assert (dict(span.attributes), span.end_time, span.status.is_ok) == ({}, 9, True)
     assert len(items.items) == 1
@@ -214,6 +217,7 @@ def test_a_processor_that_makes_spans_while_one_grows(provider: SpanProvider, it
 
 def test_children_leave_with_a_grown_span_and_after_the_end(provider: SpanProvider, items: Items) -> None:
     span = provider.own.start_span("request", Context())
+    assert isinstance(span, BareSpan)
     span.ended.append(("queue", 0, 0, False, 1, 2))
     span.set_attribute("a", 1)
     span.end()
@@ -341,6 +345,7 @@ def test_steps_nest_and_hooks_nest_under_them(provider: SpanProvider, items: Ite
             model = trace.get_current_span()
             with call.step("inner", True):
                 trace.get_current_span().set_attribute("inner", True)
+            assert isinstance(model, BareSpan)
             assert model.name == "model"
             model.set_attribute("a", 1)
         model.set_attribute("late", 1)
@@ -558,6 +563,7 @@ def test_another_processor_sees_spans_of_the_sdk(provider: SpanProvider, items: 
     with tracing.request_span("drum.invocations", ()) as request:
         assert tracing.bare_call(request.carrier) is None
         tracing.queue_waited(0.1, request.carrier)
+        assert isinstance(request.carrier, Carrier)
         assert request.carrier.bare is None
     assert [span.name for span in memory.get_finished_spans()] == ["queue", "drum.invocations"]
     assert [span.name for span in items.items] == ["queue", "drum.invocations"]

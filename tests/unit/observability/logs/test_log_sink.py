@@ -26,10 +26,12 @@ class StalledStream(io.StringIO):
 
 def test_lines_arrive_in_order_from_each_thread() -> None:
     sink, stream = LineSink(), io.StringIO()
-    threads = [
-        threading.Thread(target=lambda name=name: [sink.put(stream, f"{name} {i}") for i in range(500)])
-        for name in "ab"
-    ]
+
+    def put(name: str) -> None:
+        for i in range(500):
+            sink.put(stream, f"{name} {i}")
+
+    threads = [threading.Thread(target=put, args=(name,)) for name in "ab"]
     for thread in threads:
         thread.start()
     for thread in threads:

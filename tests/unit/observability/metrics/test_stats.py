@@ -101,7 +101,12 @@ def test_without_show_perf_nothing_is_counted() -> None:
 
 def test_times_from_many_threads_are_all_counted() -> None:
     times = RequestTimes()
-    threads = [threading.Thread(target=lambda: [times.observe(0.5) for _ in range(500)]) for _ in range(4)]
+
+    def observe() -> None:
+        for _ in range(500):
+            times.observe(0.5)
+
+    threads = [threading.Thread(target=observe) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -96,15 +96,15 @@ class Processes:
             sent = msgspec.msgpack.encode(ModelCall(kind=kind, trace=request_span.carrier, **call))
             predictor = traced(ScriptedPredictor(answer), self.back)
             reply = predictor.handle(msgspec.msgpack.decode(sent, type=ModelCall))
-            answer: Reply | StreamHead
+            head: Reply | StreamHead
             if isinstance(reply, StreamReply):
-                answer = msgspec.msgpack.decode(msgspec.msgpack.encode(reply.head), type=StreamHead)
+                head = msgspec.msgpack.decode(msgspec.msgpack.encode(reply.head), type=StreamHead)
             else:
-                answer = msgspec.msgpack.decode(msgspec.msgpack.encode(reply), type=Reply)
+                head = msgspec.msgpack.decode(msgspec.msgpack.encode(reply), type=Reply)
             Counters(ExecutorTelemetry(tracing=self.front)).answered(
-                ModelCall(kind=kind, trace=request_span.carrier), answer
+                ModelCall(kind=kind, trace=request_span.carrier), head
             )
-            request_span.answered(answer)
+            request_span.answered(head)
         return reply
 
     def close(self) -> None:

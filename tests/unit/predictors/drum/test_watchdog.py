@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from drum_litestar.predictors.drum.watchdog import SidecarWatchdog
-from support.servers.upstream import ok, upstream
+from support.servers.upstream import Seen, ok, upstream
 
 
 def watch(url: str, dead: threading.Event, **options: float) -> SidecarWatchdog:
@@ -43,16 +43,16 @@ def test_an_answer_resets_the_count_of_failures() -> None:
     done = threading.Event()
     with upstream() as up:
 
-        def answer(seen: object, sock: object) -> None:
+        def answer(seen: Seen, sock: socket.socket) -> None:
             healthy = next(answers, None)
             if healthy is None:
                 done.set()
             if healthy is not False:
-                ok()(seen, sock)  # type: ignore[arg-type]
+                ok()(seen, sock)
             else:
-                sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+                sock.shutdown(socket.SHUT_RDWR)
 
-        up.answer = answer  # type: ignore[assignment]
+        up.answer = answer
         watchdog = watch(up.url, dead)
         assert done.wait(60)
         assert not dead.is_set()

@@ -32,12 +32,14 @@ def raw(value: str | dict[str, str]) -> bytes:
 
 
 def to_call(case: dict[str, Any]) -> ModelCall:
-    parts = {
+    parts: dict[str, Any] = {
         name: payload(raw(case[name]["data"]), **{key: item for key, item in case[name].items() if key != "data"})
         for name in ("body", "x", "y", "colnames")
         if name in case
     }
-    pairs = {name: tuple((key, item) for key, item in case.get(name, ())) for name in ("headers", "query")}
+    pairs: dict[str, Any] = {
+        name: tuple((key, item) for key, item in case.get(name, ())) for name in ("headers", "query")
+    }
     return ModelCall(kind=case["kind"], **parts, **pairs)
 
 
@@ -51,7 +53,9 @@ def test_answers_are_the_recorded_bytes(
         pytest.importorskip("openai")
     if file.stem.startswith(NEEDS_SCIPY):
         pytest.importorskip("scipy")
-    spec = {key: tuple(item) if isinstance(item, list) else item for key, item in recorded["spec"].items()}
+    spec: dict[str, Any] = {
+        key: tuple(item) if isinstance(item, list) else item for key, item in recorded["spec"].items()
+    }
     files = recorded["files"]
     if "deployment_config" in spec:
         spec["deployment_config"] = str(tmp_path / "model" / spec["deployment_config"])

@@ -9,6 +9,7 @@ import pytest
 from drum_litestar.middleware.asgi import Receive, Scope, Send
 from drum_litestar.middleware.connection_limit import ConnectionLimitMiddleware
 from drum_litestar.server.http.connection_parts import ConnectionEvents
+from drum_litestar.server.http.http_protocol import GuardedHttpProtocol
 from raw_serving import echo, read_body, reply, serving
 from support.clock import LATER
 
@@ -170,7 +171,8 @@ def test_a_body_that_nobody_reads_is_not_silence() -> None:
         await reply(send, str(len(body)).encode())
 
     def paused() -> bool:
-        return any(connection.flow.read_paused for connection in server.server.server_state.connections)
+        connections = server.server.server_state.connections
+        return any(each.flow.read_paused for each in connections if isinstance(each, GuardedHttpProtocol))
 
     with serving(app, kind="clock", limits={"body_timeout": LATER}) as server, server.connect() as client:
         client.send(b"POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")

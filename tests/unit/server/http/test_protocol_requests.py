@@ -98,7 +98,7 @@ def test_pipelining_is_bounded() -> None:
     with serving(app) as server, server.connect() as client:
         client.send(NEXT * 1000)
         go_on.set()
-        statuses = []
+        statuses: list[int] = []
         while not statuses or statuses[-1] == 200:
             statuses.append(client.response().status)
         assert statuses == [200] * 101 + [400]

@@ -53,13 +53,19 @@ def score(data, model, **kwargs):
 
 @pytest.fixture
 def predictor(serve_folder: Any) -> NativePredictor:
-    return serve_folder({"custom.py": HOOKS})
+    served: NativePredictor = serve_folder({"custom.py": HOOKS})
+    return served
+
+
+def reply_to(predictor: NativePredictor, call: ModelCall) -> Reply:
+    reply = predictor.handle(call)
+    assert isinstance(reply, Reply)
+    return reply
 
 
 def answer(predictor: NativePredictor, body: str) -> Reply:
-    reply = predictor.handle(csv_call(body))
-    assert isinstance(reply, Reply)
-    assert predictor.handle(csv_call("ok\n1\n")).body == b'{"predictions":[1.0]}', "the next request works"
+    reply = reply_to(predictor, csv_call(body))
+    assert reply_to(predictor, csv_call("ok\n1\n")).body == b'{"predictions":[1.0]}', "the next request works"
     return reply
 
 
@@ -141,7 +147,7 @@ def test_data_that_cannot_be_read(serve_folder: Any, body: bytes, client_errors_
 
 
 def test_a_ragged_row_is_named_but_the_payload_is_not_shown(predictor: NativePredictor) -> None:
-    reply = predictor.handle(csv_call("secret,b\n1,2\n1,2,3,4\n"))
+    reply = reply_to(predictor, csv_call("secret,b\n1,2\n1,2,3,4\n"))
     assert b"secret" not in reply.body
     assert json.loads(reply.body)["message"] == (
         "ERROR: Pandas failed to read input binary data: Error tokenizing data. C error: Expected 2 fields in line 3, "
@@ -161,7 +167,7 @@ def test_missing_columns(serve_folder: Any, client_errors_4xx: bool, status: int
 
 def test_missing_scipy_names_the_pip_command(predictor: NativePredictor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "scipy.io", None)
-    reply = predictor.handle(csv_call("%%MatrixMarket", mimetype="text/mtx"))
+    reply = reply_to(predictor, csv_call("%%MatrixMarket", mimetype="text/mtx"))
     assert reply.status == 501
     assert "pip install 'drum-litestar[sparse]'" in json.loads(reply.body)["message"]
 
@@ -187,7 +193,7 @@ def test_calls_from_several_threads(predictor: NativePredictor) -> None:
     replies: dict[int, Any] = {}
 
     def work(number: int) -> None:
-        replies[number] = [predictor.handle(csv_call("ok\n" + "1\n" * number)).body for _ in range(5)]
+        replies[number] = [reply_to(predictor, csv_call("ok\n" + "1\n" * number)).body for _ in range(5)]
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 7)]
     for thread in threads:
@@ -215,8 +221,8 @@ def test_a_wrong_number_of_predictions_is_reported_once(serve_folder: Any, caplo
 
 def test_raw_form_bodies_are_no_data(predictor: NativePredictor) -> None:
     call = ModelCall(kind="predict", x=payload("a=1", mimetype="application/x-www-form-urlencoded"))
-    assert predictor.handle(call).status == 422
-    assert predictor.handle(ModelCall(kind="predict")).status == 422
+    assert reply_to(predictor, call).status == 422
+    assert reply_to(predictor, ModelCall(kind="predict")).status == 422
 
 
 def test_error_reply_of_a_bare_bad_request() -> None:

@@ -19,7 +19,7 @@ ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True, width=64)
 FLOATS = hnp.arrays(np.float64, st.integers(0, 30), elements=st.one_of(ANY_FLOAT, st.floats(-2, 2)))
 MATRICES = hnp.arrays(np.float64, st.tuples(st.integers(1, 12), st.just(3)), elements=ANY_FLOAT)
 LABELS = st.lists(
-    st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=8),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8),
     min_size=3,
     max_size=3,
     unique=True,
@@ -93,13 +93,14 @@ def test_no_rows() -> None:
 
 
 def test_dates_in_extra_output_are_epoch_milliseconds() -> None:
-    day = pd.to_datetime(["2024-01-02", None])
+    day = pd.to_datetime(pd.Index(["2024-01-02", None]))
+    zoned = pd.to_datetime(pd.Index(["2024-01-02T00:00:00+02:00", None]), utc=False)
     extra = pd.DataFrame(
         {
             "day": day,
-            "zoned": pd.to_datetime(["2024-01-02T00:00:00+02:00", None], utc=False).tz_convert("Europe/Berlin"),
+            "zoned": zoned.tz_convert("Europe/Berlin"),
             "lapse": pd.to_timedelta(["1s", None]),
-            "before": pd.to_datetime(["1969-12-31T23:59:59.999", None]),
+            "before": pd.to_datetime(pd.Index(["1969-12-31T23:59:59.999", None])),
         },
         index=day,
     )

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -130,7 +131,7 @@ def test_secrets_are_typed_and_masked(
     assert capsys.readouterr() == ("out *****, *****\n", "err *****\n")
 
 
-def _exception(text: str) -> object:
+def _exception(text: str) -> Any:
     try:
         raise ValueError(text)
     except ValueError:

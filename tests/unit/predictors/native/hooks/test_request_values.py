@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -51,7 +53,7 @@ def test_query_parameters() -> None:
 
 
 def test_a_query_cannot_be_changed_but_its_copy_can() -> None:
-    changes = [
+    changes: list[Callable[[Any], object]] = [
         lambda query: query.__setitem__("a", "3"),
         lambda query: query.__delitem__("a"),
         lambda query: query.pop("a"),

@@ -25,7 +25,7 @@ from drum_litestar.observability.bare.tracer import SpanProvider
 from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.observability.tracing.traced_predictor import traced
 from drum_litestar.predictors.native.shortcuts.sklearn_direct import direct_estimator, only_sklearn
-from drum_litestar.predictors.protocol import ModelCall, Payload, TargetType
+from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
 from support.servers.otlp import Items
 
 COLUMNS = ["a", "b", "c"]
@@ -34,7 +34,7 @@ TARGET = FRAME["a"] * 2 - FRAME["b"] + 0.1
 LABELS = np.where(TARGET > 0, "yes", "no")
 
 
-class Mine(Ridge):
+class Mine(Ridge):  # type: ignore[misc]
     """An estimator of the user's, which is never called directly."""
 
 
@@ -169,7 +169,9 @@ def test_a_users_function_runs_within_the_step(serve_folder: Any, model: Any) ->
     trace_context = {"traceparent": f"00-{7:032x}-{8:016x}-01"}
     body = FRAME.head(1).to_csv(index=False).encode()
     reply = with_spans.handle(ModelCall(kind="predict", x=Payload(data=body, size=len(body)), trace=trace_context))
+    assert isinstance(reply, Reply)
     assert reply.status == 200
+    assert reply.span is not None
     assert [step[0] for step in unpack(reply.span.steps)] == ["parse", "model", "serialize"]
     assert (["model"] if callable(model.weights) else []) == CALLED_IN
     provider.shutdown()

@@ -74,7 +74,7 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(asyncio.wait_for(test(), 120))  # type: ignore[arg-type]
+    asyncio.run(asyncio.wait_for(test(), 120))
 
 
 @contextlib.asynccontextmanager

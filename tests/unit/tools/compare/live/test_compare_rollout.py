@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_a_step_waits_for_traffic(tmp_path: Path) -> None:
     ("bad", "reason"),
     [({"status": 500}, "error rate"), ({"drift": True}, "mismatches"), ({"seconds": 0.02}, "p99 latency")],
 )
-def test_rolls_back(tmp_path: Path, bad: dict, reason: str) -> None:
+def test_rolls_back(tmp_path: Path, bad: dict[str, Any], reason: str) -> None:
     made = rollout(tmp_path / "state.json")
     feed(made, 5, **bad)
     made.tick(0.1)
