@@ -21,8 +21,9 @@ DRUM_VERSION = "1.18.1"
 ORACLE_PYTHON = "DRUM_ORACLE_PYTHON"
 ORACLE_CACHE = "DRUM_ORACLE_CACHE"
 ROOT = Path(__file__).resolve().parents[3]
-OF_THE_CHECKOUT = {"PYTHONPATH": str(ROOT), "DRUM_LITESTAR_HOOK": "0"}
-"""Makes an environment run our server without having it installed."""
+MEASURED = Path(__file__).resolve().parents[1] / "measured"
+OF_THE_CHECKOUT = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(MEASURED)]), "DRUM_LITESTAR_HOOK": "0"}
+"""Makes an environment run our server without having it installed, and have its coverage measured with the tests'."""
 
 
 def console_script() -> str:

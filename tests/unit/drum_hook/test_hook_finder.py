@@ -41,7 +41,7 @@ def run(
     library: Path, code: str, *arguments: str, default: bool = False, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run ``code`` in a process in which the line is active."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DRUM_", "MLOPS_", "COV"))}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DRUM_", "MLOPS_"))}
     line = LINE.read_text().replace("default=False", f"default={default}")
     installed = "[each for each in sys.meta_path if getattr(each, 'name', '') != 'drum_litestar_hook']"
     start = f"import sys; sys.meta_path[:] = {installed}\nexec({line!r})\n"
