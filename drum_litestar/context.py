@@ -36,7 +36,7 @@ CALLBACK_TIMEOUT: Final = 30.0
 class WorkerContext:
     """Registry of the callbacks, threads and tasks that end with the process.
 
-    A front end with an event loop uses ``await aclose()``; a worker without one uses ``close()``. Callbacks may be
+    The HTTP process, which has an event loop, uses ``await aclose()``; a worker uses ``close()``. Callbacks may be
     synchronous (run on the closing thread) or return an awaitable in both. Registering is safe from any thread.
     """
 

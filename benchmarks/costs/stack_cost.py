@@ -57,7 +57,7 @@ def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchron
     from drum_litestar.http.app import build_app
     from drum_litestar.http.app_options import AppOptions
     from drum_litestar.launcher.bootstrap import tune_garbage_collector
-    from drum_litestar.launcher.front_end_telemetry import FrontEndTelemetry
+    from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
     from drum_litestar.middleware.stack import StackOptions, build_stack
     from drum_litestar.observability.logs.setup import configure_logging
     from drum_litestar.server.event_loop import run
@@ -70,7 +70,7 @@ def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchron
     app: Any = build_app(executor, AppOptions(drum_version="1.18.1", server_version="0"))
     options: dict[str, Any] = {"http": "httptools", "timeout_keep_alive": 3600}
     if variant in ("stack", "server"):
-        telemetry = FrontEndTelemetry(ServerSettings(), show_perf=False, otel_disabled=True)
+        telemetry = HttpProcessTelemetry(ServerSettings(), show_perf=False, otel_disabled=True)
         stack = StackOptions(drum_version="1.18.1", server_version="0", max_body=100 << 20, timeout=600.0)
         app = build_stack(app, stack, admit=executor.admit, **telemetry.stack_callbacks())
         if variant == "server":

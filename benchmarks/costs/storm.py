@@ -2,8 +2,8 @@
 
     python benchmarks/costs/storm.py [--requests 10000] [--clients 48] [--seed 7]
 
-Prints the table of outcomes as Markdown; ends with exit code 1 when somebody got a wrong answer or none, or when a
-place, a descriptor, a process or a spool file was left over. The storm itself is shared with the test suite.
+Prints the table of outcomes as Markdown; ends with exit code 1 when a client got a wrong answer or none, or when a
+ticket, a descriptor, a process or a spool file was left over. The storm itself is shared with the test suite.
 """
 
 from __future__ import annotations

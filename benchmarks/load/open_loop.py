@@ -40,7 +40,7 @@ async def _run(port: int, request: PredictionRequest, seconds: float, rate: floa
 
 
 async def at_rate(
-    rate: float, seconds: float, ask: Callable[[], Awaitable[int]], patience: float
+    rate: float, seconds: float, ask: Callable[[], Awaitable[int]], timeout: float
 ) -> tuple[list[float], int]:
     """Latencies in s of the answers that were 200, and how many were not."""
     loop = asyncio.get_running_loop()
@@ -51,7 +51,7 @@ async def at_rate(
     async def one(due: float) -> None:
         nonlocal failed
         try:
-            status = await asyncio.wait_for(ask(), patience)
+            status = await asyncio.wait_for(ask(), timeout)
         except (OSError, LostError, asyncio.TimeoutError):
             status = 0
         if status == 200:

@@ -95,7 +95,7 @@ class ExecutorOptions(msgspec.Struct, frozen=True, kw_only=True):
     request_timeout: float | None = None
     """Named in the text of a 504, which otherwise derives it from the deadline; the deadline comes with each call."""
     stream_idle_timeout: float | None = 300.0
-    """Longest silence of a stream that has started, in the model or in its reader."""
+    """Longest time without progress of a stream that has started, in the model or in its reader."""
     batch_max_rows: int = 1
     """Most rows in one batch; 1 turns batching off. Batches are made once the card says that they can be."""
     batch_max_wait: float = 0.0

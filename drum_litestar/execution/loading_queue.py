@@ -11,7 +11,7 @@ from drum_litestar.execution.queue_limits import Ticket
 
 
 class LoadingQueue:
-    """The queue before the queue, from the start until the first worker is ready or it is known that none will be.
+    """Requests that wait until the first worker is ready, or it is known that none will be.
 
     A request that waits here holds a ticket, and tickets are bounded as always: by the slots (those that the operator
     asked for, or one for each worker, as long as the model has not said how many it wants) and the queue's depth. The

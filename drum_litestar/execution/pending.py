@@ -255,7 +255,7 @@ class PendingCall:
             self.future.set_exception(error)
 
     def abandon(self) -> None:
-        """The caller is gone: leave the queue, or let the work end unheard (the deadline still applies)."""
+        """The caller is gone: leave the queue, or let the work end without a caller (the deadline still applies)."""
         if self.state == "queued":
             self._leave_queue()
         elif self.stream is not None:

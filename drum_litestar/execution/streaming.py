@@ -125,7 +125,7 @@ class ChunkStream:
         if now < due:
             self._timer = self._loop.call_at(due, self._check_idle)
         elif self._cancelled or self._finished:
-            self._stuck()  # asked to stop, and silent for as long again
+            self._stuck()  # it was told to stop, and has made no progress for as long again
         else:
             self._error = DeadlineExceededError(self._idle_timeout)
             self.cancel()

@@ -98,7 +98,7 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
 def _extension_routes(options: AppOptions, service: ModelService) -> list[Router]:
     """Put routes of extensions behind a guard, so that they answer 513 after a failed load, like our own.
 
-    Our own check that themselves, because Litestar copies the handler for each call of a guard.
+    Our own routes check that themselves, because Litestar copies the handler for each call of a guard.
     """
 
     async def guard(_: ASGIConnection[Any, Any, Any, Any], __: BaseRouteHandler) -> None:

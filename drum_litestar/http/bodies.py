@@ -24,7 +24,7 @@ NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """``errno`` of a full disk, a quota, and a limit of file sizes."""
 
 WRITE_BLOCK = MEBIBYTE
-"""Bytes that are buffered before a thread writes them, while the queue's memory has room for them."""
+"""Bytes that are buffered before a thread writes them, while they fit into the queue's memory."""
 
 
 class ClientGoneError(Exception):

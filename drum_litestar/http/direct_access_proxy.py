@@ -21,7 +21,7 @@ from drum_litestar.errors import BadRequestError, RequestError, UpstreamError, U
 from drum_litestar.http.app_options import AnyRequest, AnyResponse, normalize_prefix
 from drum_litestar.http.bodies import BodyStream, ClientGoneError
 from drum_litestar.http.interrupts import Interrupt, watch_disconnect, while_connected
-from drum_litestar.http.replies import SilentResponse
+from drum_litestar.http.replies import NoResponse
 from drum_litestar.http.service import RESOURCES
 from drum_litestar.observability.tracing.request_tracer import Tracing, upstream_answered
 from drum_litestar.observability.tracing.step_spans import mark_failed
@@ -86,11 +86,11 @@ class DirectAccessProxy:
         try:
             upstream = await self._send(outbound)
         except ClientGoneError:
-            return SilentResponse()
+            return NoResponse()
         except asyncio.CancelledError:
             if not interrupt.absorb():
                 raise
-            return SilentResponse()
+            return NoResponse()
         finally:
             if unwatch is not None:
                 unwatch()
@@ -192,7 +192,9 @@ class _UpstreamAnswer:
         upstream = self._upstream
         headers = [*_end_to_end((name.lower(), value) for name, value in upstream.headers.raw), *self._added]
         await send({"type": "http.response.start", "status": upstream.status_code, "headers": headers})
-        with _upstream_errors():  # passes on: the server cuts the connection, so that the client sees a torn answer
+        with (
+            _upstream_errors()
+        ):  # passes on: the server cuts the connection, so that the client sees a truncated answer
             async for chunk in upstream.aiter_raw():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})

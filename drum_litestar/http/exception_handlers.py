@@ -11,16 +11,15 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from typing import Final
 
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ExceptionHandlersMap
 
-from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import RequestError
 from drum_litestar.http.app_options import AnyRequest
 from drum_litestar.http.bodies import ClientGoneError
-from drum_litestar.http.replies import BytesResponse, Headers, SilentResponse
+from drum_litestar.http.replies import BytesResponse, NoResponse, json_response
 from drum_litestar.scope import REQUEST_ID
 
 logger = logging.getLogger(__name__)
@@ -29,19 +28,14 @@ NOT_FOUND: Final = "The requested URL was not found on the server."
 METHOD_NOT_ALLOWED: Final = "The method is not allowed for the requested URL."
 
 
-def json_response(body: dict[str, Any], *, status: int = 200, pairs: Headers = ()) -> BytesResponse:
-    """``body`` as DRUM's JSON."""
-    return BytesResponse(drum_json(body), status=status, pairs=pairs)
-
-
 def answer_request_error(_: AnyRequest, error: RequestError) -> BytesResponse:
     """Send the error's own status, body and headers."""
     return json_response(error.body(), status=error.status, pairs=error.headers)
 
 
-def answer_client_gone(_: AnyRequest, __: ClientGoneError) -> SilentResponse:
+def answer_client_gone(_: AnyRequest, __: ClientGoneError) -> NoResponse:
     """Send nothing."""
-    return SilentResponse()
+    return NoResponse()
 
 
 def answer_http_exception(request: AnyRequest, error: HTTPException) -> BytesResponse:

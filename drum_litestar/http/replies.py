@@ -1,4 +1,4 @@
-"""Responses for the executor's replies; the bytes are not changed."""
+"""Responses: for the executor's replies, whose bytes are not changed, and for JSON of our own."""
 
 from __future__ import annotations
 
@@ -82,6 +82,11 @@ class BytesResponse(_WithPairs[bytes]):
         return _BytesAnswer(self, raw, self.content)
 
 
+def json_response(body: dict[str, Any], *, status: int = 200, pairs: Headers = ()) -> BytesResponse:
+    """Build the response with ``body`` as DRUM's JSON."""
+    return BytesResponse(drum_json(body), status=status, pairs=pairs)
+
+
 class StreamResponse(_WithPairs[ReplyStream]):
     """A streamed answer, sent as it is produced. The stream is closed with the request's resources."""
 
@@ -95,14 +100,14 @@ class StreamResponse(_WithPairs[ReplyStream]):
         return _StreamAnswer(self, raw, self.content)
 
 
-class SilentResponse(Response[None]):
+class NoResponse(Response[None]):
     """No response, for a client that has disconnected."""
 
     def __init__(self) -> None:
         super().__init__(None)
 
     def to_asgi_response(self, app: Any = None, request: Any = None, **_: Any) -> ASGIApp:  # type: ignore[override]
-        return _silence
+        return _send_nothing
 
 
 class SingleChunk:
@@ -169,7 +174,7 @@ class _Answer:
         await send({"type": "http.response.start", "status": self._status, "headers": self._headers})
 
     async def _end(self) -> None:
-        """Run what a hook of the application has put behind the response."""
+        """Run the background task that a hook of the application has attached to the response."""
         if self._background is not None:
             await self._background()
 
@@ -202,7 +207,7 @@ class _StreamAnswer(_Answer):
         await self._end()
 
     async def _send(self, send: Send) -> None:
-        """Raises what the stream raised, unless its kind has words for an error."""
+        """Raises what the stream raised, unless an event stream can carry the error as an event."""
         await self._start(send)
         try:
             async for chunk in self._stream:
@@ -210,11 +215,11 @@ class _StreamAnswer(_Answer):
             last = b""
         except Exception as error:
             if not is_event_stream(self._stream.head.content_type):
-                raise  # the server cuts the connection, so that the client can tell a torn answer from a whole one
+                raise  # the server cuts the connection, so that the client can tell that the answer is truncated
             logger.error("A stream broke off: %s", error, exc_info=not isinstance(error, RequestError))
             last = sse_error(error)
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
-async def _silence(scope: Scope, receive: Receive, send: Send) -> None:
+async def _send_nothing(scope: Scope, receive: Receive, send: Send) -> None:
     """An ASGI application that sends nothing: the connection is gone."""

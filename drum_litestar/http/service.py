@@ -22,14 +22,14 @@ from drum_litestar.execution.executor import Executor, ReplyStream
 from drum_litestar.execution.queue_limits import Ticket
 from drum_litestar.http.app_options import AnyRequest, AnyResponse, AppOptions
 from drum_litestar.http.bodies import ClientGoneError, Spool
-from drum_litestar.http.exception_handlers import json_response
 from drum_litestar.http.interrupts import Interrupt, watch_disconnect
 from drum_litestar.http.payloads import Collector, Inbound, collect_nothing
 from drum_litestar.http.replies import (
     Headers,
-    SilentResponse,
+    NoResponse,
     SingleChunk,
     UnusableReplyError,
+    json_response,
     to_response,
 )
 from drum_litestar.http.spool import SpoolDirectory
@@ -170,7 +170,7 @@ class ModelService:
             reply = await self._run(request, kind, collect)
             if reply is None:
                 status = CLIENT_CLOSED
-                return SilentResponse()
+                return NoResponse()
             status = reply.status if isinstance(reply, Reply) else reply.head.status
             if single_chunk and isinstance(reply, Reply) and status < 400:
                 reply = SingleChunk(reply)

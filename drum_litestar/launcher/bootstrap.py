@@ -18,13 +18,13 @@ from drum_litestar.execution.queue_limits import Ticket, default_queue_depth
 from drum_litestar.http.app_options import AppOptions, BodyLimits
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
-from drum_litestar.launcher.front_end_telemetry import FrontEndTelemetry
+from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.preparation import (
     extended_app,
-    make_proxy,
     merge_options,
     prepare,
+    proxy_options,
     with_worker_python,
     worker_spec,
 )
@@ -123,7 +123,7 @@ class Server:
         prepared = prepare(plan)
         self.plan = plan = prepared.plan
         self.extension = prepared.extension
-        self.telemetry = FrontEndTelemetry(plan.settings, show_perf=plan.show_perf, otel_disabled=plan.otel_disabled)
+        self.telemetry = HttpProcessTelemetry(plan.settings, show_perf=plan.show_perf, otel_disabled=plan.otel_disabled)
         self.executor: Executor = (
             make_executor(
                 plan,
@@ -154,7 +154,7 @@ class Server:
         )
         extra_options = merge_options(
             self.telemetry.app_options(),
-            make_proxy(self.plan, self.telemetry.otel.tracing),
+            proxy_options(self.plan, self.telemetry.otel.tracing),
             {"on_startup": (self.rate_store.open,), "on_shutdown": (self.rate_store.close,)} if self.rate_store else {},
             self.extension.app_options() if self.extension is not None else {},
         )
@@ -198,7 +198,7 @@ class Server:
         )
 
     def admit(self) -> Ticket | None:
-        """Take a queue place; None when the application answers by itself why the model failed to load."""
+        """Take a ticket; None when the application answers by itself why the model failed to load."""
         try:
             return self.executor.admit()
         except RequestError:

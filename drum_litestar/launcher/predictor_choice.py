@@ -15,9 +15,9 @@ from drum_litestar.launcher.packages import Packages, ServerPackages
 from drum_litestar.predictors.drum.backend import find_backend
 from drum_litestar.predictors.folder.files import MODERATION_FILE
 from drum_litestar.predictors.folder.language import PYTHON, detect_language
+from drum_litestar.predictors.native.datarobot.lazy_loading import LAZY_LOADING_DATA
 from drum_litestar.predictors.spec import PredictorSpec
 
-LAZY_LOADING = "MLOPS_LAZY_LOADING_DATA"
 DRUM = "datarobot-drum"
 
 
@@ -49,8 +49,8 @@ def needs(spec: PredictorSpec) -> list[Need]:
         found.append(Need("embedded MLOps monitoring (--monitor-embedded)", "datarobot", "datarobot-mlops"))
     if spec.allow_dr_api_access:
         found.append(Need("DataRobot API access (--allow-dr-api-access)", "datarobot", "datarobot"))
-    if spec.lazy_loading_file or os.environ.get(LAZY_LOADING):
-        found.append(Need(f"lazy loading ({LAZY_LOADING})", "boto3", "boto3"))
+    if spec.lazy_loading_file or os.environ.get(LAZY_LOADING_DATA):
+        found.append(Need(f"lazy loading ({LAZY_LOADING_DATA})", "boto3", "boto3"))
     if (Path(spec.code_dir) / MODERATION_FILE).exists():
         found.append(Need(f"moderations ({MODERATION_FILE})", "datarobot_dome", "datarobot-moderations"))
     return found

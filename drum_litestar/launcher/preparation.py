@@ -104,7 +104,7 @@ def extended_app(executor: Executor, options: AppOptions, extension: Extension |
         raise extension.failure(error) from error
 
 
-def make_proxy(plan: LaunchPlan, tracing: Tracing) -> dict[str, Any]:
+def proxy_options(plan: LaunchPlan, tracing: Tracing) -> dict[str, Any]:
     """Make the fields of ``AppOptions`` for ``/directAccess/``; without httpx none, and the route answers 501."""
     if find_spec("httpx") is None:
         return {}

@@ -14,7 +14,7 @@ class Ticket(Protocol):
     """Admits one request; see ``drum_litestar.execution.queue_limits.Ticket``."""
 
     def release(self) -> None:
-        """Free the place. Idempotent."""
+        """Return the ticket. Idempotent."""
 
 
 Admit = Callable[[], "Ticket | None"]

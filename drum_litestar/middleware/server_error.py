@@ -30,7 +30,7 @@ class ServerErrorMiddleware:
     A ``RequestError`` gets its own status and body; anything else is logged with its traceback and answered with
     500 ``{"message": "Internal server error", "request_id": ...}``. When part of the response has been sent, the
     exception is passed on, so that the server cuts the connection and the client can tell a truncated
-    answer from a whole one.
+    answer from a complete one.
 
     Args:
         app: the wrapped ASGI application.

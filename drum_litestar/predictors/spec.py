@@ -36,7 +36,7 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     moderations_optional: bool = False
     """Contract Q-14."""
     shortcuts: bool = True
-    """Take the quicker ways that give the same bytes (``DRUM_SHORTCUTS``)."""
+    """Take the shortcuts, which give the same bytes faster (``DRUM_SHORTCUTS``)."""
     show_stacktrace: bool = False
     llm_id: Optional[str] = None
     """Runtime parameter ``LLM_ID`` (contract, 3.11)."""

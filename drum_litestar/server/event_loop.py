@@ -1,4 +1,4 @@
-"""Choice of the event loop, and ``asyncio.Runner`` for Python 3.10, which lacks it."""
+"""Creation of the event loop, and ``asyncio.Runner`` for Python 3.10, which lacks it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,11 @@ T = TypeVar("T")
 
 
 def new_event_loop(kind: str) -> asyncio.AbstractEventLoop:
-    """Create a loop of ``kind`` ``uvloop``, ``asyncio`` or ``auto``: uvloop where it can be imported.
+    """Create a loop of ``kind`` ``uvloop`` or ``asyncio`` (see :mod:`drum_litestar.server.loop_choice`)."""
+    if kind == "uvloop":
+        import uvloop
 
-    Raises ImportError for ``uvloop`` where it is not installed.
-    """
-    if kind in ("uvloop", "auto"):
-        try:
-            import uvloop
-        except ImportError:
-            if kind == "uvloop":
-                raise
-        else:
-            return uvloop.new_event_loop()
+        return uvloop.new_event_loop()
     return asyncio.new_event_loop()
 
 

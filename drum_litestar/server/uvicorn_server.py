@@ -190,7 +190,7 @@ def run_server(
     Args:
         app: the application inside its middleware stack.
         sockets: from :func:`drum_litestar.server.sockets.bind_sockets`; closed at the end.
-        uvicorn_kwargs: for ``uvicorn.Config``; ``loop`` is ``uvloop``, ``asyncio`` or ``auto``.
+        uvicorn_kwargs: for ``uvicorn.Config``; ``loop`` is ``uvloop`` or ``asyncio``, the default.
         protocol: from :func:`drum_litestar.server.http.http_protocol.make_protocol`.
         grace: seconds from the beginning of a shutdown in which running requests and the model may end.
         handshake_timeout: seconds in which a client must complete its TLS handshake; 0 is the event loop's own
@@ -204,7 +204,7 @@ def run_server(
         StartupError: the application's lifespan failed to start.
     """
     arguments = {**uvicorn_kwargs, "http": protocol}
-    kind = arguments.pop("loop", "auto")
+    kind = arguments.pop("loop", "asyncio")
     for ours in ("log_config", "timeout_graceful_shutdown"):
         arguments.pop(ours, None)
     for default in ("access_log", "server_header"):

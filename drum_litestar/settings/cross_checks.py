@@ -121,7 +121,7 @@ def _advise_without_effect(settings: ServerSettings, given: Collection[str]) -> 
         yield from unused(("DRUM_BATCH_MAX_WAIT_MS",), "DRUM_BATCH_MAX_ROWS is 1, so batching is off")
     elif not settings.model.shortcuts:
         yield from unused(
-            ("DRUM_BATCH_MAX_ROWS", "DRUM_BATCH_MAX_WAIT_MS"), "DRUM_SHORTCUTS is false: calls are not merged"
+            ("DRUM_BATCH_MAX_ROWS", "DRUM_BATCH_MAX_WAIT_MS"), "DRUM_SHORTCUTS is false: calls are not batched"
         )
     if settings.workers.max_requests == 0:
         yield from unused(("DRUM_UVICORN_MAX_REQUESTS_JITTER",), "DRUM_UVICORN_MAX_REQUESTS is 0")

@@ -67,22 +67,22 @@ def all_imports() -> dict[str, list[Import]]:
 IMPORTS = all_imports()
 
 
-def inside(module: str, *rooms: str) -> bool:
-    return any(module == room or module.startswith(f"{room}.") for room in rooms)
+def inside(module: str, *packages: str) -> bool:
+    return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-def ours(*rooms: str) -> tuple[str, ...]:
-    return tuple(f"{PACKAGE}.{room}" for room in rooms)
+def ours(*names: str) -> tuple[str, ...]:
+    return tuple(f"{PACKAGE}.{name}" for name in names)
 
 
-def offences(
-    rooms: tuple[str, ...], forbidden: tuple[str, ...], allowed: tuple[str, ...] = (), *, typing_too: bool = True
+def violations(
+    packages: tuple[str, ...], forbidden: tuple[str, ...], allowed: tuple[str, ...] = (), *, typing_too: bool = True
 ) -> list[str]:
-    """Imports of ``forbidden`` modules, less ``allowed`` ones, in ``rooms``."""
+    """Imports of ``forbidden`` modules, less ``allowed`` ones, in ``packages``."""
     return [
         f"{name}:{found.line} imports {found.module}"
         for name, imports in IMPORTS.items()
-        if inside(name, *rooms)
+        if inside(name, *packages)
         for found in imports
         if inside(found.module, *forbidden)
         and not inside(found.module, *allowed)
@@ -118,7 +118,7 @@ LAYERS = (
 """Lowest first. A module imports from its own package and from lower layers; the ground, from the ground."""
 
 PREDICTOR_LAYERS = (
-    ours("predictors.protocol", "predictors.steps", "predictors.spec"),
+    ours("predictors.protocol", "predictors.steps", "predictors.spec", "predictors.rules"),
     ours("predictors.folder"),
     ours("predictors.native"),
     ours("predictors.drum"),
@@ -140,7 +140,7 @@ RULES = {
     "http knows no pool, predictor or launcher": (
         ours("http"), (*ours("execution.pool", "launcher"), *CONCRETE), (),
     ),
-    "middleware knows nobody": (
+    "middleware knows no other part": (
         ours("middleware"), ("litestar", *ours("http", "execution", "settings")), (),
     ),
     "predictors know no observer": (ours("predictors"), (*ours("observability"), "opentelemetry"), ()),
@@ -155,11 +155,11 @@ RULES = {
 
 
 def layer(module: str, layers: tuple[tuple[str, ...], ...]) -> int | None:
-    return next((number for number, rooms in enumerate(layers) if inside(module, *rooms)), None)
+    return next((number for number, packages in enumerate(layers) if inside(module, *packages)), None)
 
 
-def package(module: str, rooms: tuple[str, ...]) -> str:
-    return next(room for room in rooms if inside(module, room))
+def owner(module: str, packages: tuple[str, ...]) -> str:
+    return next(package for package in packages if inside(module, package))
 
 
 @pytest.mark.parametrize("layers", [LAYERS, PREDICTOR_LAYERS], ids=["package", "predictors"])
@@ -172,7 +172,7 @@ def test_no_arrow_points_upwards(layers: tuple[tuple[str, ...], ...]) -> None:
             theirs = layer(each.module, layers)
             if theirs is None or mine is None or theirs < mine or mine == theirs == 0:
                 continue
-            if theirs > mine or package(name, layers[mine]) != package(each.module, layers[mine]):
+            if theirs > mine or owner(name, layers[mine]) != owner(each.module, layers[mine]):
                 found.append(f"{name}:{each.line} imports {each.module}")
     assert not found
 
@@ -205,25 +205,25 @@ def test_there_is_no_circle() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_rooms(rule: str) -> None:
-    rooms, forbidden, allowed = RULES[rule]
-    assert not offences(rooms, forbidden, allowed)
+def test_package_rules(rule: str) -> None:
+    packages, forbidden, allowed = RULES[rule]
+    assert not violations(packages, forbidden, allowed)
 
 
 def test_controllers_do_not_import_each_other() -> None:
-    room = f"{PACKAGE}.http.controllers"
+    controllers = f"{PACKAGE}.http.controllers"
     assert not [
         f"{name}:{found.line} imports {found.module}"
         for name, imports in IMPORTS.items()
-        if inside(name, room) and name != room
+        if inside(name, controllers) and name != controllers
         for found in imports
-        if inside(found.module, room) and not inside(found.module, name)
+        if inside(found.module, controllers) and not inside(found.module, name)
     ]
 
 
 @pytest.mark.parametrize("library", ["pydantic", "flask", "fastapi", "starlette", "werkzeug"])
-def test_libraries_that_nobody_imports(library: str) -> None:
-    assert not offences((PACKAGE,), (library,))
+def test_libraries_that_are_never_imported(library: str) -> None:
+    assert not violations((PACKAGE,), (library,))
 
 
 def test_drum_is_imported_by_its_adapter_and_hook_only() -> None:
@@ -240,5 +240,5 @@ def test_drum_is_imported_by_its_adapter_and_hook_only() -> None:
 
 @pytest.mark.parametrize("library", ["pandas", "numpy", "scipy", "sklearn"])
 def test_data_libraries_stay_with_the_model(library: str) -> None:
-    """Not even inside a function: the HTTP process has no business with frames."""
-    assert not offences(HTTP_PROCESS, (library,), typing_too=False)
+    """Not even inside a function: the HTTP process handles bytes, not frames."""
+    assert not violations(HTTP_PROCESS, (library,), typing_too=False)

@@ -12,11 +12,11 @@ import pytest
 
 from architecture.test_imports import PACKAGE, ROOT
 
-HOUSE = ROOT / PACKAGE
-STANDIN = HOUSE / "predictors" / "native" / "standin"
+PACKAGE_FOLDER = ROOT / PACKAGE
+STANDIN = PACKAGE_FOLDER / "predictors" / "native" / "standin"
 """Its names are those of ``datarobot_drum``."""
 
-MODULES = [path for path in sorted(HOUSE.rglob("*.py")) if STANDIN not in path.parents]
+MODULES = [path for path in sorted(PACKAGE_FOLDER.rglob("*.py")) if STANDIN not in path.parents]
 FOLDERS = sorted({path.parent for path in MODULES})
 
 FULLEST_FOLDER = 15
@@ -53,7 +53,7 @@ SAME_NAME = {
     "transform": "a route and the call behind it",
     "unstructured": "a route and the call behind it",
 }
-"""Names that several files have, and why nobody confuses them."""
+"""Names that several files have, and why they cannot be confused."""
 
 GLOBALS = {
     "drum_hook/finder.py": "sys.modules sys.modules[package].?",
@@ -72,7 +72,7 @@ GLOBALS = {
 
 
 def short(path: Path) -> str:
-    return str(path.relative_to(HOUSE))
+    return str(path.relative_to(PACKAGE_FOLDER))
 
 
 def names(paths: list[Path]) -> list[str]:
@@ -112,7 +112,7 @@ def lines(path: Path) -> int:
 
 def test_long_files_have_a_reason() -> None:
     assert [name for name in names([path for path in MODULES if lines(path) > LONGEST]) if name not in LONG] == []
-    assert all(lines(HOUSE / name) > LONGEST for name in LONG), "a reason that nobody needs any more"
+    assert all(lines(PACKAGE_FOLDER / name) > LONGEST for name in LONG), "a reason that is no longer needed"
 
 
 def test_short_files_have_a_reason() -> None:
@@ -155,7 +155,7 @@ def changed(tree: ast.Module) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=short)
-def test_nobody_changes_another_packages_globals(path: Path) -> None:
+def test_no_module_changes_another_packages_globals(path: Path) -> None:
     tree = ast.parse(path.read_text())
     foreign = foreign_names(tree)
     allowed = set(GLOBALS.get(short(path), "").split())

@@ -47,7 +47,7 @@ USED = {
     ),
     # Litestar: bounded in pyproject.toml
     "litestar.app.Litestar._get_default_plugins": Use(
-        "the only way to have none of the plugins that import pydantic, and die of a broken one"
+        "the only way to have none of the plugins that import pydantic, and fail with a broken one"
     ),
     # pandas
     "pandas.io.json._json": Use(

@@ -150,6 +150,15 @@ def anchors(page: Path) -> frozenset[str]:
     return frozenset(found)
 
 
+@pytest.mark.parametrize(
+    ("heading", "anchor"), [("From `a` to b.", "from-a-to-b"), ("The *switch*, and back", "the-switch-and-back")]
+)
+def test_anchors_are_githubs(heading: str, anchor: str, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"## {heading}\n")
+    assert anchors(page) == {anchor}
+
+
 def leads_nowhere(path: Path, anchor: str) -> bool:
     return not path.exists() or bool(anchor and path.suffix == ".md" and anchor not in anchors(path))
 
@@ -188,6 +197,8 @@ NESTED = (PACKAGE / "http", PACKAGE / "predictors" / "native")
 """Packages whose folders pages name without their parents."""
 NO_PATHS = ("http/1.1",)
 """What looks like a path: a protocol's name."""
+OTHER_FILES = {"custom.py", "custom_litestar.py", "custom_fastapi.py", "custom_flask.py", "multipart.py", "click.py"}
+"""Files of model folders, and of other packages."""
 
 
 def dangling_paths() -> list[str]:
@@ -207,6 +218,21 @@ def dangling_paths() -> list[str]:
 
 def test_files_that_pages_name_exist() -> None:
     assert not dangling_paths()
+
+
+def dangling_modules() -> list[str]:
+    """Python files that pages name without a folder, and that are in none of ours."""
+    known = {path.name for path in SOURCES} | OTHER_FILES
+    return [
+        f"{relative(page)}: {name}"
+        for page in PAGES
+        for name in re.findall(r"`([\w-]+\.py)`", page.read_text())
+        if name not in known
+    ]
+
+
+def test_modules_that_pages_name_exist() -> None:
+    assert not dangling_modules()
 
 
 def dangling_names() -> list[str]:

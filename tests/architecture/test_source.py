@@ -1,4 +1,4 @@
-"""Conventions of the source: sizes, the changelog, the error tree, imports without effects."""
+"""Conventions of the source: the changelog, the error tree, imports without effects."""
 
 from __future__ import annotations
 
@@ -14,18 +14,12 @@ import drum_litestar
 from drum_litestar import errors
 
 ROOT = Path(__file__).resolve().parents[2]
-LONGEST_FILE = 400
 SOURCES = sorted((ROOT / "drum_litestar").rglob("*.py"))
 
 
 def test_version_is_the_changelogs_top_entry() -> None:
     versions = re.findall(r"^## \[?(\d+\.\d+\.\d+\S*?)\]?(?:\s|$)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert versions[0] == drum_litestar.__version__
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_files_are_short(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= LONGEST_FILE
 
 
 def test_error_tree_is_drawn_whole() -> None:

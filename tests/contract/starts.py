@@ -115,7 +115,7 @@ STARTS = (
     Start("broken artifact", only(a__pkl=b"not a pickle"),
           LOADING + "Could not load model from the artifact file. Exception: "
           "UnpicklingError(\"invalid load key, 'n'.\")"),
-    Start("an artifact nobody knows", only(a__pkl=pickle.dumps({"a": 1})),
+    Start("an artifact of no framework", only(a__pkl=pickle.dumps({"a": 1})),
           LOADING + PYTHON + "Could not find any framework to handle loaded model and a score hook is not provided"),
     Start("load_model raises", failing_load("raise ValueError('cannot')"),
           LOADING + "'load_model' hook failed to load the model. Exception: ValueError('cannot')"),

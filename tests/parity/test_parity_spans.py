@@ -172,7 +172,7 @@ def compare(route: str, names: frozenset[str], drum: Spans, ours: Spans) -> None
 
 
 def comparable(attributes: dict[str, Any]) -> dict[str, Any]:
-    """JSON text as what it says: spaces in it are nobody's contract."""
+    """JSON text as what it says: spaces in it are not part of the contract."""
     return {
         name: json.loads(value) if name.endswith(".messages") else value for name, value in sorted(attributes.items())
     }

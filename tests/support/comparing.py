@@ -116,7 +116,7 @@ def compare(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @contextlib.contextmanager
 def traffic(port: int, clients: int = 2) -> Iterator[list[Answer]]:
     """Clients that predict, one request after the other, until the block ends; yields what they were answered. A
-    client that finds nobody listening stops."""
+    client that cannot connect stops."""
     answers: list[Answer] = []
     over = threading.Event()
 

@@ -106,7 +106,7 @@ def test_old_release_of_the_own_module_is_skipped(tmp_path: Path) -> None:
 
 def test_file_of_that_name_in_the_current_folder(tmp_path: Path) -> None:
     """``python -m`` has that folder on the path; the file is the user's, and is not run."""
-    (tmp_path / "multipart.py").write_text("raise SystemExit('somebody ran me')\n")
+    (tmp_path / "multipart.py").write_text("raise SystemExit('this file was executed')\n")
     done = python("-m", "drum_litestar", "check", "--json", path=[], cwd=tmp_path)
     topics = {finding["topic"]: finding for finding in json.loads(done.stdout)["findings"]}
     assert topics["drum-litestar"]["level"] == "ok"

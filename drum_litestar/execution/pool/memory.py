@@ -42,7 +42,7 @@ class MemoryGuard:
     def warn_once(self, what: str) -> None:
         if not self._warned:
             self._warned = True
-            _log.warning("%s is put off: memory has no room for a second model worker beside the old one", what)
+            _log.warning("%s is put off: a second model worker does not fit into memory beside the old one", what)
 
     def too_large(self, pid: int) -> bool:
         """Whether ``pid`` is over the limit; False without a check within :data:`CHECK_INTERVAL` of the last one."""

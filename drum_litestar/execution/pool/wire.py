@@ -149,13 +149,15 @@ _PAYLOADS = ("body", "x", "y", "colnames")
 def call_frame(call_id: int, call: ModelCall) -> Buffers:
     """``call`` as a frame: the bytes of its payloads move from the meta part to the body, uncopied when large."""
     segments = []
-    hollow = {}
+    without_data = {}
     for name in _PAYLOADS:
         payload: Payload | None = getattr(call, name)
         if payload is not None and payload.data is not None:
             segments.append(payload.data)
-            hollow[name] = Payload(None, None, len(payload.data), payload.filename, payload.mimetype, payload.charset)
-    return frame(Call(call_id, msgspec.structs.replace(call, **hollow) if hollow else call), *segments)
+            without_data[name] = Payload(
+                None, None, len(payload.data), payload.filename, payload.mimetype, payload.charset
+            )
+    return frame(Call(call_id, msgspec.structs.replace(call, **without_data) if without_data else call), *segments)
 
 
 def fill(call: ModelCall, body: bytes | memoryview) -> ModelCall:

@@ -32,7 +32,7 @@ class Connection:
 
     def mute(self) -> None:
         """Send nothing any more: a frame may have been cut, and the server could not read what follows. It sees the
-        end of the stream and gives up this worker's calls, even if user code swallows the stop and goes on."""
+        end of the stream and fails this worker's calls, even if user code swallows the stop and goes on."""
         self.muted = True
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_WR)

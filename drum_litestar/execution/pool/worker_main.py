@@ -77,7 +77,10 @@ def _serve(init: wire.Init, connection: Connection) -> int:
         gc.freeze()
         connection.send(wire.Ready(card, threads))
         answering = _Answering(connection, predictor, flusher)
-        (_SerialLoop if threads == 1 else _ThreadedLoop)(connection, answering, threads).run()
+        if threads == 1:
+            _SerialLoop(connection, answering).run()
+        else:
+            _ThreadedLoop(connection, answering, threads).run()
         return 0
     except ModelLoadError as exc:
         connection.send(wire.LoadFailed(str(exc), exc.exit_code, exc.detail))
@@ -147,7 +150,7 @@ class _SerialLoop:
     """One call at a time, read and computed by the main thread: no thread switches, and hooks may use what Python
     allows only there (signals)."""
 
-    def __init__(self, connection: Connection, answering: _Answering, threads: int) -> None:
+    def __init__(self, connection: Connection, answering: _Answering) -> None:
         self._connection = connection
         self._answering = answering
 
@@ -192,9 +195,9 @@ class _ThreadedLoop:
             elif isinstance(message, wire.Stop):
                 break
             elif isinstance(message, (wire.Grant, wire.Cancel)):
-                self._steer(message)
+                self._control_stream(message)
 
-    def _steer(self, message: wire.Grant | wire.Cancel) -> None:
+    def _control_stream(self, message: wire.Grant | wire.Cancel) -> None:
         flow = self._flows.get(message.id)
         if flow is None:
             return  # the stream has just ended

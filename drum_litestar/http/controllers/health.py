@@ -6,7 +6,7 @@ from litestar import route
 
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.base_controller import READ, DrumController
-from drum_litestar.http.exception_handlers import json_response
+from drum_litestar.http.replies import json_response
 from drum_litestar.http.service import ModelService
 
 

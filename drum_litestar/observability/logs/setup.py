@@ -1,6 +1,6 @@
-"""Logging of the front end and of model workers (contract, 5.8).
+"""Logging of the HTTP process and of model workers (contract, 5.8).
 
-The front end formats in the thread that logs and writes in another one, so that a stalled terminal or pipe never
+The HTTP process formats in the thread that logs and writes in another one, so that a stalled terminal or pipe never
 stops the event loop. A worker writes at once: its last line before a crash is the one that matters.
 """
 
@@ -31,7 +31,7 @@ LEVELS: Final = {
 
 
 class LogPipeline:
-    """The front end's running log output: forwards lines of workers, flushes, closes."""
+    """The HTTP process's running log output: forwards lines of workers, flushes, closes."""
 
     def __init__(self, sink: LineSink, stdout: TextIO, stderr: TextIO, *, json_lines: bool) -> None:
         self._sink = sink
@@ -66,7 +66,7 @@ def configure_logging(
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
 ) -> LogPipeline:
-    """Set up the front end's logging, replacing any handlers.
+    """Set up the HTTP process's logging, replacing any handlers.
 
     ``level`` is a value of ``--logging-level``; ``server_level`` (``DRUM_UVICORN_LOG_LEVEL``) is uvicorn's own, which
     like gunicorn's does not depend on it. The access log goes to ``stdout``, at any level, everything else to

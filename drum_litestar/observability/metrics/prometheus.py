@@ -1,4 +1,4 @@
-"""Prometheus metrics of the front-end process, in a registry of their own.
+"""Prometheus metrics of the HTTP process, in a registry of their own.
 
 One process sees every request and every worker, so there is nothing to aggregate and no multiprocess directory.
 Values that other components own (queue depth, workers, memory) are read at each scrape.

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from drum_litestar.drum_json import drum_json
-from drum_litestar.predictors.native.calls.chat import ASSOCIATION_ID, ChatHandler
+from drum_litestar.predictors.native.calls.chat import ChatHandler
+from drum_litestar.predictors.native.calls.event_stream import ASSOCIATION_ID
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.model_list import ModelListHandler
 from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler

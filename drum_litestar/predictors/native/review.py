@@ -1,6 +1,6 @@
 """Review of a model folder for the native predictor, without loading it.
 
-``drum-litestar check`` asks here, so neither pandas nor a framework nor the model's code is imported.
+``drum-litestar check`` uses it, so neither pandas nor a framework nor the model's code is imported.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class SingleWriteCycle(RequestResponseCycle):
         ):
             try:
                 self._head = self._render(message)
-            except TypeError:  # pairs that are lists, or worse
+            except TypeError:  # headers that are not pairs of bytes
                 self._head = None
             if self._head is not None:
                 self.response_started = True
@@ -98,7 +98,7 @@ class SingleWriteCycle(RequestResponseCycle):
             self._ends_by_close = True
 
     def _render(self, message: Any) -> bytes | None:
-        """Status line and headers as bytes; None for a head that is uvicorn's affair, or has no length."""
+        """Status line and headers as bytes; None for a head that is left to uvicorn, or has no length."""
         if message["type"] != "http.response.start":
             return None
         if message["status"] not in STATUS_LINE:

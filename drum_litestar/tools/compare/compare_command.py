@@ -12,7 +12,6 @@ from drum_litestar.extras import require
 from drum_litestar.tools.compare.arguments import DESCRIPTION, add_arguments
 
 FEATURE: Final = "drum-litestar compare"
-_WITHOUT_CANDIDATE: Final = "record"
 
 
 def add_parser(subparsers: Any) -> None:

@@ -211,7 +211,7 @@ def test_canary_covers_for_a_candidate_that_dies(
             candidate.kill()
             with traffic(proxy.port) as answers:
                 assert proxy.wait() == 1
-        assert {answer.status for answer in answers} == {200}  # nobody noticed
+        assert {answer.status for answer in answers} == {200}  # no client noticed
         log = proxy.log.read_text()
         assert "ROLLED BACK from step 2/3" in log
         assert "no answer" in log

@@ -262,7 +262,7 @@ def test_a_memory_limit_recycles_unless_memory_is_short(tmp_path: Path, caplog: 
             await reply(executor, order("grow", megabytes=80))
             await reply(executor, order("echo"))
             assert executor.pids() == first
-            assert caplog.text.count("no room for a second model worker") == 1
+            assert caplog.text.count("a second model worker does not fit into memory beside") == 1
         caplog.clear()
         headroom[0] = None
         async with pool(tmp_path, **options) as executor:

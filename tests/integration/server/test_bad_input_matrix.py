@@ -17,7 +17,7 @@ import pytest
 from support.hostile import CASES, Case, converse
 from support.hostile.bodies import FIELD_LIMIT, LIMIT
 from support.hostile.framing import CSV
-from support.hostile.timing import LIMIT as PATIENCE
+from support.hostile.timing import LIMIT as CLIENT_TIMEOUT
 from support.servers.backends import start_ours
 from support.servers.fleet import require
 from support.servers.process import ServerProcess
@@ -25,8 +25,8 @@ from support.wire import get, post
 from support.zoo import ModelFolder, Zoo
 
 SETTINGS = {
-    "DRUM_UVICORN_HEADER_TIMEOUT": str(PATIENCE),
-    "DRUM_UVICORN_BODY_TIMEOUT": str(PATIENCE),
+    "DRUM_UVICORN_HEADER_TIMEOUT": str(CLIENT_TIMEOUT),
+    "DRUM_UVICORN_BODY_TIMEOUT": str(CLIENT_TIMEOUT),
     "DRUM_FASTAPI_MAX_UPLOAD_SIZE": str(LIMIT),
     "DRUM_FORM_MAX_FIELD_SIZE": str(FIELD_LIMIT),
     "DRUM_SPOOL_THRESHOLD": "65536",

@@ -92,12 +92,12 @@ def test_other_calls_in_the_same_worker_finish(faults: Faults) -> None:
     server.on_load("wait")
     late = server.begin_one("sleep", 600)
     time.sleep(5)  # so that the second call has time left when the first one has none
-    mate = server.begin_one("wait", 1)
+    other = server.begin_one("wait", 1)
     assert late.result().status == 504
     states = server.stats()["executor_workers_by_state"]
     assert states == {"condemned": 1, "starting": 1}
     server.go(1)
-    assert mate.result().json() == {"predictions": [1.0]}
+    assert other.result().json() == {"predictions": [1.0]}
     server.on_load("")
     server.still_works()
 

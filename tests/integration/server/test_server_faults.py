@@ -111,12 +111,12 @@ def test_death_policy_exit(faults: Faults) -> None:
     """The death becomes the server's exit code; calls in the other worker finish first."""
     server = faults.start(env={"DRUM_WORKER_DEATH_POLICY": "exit", "CUSTOM_MODEL_WORKERS": "2"})
     server.settle(2)
-    mate = server.begin_one("wait", 1)
+    other = server.begin_one("wait", 1)
     assert server.send(order("exit", 5)).status == 503
     eventually(lambda: "A model worker died (exit code 5)" in server.server.output(), "the reason in the log")
     assert server.server.process.poll() is None
     server.go(1)
-    assert mate.result().status == 200
+    assert other.result().status == 200
     assert server.server.wait_exit() == 1
 
 

@@ -68,7 +68,7 @@ def test_a_slow_client_holds_a_bounded_amount_of_memory(faults: Faults, kind: st
     eventually(lambda: len(set(progress())) == 1, "the generator waits")
     assert server.noted("chunks") < 200
     growth = [(process.memory_info().rss - old) / MEBIBYTE for process, old in zip(processes, before, strict=True)]
-    print(f"growth with a stalled reader: {growth[0]:.1f} MiB front end, {growth[1]:.1f} MiB worker")
+    print(f"growth with a stalled reader: {growth[0]:.1f} MiB HTTP process, {growth[1]:.1f} MiB worker")
     assert max(growth) < 20
     assert server.noted("finally") == 0
     more = 0

@@ -1,4 +1,4 @@
-"""What nobody should send to a server, as a table: bytes, and what may come back."""
+"""Requests that no client should send, as a table: bytes, and what may come back."""
 
 from support.hostile.conversation import Outcome, converse
 from support.hostile.table import CASES, Case

@@ -14,7 +14,7 @@ from raw_serving import RawClient, RawResponse
 Step = bytes | str | tuple[bytes, int, float]
 """Bytes to send; a word of ``_act``; or (piece, times, seconds between) for what drips."""
 
-PATIENCE = 60.0
+CLOSE_TIMEOUT = 60.0
 """Seconds in which the server must have closed the connection."""
 
 
@@ -30,13 +30,13 @@ class Outcome:
 
     def __str__(self) -> str:
         words = [str(response.status) for response in self.responses]
-        return " ".join(words + ["torn"] * bool(self.rest) + (["hung"] if self.hung else ["close"] * (not words)))
+        return " ".join(words + ["truncated"] * bool(self.rest) + (["hung"] if self.hung else ["close"] * (not words)))
 
 
 def converse(port: int, steps: tuple[Step, ...]) -> Outcome:
     """Do ``steps`` on a new connection; a step may fail, for the server may have ended it."""
     outcome = Outcome()
-    with RawClient(port, PATIENCE) as client:
+    with RawClient(port, CLOSE_TIMEOUT) as client:
         with contextlib.suppress(OSError):
             for step in steps:
                 _do(client.sock, step)

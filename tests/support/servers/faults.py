@@ -98,7 +98,7 @@ class FaultyServer:
         return future
 
     def listens(self) -> bool:
-        """Whether it still lets somebody in: it does not once a stop has begun."""
+        """Whether it still accepts connections: it does not once a stop has begun."""
         try:
             self.send(get("/livez"))
         except ConnectionError:

@@ -56,7 +56,7 @@ SETTLED = (200, 513)
 
 
 class ServerFailedError(AssertionError):
-    """The server ended, or did not become ready, while somebody waited for it."""
+    """The server ended, or did not become ready, while a test waited for it."""
 
 
 class ServerProcess:

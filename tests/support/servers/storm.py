@@ -30,7 +30,7 @@ SETTINGS = {
     "DRUM_UVICORN_MAX_REQUESTS": "2000",
     "DRUM_UVICORN_MAX_REQUESTS_JITTER": "200",
 }
-PATIENCE = 60.0
+READ_TIMEOUT = 60.0
 """Seconds after which an answer counts as missing."""
 
 
@@ -72,7 +72,7 @@ ANNOUNCED = {
 }
 BUSY = frozenset({"503 queue full", "503 waited too long"})
 LATE, DEAD = "504 deadline", "503 worker died"
-RIGHT, LEFT, TORN, RAISED = "200 right answer", "client left", "200 stream, error event", "500 hook raised"
+RIGHT, LEFT, ERROR_EVENT, RAISED = "200 right answer", "client left", "200 stream, error event", "500 hook raised"
 
 
 @dataclass
@@ -128,7 +128,7 @@ class Storm:
                 return LEFT
             with contextlib.suppress(ConnectionError):  # refused before all was sent
                 await writer.drain()
-            data = await asyncio.wait_for(reader.read(-1), PATIENCE)
+            data = await asyncio.wait_for(reader.read(-1), READ_TIMEOUT)
         except (asyncio.TimeoutError, OSError) as error:
             self.wrong.append(f"request {number}: {error!r}")
             return "no answer"
@@ -144,7 +144,7 @@ class Storm:
         if status == 200 and kind.right(number, body):
             return RIGHT
         if status == 200 and b'data: {"error"' in body:
-            return TORN
+            return ERROR_EVENT
         if status == 500 and f"{number}" in body.decode():
             return RAISED
         for words, text in ANNOUNCED.get(status, {}).items():
@@ -154,12 +154,12 @@ class Storm:
         return f"{status} wrong"
 
     def check(self) -> None:
-        """Raises AssertionError when somebody got a wrong answer or none, or something is left over."""
+        """Raises AssertionError when a client got a wrong answer or none, or something is left over."""
         assert not self.wrong, self.wrong[:5]
         assert sum(sum(counts.values()) for counts in self.outcomes.values()) == self.requests
         allowed = {RIGHT, LEFT, *BUSY, LATE, DEAD}
         for name, counts in self.outcomes.items():
-            extra = {"stream": {TORN}, "raising hook": {RAISED}}.get(name, set())
+            extra = {"stream": {ERROR_EVENT}, "raising hook": {RAISED}}.get(name, set())
             assert set(counts) <= allowed | extra, (name, counts)
         self.server.still_works(2)
         assert descriptors(self.server) <= self.before + 8
@@ -187,7 +187,7 @@ def _row(name: str, counts: Counter[str], columns: list[str]) -> str:
 
 
 def dechunked(body: bytes) -> bytes:
-    """The content of a chunked body; as much as is there of a torn one."""
+    """The content of a chunked body; as much as is there of a truncated one."""
     found = []
     while body:
         size, _, rest = body.partition(b"\r\n")

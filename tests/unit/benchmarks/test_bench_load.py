@@ -107,7 +107,7 @@ def test_other_answers_and_lost_connections_are_errors(port: int) -> None:
         assert "p50" not in figures
 
 
-def test_nobody_there_is_an_error() -> None:
+def test_a_refused_connection_is_an_error() -> None:
     figures = open_loop(1, ROWS, seconds=0.05, rate=100)
     assert figures["errors"] == figures["requests"] == 5
 

@@ -35,7 +35,7 @@ def test_an_upload_gets_a_fresh_server() -> None:
     assert (first.scenarios, second.scenarios) == ((RIDGE,), (UPLOAD,))
 
 
-def test_who_has_no_notion_of_a_scenario_is_not_started_for_it() -> None:
+def test_a_contender_without_a_scenario_is_not_started_for_it() -> None:
     no_chat = contender("b", lambda scenario: "no chat" if scenario.kind == "chat" else None)
     plan = steps([contender("a"), no_chat], [RIDGE, CHAT], 1)
     assert [(step.contender.name, step.scenarios) for step in plan] == [

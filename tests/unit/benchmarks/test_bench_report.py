@@ -45,14 +45,14 @@ def test_a_loss_is_said_as_plainly_as_a_win(result: Result) -> None:
     assert not any(line.startswith("| 1 row, c=16") for line in lines)
 
 
-def test_who_refuses_requests_is_not_better(result: Result) -> None:
+def test_a_contender_that_refuses_requests_is_not_better(result: Result) -> None:
     for sample in result.samples:
         if sample.contender == "fastapi":
             sample.figures["errors"] = sample.figures["requests"] / 2
     assert "FastAPI" not in losses(result)
 
 
-def test_who_answers_nothing_in_time_is_said_so(result: Result) -> None:
+def test_a_contender_without_an_answer_in_time_is_reported(result: Result) -> None:
     for sample in result.samples:
         if (sample.scenario, sample.contender) == ("1 row, c=16", "litserve"):
             sample.figures = {"rate": 0.0, "errors": 0.0, "requests": 0.0}
@@ -66,7 +66,7 @@ def test_without_losses_it_says_so(result: Result) -> None:
     assert losses(result) == "This server, as it comes, was not measured."
 
 
-def test_who_did_not_start_is_named_with_the_error(result: Result) -> None:
+def test_a_contender_that_did_not_start_is_named_with_the_error(result: Result) -> None:
     text = failures(result)
     assert "**MLServer**: 1 row, c=16" in text
     assert "did not start" in text
@@ -75,7 +75,7 @@ def test_who_did_not_start_is_named_with_the_error(result: Result) -> None:
     assert failures(result) == "Everything ran."
 
 
-def test_who_has_no_notion_of_a_scenario_is_listed_below_it(result: Result) -> None:
+def test_a_contender_without_a_scenario_is_listed_below_it(result: Result) -> None:
     _, _, chat = render(result, []).partition("### chat stream, 50 clients")
     assert "n/a: LitServe (serves predictions only)" in chat
 
@@ -96,7 +96,7 @@ def test_no_values_are_a_dash() -> None:
     assert with_spread([]) == "-"
 
 
-def test_report_command_writes_report_and_plots_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_command_writes_report_and_plots_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib")
     shutil.copy(RECORDED, tmp_path / "result.json")
     assert main(["report", str(tmp_path)]) == 0

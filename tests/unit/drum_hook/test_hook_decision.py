@@ -53,7 +53,7 @@ def test_a_bare_word_is_not_for_drum(model: Path, bare: str, wanted: str) -> Non
     assert decide(["score"], {VARIABLE: bare}) == decide(["server"], platform(wanted)) == Decision(litestar=False)
 
 
-def test_a_bare_word_that_the_file_replaces_matters_to_nobody(model: Path) -> None:
+def test_a_bare_word_that_the_file_replaces_is_ignored(model: Path) -> None:
     (model / "model-metadata.yaml").write_text(f"{DEFINED}, type: string}}\n")
     (model / "values.yaml").write_text("DRUM_SERVER_TYPE: gunicorn\n")
     arguments = ["server", "-cd", str(model), "--runtime-params-file", str(model / "values.yaml")]
@@ -233,7 +233,7 @@ class TestRemedy:
     def test_nothing_for_other_commands(self, arguments: list[str]) -> None:
         assert remedy(arguments, {}) == ""
 
-    def test_nothing_for_who_asks_for_drums(self, model: Path) -> None:
+    def test_no_remedy_where_drums_server_is_chosen(self, model: Path) -> None:
         assert remedy(["server", "-cd", str(model)], platform("gunicorn")) == ""
 
 

@@ -135,7 +135,7 @@ def test_without_such_a_module(library: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["score", "server"])
-def test_silent_where_the_hook_is_broken_and_nobody_asks(library: Path, command: str) -> None:
+def test_no_output_where_the_hook_is_broken_and_not_asked_for(library: Path, command: str) -> None:
     """DRUM runs its other commands, and every command with the hook switched off."""
     code = f"sys.modules['drum_litestar.drum_hook.finder'] = None\n{SCRIPT}"
     done = run(library, code, command, env={**LITESTAR, "DRUM_LITESTAR_HOOK": "off" if command == "server" else "1"})

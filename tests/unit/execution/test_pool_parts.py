@@ -73,7 +73,7 @@ def test_exits_are_described(code: int, text: str) -> None:
 
 
 def unread(pipe: int) -> int:
-    """Bytes in a pipe that nobody has read yet."""
+    """Bytes in a pipe that have not been read yet."""
     return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4), sys.byteorder)
 
 

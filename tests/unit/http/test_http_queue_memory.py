@@ -109,7 +109,7 @@ def test_what_a_large_body_gathers_for_the_disk_is_counted_until_it_is_written(
         assert memory.used == 5
         other = MemoryShare(memory)
         assert other.reserve(memory.limit - memory.used)
-        await sink.write(b"z")  # there is no room to gather a block: it is written at once
+        await sink.write(b"z")  # no memory is left to buffer a block: it is written at once
         assert memory.used == memory.limit - 5
         data, path = await sink.finish()
         assert data is None

@@ -51,7 +51,7 @@ def test_a_503_of_the_app_gets_a_retry_after(
     assert answer.header(b"retry-after") == expected
 
 
-@pytest.mark.parametrize("error", [RuntimeError("torn"), QueueFullError(), asyncio.CancelledError()])
+@pytest.mark.parametrize("error", [RuntimeError("broken"), QueueFullError(), asyncio.CancelledError()])
 def test_a_response_that_has_begun_is_not_answered_again(error: BaseException) -> None:
     with pytest.raises(type(error)):
         ask(ServerErrorMiddleware(raising(error, after_start=True)))

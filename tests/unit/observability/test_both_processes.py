@@ -1,4 +1,4 @@
-"""Logs and spans of a real front end and its model worker: their output streams and a real collector."""
+"""Logs and spans of a real HTTP process and its model worker: their output streams and a real collector."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_spans_of_both_processes_make_one_trace(seen: tuple[list[str], list[str]
     assert request["start"] <= steps["parse"]["start"] <= steps["serialize"]["end"] <= request["end"]
 
 
-def test_the_workers_exception_is_on_the_front_ends_span(seen: tuple[list[str], list[str], Collector]) -> None:
+def test_the_workers_exception_is_on_the_http_processes_span(seen: tuple[list[str], list[str], Collector]) -> None:
     failed = seen[2].span("drum.transform")
     assert failed["status"][0] == "error"
     assert failed["status"][1].startswith("ValueError: first\n")

@@ -114,9 +114,9 @@ def test_encrypted_key(tmp_path: Path) -> None:
 def test_unusable_files_are_one_line(pair: Pair, other: Pair, tmp_path: Path) -> None:
     junk = tmp_path / "junk.pem"
     junk.write_text("junk")
-    torn = tmp_path / "torn.key"
-    torn.write_text("".join(Path(pair.key).read_text().splitlines(keepends=True)[::2]))
-    torn.write_text(f"-----BEGIN PRIVATE KEY-----\n{torn.read_text()}-----END PRIVATE KEY-----\n")
+    damaged = tmp_path / "damaged.key"
+    damaged.write_text("".join(Path(pair.key).read_text().splitlines(keepends=True)[::2]))
+    damaged.write_text(f"-----BEGIN PRIVATE KEY-----\n{damaged.read_text()}-----END PRIVATE KEY-----\n")
     locked = make_pair(tmp_path, "locked", password="open sesame")
     no_certificate = f"DRUM_SSL_CERTFILE='{junk}' holds no usable certificate"
     cases = [
@@ -128,7 +128,10 @@ def test_unusable_files_are_one_line(pair: Pair, other: Pair, tmp_path: Path) ->
         (TlsSettings(certfile=str(junk), keyfile=locked.key), no_certificate),
         (TlsSettings(certfile=pair.key, keyfile=pair.cert), f"DRUM_SSL_CERTFILE='{pair.key}' holds no usable"),
         (TlsSettings(certfile=pair.cert, keyfile=str(junk)), f"DRUM_SSL_KEYFILE='{junk}' holds no usable private key"),
-        (TlsSettings(certfile=pair.cert, keyfile=str(torn)), f"DRUM_SSL_KEYFILE='{torn}' holds no usable private key"),
+        (
+            TlsSettings(certfile=pair.cert, keyfile=str(damaged)),
+            f"DRUM_SSL_KEYFILE='{damaged}' holds no usable private key",
+        ),
         (
             TlsSettings(certfile=pair.cert, keyfile=str(tmp_path / "none")),
             f"DRUM_SSL_KEYFILE='{tmp_path}/none' cannot be read: No such file or directory",

@@ -1,7 +1,7 @@
 """Batches: several structured CSV calls answered by one call of the model.
 
 The answers are byte-identical to those of single calls: bodies are merged only if each of them alone has the same
-columns and types (:mod:`csv_merge`), and the validated predictions are split before they are encoded.
+columns and types (``shortcuts/csv_merge.py``), and the validated predictions are split before they are encoded.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class BatchHandler:
         return self._enabled
 
     def handle(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
-        """One reply for each call; None when nothing can be batched, or a stream came: run each call alone.
+        """One reply for each call; None when each must run alone: nothing can be batched, or one reply is a stream.
 
         An exception of the model may be caused by one member, with a text about the rows of all. So the members of
         that group run once more, each alone, where only the cause fails, with its own error. The log says so.
@@ -58,7 +58,7 @@ class BatchHandler:
                 try:
                     answers = self._answer_group(group, source)
                 except Exception as error:
-                    logger.warning("%d merged calls failed and are run singly: %s", len(group.positions), error)
+                    logger.warning("%d batched calls failed and are run singly: %s", len(group.positions), error)
                     continue
                 if answers is None:
                     return None

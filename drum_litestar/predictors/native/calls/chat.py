@@ -15,7 +15,13 @@ from typing import Any
 from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import UnsupportedMediaTypeError
 from drum_litestar.media_types import is_json
-from drum_litestar.predictors.native.calls.event_stream import CHUNK_OBJECT, EventStream, as_dict, set_association_id
+from drum_litestar.predictors.native.calls.event_stream import (
+    ASSOCIATION_ID,
+    CHUNK_OBJECT,
+    EventStream,
+    as_dict,
+    set_association_id,
+)
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.datarobot.monitoring import ChatReport
 from drum_litestar.predictors.native.hooks.request_values import RequestHeaders, UnreadableBodyError
@@ -23,7 +29,6 @@ from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamH
 from drum_litestar.predictors.steps import span
 
 _COMPLETION_OBJECT = "chat.completion"
-ASSOCIATION_ID = "datarobot_association_id"
 _HOOK = "chat"
 _END = object()
 

@@ -15,7 +15,7 @@ from drum_litestar.predictors.steps import record_exception
 from drum_litestar.settings.masking import masked
 
 CHUNK_OBJECT = "chat.completion.chunk"
-_ASSOCIATION_ID = "datarobot_association_id"
+ASSOCIATION_ID = "datarobot_association_id"
 _DONE = b"data: [DONE]\n\n"
 
 logger = logging.getLogger("drum")
@@ -85,9 +85,9 @@ def _error_event(error: BaseException) -> bytes:
 def set_association_id(answer: Any, association_id: Any) -> dict[str, Any]:
     """Set the id on ``answer`` as an extra field. If the object refuses it, return a dict to merge into its JSON."""
     try:
-        setattr(answer, _ASSOCIATION_ID, association_id)
+        setattr(answer, ASSOCIATION_ID, association_id)
     except (AttributeError, TypeError, ValueError):
-        return {_ASSOCIATION_ID: association_id}
+        return {ASSOCIATION_ID: association_id}
     return {}
 
 

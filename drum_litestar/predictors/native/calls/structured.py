@@ -64,13 +64,13 @@ class StructuredHandler:
 
     @property
     def shortcuts(self) -> tuple[str, ...]:
-        """The quicker ways to the same bytes that are open to this model, for the log."""
-        ways = {
+        """Names of the shortcuts that this model can take, for the log."""
+        available = {
             "plain CSV": self._loaded.spec.shortcuts and not self._any_format,
             "scikit-learn without frames": self._direct is not None,
             "numbers by pandas' encoder": self._encode is not pandas_json.series_encoder,
         }
-        return tuple(name for name, is_open in ways.items() if is_open)
+        return tuple(name for name, usable in available.items() if usable)
 
     def handle(self, call: ModelCall) -> Reply:
         """Answer one predict call. Raises exceptions that :func:`error_reply` turns into replies."""

@@ -16,7 +16,7 @@ import msgspec
 
 from drum_litestar.errors import MissingExtraError, ModelLoadError
 
-DATA = "MLOPS_LAZY_LOADING_DATA"
+LAZY_LOADING_DATA = "MLOPS_LAZY_LOADING_DATA"
 SECRET_PREFIX = "MLOPS_REPOSITORY_SECRET_"
 _PARALLEL = 8
 T = TypeVar("T")
@@ -60,7 +60,7 @@ def download_files(yaml_file: str | None = None, environ: MutableMapping[str, st
     """
     if yaml_file:
         export_variables(Path(yaml_file), environ)
-    text = environ.get(DATA)
+    text = environ.get(LAZY_LOADING_DATA)
     if not text:
         return
     content = _content(text)
@@ -110,7 +110,7 @@ def export_variables(path: Path, environ: MutableMapping[str, str] = os.environ)
             raise ModelLoadError("Invalid lazy loading YAML file content. Every credential needs an id")
         fields = {name: value for name, value in credential.items() if name != "id"}
         environ[f"{SECRET_PREFIX}{str(credential['id']).upper()}"] = json.dumps(fields)
-    environ[DATA] = json.dumps(loaded)
+    environ[LAZY_LOADING_DATA] = json.dumps(loaded)
 
 
 def _content(text: str) -> Content:

@@ -612,7 +612,7 @@ def test_a_trace_state_goes_on_to_the_models_process(
 
 
 def test_steps_reach_a_request_that_is_over_or_has_a_span_of_the_sdk(provider: SpanProvider, items: Items) -> None:
-    """A late answer; and a front end in which somebody has added a processor, which model workers cannot know."""
+    """A late answer; and an HTTP process to which a processor was added, which model workers cannot know."""
     tracing = Tracing(provider)
     steps = [("model", 5, 0, True, 1, 2), ("inner", 0, 5, False, 1, 2)]
     for bare in (True, False):

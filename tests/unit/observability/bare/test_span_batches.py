@@ -110,7 +110,7 @@ def test_an_item_grows_until_it_is_full_or_taken(provider: SpanProvider) -> None
     ids = end_some(provider, REQUESTS_PER_ITEM + 1)
     provider.force_flush()
     exported.append(sum(exporter.items))
-    ids += end_some(provider, 1)  # not into the item that has left, though it had room
+    ids += end_some(provider, 1)  # not into the item that was exported, though it was not full
     provider.force_flush()
     exported.append(sum(exporter.items))
     assert exported == [2, 3]

@@ -46,7 +46,7 @@ def run(code: str) -> tuple[list[str], list[str]]:
     return done.stdout.splitlines(), done.stderr.splitlines()
 
 
-def test_front_end_in_drums_format() -> None:
+def test_http_process_in_drums_format() -> None:
     out, err = run(FRONT.format(level="warning", json_lines=False))
     assert out == ['1.2.3.4 - - "GET / HTTP/1.1" 200 3', "from a worker"]
     assert [line.split(" ", 2)[2] for line in err] == [
@@ -55,7 +55,7 @@ def test_front_end_in_drums_format() -> None:
     ]
 
 
-def test_front_end_in_json() -> None:
+def test_http_process_in_json() -> None:
     out, err = run(FRONT.format(level="all", json_lines=True))
     access, forwarded = map(json.loads, out)
     assert (access["status"], access["duration"], access["request_id"]) == (200, 0.5, "RID1")

@@ -54,7 +54,7 @@ def test_an_answer_after_a_disconnect_is_not_logged(kind: str, caplog: pytest.Lo
         await read_body(receive)
         waiting.set()
         await gone.wait()
-        await reply(send, b"nobody reads this")
+        await reply(send, b"this is not read")
         done.set()
 
     with serving(app, kind=kind) as server, server.connect() as client:

@@ -161,7 +161,7 @@ def test_waiting_for_100_continue_is_not_silence() -> None:
         assert client.response().body == b"POST /e ok"
 
 
-def test_a_body_that_nobody_reads_is_not_silence() -> None:
+def test_the_body_timeout_does_not_count_while_the_app_does_not_read() -> None:
     go_on = threading.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

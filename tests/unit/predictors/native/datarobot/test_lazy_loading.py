@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.predictors.native.datarobot.lazy_loading import DATA, SECRET_PREFIX, download_files
+from drum_litestar.predictors.native.datarobot.lazy_loading import LAZY_LOADING_DATA, SECRET_PREFIX, download_files
 
 pytest.importorskip("boto3")
 
@@ -71,7 +71,7 @@ def content(url: str, *files: tuple[str, str], **repository: Any) -> dict[str, A
 
 
 def environment(data: Any, secret: Any = SECRET) -> dict[str, str]:
-    return {DATA: json.dumps(data), f"{SECRET_PREFIX}C1": json.dumps(secret)}
+    return {LAZY_LOADING_DATA: json.dumps(data), f"{SECRET_PREFIX}C1": json.dumps(secret)}
 
 
 def test_without_the_variable_nothing_is_downloaded() -> None:
@@ -109,7 +109,7 @@ def test_yaml_file_sets_the_variables(bucket: str, tmp_path: Path) -> None:
     download_files(str(file), environ)
     assert (tmp_path / "a.bin").exists()
     assert json.loads(environ[f"{SECRET_PREFIX}C1"]) == SECRET
-    assert "credentials" not in json.loads(environ[DATA])
+    assert "credentials" not in json.loads(environ[LAZY_LOADING_DATA])
 
 
 def test_missing_object(bucket: str, tmp_path: Path) -> None:
@@ -121,10 +121,13 @@ def test_missing_object(bucket: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environ", "text"),
     [
-        ({DATA: "{"}, "Invalid lazy loading content"),
-        ({DATA: "[]"}, "Invalid lazy loading content"),
-        ({DATA: '{"files": [], "repositories": []}'}, "must not be empty"),
-        ({DATA: json.dumps(content("u", ("a", "b")))}, "Missing credential for repository r, credential_id: c1"),
+        ({LAZY_LOADING_DATA: "{"}, "Invalid lazy loading content"),
+        ({LAZY_LOADING_DATA: "[]"}, "Invalid lazy loading content"),
+        ({LAZY_LOADING_DATA: '{"files": [], "repositories": []}'}, "must not be empty"),
+        (
+            {LAZY_LOADING_DATA: json.dumps(content("u", ("a", "b")))},
+            "Missing credential for repository r, credential_id: c1",
+        ),
         (environment(content("u", ("a", "b")), {"credentialType": "s3"}), "Invalid lazy loading credential c1"),
         (environment(content("u", ("a", "b")), {**SECRET, "credentialType": "gcp"}), "Unsupported credential type"),
         (environment({**content("u", ("a", "b")), "files": [

@@ -99,9 +99,9 @@ def test_chat(serve_folder: Any, tmp_path: Path) -> None:
     whole = predictor.handle(chat(stream=True, datarobot_association_id="id2"))
     assert isinstance(whole, StreamReply)
     assert len(list(whole.chunks)) == 4
-    torn = predictor.handle(chat(stream=True, fail=True))
-    assert isinstance(torn, StreamReply)
-    assert b"broke" in list(torn.chunks)[-1]
+    broken = predictor.handle(chat(stream=True, fail=True))
+    assert isinstance(broken, StreamReply)
+    assert b"broke" in list(broken.chunks)[-1]
     left = predictor.handle(chat(stream=True))
     assert isinstance(left, StreamReply)
     next(left.chunks)

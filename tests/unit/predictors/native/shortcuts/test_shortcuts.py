@@ -131,12 +131,12 @@ def score(data, model, **kwargs):
 """
 
 
-def test_of_merged_calls_only_those_that_failed_run_again(serve_folder: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_of_batched_calls_only_those_that_failed_run_again(serve_folder: Any, caplog: pytest.LogCaptureFixture) -> None:
     predictor = serve_folder({"custom.py": SOME_FAIL})
     caplog.set_level(logging.WARNING, "drum")
     calls = [csv_call(body) for body in ("a\n1\n", "b\n3\n", "a\n2\n", "b\n4\n")]
     replies = predictor.handle_batch(calls)
     assert [reply.status for reply in replies] == [200, 200, 200, 500]
     assert predictor._loaded.model == [["a", 1, 2], ["b", 3, 4], ["b", 3], ["b", 4]]
-    assert "2 merged calls failed and are run singly" in caplog.messages[0]
+    assert "2 batched calls failed and are run singly" in caplog.messages[0]
     assert [reply.body for reply in replies] == [predictor.handle(call).body for call in calls]

@@ -34,7 +34,7 @@ class ConnectionMetrics(ConnectionEvents):
         self._metrics.rejected(f"slow_{reason}")
 
 
-class FrontEndTelemetry:
+class HttpProcessTelemetry:
     """Metrics, traces and ``/stats/`` of the HTTP process. Without the extra ``prometheus`` there are no metrics."""
 
     def __init__(self, settings: ServerSettings, *, show_perf: bool, otel_disabled: bool) -> None:
