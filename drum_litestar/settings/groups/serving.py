@@ -70,7 +70,7 @@ class ModelSettings(msgspec.Struct, frozen=True):
         bool,
         Option(
             "DRUM_SHORTCUTS",
-            "quicker ways to the same bytes: small CSV bodies, merged requests, scikit-learn; false takes none of them",
+            "fast paths with the same bytes: small CSV bodies, batches, scikit-learn; false turns all off",
         ),
     ] = True
 

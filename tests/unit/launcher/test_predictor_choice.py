@@ -7,15 +7,15 @@ from typing import Any, Literal
 import pytest
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.launcher import predictor_choice
 from drum_litestar.launcher.predictor_choice import Choice, choose_predictor
 from drum_litestar.launcher.worker_interpreter import WorkerPython
+from drum_litestar.predictors.native.datarobot.lazy_loading import LAZY_LOADING_DATA
 from drum_litestar.predictors.spec import PredictorSpec
 
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(predictor_choice.LAZY_LOADING_DATA, raising=False)
+    monkeypatch.delenv(LAZY_LOADING_DATA, raising=False)
 
 
 def choose(spec: PredictorSpec, requested: Literal["auto", "native", "drum"] = "auto", *installed: str) -> Choice:
@@ -85,7 +85,7 @@ def test_needs(tmp_path: Path, fields: dict[str, Any], name: str, package: str) 
 
 
 def test_lazy_loading_by_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(predictor_choice.LAZY_LOADING_DATA, "{}")
+    monkeypatch.setenv(LAZY_LOADING_DATA, "{}")
     with pytest.raises(ModelLoadError, match="pip install boto3"):
         choose(spec(tmp_path))
 
