@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from support.files import replace_text
 from support.servers.backends import console_script
 from support.servers.process import ServerProcess, clean_environment, free_port
 from support.wire import Answer, post, send
@@ -60,8 +61,7 @@ class SwitchedServer(ServerProcess):
         return f"http://127.0.0.1:{self.port}"
 
     def behave(self, mode: str = "") -> None:
-        self.switch.with_suffix(".new").write_text(mode)
-        self.switch.with_suffix(".new").replace(self.switch)
+        replace_text(self.switch, mode)
 
 
 class CompareProcess:

@@ -16,6 +16,7 @@ from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import Reply
 from support import clock
 from support.clock import LATER, advance
+from support.files import replace_text
 from support.predictors.executors import pool, quiet, run, until
 from support.predictors.scripted import ScriptedSpec, noted, order
 
@@ -30,7 +31,7 @@ async def inline_loading(folder: Path, **options: Any) -> AsyncIterator[InlineEx
         yield executor
     finally:
         if executor.state == "starting":
-            (folder / "on_load").write_text("")
+            replace_text(folder / "on_load", "")
             await executor.wait_started()
         await executor.shutdown(5)
 
@@ -44,7 +45,7 @@ async def pool_loading(folder: Path, **options: Any) -> AsyncIterator[Any]:
 @pytest.fixture(params=[inline_loading, pool_loading], ids=["inline", "pool"])
 def loading(request: pytest.FixtureRequest, tmp_path: Path) -> Loading:
     """``loading(**options)``: a started executor whose model loads until the file ``on_load`` no longer says wait."""
-    (tmp_path / "on_load").write_text("wait")
+    replace_text(tmp_path / "on_load", "wait")
     return lambda **options: request.param(tmp_path, **options)
 
 
@@ -71,7 +72,7 @@ def test_waiting_calls_are_served_when_the_model_is_loaded(loading: Loading, tmp
             tasks = [begin(executor, name) for name in "abc"]
             await until(lambda: executor.stats()["executor_queue_depth"] == 3)
             assert (executor.state, executor.stats()["executor_pending"]) == ("starting", 3)
-            (tmp_path / "on_load").write_text("")
+            replace_text(tmp_path / "on_load", "")
             replies = [await task for task in tasks]
             assert [reply.body for reply in replies] == [b'{"name": "a"}', b'{"name": "b"}', b'{"name": "c"}']
             assert quiet(executor)
@@ -88,7 +89,7 @@ def test_a_call_submitted_without_a_card_waits_for_a_slot(loading: Loading, tmp_
         async with loading() as executor:
             task = asyncio.ensure_future(run(executor, order("echo", name="a")))
             await until(lambda: executor.stats()["executor_queue_depth"] == 1)
-            (tmp_path / "on_load").write_text(script)
+            replace_text(tmp_path / "on_load", script)
             if script:
                 with pytest.raises(ModelNotReadyError):
                     await task
@@ -140,7 +141,7 @@ def test_the_wait_for_the_model_is_bounded(loading: Loading) -> None:
 def test_the_wait_for_a_slot_has_the_rest_of_the_queue_timeout(loading: Loading, tmp_path: Path) -> None:
     async def main() -> None:
         async with loading(queue_timeout=60.0) as executor:
-            (tmp_path / "on_load").write_text("")
+            replace_text(tmp_path / "on_load", "")
             await executor.wait_started()
             blocker = asyncio.ensure_future(run(executor, order("wait_for", name="go")))
             await until(lambda: noted(tmp_path, "begins") == 1)
@@ -161,7 +162,7 @@ def test_a_load_failure_and_a_shutdown_release_waiting_calls(loading: Loading, t
         async with loading() as executor:
             tasks = [begin(executor, name) for name in "ab"]
             await until(lambda: executor.stats()["executor_queue_depth"] == 2)
-            (tmp_path / "on_load").write_text("fail")
+            replace_text(tmp_path / "on_load", "fail")
             assert [await task for task in tasks] == ["failed", "failed"]
             assert executor.stats()["backpressure_rejected"] == 2
             assert quiet(executor)
@@ -172,17 +173,17 @@ def test_a_load_failure_and_a_shutdown_release_waiting_calls(loading: Loading, t
             await until(lambda: executor.stats()["executor_queue_depth"] == 2)
             stop = asyncio.ensure_future(executor.shutdown(60))
             assert [await task for task in tasks] == ["draining", "draining"]
-            (tmp_path / "on_load").write_text("")
+            replace_text(tmp_path / "on_load", "")
             await stop
 
     asyncio.run(failing())
-    (tmp_path / "on_load").write_text("wait")
+    replace_text(tmp_path / "on_load", "wait")
     asyncio.run(stopping())
 
 
 def test_a_worker_that_dies_before_it_was_ever_ready(tmp_path: Path) -> None:
     """Calls go on waiting for the next worker, until it is known that there will be none."""
-    (tmp_path / "on_load").write_text("die")
+    replace_text(tmp_path / "on_load", "die")
 
     async def main() -> None:
         async with pool(tmp_path, wait=False, crash_loop_deaths=3) as executor:

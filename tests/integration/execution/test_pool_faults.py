@@ -20,6 +20,7 @@ from drum_litestar.execution.executor import Executor
 from drum_litestar.predictors.protocol import Reply
 from support import clock
 from support.clock import LATER, advance
+from support.files import replace_text
 from support.predictors.executors import begin, pool, quiet, reply, run, still_works, stream, until
 from support.predictors.scripted import noted, order
 
@@ -265,7 +266,7 @@ def test_death_in_mid_stream_breaks_the_stream(tmp_path: Path) -> None:
     ],
 )
 def test_a_model_that_cannot_be_loaded(tmp_path: Path, script: str, message: str, exit_code: int) -> None:
-    (tmp_path / "on_load").write_text(script)
+    replace_text(tmp_path / "on_load", script)
     told: list[ModelLoadError] = []
 
     async def main() -> None:
@@ -285,7 +286,7 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path, script: str, message: str
 def test_a_load_failure_of_a_replacement_is_retried(tmp_path: Path) -> None:
     async def main() -> None:
         async with pool(tmp_path, crash_loop_deaths=100) as executor:
-            (tmp_path / "on_load").write_text("raise")
+            replace_text(tmp_path / "on_load", "raise")
             with pytest.raises(WorkerDiedError):
                 await run(executor, order("kill"))
             waiting = begin(executor, order("echo"))
@@ -304,7 +305,7 @@ def test_a_crash_loop_ends_the_service_and_answers_waiting_calls(tmp_path: Path)
 
     async def main() -> None:
         async with pool(tmp_path, crash_loop_deaths=3, on_fatal=told.append) as executor:
-            (tmp_path / "on_load").write_text("raise")
+            replace_text(tmp_path / "on_load", "raise")
             dying = begin(executor, order("kill"))
             waiting = begin(executor, order("echo"))
             with pytest.raises(WorkerDiedError):

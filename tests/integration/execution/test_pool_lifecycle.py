@@ -20,6 +20,7 @@ from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import Payload, Predictor, Reply
+from support.files import replace_text
 from support.predictors.executors import begin, idle, inline, pool, quiet, reply, run, still_works, stream, until
 from support.predictors.scripted import ScriptedSpec, noted, order
 
@@ -73,7 +74,7 @@ def test_lost_monitoring_reports_are_added_up(tmp_path: Path, make: Any) -> None
 
 
 def test_the_states_of_a_start(tmp_path: Path) -> None:
-    (tmp_path / "on_load").write_text("wait")
+    replace_text(tmp_path / "on_load", "wait")
 
     async def main() -> None:
         async with pool(tmp_path, wait=False) as executor:
@@ -81,7 +82,7 @@ def test_the_states_of_a_start(tmp_path: Path) -> None:
             assert executor.card is None
             executor.admit().release()
             await until(lambda: noted(tmp_path, "loads"))
-            (tmp_path / "on_load").write_text("")
+            replace_text(tmp_path / "on_load", "")
             await executor.wait_started()
             assert executor.state == "ready"  # type: ignore[comparison-overlap]  # it has changed since the last look
             assert executor.card is not None
@@ -92,7 +93,7 @@ def test_the_states_of_a_start(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("script", ["wait", ""])
 def test_stop_while_loading(tmp_path: Path, script: str) -> None:
-    (tmp_path / "on_load").write_text(script)
+    replace_text(tmp_path / "on_load", script)
 
     async def main() -> None:
         async with pool(tmp_path, wait=False, workers=2) as executor:
@@ -242,7 +243,7 @@ def test_a_replacement_that_cannot_load_leaves_the_old_one_in_service(
     async def main() -> None:
         async with pool(tmp_path, max_requests=1) as executor:
             first = executor.pids()
-            (tmp_path / "on_load").write_text("raise")
+            replace_text(tmp_path / "on_load", "raise")
             for _ in range(3):
                 await reply(executor, order("echo"))
             await until(lambda: "broken custom.py" in caplog.text and executor.pids() == first)
@@ -277,12 +278,12 @@ def test_a_memory_limit_recycles_unless_memory_is_short(tmp_path: Path, caplog: 
 
 def test_loading_is_staggered_when_memory_is_short(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def main(headroom: Callable[[], int | None]) -> set[int]:
-        (tmp_path / "on_load").write_text("wait")
+        replace_text(tmp_path / "on_load", "wait")
         loading = set()
         async with pool(tmp_path, wait=False, workers=3, memory_headroom=headroom) as executor:
             await until(lambda: states(executor).get("starting"))
             loading.add(states(executor)["starting"])
-            (tmp_path / "on_load").write_text("")
+            replace_text(tmp_path / "on_load", "")
             while states(executor) != {"ready": 3}:
                 loading.add(states(executor).get("starting", 0))
                 await asyncio.sleep(0.002)
@@ -313,7 +314,7 @@ def test_reload_serves_the_new_folder_without_a_gap(tmp_path: Path) -> None:
             assert executor.stats()["executor_restarts"] == {"reload": 2}
 
             second = executor.pids()
-            (tmp_path / "on_load").write_text("fail")
+            replace_text(tmp_path / "on_load", "fail")
             with pytest.raises(ModelLoadError, match="no such artifact"):
                 await executor.reload()
             assert executor.pids() == second

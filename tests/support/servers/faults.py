@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from support.files import replace_text
 from support.servers.backends import start_ours
 from support.servers.process import ServerFailedError, ServerProcess
 from support.wire import Answer, Request, csv, get, post_json
@@ -126,7 +127,7 @@ class FaultyServer:
         eventually(lambda: self.noted(name) > than, f"{name} > {than}\n{self.server.output()[-2000:]}")
 
     def on_load(self, script: str) -> None:
-        (self.notes / "on_load").write_text(script)
+        replace_text(self.notes / "on_load", script)
 
     def go(self, number: int = 1) -> None:
         """Release the hooks that wait for ``number``."""
@@ -185,7 +186,7 @@ class Faults:
         spool = spool or home / "spool"
         for directory in (notes, spool):
             directory.mkdir(parents=True, exist_ok=True)
-        (notes / "on_load").write_text(on_load)
+        replace_text(notes / "on_load", on_load)
         folder, path = self._zoo[name]
         settings = {"FAULTS_DIR": str(notes), "TMPDIR": str(spool), **(env or {})}
         server = start_ours(

@@ -18,6 +18,7 @@ from drum_litestar.errors import (
 from drum_litestar.predictors.protocol import Reply
 from support import clock
 from support.clock import LATER, advance
+from support.files import replace_text
 from support.predictors.executors import begin, inline, quiet, run, until
 from support.predictors.scripted import noted, order
 
@@ -53,7 +54,7 @@ def test_a_call_is_answered_with_the_request_id_in_context(tmp_path: Path) -> No
     ],
 )
 def test_a_load_failure_is_kept_with_its_text(tmp_path: Path, script: str, message: str) -> None:
-    (tmp_path / "on_load").write_text(script)
+    replace_text(tmp_path / "on_load", script)
 
     async def main() -> None:
         async with inline(tmp_path) as executor:

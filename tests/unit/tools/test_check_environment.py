@@ -58,9 +58,11 @@ def test_own_requirements_are_met() -> None:
     assert finding.facts["litestar"] == metadata.version("litestar")
 
 
-@pytest.mark.parametrize(("version", "fits"), [("2.9.0", False), ("2.20.0", True), ("2.100.0", True), ("3.0.0", False)])
+@pytest.mark.parametrize(
+    ("version", "fits"), [("2.9.0", False), ("2.20.0", True), ("2.25.9", True), ("2.100.0", False)]
+)
 def test_own_requirements_compare_versions(install: Install, version: str, fits: bool) -> None:
-    """As versions: 2.100 is newer than 2.20, and 2.9 is older."""
+    """As versions: 2.9 is older than 2.20, and 2.100 is newer than 2.26."""
     install("litestar", version)
     findings = list(checks.own_requirements())
     assert [finding.level for finding in findings] == (["ok"] if fits else [BLOCKING])
