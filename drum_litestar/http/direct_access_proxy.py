@@ -192,9 +192,8 @@ class _UpstreamAnswer:
         upstream = self._upstream
         headers = [*_end_to_end((name.lower(), value) for name, value in upstream.headers.raw), *self._added]
         await send({"type": "http.response.start", "status": upstream.status_code, "headers": headers})
-        with (
-            _upstream_errors()
-        ):  # passes on: the server cuts the connection, so that the client sees a truncated answer
+        # Not caught: the server cuts the connection, so that the client sees a truncated answer.
+        with _upstream_errors():
             async for chunk in upstream.aiter_raw():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -121,9 +121,8 @@ class WorkerPython(msgspec.Struct, frozen=True):
         if missing:
             there = [f"{name} {found}" for name in REQUIREMENTS if (found := self.version_of(name)) is not None]
             detail = f"has {', '.join(there)}" if there else "has none of them"
-            damaged = (
-                self.problem and self.version_of("msgspec") is not None
-            )  # pip would consider the requirement satisfied
+            # pip would consider the requirement satisfied
+            damaged = self.problem and self.version_of("msgspec") is not None
             detail += f"; msgspec cannot be imported: {self.problem}" if damaged else ""
             words = "--force-reinstall " if damaged else ""
             words += " ".join(f"'{text}'" if ">" in text else text for text in missing)

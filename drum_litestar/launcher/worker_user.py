@@ -59,7 +59,7 @@ def _why_python_fails(user: str) -> str | None:
 
     try:
         done = subprocess.run(
-            command(None, "import msgspec"),
+            command(None, "import drum_litestar, msgspec"),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -15,7 +15,7 @@ from drum_litestar.middleware.asgi import CLIENT_CLOSED, ASGIApp, Header, Receiv
 from drum_litestar.middleware.response_tap import ResponseTap
 
 FLUSH_INTERVAL: Final = 0.02
-"""Seconds after which ended requests are logged: many lines at once cost a fraction of as many single ones."""
+"""Seconds after which ended requests are logged, so that no response waits for its line."""
 
 OnRequestEnd = Callable[[str, str, "str | None", int, float], None]
 """``(method, path, route template or None, status, seconds)``."""

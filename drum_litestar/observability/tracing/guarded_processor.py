@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 from opentelemetry.context import Context
@@ -21,13 +20,13 @@ class GuardedProcessor(SpanProcessor):  # type: ignore[misc]
         self._failed = False
 
     def on_start(self, span: Any, parent_context: Context | None = None) -> None:
-        self._call(self._processor.on_start, span, parent_context)
+        self._call("on_start", span, parent_context)
 
     def _on_ending(self, span: Any) -> None:
-        self._call(self._processor._on_ending, span)
+        self._call("_on_ending", span)
 
     def on_end(self, span: Any) -> None:
-        self._call(self._processor.on_end, span)
+        self._call("on_end", span)
 
     def shutdown(self) -> None:
         self._processor.shutdown()
@@ -35,9 +34,9 @@ class GuardedProcessor(SpanProcessor):  # type: ignore[misc]
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         return bool(self._processor.force_flush(timeout_millis))
 
-    def _call(self, function: Callable[..., Any], *arguments: Any) -> None:
+    def _call(self, method: str, *arguments: Any) -> None:
         try:
-            function(*arguments)
+            getattr(self._processor, method)(*arguments)
         except Exception:
             if not self._failed:
                 self._failed = True

@@ -86,6 +86,13 @@ def test_this_interpreter_finds_the_package(monkeypatch: pytest.MonkeyPatch) -> 
     check_worker_user(USER)
 
 
+def test_the_check_imports_the_package(python: Path, open_folder: Path) -> None:
+    """Also from a checkout that the user cannot read, while the interpreter has all other packages."""
+    script(python, f'printf "%s\\n" "$@" > {open_folder}/seen')
+    check_worker_user(USER)
+    assert "import drum_litestar, msgspec" in (open_folder / "seen").read_text()
+
+
 def test_root_without_the_right_to_change_users(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*command: object, **options: object) -> None:
         raise PermissionError(1, "Operation not permitted")

@@ -50,6 +50,16 @@ def test_a_hooks_processor(event: str, caplog: pytest.LogCaptureFixture) -> None
     provider.shutdown()
 
 
+def test_a_processor_without_a_method_of_the_sdks(caplog: pytest.LogCaptureFixture) -> None:
+    """Such as one that was written for an older SDK, without deriving from its class."""
+    bare: Any = type("Bare", (), {"shutdown": lambda self: None})()
+    provider = SpanProvider(SimpleSpanProcessor(Items()), Resource.create())
+    provider.add_span_processor(bare)
+    assert answered(Tracing(provider)) == ["first", "second"]
+    assert caplog.text.count("processor Bare fails") == 1
+    provider.shutdown()
+
+
 def test_the_servers_own_processor_and_spans_that_are_not_the_sdks(caplog: pytest.LogCaptureFixture) -> None:
     tracing = Tracing(SpanProvider(failing("on_end"), Resource.create()))
     for name in ("first", "second"):
