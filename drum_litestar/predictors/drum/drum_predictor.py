@@ -114,10 +114,11 @@ class DrumPredictor:
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         """Answer one call. Never raises."""
         try:
-            if self._card is None:
+            card, handler = self._card, self._handlers.get(call.kind)  # close() may run in another thread
+            if card is None or handler is None:
                 raise ModelNotReadyError("The model is not loaded")
-            check_call(self._card, call.kind)
-            return self._handlers[call.kind](call)
+            check_call(card, call.kind)
+            return handler(call)
         except BaseException as error:
             return error_reply(error, client_errors_4xx=self._spec.client_errors_4xx)
 

@@ -101,10 +101,11 @@ class NativePredictor:
             loaded.monitor.close()
 
     def _answer(self, call: ModelCall) -> Reply | StreamReply:
-        if self._card is None:
+        card, handler = self._card, self._handlers.get(call.kind)  # close() may run in another thread
+        if card is None or handler is None:
             raise ModelNotReadyError("The model is not loaded")
-        check_call(self._card, call.kind)
-        return self._handlers[call.kind](call)
+        check_call(card, call.kind)
+        return handler(call)
 
 
 def alive(_: ModelCall) -> Reply:

@@ -54,6 +54,7 @@ class StructuredHandler:
         self._has_post_process = loaded.hooks.get("post_process") is not None
         self._any_format = loaded.hooks.get("read_input_data") is not None
         self._proba = loaded.target_type.is_classification
+        self._keeps_values = loaded.target_type.keeps_values
         self._label_kwargs = self._make_label_kwargs()
         # A custom.py may have patched the model or its library.
         own = loaded.hooks.path is None and loaded.spec.shortcuts
@@ -131,12 +132,12 @@ class StructuredHandler:
         config = self._loaded.deployment_config
         if config is not None:
             frame = validated.frame()
-            if not self._target_type.keeps_values:
+            if not self._keeps_values:
                 frame = pd.DataFrame(validated.floats(), columns=list(validated.columns))
             return prediction_server_json(frame, extra, self._target_type, config)
         if self._proba:
             return pandas_json.by_label(validated.floats(), validated.columns, extra, encode=self._encode)
-        if self._target_type.keeps_values:
+        if self._keeps_values:
             return pandas_json.single_column(pandas_json.encode_values(validated.column()), extra)
         return pandas_json.single_column(self._encode(validated.floats().ravel()), extra)
 
