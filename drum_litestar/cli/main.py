@@ -10,15 +10,12 @@ import os
 import sys
 from collections.abc import MutableMapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from drum_litestar import __version__
 from drum_litestar.cli.argument_parser import Parser
 from drum_litestar.errors import StartupError
 from drum_litestar.settings.masking import masked, set_secrets
-
-if TYPE_CHECKING:
-    from drum_litestar.launcher.plan import LaunchPlan
 
 
 class Command(NamedTuple):
@@ -65,15 +62,6 @@ def main(argv: Sequence[str] | None = None, prog: str = "drum-litestar") -> int:
         _print_traceback()
         return 1
     return code
-
-
-def build_plan(
-    argv: Sequence[str], environ: MutableMapping[str, str] | None = None, prog: str = "drum-litestar"
-) -> LaunchPlan:
-    """Make the plan of ``main(["server", ...])``. Raises StartupError, or SystemExit after argparse's message."""
-    from drum_litestar.cli import server_command
-
-    return server_command.plan(parse(argv, os.environ if environ is None else environ, prog))
 
 
 def parse(argv: Sequence[str], environ: MutableMapping[str, str], prog: str) -> argparse.Namespace:

@@ -1,4 +1,4 @@
-"""A span processor that cannot break what its spans are of."""
+"""A span processor whose errors cannot fail the requests that its spans describe."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ _log = logging.getLogger("drum.otel")
 
 
 class GuardedProcessor(SpanProcessor):  # type: ignore[misc]
-    """Passes everything on to ``processor``. What that raises about a span is logged, the first time, and goes no
-    further: spans begin and end within requests, and the SDK would let the error out there."""
+    """Forwards every call to ``processor``. Its exceptions about spans are logged once and suppressed.
+
+    Spans start and end within requests, where the SDK would raise them.
+    """
 
     def __init__(self, processor: SpanProcessor) -> None:
         self._processor = processor

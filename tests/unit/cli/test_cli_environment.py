@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from drum_litestar.cli.main import build_plan
 from drum_litestar.errors import UsageError
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.predictors.spec import PredictorSpec
+from support.plans import build_plan
 
 
 def spec(*arguments: str, **environ: str) -> PredictorSpec:

@@ -111,9 +111,11 @@ def test_parsing_imports_nothing_heavy(tmp_path: Path) -> None:
     heavy = ["litestar", "uvicorn", "pandas", "numpy", "yaml", "pydantic", "asyncio", "flask", "opentelemetry"]
     script = (
         "import sys\n"
-        "from drum_litestar.cli.main import build_plan, main\n"
+        "from drum_litestar.cli import server_command\n"
+        "from drum_litestar.cli.main import main, parse\n"
         "assert main(['server', '--help']) == 0\n"
-        f"build_plan(['server', '-cd', {str(tmp_path)!r}, '--address', 'h:1'], {{}})\n"
+        f"arguments = ['server', '-cd', {str(tmp_path)!r}, '--address', 'h:1']\n"
+        "server_command.plan(parse(arguments, {}, 'drum-litestar'))\n"
         f"print([name for name in {heavy!r} if name in sys.modules], file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from drum_litestar.cli.main import build_plan, main
+from drum_litestar.cli.main import main
 from drum_litestar.errors import SettingsError
+from support.plans import build_plan
 
 
 @pytest.fixture(params=["DRUM_WORKER_USER", "DRUM_WORKER_PYTHON", "DRUM_SSL_CERTFILE"])

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from drum_litestar.cli.main import build_plan
 from drum_litestar.errors import SettingsError, StartupError
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.settings.address import Address
+from support.plans import build_plan
 
 
 def plan(folder: Path, *arguments: str, **environ: str) -> LaunchPlan:

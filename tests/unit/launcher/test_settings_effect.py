@@ -14,12 +14,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from drum_litestar.cli.main import build_plan
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher import bootstrap
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.settings.declaration import declared
 from drum_litestar.settings.server_settings import ServerSettings
+from support.plans import build_plan
 from support.servers.certificates import make_pair
 
 TLS = {"DRUM_SSL_CERTFILE": "{folder}/server.pem", "DRUM_SSL_KEYFILE": "{folder}/server.key"}

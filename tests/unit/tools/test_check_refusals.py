@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from drum_litestar.cli.main import build_plan, main
+from drum_litestar.cli.main import main
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.predictors.build import build_predictor
 from drum_litestar.tools import environment_checks
 from drum_litestar.tools.findings import import_problem
+from support.plans import build_plan
 
 tried = functools.cache(import_problem)
 RUINOUS = "raise SystemExit('the model\\'s code has run')\n"
