@@ -13,7 +13,7 @@ from benchmarks.servers.environments import ROOT
 from benchmarks.workload.scenarios import UnknownNameError
 
 QUICK = (2, 2.0)
-FULL = (3, 5.0)
+FULL = (3, 3.0)
 """Rounds, seconds of a measurement."""
 
 
@@ -32,9 +32,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="This server beside DRUM's and others.")
     commands = parser.add_subparsers(required=True)
     run = commands.add_parser("run", help="measure, and write JSON, a report and plots")
-    run.add_argument("--quick", action="store_true", help="CSV in a closed loop on this server and DRUM, three minutes")
+    run.add_argument(
+        "--quick", action="store_true", help="ridge and mixed in a closed loop on this server and DRUM: three minutes"
+    )
     run.add_argument("--contenders", type=_names, help="comma list of names (`list` has them)")
-    run.add_argument("--scenarios", type=_names, help="list of parts of names, separated by ';' or, without one, ','")
+    run.add_argument(
+        "--scenarios", type=_names, help="list of names or their parts, separated by ';' or, without one, ','"
+    )
     run.add_argument("--workers", type=lambda text: [int(n) for n in text.split(",")], help="scenarios with so many")
     run.add_argument("--rounds", type=int)
     run.add_argument("--seconds", type=float, help="length of one measurement")
@@ -109,7 +113,7 @@ def _list(args: argparse.Namespace) -> int:
         print(f"{contender.name:18} {contender.title}")
     print()
     for scenario in SCENARIOS:
-        print(f"{scenario.name:42} {KINDS[scenario.kind]}{', quick' if scenario.quick else ''}")
+        print(f"{scenario.name:50} {KINDS[scenario.kind]}{', quick' if scenario.quick else ''}")
     return 0
 
 

@@ -14,7 +14,7 @@ CONTENDERS: tuple[Contender, ...] = (
     *mlserver.CONTENDERS,
     *bentoml.CONTENDERS,
 )
-QUICK = ("drum", "ours", "batched")
+QUICK = ("drum", "ours")
 
 
 def choose(names: list[str] | None, *, quick: bool) -> list[Contender]:

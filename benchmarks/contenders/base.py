@@ -6,9 +6,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.workload.prediction_request import PredictionRequest
 from benchmarks.workload.scenarios import Scenario
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 APPS = Path(__file__).with_name("apps")
 
@@ -23,11 +27,11 @@ class Launch:
 
 
 def drum_request(scenario: Scenario) -> PredictionRequest:
-    """The request in DRUM's format."""
+    """The requests in DRUM's format."""
     if scenario.kind == "chat":
         body = {"model": "chat", "stream": True, "messages": [{"role": "user", "content": "Tell me."}]}
-        return PredictionRequest(scenario.path, json.dumps(body).encode(), "application/json")
-    return PredictionRequest(scenario.path, scenario.body(), scenario.content_type)
+        return PredictionRequest(scenario.path, (json.dumps(body).encode(),), "application/json")
+    return PredictionRequest(scenario.path, scenario.bodies(), scenario.content_type)
 
 
 def always(_: Scenario) -> str | None:
@@ -55,7 +59,13 @@ class Contender:
     probe_path: str = "/ping/"
 
 
-def rows_as_json(scenario: Scenario) -> list[list[float]]:
-    """The rows of a CSV scenario as numbers."""
-    _, *lines = scenario.body().decode().splitlines()
-    return [[float(value) for value in line.split(",")] for line in lines]
+def rows_request(scenario: Scenario, path: str = "/predict") -> PredictionRequest:
+    """The requests for servers that accept rows as JSON: ``{"rows": [[1.5, "text", null]]}``."""
+    bodies = [json.dumps({"rows": rows_of(frame)}).encode() for frame in scenario.frames()]
+    return PredictionRequest(path, tuple(bodies), "application/json")
+
+
+def rows_of(frame: pd.DataFrame) -> list[list[object]]:
+    """The rows as lists of what JSON has; a blank is None."""
+    values: list[list[object]] = frame.astype(object).where(frame.notna(), None).to_numpy().tolist()
+    return values

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from benchmarks.contenders.base import APPS, Contender, Launch, rows_as_json
+from benchmarks.contenders.base import APPS, Contender, Launch, rows_request
 from benchmarks.contenders.litserve import only_rows
 from benchmarks.workload.prediction_request import PredictionRequest
 from benchmarks.workload.scenarios import Scenario
 
 
 def _request(scenario: Scenario) -> PredictionRequest:
-    return PredictionRequest("/predict", json.dumps({"rows": rows_as_json(scenario)}).encode(), "application/json")
+    return rows_request(scenario, "/predict_mixed" if scenario.model == "mixed" else "/predict")
 
 
 def _contender(name: str, title: str, batch: bool) -> Contender:

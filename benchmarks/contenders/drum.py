@@ -17,7 +17,11 @@ REQUIREMENTS = (("datarobot-drum==1.18.*", "scikit-learn", "openai", "gevent"),)
 def words(command: str, folder: Path, scenario: Scenario, port: int) -> list[str]:
     """The arguments that DRUM and drum-litestar share."""
     line = [command, "server", "--code-dir", str(folder), "--address", f"127.0.0.1:{port}"]
-    return [*line, "--target-type", MODELS[scenario.model].target_type]
+    model = MODELS[scenario.model]
+    labels = []
+    if model.labels is not None:
+        labels = ["--positive-class-label", model.labels[0], "--negative-class-label", model.labels[1]]
+    return [*line, "--target-type", model.target_type, *labels]
 
 
 def settings(scenario: Scenario) -> dict[str, str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from benchmarks.contenders.base import APPS, Contender, Launch, rows_as_json
-from benchmarks.workload.prediction_request import PredictionRequest
+from benchmarks.contenders.base import APPS, Contender, Launch, rows_request
 from benchmarks.workload.scenarios import Scenario
 
 # torch comes first: its CPU build, where an index offers one, instead of gigabytes for GPUs
@@ -14,16 +12,12 @@ REQUIREMENTS = (("torch==2.13.0",), ("litserve", "pandas", "scikit-learn"))
 
 
 def only_rows(scenario: Scenario) -> str | None:
-    """Reason to skip scenarios that are not rows of numbers, for servers that accept rows as JSON."""
+    """Reason to skip scenarios that are not rows, for servers that accept rows as JSON."""
     if scenario.model in ("echo", "chat"):
         return "serves predictions only"
     if scenario.kind == "upload":
         return "takes JSON, no CSV upload"
     return None
-
-
-def _request(scenario: Scenario) -> PredictionRequest:
-    return PredictionRequest("/predict", json.dumps({"rows": rows_as_json(scenario)}).encode(), "application/json")
 
 
 def _contender(name: str, title: str, batch: int) -> Contender:
@@ -39,7 +33,7 @@ def _contender(name: str, title: str, batch: int) -> Contender:
         packages=("litserve", "scikit-learn", "pandas"),
         environment="litserve",
         absent=only_rows,
-        request=_request,
+        request=rows_request,
         probe_path="/health",
     )
 

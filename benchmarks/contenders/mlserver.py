@@ -1,31 +1,49 @@
 """MLServer and the V2 inference protocol, its adaptive batching off and on.
 
-Estimators run in its scikit-learn runtime, hooks in a runtime of the benchmark (``apps/mlserver_app.py``).
+Estimators run in its scikit-learn runtime (for mixed columns with one addition), hooks in a runtime of the benchmark
+(``apps/mlserver_app.py``).
 """
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmarks.contenders.base import APPS, Contender, Launch, rows_as_json
+from benchmarks.contenders.base import APPS, Contender, Launch, rows_of
 from benchmarks.contenders.litserve import only_rows
 from benchmarks.servers.environments import cache_dir
 from benchmarks.servers.server_process import free_port
-from benchmarks.workload.models import COLUMNS
+from benchmarks.workload.models import MODELS
 from benchmarks.workload.prediction_request import PredictionRequest
 from benchmarks.workload.scenarios import Scenario
 
-SKLEARN, HOOKS = "mlserver_sklearn.SKLearnModel", "mlserver_app.Hooks"
-ESTIMATORS = ("ridge", "forest")
+if TYPE_CHECKING:
+    import pandas as pd
+
+SKLEARN, MIXED, HOOKS = "mlserver_sklearn.SKLearnModel", "mlserver_app.Mixed", "mlserver_app.Hooks"
 
 
 def _request(scenario: Scenario) -> PredictionRequest:
-    rows = rows_as_json(scenario)
-    tensor = {"name": "predict", "shape": [len(rows), len(COLUMNS)], "datatype": "FP64"}
-    flat = [value for row in rows for value in row]
-    body = json.dumps({"inputs": [{**tensor, "data": flat}]}).encode()
-    return PredictionRequest("/v2/models/rows/infer", body, "application/json")
+    described = _columns if scenario.model == "mixed" else _tensor
+    bodies = [json.dumps(described(frame)).encode() for frame in scenario.frames()]
+    return PredictionRequest("/v2/models/rows/infer", tuple(bodies), "application/json")
+
+
+def _tensor(frame: pd.DataFrame) -> dict[str, object]:
+    """Numbers as one tensor."""
+    tensor = {"name": "predict", "shape": list(frame.shape), "datatype": "FP64"}
+    return {"inputs": [{**tensor, "data": [value for row in rows_of(frame) for value in row]}]}
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, object]:
+    """Mixed columns as its codec for frames wants them: a tensor for each, and the probabilities asked for."""
+    inputs = []
+    for name, values in zip(frame.columns, zip(*rows_of(frame), strict=True), strict=True):
+        text = frame[name].dtype.kind not in "if"
+        kind = {"datatype": "BYTES", "parameters": {"content_type": "str"}} if text else {"datatype": "FP64"}
+        inputs.append({"name": name, "shape": [len(frame), 1], **kind, "data": values})
+    return {"parameters": {"content_type": "pd"}, "inputs": inputs, "outputs": [{"name": "predict_proba"}]}
 
 
 def _contender(name: str, title: str, batch: int) -> Contender:
@@ -34,7 +52,8 @@ def _contender(name: str, title: str, batch: int) -> Contender:
         home.mkdir(parents=True, exist_ok=True)
         settings = {"host": "127.0.0.1", "http_port": port, "grpc_port": free_port(), "metrics_port": free_port()}
         settings |= {"parallel_workers": scenario.workers, "debug": False}
-        model = {"name": "rows", "implementation": SKLEARN if scenario.model in ESTIMATORS else HOOKS}
+        estimators = MIXED if scenario.model == "mixed" else SKLEARN
+        model = {"name": "rows", "implementation": HOOKS if MODELS[scenario.model].custom else estimators}
         batching = {"max_batch_size": batch, "max_batch_time": 0.002} if batch else {}
         (home / "settings.json").write_text(json.dumps(settings))
         described = {**model, **batching, "parameters": {"uri": str(folder / "model.pkl")}}

@@ -10,8 +10,6 @@ from benchmarks.contenders.base import Contender, Launch, always
 from benchmarks.contenders.drum import PREFIX, settings, words
 from benchmarks.workload.scenarios import Scenario
 
-DEEP_QUEUE = {f"{PREFIX}DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "1000"}
-"""Queue for every connection, as in DRUM's listen backlog; by default more than ten for each slot get 503."""
 BATCHES = {f"{PREFIX}DRUM_BATCH_MAX_ROWS": "10000"}
 THREADS = {f"{PREFIX}DRUM_FASTAPI_EXECUTOR_WORKERS": "50"}
 
@@ -31,8 +29,7 @@ def _waiting_models(scenario: Scenario) -> str | None:
 def _launch(options: tuple[str, ...], own: dict[str, str]) -> Callable[[Path, Path, Scenario, int], Launch]:
     def launch(_: Path, folder: Path, scenario: Scenario, port: int) -> Launch:
         command = str(Path(sysconfig.get_path("scripts")) / "drum-litestar")
-        env = {**DEEP_QUEUE, **own, **settings(scenario)}
-        return Launch([*words(command, folder, scenario, port), *options], env)
+        return Launch([*words(command, folder, scenario, port), *options], {**own, **settings(scenario)})
 
     return launch
 

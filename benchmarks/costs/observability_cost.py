@@ -23,10 +23,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks.contenders.base import drum_request
 from benchmarks.load.closed_loop import closed_loop
 from benchmarks.servers.server_process import Running, free_port, running
-from benchmarks.workload.models import csv_body, model_folder
+from benchmarks.workload.models import model_folder
 from benchmarks.workload.prediction_request import PredictionRequest
+from benchmarks.workload.scenarios import BY_NAME
 
 T = TypeVar("T")
 
@@ -80,7 +82,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of each start of the servers (default: %(default)s)")
     parser.add_argument("--servers", type=int, default=4, help="times that they are started (default: %(default)s)")
     args = parser.parse_args()
-    request = PredictionRequest("/predict/", csv_body(1), "text/csv")
+    request = drum_request(BY_NAME["ridge, 1 row, c=16"])
     cpu: dict[str, list[float]] = {}
     rate: dict[str, list[float]] = {}
     with contextlib.ExitStack() as stack:
@@ -128,11 +130,7 @@ def serving(
     port = free_port()
     command = [str(Path(sysconfig.get_path("scripts"), "drum-litestar")), "server", "--code-dir", str(folder)]
     command += ["--target-type", "regression", "--address", f"127.0.0.1:{port}"]
-    own = {
-        **env,
-        "MLOPS_RUNTIME_PARAM_DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "1000",
-        "MLOPS_RUNTIME_PARAM_DRUM_UVICORN_MAX_REQUESTS": "0",
-    }
+    own = {**env, "MLOPS_RUNTIME_PARAM_DRUM_UVICORN_MAX_REQUESTS": "0"}
     return running(command, own, port, request.to_urllib(port))
 
 

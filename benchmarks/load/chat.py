@@ -7,7 +7,7 @@ import time
 
 import uvloop
 
-from benchmarks.load.client import Client, LostError, post
+from benchmarks.load.client import Client, LostError, posts
 from benchmarks.report.result import Figures, latencies
 from benchmarks.workload.prediction_request import PredictionRequest
 
@@ -17,7 +17,7 @@ TIMEOUT = 120.0
 def chat_streams(port: int, request: PredictionRequest, clients: int) -> Figures:
     """``clients`` streams at once. ``p50``...: ms until the first token; ``tokens`` per second over all; ``errors``:
     streams that ended without ``[DONE]`` or had another status than 200."""
-    return uvloop.run(_all(port, post(request), clients))
+    return uvloop.run(_all(port, next(posts(request)), clients))
 
 
 async def _all(port: int, request: bytes, clients: int) -> Figures:

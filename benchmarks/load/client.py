@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from typing import cast
 
 import httptools
@@ -129,13 +130,11 @@ class Client:
             connection.close()
 
 
-def post(request: PredictionRequest) -> bytes:
-    """``request`` as bytes on the wire."""
-    head = (
-        f"POST {request.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {request.content_type}\r\n"
-        f"Content-Length: {len(request.body)}\r\n\r\n"
-    )
-    return head.encode() + request.body
+def posts(request: PredictionRequest) -> Iterator[bytes]:
+    """The requests as bytes on the wire, again and again from the first."""
+    head = f"POST {request.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {request.content_type}\r\n"
+    wire = [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in request.bodies]
+    return itertools.cycle(wire)
 
 
 def get(path: str) -> bytes:

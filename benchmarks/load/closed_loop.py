@@ -12,10 +12,19 @@ from benchmarks.report.result import Figures
 from benchmarks.workload.prediction_request import PredictionRequest
 
 _SCRIPT = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "{content_type}"
-local file = io.open("{body}", "rb")
-wrk.body = file:read("*a")
+local requests, turn = {{}}, 0
+init = function(arguments)
+  wrk.headers["Content-Type"] = "{content_type}"
+  for number = 1, {count} do
+    local file = io.open("{folder}/" .. number, "rb")
+    requests[number] = wrk.format("POST", nil, nil, file:read("*a"))
+    file:close()
+  end
+end
+request = function()
+  turn = turn % {count} + 1
+  return requests[turn]
+end
 done = function(summary, latency, requests)
   local errors = summary.errors
   io.write(string.format("RESULT %d %d %d %d %f %f %f\\n", summary.requests, summary.duration, errors.status,
@@ -31,11 +40,13 @@ def available() -> str | None:
 
 
 def closed_loop(port: int, request: PredictionRequest, connections: int, seconds: float) -> Figures:
-    """``connections`` at once for ``seconds`` (wrk takes whole ones). ``rate``: answers that were 2xx or 3xx;
-    ``errors``: other answers, and none at all. Latencies are those of all answers."""
+    """``connections`` at once for ``seconds`` (wrk takes whole ones), the bodies in turn. ``rate``: answers that were
+    2xx or 3xx; ``errors``: other answers, and none at all. Latencies are those of all answers."""
     with tempfile.TemporaryDirectory() as folder:
-        (data := Path(folder, "body")).write_bytes(request.body)
-        (script := Path(folder, "script.lua")).write_text(_SCRIPT.format(body=data, content_type=request.content_type))
+        for number, body in enumerate(request.bodies, 1):
+            Path(folder, str(number)).write_bytes(body)
+        text = _SCRIPT.format(folder=folder, count=len(request.bodies), content_type=request.content_type)
+        (script := Path(folder, "script.lua")).write_text(text)
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s"]
         command += ["-s", str(script), f"http://127.0.0.1:{port}{request.path}"]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout

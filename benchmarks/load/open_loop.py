@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 
-from benchmarks.load.client import Client, LostError, post
+from benchmarks.load.client import Client, LostError, posts
 from benchmarks.report.result import Figures, latencies
 from benchmarks.workload.prediction_request import PredictionRequest
 
@@ -23,16 +23,16 @@ TIMEOUT = 30.0
 
 
 def open_loop(port: int, request: PredictionRequest, seconds: float, rate: float) -> Figures:
-    """``rate`` requests/s for ``seconds``; ``rate`` in the figures: those answered with 200, over the time until the
-    last of them was answered. ``errors``: other answers, lost connections and timeouts."""
+    """``rate`` requests/s for ``seconds``, the bodies in turn; ``rate`` in the figures: those answered with 200, over
+    the time until the last of them was answered. ``errors``: other answers, lost connections and timeouts."""
     return uvloop.run(_run(port, request, seconds, rate))
 
 
 async def _run(port: int, request: PredictionRequest, seconds: float, rate: float) -> Figures:
     client = Client(port)
-    data = post(request)
+    data = posts(request)
     began = time.perf_counter()
-    good, failed = await at_rate(rate, seconds, lambda: client.send(data), TIMEOUT)
+    good, failed = await at_rate(rate, seconds, lambda: client.send(next(data)), TIMEOUT)
     elapsed = time.perf_counter() - began
     client.close()
     figures: Figures = {"asked": rate, "errors": float(failed), "requests": float(len(good) + failed)}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 
 import uvloop
 
-from benchmarks.load.client import Client, LostError, get, post
+from benchmarks.load.client import Client, LostError, get, posts
 from benchmarks.load.open_loop import at_rate
 from benchmarks.report.result import Figures, latencies
 from benchmarks.workload.prediction_request import PredictionRequest
@@ -24,7 +25,7 @@ def probe_latency(port: int, path: str, request: PredictionRequest, seconds: flo
 
 async def _run(port: int, path: str, request: PredictionRequest, seconds: float) -> Figures:
     probes, predictions = Client(port), Client(port)
-    load = asyncio.ensure_future(_predict(predictions, post(request)))
+    load = asyncio.ensure_future(_predict(predictions, posts(request)))
     await asyncio.sleep(0.2)
     probe = get(path)
     good, failed = await at_rate(PER_SECOND, seconds, lambda: probes.send(probe), TIMEOUT)
@@ -37,9 +38,9 @@ async def _run(port: int, path: str, request: PredictionRequest, seconds: float)
     return figures | (latencies(good) if good else {})
 
 
-async def _predict(client: Client, request: bytes) -> None:
+async def _predict(client: Client, requests: Iterator[bytes]) -> None:
     while True:
         with contextlib.suppress(OSError, LostError):
-            await client.send(request)
+            await client.send(next(requests))
             continue
         await asyncio.sleep(0.05)

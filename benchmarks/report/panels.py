@@ -31,6 +31,8 @@ COLORS = {
     "bentoml": "#b8860b",
     "bentoml-batched": "#e3c15b",
 }
+LIMITS = {"plain loop with shortcuts": "black", "plain loop without shortcuts": "#c0392b"}
+"""Dashed lines and their colors."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class Panel:
     title: str
     direction: str
     bars: Sequence[Bar]
-    limit: float | None
+    limits: Sequence[float] = ()
+    """Of the plain loop, in the order of :data:`LIMITS`."""
 
 
 def color(contender: str) -> str:
@@ -63,40 +66,51 @@ def text_color(contender: str) -> str:
     return COLORS.get(contender, "#333333") if contender in ("ours", BASE) else "#444444"
 
 
-def bars(panels: Sequence[Panel], title: str, columns: int) -> Figure | None:
-    """One figure of all panels; None without any."""
+def bars(groups: Sequence[Sequence[Panel]], title: str, columns: int) -> Figure | None:
+    """One figure of all panels, each group on lines of its own; None without any."""
     import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
 
-    panels = [panel for panel in panels if panel.bars]
-    if not panels:
+    shown = [[panel for panel in group if panel.bars] for group in groups]
+    lines = [group[start : start + columns] for group in shown for start in range(0, len(group), columns)]
+    if not lines:
         return None
-    columns = min(columns, len(panels))
-    rows = -(-len(panels) // columns)
-    tallest = max(len(panel.bars) for panel in panels)
+    columns = max(len(line) for line in lines)
+    heights = [0.9 + 0.2 * max(len(panel.bars) for panel in line) for line in lines]
+    size = (1.6 + 3.6 * columns, 0.5 + sum(heights))
     figure, grid = plt.subplots(
-        rows, columns, figsize=(4.6 * columns, rows * (1.1 + 0.24 * tallest)), layout="constrained", squeeze=False
+        len(lines), columns, figsize=size, layout="constrained", squeeze=False, height_ratios=heights
     )
-    for axes, panel in zip(grid.flat, panels, strict=False):
-        _bars(axes, panel)
-    for axes in grid.flat[len(panels) :]:
-        axes.set_visible(False)
+    for row, line in zip(grid, lines, strict=True):
+        before: list[str] = []
+        for axes, panel in zip(row, line, strict=False):
+            titles = [bar.title for bar in panel.bars]
+            _bars(axes, panel, [] if titles == before else titles)
+            before = titles
+        for axes in row[len(line) :]:
+            axes.set_visible(False)
     figure.suptitle(title, fontsize=11)
+    if any(panel.limits for line in lines for panel in line):
+        handles = [Line2D([], [], color=color, ls="--", lw=1, label=words) for words, color in LIMITS.items()]
+        figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     return figure
 
 
-def _bars(axes: Axes, panel: Panel) -> None:
+def _bars(axes: Axes, panel: Panel, titles: Sequence[str]) -> None:
+    """``titles``: of the bars; none where the panel to the left has the same."""
     middles = [statistics.median(bar.values) for bar in panel.bars]
-    widest = max(*middles, panel.limit or 0.0, *(max(bar.values) for bar in panel.bars), 1e-9)
+    widest = max(*middles, *panel.limits, *(max(bar.values) for bar in panel.bars), 1e-9)
+    plain = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.4}
     for line, (bar, middle) in enumerate(zip(panel.bars, middles, strict=True)):
         axes.barh(line, middle, color=color(bar.contender), height=0.7)
         low, high = min(bar.values), max(bar.values)
         if high > low:
             axes.plot([low, high], [line, line], color="black", lw=0.8, marker="|", ms=5)
-        axes.text(max(middle, high), line, f" {number(middle)}{bar.note}", va="center", fontsize=7)
-    if panel.limit:
-        axes.axvline(panel.limit, color="black", ls="--", lw=0.8)
+        axes.text(max(middle, high), line, f" {number(middle)}{bar.note}", va="center", fontsize=7, bbox=plain)
+    for limit, line_color in zip(panel.limits, LIMITS.values(), strict=False):
+        axes.axvline(limit, color=line_color, ls="--", lw=0.9)
     axes.set_xlim(0, widest * 1.45)
-    axes.set_yticks(range(len(panel.bars)), [bar.title for bar in panel.bars], fontsize=7)
+    axes.set_yticks(range(len(panel.bars)), titles or [""] * len(panel.bars), fontsize=7)
     axes.invert_yaxis()
     axes.set_title(f"{panel.title}\n{panel.direction}", fontsize=8)
     axes.tick_params(axis="x", labelsize=7)

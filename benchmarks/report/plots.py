@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from benchmarks.report.result import BASE, OURS, Result
 from benchmarks.report.tables import NO_ANSWER, number, ratio
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -21,10 +22,10 @@ def draw(result: Result, folder: Path, suffix: str = "svg") -> list[str]:
     matplotlib.use("Agg")
     plots: dict[str, Callable[[Result], Figure | None]] = {
         "overview": overview,
-        "throughput": lambda result: bars(_throughput(result), "Closed loop, requests/s", columns=3),
+        "throughput": lambda result: bars(_throughput(result), "Closed loop, requests/s", columns=4),
         "latency": latency,
-        "special": lambda result: bars(_special(result), "Streams, probes, uploads", columns=2),
-        "resources": lambda result: bars(_resources(result), "One worker, ridge model", columns=3),
+        "special": lambda result: bars([_special(result)], "Streams, probes, uploads", columns=2),
+        "resources": lambda result: bars([_resources(result)], "One worker, ridge model", columns=3),
     }
     names = []
     for name, plot in plots.items():
@@ -36,14 +37,50 @@ def draw(result: Result, folder: Path, suffix: str = "svg") -> list[str]:
 
 
 def overview(result: Result) -> Figure | None:
-    """A dot for each contender and scenario, at its gain over DRUM; this server, the best and the worst are named."""
+    """A panel for each model, in it a dot for each contender and load at its gain over DRUM; this server, the best and
+    the worst are named."""
     import matplotlib.pyplot as plt
     from matplotlib.lines import Line2D
 
-    scenarios = [name for name in result.scenarios() if result.middle(name, BASE, result.headline(name).figure)]
-    if not scenarios or BASE not in result.contenders:
+    groups = {}
+    for data, names in result.by_data().items():
+        if known := [name for name in names if result.middle(name, BASE, result.headline(name).figure)]:
+            groups[data] = known
+    if not groups or BASE not in result.contenders:
         return None
-    figure, axes = plt.subplots(figsize=(10, 1.4 + 0.42 * len(scenarios)), layout="constrained")
+    heights = [0.5 + 0.4 * len(names) for names in groups.values()]
+    figure, grid = plt.subplots(
+        len(groups),
+        1,
+        figsize=(10, 1.6 + sum(heights)),
+        layout="constrained",
+        squeeze=False,
+        sharex=True,
+        height_ratios=heights,
+    )
+    for axes, (data, names) in zip(grid[:, 0], groups.items(), strict=True):
+        _gains(axes, result, names)
+        words = f"{data}: {result.data[data]}" if data else "other models"
+        axes.set_title(words if result.data else "", fontsize=9, loc="left", fontweight="bold")
+    axes.set_xscale("log")
+    ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
+    low, high = axes.get_xlim()
+    axes.set_xlim(low / 1.8, high * 1.5)
+    shown = [tick for tick in ticks if low <= tick <= high] or [1]
+    axes.set_xticks(shown, [f"{tick:g}x" for tick in shown])
+    axes.minorticks_off()
+    axes.set_xlabel("times as good as DRUM on gunicorn's sync worker, same run (log scale); left of 1 is worse")
+    handles = [
+        Line2D([], [], marker="o", ls="", color=color(name), label=result.contenders[name])
+        for name in result.contenders
+        if name != BASE
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize=7, frameon=False)
+    return figure
+
+
+def _gains(axes: Axes, result: Result, scenarios: Sequence[str]) -> None:
+    """A line for each scenario."""
     for line, scenario in enumerate(scenarios):
         sound = [name for name in result.contenders if name != BASE and result.sound(scenario, name)]
         gains = {name: gain for name in sound if (gain := result.gain(scenario, name))}
@@ -63,25 +100,11 @@ def overview(result: Result) -> Figure | None:
                 fontweight="bold" if name in OURS else "normal",
             )
     axes.axvline(1, color="black", lw=1)
-    axes.set_xscale("log")
-    ticks = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]
-    low, high = axes.get_xlim()
-    axes.set_xlim(low / 1.8, high * 1.5)
-    shown = [tick for tick in ticks if low <= tick <= high] or [1]
-    axes.set_xticks(shown, [f"{tick:g}x" for tick in shown])
-    axes.minorticks_off()
-    axes.set_yticks(range(len(scenarios)), [f"{s}\n({result.headline(s).unit})" for s in scenarios], fontsize=8)
+    labels = [f"{result.described[s].load or s}\n({result.headline(s).unit})" for s in scenarios]
+    axes.set_yticks(range(len(scenarios)), labels, fontsize=8)
     axes.set_ylim(len(scenarios) - 0.4, -0.7)
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_xlabel("times as good as DRUM on gunicorn's sync worker, same run (log scale); left of 1 is worse")
-    handles = [
-        Line2D([], [], marker="o", ls="", color=color(name), label=result.contenders[name])
-        for name in result.contenders
-        if name != BASE
-    ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=4, fontsize=7, frameon=False)
-    return figure
 
 
 def _named(gains: dict[str, float]) -> dict[str, str]:
@@ -144,15 +167,15 @@ def _panel(result: Result, scenario: str, figure: str, title: str, *, more: bool
             note += f", {errors:.0f} errors" if errors else ""
             note = NO_ANSWER if figure == "rate" and not max(values) else note
             found.append(Bar(name, words, values, note))
-    limit = result.limit(scenario) if figure == "rate" else None
-    return Panel(title, f"{'more' if more else 'less'} is better", found, limit)
+    found_limits = [result.limit(scenario, public=public) for public in (False, True)] if figure == "rate" else []
+    limits = [limit for limit in found_limits if limit is not None]
+    return Panel(title, f"{'more' if more else 'less'} is better", found, limits)
 
 
-def _throughput(result: Result) -> list[Panel]:
+def _throughput(result: Result) -> list[list[Panel]]:
     return [
-        _panel(result, name, "rate", name, more=True)
-        for name in result.scenarios()
-        if result.described[name].kind == "closed"
+        [_panel(result, name, "rate", name, more=True) for name in names if result.described[name].kind == "closed"]
+        for names in result.by_data().values()
     ]
 
 
@@ -177,9 +200,9 @@ def _resources(result: Result) -> list[Panel]:
     titles = result.contenders
     cold = [Bar(n, titles[n], [s.seconds for s in found], "") for n, found in known.items()]
     memory = [Bar(n, titles[n], [sum(s.pss) for s in found], "") for n, found in known.items()]
-    panels = [Panel("first prediction after, s", "less is better", cold, None)]
-    panels.append(Panel("memory (PSS) of all processes, MiB", "less is better", memory, None))
+    panels = [Panel("first prediction after, s", "less is better", cold)]
+    panels.append(Panel("memory (PSS) of all processes, MiB", "less is better", memory))
     measured = [name for name in result.scenarios() if result.described[name].kind == "closed"]
-    for scenario in ["1 row, c=16"] if "1 row, c=16" in measured else measured[:1]:
+    for scenario in ["ridge, 1 row, c=16"] if "ridge, 1 row, c=16" in measured else measured[:1]:
         panels += [_panel(result, scenario, "cpu", f"CPU seconds for 1,000 requests ({scenario})", more=False)]
     return panels

@@ -51,6 +51,10 @@ class Described(msgspec.Struct):
     work: str
     """Model and rows: the key of its plain loop."""
     workers: int
+    data: str = ""
+    """Model and rows by name; empty: the model does not look at them, or the result is older than the name."""
+    load: str = ""
+    """The load, in words that scenarios with other data share."""
 
 
 class Absence(msgspec.Struct):
@@ -94,7 +98,11 @@ class Result(msgspec.Struct):
     starts: list[Start]
     absences: list[Absence]
     plain_loop: dict[str, list[float]]
-    """Model and rows, and calls/s of our predictor on its body in a plain loop without a server, in each round."""
+    """Model and rows, and calls/s of our predictor on its bodies in a plain loop without a server, in each round."""
+    public_loop: dict[str, list[float]] = {}
+    """The same without shortcuts: through public interfaces of pandas and the frameworks only."""
+    data: dict[str, str] = {}
+    """What :attr:`Described.data` names, in words."""
 
     def scenarios(self) -> list[str]:
         """Those that were measured, in the order of the report."""
@@ -134,11 +142,18 @@ class Result(msgspec.Struct):
         key = (contender, model, workers, False)
         return [s for s in self.starts if (s.contender, s.model, s.workers, s.uploaded) == key]
 
-    def limit(self, scenario: str) -> float | None:
-        """Calls/s of the plain loop, times the workers."""
+    def limit(self, scenario: str, *, public: bool = False) -> float | None:
+        """Calls/s of the plain loop with shortcuts, or the public one without, times the workers."""
         described = self.described[scenario]
-        rates = self.plain_loop.get(described.work)
+        rates = (self.public_loop if public else self.plain_loop).get(described.work)
         return statistics.median(rates) * described.workers if rates and described.kind == "closed" else None
+
+    def by_data(self) -> dict[str, list[str]]:
+        """The measured scenarios of each data, in the order of the report; those without data come last."""
+        groups: dict[str, list[str]] = {name: [] for name in (*self.data, "")}
+        for scenario in self.scenarios():
+            groups[self.described[scenario].data].append(scenario)
+        return {name: found for name, found in groups.items() if found}
 
     def ratio(self, scenario: str, contender: str, figure: str) -> float | None:
         """To :data:`BASE` in the same run."""

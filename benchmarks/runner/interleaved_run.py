@@ -18,13 +18,13 @@ from benchmarks.contenders.drum import ENVIRONMENT as DRUM
 from benchmarks.load import closed_loop as wrk
 from benchmarks.report.result import BASE, Absence, Described, Result, Sample, Start
 from benchmarks.runner.measure import measure
-from benchmarks.runner.plain_loop import has_limit, plain_loop
+from benchmarks.runner.plain_loop import WAYS, has_limit, plain_loop
 from benchmarks.runner.run_plan import Estimate, Step, steps
 from benchmarks.servers import machine
 from benchmarks.servers.environments import CannotInstallError, cache_dir, environment, installed
 from benchmarks.servers.server_process import CannotStartError, Running, free_port, running
 from benchmarks.workload.models import model_folder
-from benchmarks.workload.scenarios import Scenario
+from benchmarks.workload.scenarios import DATA, Scenario
 
 _WARM_UP = 1.0
 _FALLBACK_RATE = 100.0
@@ -69,7 +69,8 @@ class Run:
             machine=described,
             settings={"rounds": str(options.rounds), "seconds of a measurement": f"{options.seconds:g}"},
             contenders={contender.name: contender.title for contender in contenders},
-            described={s.name: Described(s.kind, s.work, s.workers) for s in scenarios},
+            described={s.name: Described(s.kind, s.work, s.workers, s.data, s.load) for s in scenarios},
+            data={name: data.words for name, data in DATA.items() if any(s.data == name for s in scenarios)},
             versions={},
             commands={},
             samples=[],
@@ -88,7 +89,7 @@ class Run:
                     self.result.absences.append(Absence(contender.name, why, scenario.name, expected=True))
         plan = steps(self._contenders, self._scenarios, self._options.rounds)
         limited = list({scenario.work: scenario for scenario in self._scenarios if has_limit(scenario)}.values())
-        estimate = Estimate(plan, self._options.seconds, len(limited) * (self._options.seconds + 2))
+        estimate = Estimate(plan, self._options.seconds, len(limited) * len(WAYS) * (self._options.seconds + 2))
         for number, step in enumerate(plan):
             began = time.monotonic()
             if (step.contender.name, step.scenarios[0].server) not in self._failed:
@@ -97,7 +98,7 @@ class Run:
             self._show.keep(self.result)
         for scenario in limited:
             self._show.step(f"plain loop: {scenario.work}", estimate)
-            self._plain_loop(scenario)
+            self._plain_loops(scenario)
 
     def _installed(self, contender: Contender) -> bool:
         name = contender.environment or contender.name
@@ -187,11 +188,9 @@ class Run:
         name = "-".join(f"{package}-{version}" for package, version in versions.items())
         return model_folder(model, cache_dir() / "models" / (name or "none"), bin_dir / "python")
 
-    def _plain_loop(self, scenario: Scenario) -> None:
+    def _plain_loops(self, scenario: Scenario) -> None:
         folder = self._folder(scenario.model, Path(sys.executable).parent)
-        with contextlib.suppress(subprocess.CalledProcessError):
-            rates = [
-                plain_loop(folder, scenario, self._options.seconds / self._options.rounds, self._prefix)
-                for _ in range(self._options.rounds)
-            ]
-            self.result.plain_loop[scenario.work] = rates
+        rounds, seconds = self._options.rounds, self._options.seconds / self._options.rounds
+        for way, rates in zip(WAYS, (self.result.public_loop, self.result.plain_loop), strict=True):
+            with contextlib.suppress(subprocess.CalledProcessError):
+                rates[scenario.work] = plain_loop(folder, scenario, way, rounds, seconds, self._prefix)

@@ -8,8 +8,14 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-COLUMNS = [f"feature_{number}" for number in range(10)]
+from benchmarks.workload import tables
+from benchmarks.workload.tables import LABELS, TABLES, TRAINING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 SLEEP_SECONDS = 0.05
 HOLD_SECONDS = 0.5
 CHAT_CHUNKS = 50
@@ -115,12 +121,16 @@ class Model:
     custom: str | None = None
     """Text of ``custom.py``; None for a pickled estimator."""
     env: tuple[tuple[str, str], ...] = ()
+    labels: tuple[str, str] | None = None
+    """Positive and negative label of a binary target."""
 
 
 MODELS = {
     model.name: model
     for model in (
         Model("ridge", "regression"),
+        Model("mixed", "binary", labels=LABELS),
+        Model("wide", "regression"),
         Model("forest", "regression"),
         Model("sleep", "regression", _SLEEP),
         Model("hold", "regression", _HOLD),
@@ -132,7 +142,8 @@ MODELS = {
 
 def model_folder(name: str, home: Path, python: Path) -> Path:
     """The folder of model ``name`` below ``home``, trained by ``python``: a pickle needs the libraries that made it."""
-    digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:10]
+    sources = Path(__file__).read_bytes() + Path(tables.__file__).read_bytes()
+    digest = hashlib.sha256(sources).hexdigest()[:10]
     folder = home / f"{name}-{digest}"
     if not (folder / "ready").exists():
         command = [str(python), "-m", "benchmarks.workload.models", name, str(folder)]
@@ -152,32 +163,50 @@ def make(name: str, folder: Path) -> None:
 
 
 def _train(name: str, path: Path) -> None:
-    import numpy as np
-    import pandas as pd
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
-    features = np.random.default_rng(1).normal(size=(500, len(COLUMNS))).round(4)
-    frame = pd.DataFrame(features, columns=COLUMNS)
-    target = features @ np.linspace(-1.0, 1.0, len(COLUMNS)) + 3.0
-    model = Ridge() if name == "ridge" else RandomForestRegressor(n_estimators=200, max_depth=8, random_state=1)
-    path.write_bytes(pickle.dumps(model.fit(frame, target)))
+    if name == "mixed":
+        model = _passenger_model()
+    else:
+        frame = TABLES["wide" if name == "wide" else "floats"].rows(500, TRAINING)
+        model = {
+            "ridge": Ridge(),
+            "wide": make_pipeline(StandardScaler(), Ridge()),
+            "forest": RandomForestRegressor(n_estimators=200, max_depth=8, random_state=1),
+        }[name].fit(frame, _slope(frame) + 3.0)
+    path.write_bytes(pickle.dumps(model))
 
 
-def csv_body(rows: int) -> bytes:
-    """``rows`` rows of ten numbers with four decimals."""
+def _slope(frame: pd.DataFrame) -> pd.Series:
     import numpy as np
 
-    values = np.random.default_rng(2).normal(size=(min(rows, 500), len(COLUMNS)))
-    lines = [",".join(f"{value:.4f}" for value in row) for row in values]
-    return "\n".join([",".join(COLUMNS), *(lines[number % len(lines)] for number in range(rows))]).encode() + b"\n"
+    sums: pd.Series = frame @ np.linspace(-1.0, 1.0, frame.shape[1])
+    return sums
 
 
-def csv_body_of_size(size: int) -> bytes:
-    """A CSV of about ``size`` bytes."""
-    block = csv_body(500)
-    header, _, rows = block.partition(b"\n")
-    return header + b"\n" + rows * (size // len(rows) + 1)
+def _passenger_model() -> object:
+    """What a data scientist writes for a table with blanks and categories; name, ticket and cabin are not used."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    categories = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    columns = ColumnTransformer(
+        [
+            ("numbers", numbers, ["Age", "SibSp", "Parch", "Fare"]),
+            ("categories", categories, ["Pclass", "Sex", "Embarked"]),
+        ]
+    )
+    frame = TABLES["mixed"].rows(891, TRAINING)
+    survived = (frame["Sex"] == "female") ^ (frame["Fare"] > frame["Fare"].quantile(0.9))
+    target = survived.map({True: LABELS[0], False: LABELS[1]})
+    return make_pipeline(columns, LogisticRegression(max_iter=1000)).fit(frame, target)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A scenario's request in a contender's format."""
+"""A scenario's requests in a contender's format."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PredictionRequest:
-    """A POST request."""
+    """POST requests that differ in their bodies only, sent in turn."""
 
     path: str
-    body: bytes
+    bodies: tuple[bytes, ...]
     content_type: str
 
     def to_urllib(self, port: int) -> urllib.request.Request:
-        """The request to a local port, for urllib."""
+        """The first request to a local port, for urllib."""
         headers = {"Content-Type": self.content_type}
-        return urllib.request.Request(f"http://127.0.0.1:{port}{self.path}", self.body, headers)
+        return urllib.request.Request(f"http://127.0.0.1:{port}{self.path}", self.bodies[0], headers)

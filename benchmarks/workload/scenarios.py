@@ -1,11 +1,15 @@
-"""Scenarios: model, request and load of each measurement."""
+"""Scenarios: model, data and load of each measurement."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from benchmarks.workload.models import csv_body, csv_body_of_size
+from benchmarks.workload.tables import csv_bodies, csv_body_of_size, frames
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UPLOAD_BYTES = 100_000_000
 KINDS = {
@@ -17,6 +21,28 @@ KINDS = {
 }
 
 
+@dataclass(frozen=True)
+class Data:
+    """A model together with the rows that it is asked for: a column of the report."""
+
+    name: str
+    model: str
+    table: str
+    words: str
+
+
+DATA = {
+    data.name: data
+    for data in (
+        Data("ridge", "ridge", "floats", "linear model, ten columns of full floats (16 to 18 digits)"),
+        Data("ridge rounded", "ridge", "rounded", "the same model and rows, each number with four decimals"),
+        Data("mixed", "mixed", "mixed", "classifying pipeline, ten columns like the Titanic's: text, quotes, blanks"),
+        Data("wide", "wide", "wide", "scaler and linear model, 300 columns of full floats"),
+        Data("forest", "forest", "floats", "200 trees, ten columns of full floats"),
+    )
+}
+
+
 class UnknownNameError(Exception):
     """No contender or scenario has that name."""
 
@@ -25,10 +51,13 @@ class UnknownNameError(Exception):
 class Scenario:
     """One scenario, a table of the report."""
 
-    name: str
+    load: str
+    """Words for the load; the same words with other data are comparable."""
     kind: str
     """One of :data:`KINDS`."""
     model: str = "ridge"
+    data: str = ""
+    """One of :data:`DATA`; empty where the model does not look at the rows."""
     rows: int = 1
     connections: int = 1
     workers: int = 1
@@ -41,6 +70,11 @@ class Scenario:
     """Part of ``--quick``."""
 
     @property
+    def name(self) -> str:
+        """Data and load."""
+        return f"{self.data}, {self.load}" if self.data else self.load
+
+    @property
     def server(self) -> tuple[str, int, bool]:
         """Key of a server's start, which scenarios share: model, workers, and whether it is for an upload."""
         return self.model, self.workers, self.kind == "upload"
@@ -48,39 +82,67 @@ class Scenario:
     @property
     def work(self) -> str:
         """Key of the work for one request; its plain loop without a server is the limit."""
-        return f"{self.model}, {self.rows}"
+        return f"{self.data or self.model}, {self.rows}"
 
-    def body(self) -> bytes:
-        """The request's body in DRUM's format."""
+    def frames(self) -> tuple[pd.DataFrame, ...]:
+        """The rows of each request, which every contender gets in this order, again and again."""
+        return frames(self._table, self.rows, self._different)
+
+    def bodies(self) -> tuple[bytes, ...]:
+        """The bodies of these requests in DRUM's format."""
+        if self.kind == "upload":
+            return (csv_body_of_size(UPLOAD_BYTES),)
         if self.model == "echo":
-            return json.dumps({"numbers": list(range(100))}).encode()
-        return csv_body_of_size(UPLOAD_BYTES) if self.kind == "upload" else csv_body(self.rows)
+            return tuple(
+                json.dumps({"numbers": list(range(start, start + 100))}).encode() for start in range(self._different)
+            )
+        return csv_bodies(self._table, self.rows, self._different)
+
+    @property
+    def _table(self) -> str:
+        return DATA[self.data].table if self.data else "floats"
+
+    @property
+    def _different(self) -> int:
+        """How many requests differ: enough that no server profits from repetition, and few megabytes at most."""
+        return 64 if self.rows == 1 else 4 if self.rows <= 100 else 1
 
     def expected_seconds(self, seconds: float) -> float:
         """Estimated duration of one measurement, when a closed-loop one takes ``seconds``."""
         return {"closed": seconds, "open": seconds + 1, "chat": 5.0, "probes": seconds + 1, "upload": 8.0}[self.kind]
 
 
-def _closed(rows: int, connections: int) -> Scenario:
-    name = f"{rows:,} row{'s' if rows > 1 else ''}, c={connections}"
-    return Scenario(name, "closed", rows=rows, connections=connections, quick=(rows, connections) in _QUICK)
+LOADS = ((1, 1), (1, 16), (1, 64), (100, 16))
+"""Rows and connections that every model is measured with."""
+_QUICK = ("ridge", "mixed")
+
+
+def _closed(data: Data, rows: int, connections: int) -> Scenario:
+    load = f"{rows:,} row{'s' if rows > 1 else ''}, c={connections}"
+    quick = data.name in _QUICK
+    return Scenario(load, "closed", data.model, data.name, rows=rows, connections=connections, quick=quick)
 
 
 def _open(share: float, words: str) -> Scenario:
-    return Scenario(f"1 row, open loop at {words} DRUM's rate", "open", rate_of=share, reference="1 row, c=16")
+    load = f"1 row, open loop at {words} DRUM's rate"
+    return Scenario(load, "open", data="ridge", rate_of=share, reference="ridge, 1 row, c=16")
 
 
-_QUICK = {(1, 1), (1, 16), (1, 64), (100, 16), (100, 64), (10_000, 16)}
 SCENARIOS = (
-    *(_closed(rows, connections) for rows in (1, 100, 10_000) for connections in (1, 16, 64)),
+    *(_closed(DATA["ridge"], rows, connections) for rows, connections in (*LOADS, (10_000, 16))),
+    Scenario("1 row, 2 workers, c=16", "closed", data="ridge", connections=16, workers=2),
     _open(0.5, "half of"),
-    _open(0.9, "0.9 of"),
     _open(2.0, "twice"),
-    Scenario("upload of 100 MB", "upload"),
-    Scenario("1 row, 2 workers, c=16", "closed", connections=16, workers=2),
-    Scenario("unstructured JSON, c=16", "closed", "echo", 1, 16, 1, "/predictUnstructured/", "application/json"),
-    Scenario("random forest, c=16", "closed", "forest", connections=16),
-    Scenario("random forest, 2 workers, c=16", "closed", "forest", connections=16, workers=2),
+    Scenario("upload of 100 MB", "upload", data="ridge"),
+    *(_closed(data, *load) for data in DATA.values() if data.name != "ridge" for load in LOADS),
+    Scenario(
+        "unstructured JSON, c=16",
+        "closed",
+        "echo",
+        connections=16,
+        path="/predictUnstructured/",
+        content_type="application/json",
+    ),
     Scenario("sleeping model, c=16", "closed", "sleep", connections=16),
     Scenario("chat stream, 50 clients", "chat", "chat", connections=50, path="/v1/chat/completions"),
     Scenario("probes beside a model that holds the GIL", "probes", "hold"),
@@ -89,15 +151,19 @@ BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
 def choose(names: list[str] | None, *, quick: bool, workers: list[int] | None = None) -> list[Scenario]:
-    """The scenarios whose name contains one of ``names``, and those that they refer to; without names all, or all
-    quick ones. ``workers`` keeps those with that many workers. Raises UnknownNameError."""
+    """The scenarios that ``names`` name or whose names contain them, and those that they refer to; without names all,
+    or all quick ones. ``workers`` keeps those with that many workers. Raises UnknownNameError."""
+    found: set[str] = set()
     for name in names or ():
-        if not any(name.lower() in known.lower() for known in BY_NAME):
+        parts = [known for known in BY_NAME if name.lower() in known.lower()]
+        if not parts:
             raise UnknownNameError(name)
+        # "ridge, 1 row, c=1" is a scenario, and a part of the name of another one
+        found.update([known for known in parts if known.lower() == name.lower()] or parts)
     wanted = [
         scenario
         for scenario in SCENARIOS
-        if (any(name.lower() in scenario.name.lower() for name in names) if names else scenario.quick or not quick)
+        if (scenario.name in found if names else scenario.quick or not quick)
         and (not workers or scenario.workers in workers)
     ]
     chosen = {scenario.name for scenario in wanted} | {scenario.reference for scenario in wanted}

@@ -4,18 +4,20 @@ import os
 
 import bentoml
 import numpy as np
-import pandas as pd
-from served_model import predictor
+from served_model import rows_predictor
 
-COLUMNS = [f"feature_{number}" for number in range(10)]
 BATCHING = {"batchable": True, "batch_dim": 0, "max_batch_size": 20_000, "max_latency_ms": 60_000}
 
 
 @bentoml.service(workers=int(os.environ["BENCH_WORKERS"]), traffic={"timeout": 120, "concurrency": 1024})
 class Rows:
     def __init__(self):
-        self.model = predictor()
+        self.model = rows_predictor()
 
     @bentoml.api(**(BATCHING if os.environ["BENCH_BATCH"] else {}))
     def predict(self, rows: np.ndarray) -> np.ndarray:
-        return np.asarray(self.model(pd.DataFrame(rows, columns=COLUMNS)))
+        return np.asarray(self.model(rows))
+
+    @bentoml.api(**(BATCHING if os.environ["BENCH_BATCH"] else {}))
+    def predict_mixed(self, rows: list) -> list:
+        return self.model(rows)

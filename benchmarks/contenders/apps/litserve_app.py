@@ -4,21 +4,18 @@ import sys
 from itertools import chain
 
 import litserve as ls
-import pandas as pd
-from served_model import predictor
-
-COLUMNS = [f"feature_{number}" for number in range(10)]
+from served_model import rows_predictor
 
 
 class Api(ls.LitAPI):
     def setup(self, device):
-        self.model = predictor()
+        self.model = rows_predictor()
 
     def decode_request(self, request):
         return request["rows"]
 
     def predict(self, rows):
-        return self.model(pd.DataFrame(rows, columns=COLUMNS))
+        return self.model(rows)
 
     def encode_response(self, predictions):
         return {"predictions": predictions}

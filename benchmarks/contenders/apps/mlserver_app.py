@@ -1,4 +1,4 @@
-"""A runtime for hooks, in threads as they wait; estimators have MLServer's own."""
+"""A runtime for hooks, in threads as they wait, and MLServer's own one for estimators with an addition."""
 
 import asyncio
 
@@ -7,6 +7,7 @@ import pandas as pd
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceResponse
+from mlserver_sklearn import SKLearnModel
 from served_model import predictor
 
 
@@ -20,3 +21,10 @@ class Hooks(MLModel):
         predictions = await asyncio.to_thread(self.predict_frame, frame)
         output = NumpyCodec.encode_output("predict", np.asarray(predictions))
         return InferenceResponse(model_name=self.name, outputs=[output])
+
+
+class Mixed(SKLearnModel):
+    def decode_request(self, *args, **kwargs):
+        """The codec's frame has None for a blank text, and scikit-learn's imputers take NaN for one."""
+        frame = super().decode_request(*args, **kwargs)
+        return frame.where(frame.notna())

@@ -5,6 +5,8 @@ import os
 import pickle
 from pathlib import Path
 
+import pandas as pd
+
 FOLDER = Path(os.environ["MODEL_DIR"])
 
 
@@ -20,12 +22,33 @@ def hooks():
 
 
 def predictor():
-    """A function from a frame to a list of numbers; None for a model that has none."""
+    """A function from a frame to a list of numbers (of a classifier, the positive class's probabilities); None for a
+    model that has none."""
+    return _load()[0]
+
+
+def rows_predictor():
+    """The same from rows: lists of numbers, text and None."""
+    predict, columns = _load()
+
+    def predict_rows(rows):
+        frame = pd.DataFrame(rows, columns=columns)
+        if object in list(frame.dtypes):  # scikit-learn's imputers take NaN for a blank, but no None
+            frame = frame.where(frame.notna())
+        return predict(frame)
+
+    return predict_rows
+
+
+def _load():
+    """The predictor, and the names of its columns; None where it does not mind."""
     module = hooks()
     if module is None:
         model = pickle.loads((FOLDER / "model.pkl").read_bytes())
-        return lambda frame: model.predict(frame).tolist()
+        if hasattr(model, "predict_proba"):
+            return lambda frame: model.predict_proba(frame)[:, 1].tolist(), model.feature_names_in_
+        return lambda frame: model.predict(frame).tolist(), model.feature_names_in_
     if not hasattr(module, "score"):
-        return None
+        return None, None
     model = module.load_model(str(FOLDER))
-    return lambda frame: module.score(frame, model)["Predictions"].tolist()
+    return lambda frame: module.score(frame, model)["Predictions"].tolist(), None
