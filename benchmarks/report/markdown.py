@@ -13,14 +13,15 @@ READING = """Each figure is the median over the rounds, with the least and the g
 the servers take their turns one after the other, then the next round repeats that (A B A B). **x DRUM** is the ratio
 to DRUM on gunicorn's sync worker, its default, in the same run; of ms, below 1 is faster. Closed loop (wrk): every
 connection asks again when it has its answer. Open loop: requests come at a constant rate whatever the server does,
-and latency counts from the moment a request was due. Requests of one row are 64 different ones in turn, those of 100
-rows four, the same for every server. Errors are answers that were no 200 and connections that broke. **Of the
-limit**: of the calls/s that our predictor does in a plain loop without any server, times the workers, with its
-shortcuts; the loop without them uses public interfaces of pandas and the frameworks only. A server that merges waiting
-requests into one call can exceed both. CPU: seconds of all processes of the server for 1,000
-requests. Memory: proportional set size (PSS) of all its processes. Every server runs with `OMP_NUM_THREADS=1`, ours
-with its default settings unless its name says otherwise. LitServe, MLServer and BentoML get the same rows as JSON, as
-their own clients would send them."""
+and latency counts from the moment a request was due. Errors are answers that were no 200 and connections that broke.
+**Of the limit**: of the calls/s that our predictor does in a plain loop without any server, times the workers, with
+its shortcuts; the loop without them uses public interfaces of pandas and the frameworks only. A server that merges
+waiting requests into one call can exceed both. CPU: seconds of all processes of the server for 1,000 requests.
+Memory: proportional set size (PSS) of all its processes. Every server runs with `OMP_NUM_THREADS=1`. LitServe,
+MLServer and BentoML get the same rows as JSON, as their own clients would send them."""
+SENT = """Requests of one row are 64 different ones in turn, those of 100 rows four, the same for every server. This
+server has its default settings, but for what its other names say."""
+"""Not so in results that do not name their data."""
 CAPTIONS = {
     "overview": "How many times as good as DRUM (gunicorn, sync) in each scenario; left of the line is worse.",
     "throughput": "Closed loop, requests/s: median, least and greatest of the rounds. Dashed: the plain loop's limit, "
@@ -45,7 +46,7 @@ def _blocks(result: Result, plots: Sequence[str]) -> Iterable[str]:
         yield "## Against DRUM"
         yield first
     yield "## How to read it"
-    yield READING
+    yield f"{READING} {SENT}" if result.data else READING
     yield "## At a glance"
     yield from (_image(plot) for plot in plots if plot.startswith("overview"))
     yield glance(result)

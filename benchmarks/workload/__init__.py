@@ -1,1 +1,1 @@
-"""The work that is measured: scenarios, model folders, requests."""
+"""The work that is measured: scenarios, tables, model folders, requests."""

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle, islice
+from typing import ClassVar
 
 import pytest
 
 uvloop = pytest.importorskip("uvloop")
 
 from benchmarks.load.chat import chat_streams  # noqa: E402
-from benchmarks.load.client import Client, LostError, get, post  # noqa: E402
+from benchmarks.load.client import Client, LostError, get, posts  # noqa: E402
+from benchmarks.load.closed_loop import available, closed_loop  # noqa: E402
 from benchmarks.load.open_loop import open_loop  # noqa: E402
 from benchmarks.load.probes import PER_SECOND, probe_latency  # noqa: E402
 from benchmarks.workload.prediction_request import PredictionRequest  # noqa: E402
 
 STALLED, RELEASED = 10, 70
 """The request to ``/stall`` at which all of them start to wait, and the one with whose arrival they go on."""
-ROWS = PredictionRequest("/predict/", b"a,b\n1,2\n", "text/csv")
+ROWS = PredictionRequest("/predict/", (b"a,b\n1,2\n",), "text/csv")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -29,6 +33,8 @@ class Handler(BaseHTTPRequestHandler):
     gate = threading.Lock()
     released = threading.Event()
     seen = 0
+    bodies: ClassVar[list[bytes]] = []
+    """What ``/record`` got."""
 
     def do_GET(self) -> None:
         self.answer(200 if self.path == "/livez" else 404, b"ok")
@@ -37,6 +43,9 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/chat":
             self.stream()
+        elif self.path == "/record":
+            self.bodies.append(body)
+            self.answer(200, body)
         elif self.path == "/broken":
             self.close_connection = True
         elif self.path == "/until-close":
@@ -83,6 +92,7 @@ class Server(ThreadingHTTPServer):
 def port() -> Iterator[int]:
     Handler.seen = 0
     Handler.released.clear()
+    Handler.bodies.clear()
     with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -95,14 +105,29 @@ def test_a_stall_is_in_the_latency_of_all_requests_that_were_due_meanwhile(port:
     """However slow the machine is: request k of 120 is due k x 5 ms after the first, and those from the tenth on are
     answered only after the seventieth has come, so at least ten requests wait for 250 ms or longer. A client that
     counts from the moment of sending, after waiting for the answer before, would see one of them."""
-    figures = open_loop(port, PredictionRequest("/stall", b"x", "text/csv"), seconds=0.6, rate=200)
+    figures = open_loop(port, PredictionRequest("/stall", (b"x",), "text/csv"), seconds=0.6, rate=200)
     assert (figures["requests"], figures["errors"]) == (120, 0)
     assert figures["p95"] > 250, "ten of 120 requests were due early in the stall"
 
 
+def test_an_open_loop_sends_the_bodies_in_turn(port: int) -> None:
+    open_loop(port, PredictionRequest("/record", (b"1", b"2", b"3"), "text/csv"), seconds=0.07, rate=100)
+    assert Counter(Handler.bodies) == {b"1": 3, b"2": 2, b"3": 2}
+
+
+@pytest.mark.skipif(available() is not None, reason="needs wrk")
+def test_a_closed_loop_sends_the_bodies_in_turn(port: int) -> None:
+    bodies = (b'a,b\n"1,\n""2""",\n', b"a,b\n\x00,4\n", b"a,b\n5,6\n")
+    figures = closed_loop(port, PredictionRequest("/record", bodies, "text/csv"), connections=1, seconds=1)
+    assert figures["errors"] == 0
+    assert figures["requests"] > len(bodies)
+    start = bodies.index(Handler.bodies[0])  # wrk asks its script for a request before it sends one
+    assert Handler.bodies == list(islice(cycle(bodies), start, start + len(Handler.bodies)))
+
+
 def test_other_answers_and_lost_connections_are_errors(port: int) -> None:
     for path in ("/refused", "/broken", "/cut"):
-        figures = open_loop(port, PredictionRequest(path, b"x", "text/csv"), seconds=0.1, rate=100)
+        figures = open_loop(port, PredictionRequest(path, (b"x",), "text/csv"), seconds=0.1, rate=100)
         assert (figures["requests"], figures["errors"]) == (10, 10)
         assert "p50" not in figures
 
@@ -114,15 +139,15 @@ def test_a_refused_connection_is_an_error() -> None:
 
 @pytest.mark.parametrize("path", ["/closing", "/until-close"])
 def test_a_server_that_closes_each_connection_is_asked_on_new_ones(port: int, path: str) -> None:
-    figures = open_loop(port, PredictionRequest(path, b"x", "text/csv"), seconds=0.1, rate=100)
+    figures = open_loop(port, PredictionRequest(path, (b"x",), "text/csv"), seconds=0.1, rate=100)
     assert (figures["requests"], figures["errors"]) == (10, 0)
 
 
 def test_chat_streams_count_their_tokens(port: int) -> None:
-    figures = chat_streams(port, PredictionRequest("/chat", b"{}", "application/json"), 4)
+    figures = chat_streams(port, PredictionRequest("/chat", (b"{}",), "application/json"), 4)
     assert (figures["requests"], figures["errors"]) == (4, 0)
     assert figures["tokens"] == pytest.approx(3 * figures["rate"])
-    assert chat_streams(port, PredictionRequest("/refused", b"{}", "application/json"), 4)["errors"] == 4
+    assert chat_streams(port, PredictionRequest("/refused", (b"{}",), "application/json"), 4)["errors"] == 4
 
 
 def test_probes_are_asked_at_their_rate(port: int) -> None:
@@ -138,9 +163,9 @@ def test_an_idle_connection_is_used_again_and_its_silent_end_survived(port: int)
             assert await client.send(get("/livez")) == 200
         (idle,) = client._idle
         asyncio.get_running_loop().call_soon(idle.close)  # between the look at it and the request
-        assert await client.send(post(ROWS)) == 200
+        assert await client.send(next(posts(ROWS))) == 200
         with pytest.raises(LostError):
-            await client.send(post(PredictionRequest("/broken", b"", "text/csv")))
+            await client.send(next(posts(PredictionRequest("/broken", (b"",), "text/csv"))))
         client.close()
 
     uvloop.run(ask())

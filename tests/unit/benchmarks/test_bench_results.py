@@ -9,7 +9,6 @@ from benchmarks.report.result import Described, Figures, Result, Sample, Start, 
 from benchmarks.report.result_comparison import changes, noise_of, table
 from benchmarks.runner.progress import clock
 from benchmarks.servers.machine import neutral
-from benchmarks.workload.models import COLUMNS, csv_body, csv_body_of_size
 
 
 def result(samples: dict[tuple[str, str], list[Figures]], kind: str = "closed") -> Result:
@@ -112,14 +111,6 @@ def test_what_wrk_says() -> None:
     assert "p50" not in read_result("RESULT 7 1000000 7 0 1.0 1.0 1.0")
     with pytest.raises(RuntimeError, match="unable to connect"):
         read_result("unable to connect")
-
-
-def test_bodies_have_their_size() -> None:
-    header, *rows = csv_body(1200).decode().splitlines()
-    assert header.split(",") == COLUMNS
-    assert len(rows) == 1200
-    assert all(len(row.split(",")) == len(COLUMNS) for row in rows)
-    assert 1_000_000 <= len(csv_body_of_size(1_000_000)) < 1_100_000
 
 
 def test_results_do_not_name_places_of_the_machine() -> None:
