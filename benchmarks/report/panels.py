@@ -106,7 +106,9 @@ def _bars(axes: Axes, panel: Panel, titles: Sequence[str]) -> None:
         low, high = min(bar.values), max(bar.values)
         if high > low:
             axes.plot([low, high], [line, line], color="black", lw=0.8, marker="|", ms=5)
-        axes.text(max(middle, high), line, f" {number(middle)}{bar.note}", va="center", fontsize=7, bbox=plain)
+        words = f"{number(middle)}{bar.note}"
+        place = (max(middle, high), line)
+        axes.annotate(words, place, (4, 0), textcoords="offset points", va="center", fontsize=7, bbox=plain)
     for limit, line_color in zip(panel.limits, LIMITS.values(), strict=False):
         axes.axvline(limit, color=line_color, ls="--", lw=0.9)
     axes.set_xlim(0, widest * 1.45)
