@@ -52,6 +52,9 @@ def main(fd: int) -> None:
         code = _serve(init[0], connection)
     except (WorkerStop, KeyboardInterrupt):
         code = 0
+    except OSError:  # the socket is of no use, for instance because the model's code has closed it
+        traceback.print_exc()
+        os._exit(BROKEN)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.exit(code)
