@@ -40,7 +40,7 @@ class Admission:
         self._max_in_flight = options.max_in_flight
         self._request_timeout = options.request_timeout
         rows = options.batch_max_rows
-        self.batcher = Batcher(rows, options.batch_max_wait, self.dispatch_waiting) if rows > 1 else None
+        self.batcher = None if rows == 1 else Batcher(rows, options.batch_max_wait, self.dispatch_waiting)
         self.counters = Counters(options.observer)
         self.queue: OrderedDict[PendingCall, None] = OrderedDict()
         """Calls that wait for a slot, oldest first."""
@@ -97,8 +97,8 @@ class Admission:
             ticket.call_ended()
             self.counters.time_out_in_queue()
             raise entry.timeout_error()
-        batchable = self.batcher is not None and self.batcher.classify(entry)
-        slot = None if self.queue or batchable else self._acquire()
+        held = self.batcher is not None and self.batcher.classify(entry) and self.batcher.holds
+        slot = None if self.queue or held else self._acquire()
         if slot is not None:
             self._start(entry, slot, now)
         else:
@@ -125,7 +125,10 @@ class Admission:
     def dispatch_waiting(self) -> None:
         """Give free slots to waiting calls; to be called whenever a slot has become free."""
         while self.queue:
-            entries = [next(iter(self.queue))] if self.batcher is None else self.batcher.next_batch(self.queue)
+            if self.batcher is None:
+                entries = [next(iter(self.queue))]
+            else:
+                entries = self.batcher.next_batch(self.queue, self.slot_count)
             if not entries:
                 return
             slot = self._acquire()

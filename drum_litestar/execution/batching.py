@@ -1,4 +1,4 @@
-"""Micro-batching: waiting structured CSV calls are answered by one call of the model (opt-in).
+"""Micro-batching: waiting structured CSV calls are answered by one call of the model.
 
 The :class:`Batcher` decides which calls share a batch and how long they wait for it. That batching changes no answer is
 the predictor's responsibility (:class:`drum_litestar.predictors.protocol.BatchPredictor`): it splits or refuses what
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from pathlib import PurePath
 
 from drum_litestar.execution.pending import BatchKey, PendingCall
@@ -21,19 +21,27 @@ LARGEST_BODY = 128 * 1024
 """Bytes. Larger bodies have enough rows to be worth a call of their own."""
 LARGEST_BATCH = 4 * 1024 * 1024
 """Bytes of all bodies in one batch."""
+AUTO_ROWS = 2000
+"""Most rows in one batch unless the operator sets them: by then a call's fixed cost is spread over enough of them."""
 
 
 class Batcher:
     """Groups queued calls. Event-driven, on the event loop's thread; it keeps no call, only the queue does.
 
-    A batchable call that finds the queue empty is held for the flush interval, or with an interval of 0 until the calls
-    that the event loop has already received are queued too. It is held no longer when its batch is full, or when a call
-    that cannot join the batch is queued behind it: groups are served first in, first out.
+    By default it batches calls that wait for a slot, and only if the model's answers are known to be the same. If the
+    operator has asked for batches, it batches all that can be batched.
+
+    Then a batchable call that finds the queue empty is held for the flush interval, or with an interval of 0 until the
+    calls that the event loop has already received are queued too. It is held no longer when its batch is full, or when
+    a call that cannot join the batch is queued behind it: groups are served first in, first out.
     """
 
-    def __init__(self, max_rows: int, flush_interval: float, on_flush: Callable[[], None]) -> None:
-        """``flush_interval`` is in seconds; ``on_flush`` is called when a held batch may be dispatched."""
-        self.max_rows = max_rows
+    def __init__(self, max_rows: int | None, flush_interval: float, on_flush: Callable[[], None]) -> None:
+        """``max_rows``: None if the operator has not asked for batches. ``flush_interval`` is in seconds; ``on_flush``
+        is called when a held batch may be dispatched."""
+        self.holds = max_rows is not None
+        """Batchable calls are held, though a slot may be free."""
+        self.max_rows = AUTO_ROWS if max_rows is None else max_rows
         self._flush_interval = flush_interval
         self._on_flush = on_flush
         self._enabled = self._decided = False
@@ -52,8 +60,8 @@ class Batcher:
         """Batch calls if this model's can be. Another worker's card for the same model changes nothing."""
         if not self._decided:
             self._decided = True
-            self._enabled = card.batchable
-            if not card.batchable:
+            self._enabled = card.batching == "always" or (self.holds and card.batching == "on_request")
+            if self.holds and not self._enabled:
                 _log.warning("Micro-batching is off: calls of this model cannot be batched")
 
     def disable(self) -> None:
@@ -81,6 +89,8 @@ class Batcher:
 
     def enqueued(self, entry: PendingCall, *, first: bool) -> None:
         """``entry`` is now the last in the queue; ``first``: the queue was empty."""
+        if not self.holds:
+            return
         if first:
             self._hold(entry)
         elif self._flush is not None and not self._flush_soon:
@@ -89,8 +99,12 @@ class Batcher:
                 self._flush.cancel()
                 self._flush_at_end_of_iteration(entry)
 
-    def next_batch(self, queue: Iterable[PendingCall]) -> list[PendingCall]:
-        """The first call of ``queue`` with all calls that can share its batch; empty while it is held."""
+    def next_batch(self, queue: Collection[PendingCall], slots: int) -> list[PendingCall]:
+        """The first call of ``queue`` with all calls that can share its batch; empty while it is held.
+
+        Of calls that nobody has asked to batch it takes one slot's share, so that no slot is idle beside a batch.
+        """
+        share = len(queue) if self.holds else -(-len(queue) // slots)
         entries = iter(queue)
         head = next(entries)
         key = head.batch_key
@@ -101,7 +115,7 @@ class Batcher:
         members = [head]
         rows, size = head.rows, head.size
         for entry in entries:
-            if rows >= self.max_rows:
+            if rows >= self.max_rows or len(members) >= share:
                 break
             if entry.batch_key == key and rows + entry.rows <= self.max_rows and size + entry.size <= LARGEST_BATCH:
                 members.append(entry)
@@ -153,11 +167,7 @@ def csv_payload(call: ModelCall) -> Payload | None:
 
 
 def count_rows(data: bytes) -> int:
-    """Lines after the first one; 0 where quotes may hide line ends, or for no rows at all.
-
-    An upper bound: blank lines count too.
-    """
-    if b'"' in data:
-        return 0
-    lines = data.count(b"\n")
+    """Lines after the first one; line ends inside of quotes end no line. Blank lines count too."""
+    plain = data.split(b'"')[::2] if b'"' in data else (data,)
+    lines = sum(part.count(b"\n") for part in plain)
     return lines - 1 if data.endswith(b"\n") else lines

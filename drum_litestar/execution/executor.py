@@ -96,8 +96,10 @@ class ExecutorOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Named in the text of a 504, which otherwise derives it from the deadline; the deadline comes with each call."""
     stream_idle_timeout: float | None = 300.0
     """Longest time without progress of a stream that has started, in the model or in its reader."""
-    batch_max_rows: int = 1
-    """Most rows in one batch; 1 turns batching off. Batches are made once the card says that they can be."""
+    batch_max_rows: int | None = 1
+    """Most rows in one batch; 1 turns batching off. Batches are made once the card says that they can be.
+
+    None: calls that wait anyway are batched if the card says that they always can be."""
     batch_max_wait: float = 0.0
-    """Flush interval; 0 batches only calls that wait anyway."""
+    """Flush interval; 0 batches only calls that wait anyway. Of no effect without a number of rows."""
     observer: ExecutorObserver = NullObserver()

@@ -167,6 +167,11 @@ class StreamReply:
             close()
 
 
+BatchingRule = Literal["never", "on_request", "always"]
+"""``always``: a batch is known to give the bytes of single calls. ``on_request``: if the operator asks for batches,
+because only the author of the hooks knows that they treat each row alone."""
+
+
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """Static description of a loaded model, sent to the HTTP process once, when a worker is ready."""
 
@@ -190,8 +195,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """Health routes must ask the predictor (NIM, vLLM, Triton)."""
     direct_access: Optional[str] = None
     """Base URL of the OpenAI-compatible server behind ``/directAccess/``; None when there is none."""
-    batchable: bool = False
-    """The predictor offers :meth:`BatchPredictor.handle_batch` for structured CSV predictions."""
+    batching: BatchingRule = "never"
+    """When structured CSV predictions may be answered by :meth:`BatchPredictor.handle_batch`."""
     concurrency: int = 1
     """Default number of concurrent calls in one worker."""
     description: str = ""

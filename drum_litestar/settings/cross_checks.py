@@ -87,7 +87,7 @@ def _advise_capacity(settings: ServerSettings) -> Iterator[Notice]:
             f"DRUM_UVICORN_LIMIT_CONCURRENCY ({limit}) leaves no connection free beside {settings.slots()} busy "
             "slots: probes may be refused under load"
         )
-    if admission.batch_max_rows > 1 and settings.model.shortcuts:
+    if (admission.batch_max_rows or 1) > 1 and settings.model.shortcuts:
         yield info(
             "micro-batching merges structured CSV calls only; sparse (Matrix Market) and all other calls run singly"
         )
@@ -117,7 +117,11 @@ def _advise_without_effect(settings: ServerSettings, given: Collection[str]) -> 
         yield from unused(names, "DRUM_RATE_LIMIT_ENABLED is not true")
     if not settings.cors.enabled:
         yield from unused(("DRUM_CORS_ORIGINS",), "DRUM_CORS_ENABLED is not true")
-    if settings.admission.batch_max_rows == 1:
+    if settings.admission.batch_max_rows is None:
+        yield from unused(
+            ("DRUM_BATCH_MAX_WAIT_MS",), "DRUM_BATCH_MAX_ROWS is auto, which batches only calls that wait anyway"
+        )
+    elif settings.admission.batch_max_rows == 1:
         yield from unused(("DRUM_BATCH_MAX_WAIT_MS",), "DRUM_BATCH_MAX_ROWS is 1, so batching is off")
     elif not settings.model.shortcuts:
         yield from unused(

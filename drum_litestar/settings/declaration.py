@@ -30,6 +30,8 @@ class Option(msgspec.Struct, frozen=True):
     above: float | None = None
     """Exclusive lower bound."""
     unit: str = ""
+    auto: bool = False
+    """The word ``auto`` is a value, too; it stands for None."""
     aliases: tuple[str, ...] = ()
     """Other current names; the first one that is set decides."""
     old: tuple[str, ...] = ()
@@ -96,7 +98,7 @@ class Declared(msgspec.Struct, frozen=True):
         if option.above is not None:
             bounds.append(f"above {option.above:g}")
         if option.low is not None and option.high is not None and option.above is None:
-            return f"{option.low:.12g} to {option.high:.12g}{unit}"
+            return f"{'auto, or ' if option.auto else ''}{option.low:.12g} to {option.high:.12g}{unit}"
         if option.low is not None:
             bounds.append(f"at least {option.low:.12g}")
         if option.high is not None:

@@ -135,7 +135,7 @@ class _Resolver:
                 raise BadValueError("is not a file that exists")
         except BadValueError as error:
             return self.bad(setting, first, error)
-        if setting.kind is int and exact_number(setting, first.raw) != value:
+        if setting.kind is int and value is not None and exact_number(setting, first.raw) != value:
             self.notices.append(warning(f"{_shown(setting, first)} is cut off to {value}"))
         return Resolved(setting, value, first.source)
 

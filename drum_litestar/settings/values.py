@@ -38,6 +38,8 @@ def read_value(setting: Declared, raw: Any) -> Any:
     kind = setting.kind
     if kind is bool:
         return _boolean(raw)
+    if setting.option.auto and isinstance(raw, str) and raw.strip().lower() == "auto":
+        return None
     if kind in (int, float):
         return _number(setting, raw)
     text = _text(setting, raw)

@@ -61,7 +61,7 @@ class NativePredictor:
             chat=chat.available,
             models=models.available,
             unstructured=unstructured.available,
-            batchable=self._batch.available,
+            batching=self._batch.rule,
             concurrency=model_concurrency(loaded),
             description=_description(loaded, self._shortcuts(structured)),
             warnings=tuple(loaded.warnings),
@@ -85,7 +85,7 @@ class NativePredictor:
     @property
     def batching(self) -> bool:
         """See ``BatchPredictor.batching``."""
-        return self._batch is not None and self._batch.available
+        return self._batch is not None and self._batch.rule != "never"
 
     def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
         """See ``BatchPredictor.handle_batch``."""

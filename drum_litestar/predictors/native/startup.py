@@ -25,6 +25,7 @@ from drum_litestar.predictors.native.frameworks.base import Framework
 from drum_litestar.predictors.native.hooks.custom_module import Hooks, import_custom, require_hooks
 from drum_litestar.predictors.native.hooks.custom_task import load_custom_task, require_interface
 from drum_litestar.predictors.native.hooks.user_errors import is_user_error
+from drum_litestar.predictors.native.shortcuts.csv_parser import csv_parser
 from drum_litestar.predictors.native.standin import install_standin
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
@@ -92,6 +93,8 @@ def _load(spec: PredictorSpec) -> LoadedModel:
     loaded = LoadedModel.from_folder(
         spec, folder, hooks, model, framework=framework, monitor=monitor, moderation=moderation, warnings=warnings
     )
+    if spec.shortcuts:
+        loaded.parse_csv = csv_parser()  # after the user's code, which may set options of pandas
     warnings.extend(_single_output_warnings(loaded))
     return loaded
 

@@ -70,7 +70,7 @@ class ModelSettings(msgspec.Struct, frozen=True):
         bool,
         Option(
             "DRUM_SHORTCUTS",
-            "fast paths with the same bytes: small CSV bodies, batches, scikit-learn; false turns all off",
+            "fast paths with the same bytes: CSV, batches, scikit-learn; false turns all off",
         ),
     ] = True
 
@@ -185,13 +185,21 @@ class AdmissionSettings(msgspec.Struct, frozen=True):
         Option("DRUM_MAX_CONCURRENT_REQUESTS", "most slots in use over all workers", low=1, high=100_000),
     ] = None
     batch_max_rows: Annotated[
-        int, Option("DRUM_BATCH_MAX_ROWS", "most rows in one batch; 1 = no batching", low=1, high=100_000)
-    ] = 1
+        int | None,
+        Option(
+            "DRUM_BATCH_MAX_ROWS",
+            "most rows in one batch; 1 = no batching; auto = calls that wait, if no answer can change",
+            low=1,
+            high=100_000,
+            auto=True,
+            default="`auto`",
+        ),
+    ] = None
     batch_max_wait_ms: Annotated[
         float,
         Option(
             "DRUM_BATCH_MAX_WAIT_MS",
-            "longest wait for more calls; 0 = batch queued calls only",
+            "longest wait for more calls, unless rows are auto; 0 = batch queued calls only",
             low=0,
             high=1000,
             unit="ms",

@@ -1,4 +1,4 @@
-"""Micro-batching from outside: two settings, the same bytes, a metric."""
+"""Micro-batching from outside: by default and on request, the same bytes, a metric."""
 
 from __future__ import annotations
 
@@ -40,3 +40,29 @@ def test_the_same_bytes_in_fewer_calls(serve: Callable[..., ServerProcess], exec
     stats = server.send(get("/stats/")).json()
     assert stats["executor_completed"] == 2 * len(requests)
     assert stats["executor_in_flight"] == stats["executor_pending"] == 0
+
+
+def passengers() -> list[bytes]:
+    """Requests of one to three rows with text, quotes and blanks; one has a column too few."""
+    rows = ['1.5,2.25,"Doe, ""J"".",male,S', "3,,x,female,", ',7,"two\nlines",male,Q', "nan,1e3,,alien,C"]
+    texts = [
+        "age,fare,name,sex,port\n" + "".join(f"{rows[(number + row) % 4]}\n" for row in range(number % 3 + 1))
+        for number in range(60)
+    ]
+    texts[7] = "age,name,sex,port\n1,x,male,S\n"
+    return [text.encode() for text in texts]
+
+
+@pytest.mark.parametrize(("folder", "requests"), [("regression_two", bodies()), ("mixed", passengers())])
+@pytest.mark.parametrize("rows", [None, "1"])
+def test_requests_that_wait_share_a_call_by_default(
+    serve: Callable[..., ServerProcess], folder: str, requests: list[bytes], rows: str | None
+) -> None:
+    server = serve(folder, env={"DRUM_BATCH_MAX_ROWS": rows} if rows else {})
+    singly = [server.send(csv(body)) for body in requests]
+    assert batch_count(server) == 0  # nothing waits
+    with ThreadPoolExecutor(20) as clients:
+        together = list(clients.map(server.send, map(csv, requests)))
+    assert [(answer.status, answer.body) for answer in together] == [(answer.status, answer.body) for answer in singly]
+    assert {answer.status for answer in together} != {200}
+    assert (batch_count(server) > 0) is (rows is None)

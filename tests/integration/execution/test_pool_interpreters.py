@@ -17,17 +17,14 @@ from urllib.parse import quote
 import pytest
 
 from conftest import running
-from support.environments.worker_pythons import WORKERS_NEED, with_packages
-from support.servers.backends import start_ours
+from support.environments.worker_pythons import OLDEST, TRACED, with_packages
+from support.servers.backends import ROOT, start_ours
 from support.servers.faults import eventually
 from support.servers.otlp import Collector
 from support.servers.process import ServerProcess
 from support.wire import csv, get, post
 from support.zoo import Zoo
 from support.zoo.registry import ModelFolder, copy_hooks
-
-OLDEST = ("msgspec==0.16.0", "pandas==1.5.0", "numpy==1.20.3", "scikit-learn==1.0.2", "pydantic<2")
-"""The oldest that workers are promised to run with, on Python 3.8."""
 
 TRAIN = """\
 import pickle, sys
@@ -109,6 +106,19 @@ def test_a_model_of_another_scikit_learn(tmp_path: Path, oldest: Path, serve_fol
     recycled = "executor_restarts"
     eventually(lambda: server.send(get("/stats/")).json()[recycled].get("max_requests", 0) >= 1, "a new worker", 60)
     assert "(Python 3.8." in server.output()
+
+
+def test_shortcuts_of_an_old_scikit_learn(oldest: Path) -> None:
+    """Direct and merged predictions of mixed pipelines have the bits of the models' own there, too."""
+    command = [
+        str(oldest / "bin" / "python"),
+        "-B",
+        str(ROOT / "tests" / "support" / "predictors" / "oldest_sklearn.py"),
+    ]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "scikit-learn 1.0.2" in done.stdout
 
 
 def test_what_the_model_sees(serve: Serve, oldest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,8 +218,7 @@ def test_as_another_user(zoo: Zoo) -> None:
 def test_every_python(tmp_path: Path, version: str, pydantic: str) -> None:
     """With traces of both processes, by the SDK that is there."""
     specifier = "pydantic<2" if pydantic == "1" else "pydantic>=2"
-    packages = (*WORKERS_NEED, "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http", specifier)
-    python = with_packages(version, *packages)
+    python = with_packages(version, *TRACED, specifier)
     copy_hooks("any_pydantic", tmp_path)
     arguments = ["--worker-python", str(python), "--logging-level", "info"]
     with Collector() as collector:

@@ -20,6 +20,9 @@ import pytest
 from support.servers.backends import ORACLE_CACHE, ROOT
 
 WORKERS_NEED = ("msgspec", "pandas", "numpy")
+OLDEST = ("msgspec==0.16.0", "pandas==1.5.0", "numpy==1.20.3", "scikit-learn==1.0.2", "pydantic<2")
+"""The oldest that workers are promised to run with, on Python 3.8."""
+TRACED = (*WORKERS_NEED, "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
 
 
 def find_python(version: str) -> str:

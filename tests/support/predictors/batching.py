@@ -18,7 +18,7 @@ from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.execution.pool.pool_options import PoolOptions
-from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, Predictor, Reply, TargetType
+from drum_litestar.predictors.protocol import BatchingRule, ModelCall, ModelCard, Payload, Predictor, Reply, TargetType
 from support.clock import LATER
 from support.predictors.executors import started
 from support.predictors.scripted import note
@@ -30,7 +30,7 @@ class BatchingSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A picklable source of :class:`BatchingPredictor`; ``folder`` is where it notes calls for the test."""
 
     folder: str
-    batchable: bool = True
+    rule: BatchingRule = "on_request"
     concurrency: int = 1
 
     def build(self) -> Predictor:
@@ -43,12 +43,10 @@ class BatchingPredictor:
     def __init__(self, spec: BatchingSpec) -> None:
         self.spec = spec
         self.folder = Path(spec.folder)
-        self.batching = spec.batchable
+        self.batching = spec.rule != "never"
 
     def load(self) -> ModelCard:
-        return ModelCard(
-            target_type=TargetType.REGRESSION, batchable=self.spec.batchable, concurrency=self.spec.concurrency
-        )
+        return ModelCard(target_type=TargetType.REGRESSION, batching=self.spec.rule, concurrency=self.spec.concurrency)
 
     def close(self) -> None: ...
 

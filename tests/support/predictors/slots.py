@@ -15,7 +15,7 @@ from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, Targe
 from support.clock import LATER
 from support.predictors.batching import table
 
-CARD = ModelCard(target_type=TargetType.REGRESSION, batchable=True)
+CARD = ModelCard(target_type=TargetType.REGRESSION, batching="on_request")
 
 
 class Slots:
@@ -106,13 +106,13 @@ class Recorder(NullObserver):
         self.seconds.append(seconds)
 
 
-def make(slots: int = 1, **options: Any) -> tuple[Admission, Slots]:
+def make(slots: int = 1, card: ModelCard = CARD, **options: Any) -> tuple[Admission, Slots]:
     source = Slots(slots)
     options.setdefault("batch_max_rows", 4)
     options.setdefault("queue_depth", 50)
     options.setdefault("queue_timeout", 100 * LATER)
     admission = Admission(source, ExecutorOptions(**options), slots)
-    admission.card_changed(CARD, slots)
+    admission.card_changed(card, slots)
     return admission, source
 
 

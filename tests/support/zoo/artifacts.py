@@ -173,3 +173,32 @@ def expected_values(path: Path, frame: Any) -> Any:
     named = getattr(model, "feature_names_in_", None)
     data = frame if named is not None else np.asarray(frame)
     return model.predict_proba(data) if hasattr(model, "predict_proba") else model.predict(data)
+
+
+@folder("mixed", "binary", *YES_NO, needs=SKLEARN)
+def mixed(path: Path) -> None:
+    """Numbers with blanks, categories, and a column of text that the model does not use."""
+    import pandas as pd
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    numbers = table(ROWS, ("age", "fare"))
+    frame = numbers.assign(
+        name="Doe, J.", sex=np.where(numbers["age"] > 0, "male", "female"), port=np.resize(["S", "C", "Q", None], ROWS)
+    )
+    frame.loc[::7, "age"] = np.nan
+    columns = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["age", "fare"]),
+            (
+                "words",
+                make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore")),
+                ["sex", "port"],
+            ),
+        ]
+    )
+    target = pd.Series(np.where(numbers["fare"] > 0, "yes", "no"))
+    dump(make_pipeline(columns, LogisticRegression()).fit(frame, target), path)

@@ -53,7 +53,7 @@ def test_settings_errors_are_one_line_and_exit_code_2(
     assert main(["settings"]) == 2
     assert capsys.readouterr().err == (
         "drum-litestar: error: environment variable DRUM_BATCH_MAX_ROWS: value '0' is out of range "
-        "(allowed: 1 to 100000)\n"
+        "(allowed: auto, or 1 to 100000)\n"
     )
     assert main(["settings", "--show-stacktrace"]) == 2
     assert "Traceback" in capsys.readouterr().err

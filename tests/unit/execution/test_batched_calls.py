@@ -225,7 +225,7 @@ def test_a_model_that_refuses_batching_is_not_asked_again(kind: str, tmp_path: P
 
 def test_a_model_without_batching_answers_single_calls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        async with batching("inline", tmp_path, spec={"batchable": False}) as executor:
+        async with batching("inline", tmp_path, spec={"rule": "never"}) as executor:
             assert (await reply(executor, table("a"))).body == echoed("a")
             assert batches(tmp_path) == []
 

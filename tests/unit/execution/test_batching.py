@@ -11,7 +11,7 @@ from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.batching import LARGEST_BODY, count_rows, csv_payload
 from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.pending import PendingCall
-from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload, TargetType
+from drum_litestar.predictors.protocol import BatchingRule, ModelCall, ModelCard, Payload, TargetType
 from support import clock
 from support.clock import LATER, advance
 from support.predictors.batching import table
@@ -58,6 +58,65 @@ def test_waiting_calls_are_batched_up_to_the_limit_of_rows() -> None:
     asyncio.run(main())
 
 
+ALWAYS = ModelCard(target_type=TargetType.REGRESSION, batching="always")
+
+
+def test_by_default_calls_that_wait_are_batched_and_no_other_one_waits() -> None:
+    async def main() -> None:
+        admission, slots = make(card=ALWAYS, batch_max_rows=None)
+        first = begin(admission, "a")
+        await asyncio.sleep(0)  # one turn of the loop: nothing is held
+        assert slots.names == ["a"]
+        rest = [begin(admission, name) for name in "bcd"]
+        await settle()
+        assert slots.names == ["a"]
+        slots.finish()
+        await first
+        assert slots.names == ["bcd"]
+        slots.finish()
+        await asyncio.gather(*rest)
+        assert idle(admission)
+
+    asyncio.run(main())
+
+
+def test_by_default_each_slot_takes_its_share_of_what_waits() -> None:
+    async def main() -> None:
+        admission, slots = make(2, card=ALWAYS, batch_max_rows=None)
+        tasks = [begin(admission, name) for name in "abcdefg"]
+        await settle()
+        assert slots.names == ["a", "b"]
+        slots.finish()
+        assert slots.names == ["b", "cde"]
+        slots.finish()
+        assert slots.names == ["cde", "f"]
+        for _ in range(3):
+            slots.finish()
+        await asyncio.gather(*tasks)
+        assert idle(admission)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("rule", ["on_request", "never"])
+def test_by_default_calls_whose_answers_could_change_are_not_batched(
+    rule: BatchingRule, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        card = ModelCard(target_type=TargetType.REGRESSION, batching=rule)
+        admission, slots = make(card=card, batch_max_rows=None)
+        tasks = [begin(admission, name) for name in "abc"]
+        for name in "abc":
+            await settle()
+            assert slots.names == [name]
+            slots.finish()
+        await asyncio.gather(*tasks)
+
+    caplog.set_level(logging.WARNING)
+    asyncio.run(main())
+    assert not caplog.records  # nobody has asked for batches
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -90,7 +149,6 @@ BIG = b"a\n" + b"1" * LARGEST_BODY + b"\n"
         table("b", mimetype="text/mtx"),
         table("b", mimetype=None, filename="X.mtx"),
         table("b", mimetype=None, filename="X.MTX"),
-        table('"b"'),
         table(),
         table("b", "b", "b", "b"),
         ModelCall(kind="predict", x=Payload(path="/spool/x", size=9)),
@@ -127,8 +185,18 @@ def test_a_call_that_is_never_batched_takes_a_free_slot_at_once(alone: ModelCall
         (b"a\r\n1\r\n", 1),
         (b"a", 0),
         (b"a\n", 0),
-        (b'a\n"\n"\n', 0),
+        (b"", 0),
+        (b"\n1\n", 1),
         (b"a\n\n\n", 2),
+        (b'a\n"\n"\n', 1),
+        (b'a,b\n"two\nlines",1\n"x",2\n', 2),
+        (b'a,b\n"two\nlines",1\n"x",2', 2),
+        (b'a,b\n"\r\n","\n\n"\r\n', 1),
+        (b'"a\nb",c\n1,2\n', 1),
+        (b'a\n"say ""hi"",\n""bye"""\n1\n', 2),
+        (b'a\n""\n""\n', 2),
+        (b'a\n"""\n"""\n', 1),
+        (b'a\n"not closed\n1\n2\n', 0),
     ],
 )
 def test_rows_are_lines(data: bytes, rows: int) -> None:

@@ -148,7 +148,7 @@ def test_bad_value_of_a_parameter_that_drum_reads_falls_back(environ: dict[str, 
     [
         (
             {"DRUM_BATCH_MAX_ROWS": "0"},
-            "environment variable DRUM_BATCH_MAX_ROWS: value '0' is out of range (allowed: 1 to 100000)",
+            "environment variable DRUM_BATCH_MAX_ROWS: value '0' is out of range (allowed: auto, or 1 to 100000)",
         ),
         ({"DRUM_UVICORN_KEEP_ALIVE": "9999"}, "value '9999' is out of range (allowed: 0 to 3600 s)"),
         ({"DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT": "0"}, "value '0' is out of range (allowed: above 0, at most 3600 s)"),

@@ -27,6 +27,11 @@ from drum_litestar.settings.resolve import resolve
             "DRUM_MAX_CONCURRENT_REQUESTS (2) is below the number of workers (4)",
         ),
         ({"DRUM_UVICORN_LIMIT_CONCURRENCY": "1"}, logging.WARNING, "leaves no connection free"),
+        (
+            {"DRUM_BATCH_MAX_WAIT_MS": "5"},
+            logging.WARNING,
+            "DRUM_BATCH_MAX_WAIT_MS has no effect: DRUM_BATCH_MAX_ROWS is auto, which batches only calls that wait",
+        ),
         ({"DRUM_BATCH_MAX_ROWS": "100"}, logging.INFO, "sparse (Matrix Market) and all other calls run singly"),
         (
             {"DRUM_BATCH_MAX_ROWS": "100", "DRUM_SHORTCUTS": "false"},
@@ -38,7 +43,11 @@ from drum_litestar.settings.resolve import resolve
         ({"DRUM_EXECUTOR": "inline", "MAX_WORKERS": "2"}, logging.WARNING, "2 workers are ignored"),
         ({"DRUM_RATE_LIMIT_RPM": "5"}, logging.WARNING, "DRUM_RATE_LIMIT_RPM has no effect"),
         ({"DRUM_CORS_ORIGINS": "https://a"}, logging.WARNING, "DRUM_CORS_ORIGINS has no effect"),
-        ({"DRUM_BATCH_MAX_WAIT_MS": "5"}, logging.WARNING, "DRUM_BATCH_MAX_WAIT_MS has no effect"),
+        (
+            {"DRUM_BATCH_MAX_ROWS": "1", "DRUM_BATCH_MAX_WAIT_MS": "5"},
+            logging.WARNING,
+            "DRUM_BATCH_MAX_WAIT_MS has no effect: DRUM_BATCH_MAX_ROWS is 1",
+        ),
         (
             {"DRUM_UVICORN_MAX_REQUESTS": "0", "DRUM_UVICORN_MAX_REQUESTS_JITTER": "5"},
             logging.WARNING,

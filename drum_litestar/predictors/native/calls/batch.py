@@ -1,7 +1,9 @@
 """Batches: several structured CSV calls answered by one call of the model.
 
 The answers are byte-identical to those of single calls: bodies are merged only if each of them alone has the same
-columns and types (``shortcuts/csv_merge.py``), and the validated predictions are split before they are encoded.
+columns and types (``shortcuts/csv_merge.py``), models predict the rows of several calls with the bits of each call
+alone (``shortcuts/merged_estimator.py``), and the validated predictions are split before they are encoded. Hooks that
+treat rows together would change answers, so their calls are merged only if the operator asks for it.
 """
 
 from __future__ import annotations
@@ -13,11 +15,11 @@ from typing import Any
 
 from drum_litestar.errors import RequestError
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
-from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler
+from drum_litestar.predictors.native.calls.structured import NotMergeableError, Predictions, StructuredHandler
 from drum_litestar.predictors.native.formats.inputs import MTX, StructuredInput
 from drum_litestar.predictors.native.formats.validation import ValidatedPredictions
 from drum_litestar.predictors.native.shortcuts.csv_merge import MergedBodies, merge_csv
-from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamReply, TargetType
+from drum_litestar.predictors.protocol import BatchingRule, ModelCall, Payload, Reply, StreamReply, TargetType
 
 logger = logging.getLogger("drum")
 
@@ -31,8 +33,11 @@ class BatchHandler:
         """``single`` answers one call and never raises."""
         self._structured = structured
         self._single = single
+        self._parse_csv = loaded.parse_csv
+        self._features = None if structured.merged is None else structured.merged.features
         self._enabled = (
-            loaded.spec.shortcuts
+            loaded.parse_csv is not None
+            and structured.batching != "never"
             and loaded.target_type not in (TargetType.TRANSFORM, TargetType.UNSTRUCTURED)
             and not loaded.target_type.keeps_values  # values of several calls in one column could change their type
             and loaded.hooks.get("read_input_data") is None  # the hook, not the CSV reader, decides what a body means
@@ -41,8 +46,9 @@ class BatchHandler:
         )
 
     @property
-    def available(self) -> bool:
-        return self._enabled
+    def rule(self) -> BatchingRule:
+        """When calls may be batched, as long as the model works row by row."""
+        return self._structured.batching if self._enabled else "never"
 
     def handle(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
         """One reply for each call; None when each must run alone: nothing can be batched, or one reply is a stream.
@@ -50,13 +56,15 @@ class BatchHandler:
         An exception of the model may be caused by one member, with a text about the rows of all. So the members of
         that group run once more, each alone, where only the cause fails, with its own error. The log says so.
         """
-        if not self._enabled or any(call.kind != "predict" for call in calls):
+        if not self._enabled or self._parse_csv is None or any(call.kind != "predict" for call in calls):
             return None
         replies: dict[int, Reply] = {}
         for positions, source in self._by_options(calls):
-            for group in merge_csv([_body(calls[position]) for position in positions]):
+            for group in merge_csv([_body(calls[position]) for position in positions], self._parse_csv, self._features):
                 try:
                     answers = self._answer_group(group, source)
+                except NotMergeableError:
+                    continue
                 except Exception as error:
                     logger.warning("%d batched calls failed and are run singly: %s", len(group.positions), error)
                     continue
@@ -92,10 +100,11 @@ class BatchHandler:
 
     def _answer_group(self, group: MergedBodies, source: StructuredInput) -> list[Reply] | None:
         merged = source._replace(payload=Payload(data=group.data, size=len(group.data)))
-        predictions = self._structured.predict(group.frame, merged, count_matters=False)
-        got, rows = len(predictions.validated.values), len(group.frame)
-        if got != rows:
-            self._disable(f"the model returned {got} predictions for {rows} rows of batched requests")
+        rows: Any = group.blocks if group.table is None else group.table.frame()
+        predictions = self._structured.predict(rows, merged, group.lengths)
+        got, asked = len(predictions.validated.values), sum(group.lengths)
+        if got != asked:
+            self._disable(f"the model returned {got} predictions for {asked} rows of batched requests")
             return None
         if predictions.extra is not None:  # the types of its columns may depend on all rows
             self._disable("the model returns extra output")

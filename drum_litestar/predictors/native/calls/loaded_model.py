@@ -12,6 +12,7 @@ from drum_litestar.predictors.native.datarobot.moderation import Moderation
 from drum_litestar.predictors.native.datarobot.monitoring import Monitor
 from drum_litestar.predictors.native.frameworks.base import Framework
 from drum_litestar.predictors.native.hooks.custom_module import Hooks
+from drum_litestar.predictors.native.shortcuts.csv_parser import CsvParser
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 
@@ -38,6 +39,8 @@ class LoadedModel:
     """Reports to MLOps, when enabled (contract, 4.13)."""
     moderation: Moderation | None = None
     """Guards around ``score`` and ``chat``, when configured (contract, 4.15)."""
+    parse_csv: CsvParser | None = None
+    """Reads CSV bodies in memory, unless shortcuts are off or pandas' parser cannot be had."""
     warnings: list[str] = field(default_factory=list)
     """Logged once, by the HTTP process."""
 

@@ -43,7 +43,7 @@ class PredictStreamHandler:
             reply.headers += _STREAMING_HEADER
             return reply
         source = self._structured.parse(call)
-        data = self._structured.prepare(read_input(source, self._loaded.hooks, shortcuts=self._loaded.spec.shortcuts))
+        data = self._structured.prepare(read_input(source, self._loaded.hooks, self._loaded.parse_csv))
         produced = self._loaded.hooks.iterate(run_stage(_FAILURE, self._start, data))
         try:
             first = run_stage(_FAILURE, next, produced, _END)

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -14,17 +15,19 @@ import pandas as pd
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.formats import pandas_json
 from drum_litestar.predictors.native.formats.inputs import (
-    MTX,
     ClientDataError,
     StructuredInput,
     read_input,
+    read_table,
     structured_input,
 )
 from drum_litestar.predictors.native.formats.prediction_server_json import prediction_server_json
 from drum_litestar.predictors.native.formats.validation import SINGLE_COLUMN, ValidatedPredictions, validate_predictions
 from drum_litestar.predictors.native.hooks.user_errors import StageError, run_stage
-from drum_litestar.predictors.native.shortcuts.sklearn_direct import direct_estimator, only_sklearn
-from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
+from drum_litestar.predictors.native.shortcuts.csv_parser import CsvTable
+from drum_litestar.predictors.native.shortcuts.merged_estimator import MergedModel, merged_model
+from drum_litestar.predictors.native.shortcuts.sklearn_direct import direct_model, only_library_code
+from drum_litestar.predictors.protocol import BatchingRule, ModelCall, Reply, TargetType
 from drum_litestar.predictors.steps import span
 
 logger = logging.getLogger("drum")
@@ -38,6 +41,10 @@ class Predictions(NamedTuple):
     validated: ValidatedPredictions
     extra: pd.DataFrame | None
     """Further columns of the score hook's frame (contract, 4.6)."""
+
+
+class NotMergeableError(Exception):
+    """The rows of several calls cannot be predicted together with the results of each call alone."""
 
 
 class StructuredHandler:
@@ -58,8 +65,11 @@ class StructuredHandler:
         self._label_kwargs = self._make_label_kwargs()
         # A custom.py may have patched the model or its library.
         own = loaded.hooks.path is None and loaded.spec.shortcuts
-        self._direct = direct_estimator(loaded.model, loaded.target_type) if own else None
-        self._runs_user_code = self._direct is None or not only_sklearn(loaded.model)
+        self._direct = direct_model(loaded.model, loaded.target_type) if own else None
+        self._runs_user_code = self._direct is None or not only_library_code(loaded.model)
+        by_framework = loaded.framework is not None and self._task is None and not self._has_score
+        mergeable = loaded.spec.shortcuts and by_framework
+        self._merged = merged_model(loaded.model, self._direct, loaded.target_type) if mergeable else None
         self._encode = pandas_json.encode_floats if loaded.spec.shortcuts else pandas_json.series_encoder
         self._count_warning = threading.Lock()
 
@@ -67,7 +77,7 @@ class StructuredHandler:
     def shortcuts(self) -> tuple[str, ...]:
         """Names of the shortcuts that this model can take, for the log."""
         available = {
-            "plain CSV": self._loaded.spec.shortcuts and not self._any_format,
+            "pandas' CSV parser": self._loaded.parse_csv is not None and not self._any_format,
             "scikit-learn without frames": self._direct is not None,
             "numbers by pandas' encoder": self._encode is not pandas_json.series_encoder,
         }
@@ -77,12 +87,12 @@ class StructuredHandler:
         """Answer one predict call. Raises exceptions that :func:`error_reply` turns into replies."""
         data = self.parse(call)
         with span("parse", hooks=self._any_format):
-            frame = read_input(data, self._hooks, shortcuts=self._loaded.spec.shortcuts)
+            rows = self._read(data)
         monitor = self._loaded.monitor
-        features = None if monitor is None else monitor.keep(frame)
+        features = None if monitor is None else monitor.keep(rows)
         began = time.perf_counter()
         with span("model", hooks=self._runs_user_code):
-            predictions = self.predict(frame, data)
+            predictions = self.predict(rows, data)
         seconds = time.perf_counter() - began
         with span("serialize", hooks=False):
             reply = Reply(body=self.encode(predictions))
@@ -93,6 +103,14 @@ class StructuredHandler:
     def parse(self, call: ModelCall) -> StructuredInput:
         """The call's data. Raises UnprocessableError when it is missing or in an unsupported format."""
         return structured_input(call, any_format=self._any_format)
+
+    def _read(self, data: StructuredInput) -> Any:
+        """A table for the direct model, else what hooks and frameworks receive."""
+        if self._direct is not None and self._loaded.monitor is None:
+            table = read_table(data, self._loaded.parse_csv)
+            if table is not None:
+                return table
+        return read_input(data, self._hooks, self._loaded.parse_csv)
 
     def prepare(self, data: Any) -> Any:
         """``data`` after the ``transform`` hook."""
@@ -106,12 +124,28 @@ class StructuredHandler:
             raise ValueError(f"transform must return a dataframe, but received {type(result)}")
         return result
 
-    def predict(self, frame: Any, source: StructuredInput, *, count_matters: bool = True) -> Predictions:
-        """Run hooks and model on ``frame`` and validate the result. Hooks receive ``source`` besides.
+    @property
+    def batching(self) -> BatchingRule:
+        """When :meth:`predict` may be given the rows of several calls."""
+        if self._task is not None or self._has_score:
+            return "on_request"
+        if self._merged is None:
+            return "never"
+        return "always" if self._hooks.path is None and self._merged.worthwhile else "on_request"
 
-        ``count_matters``: warn once when the number of predictions differs from that of rows.
+    @property
+    def merged(self) -> MergedModel | None:
+        """The model for :meth:`predict` of the rows of several calls; None if hooks predict, or it has none."""
+        return self._merged
+
+    def predict(self, rows: Any, source: StructuredInput, lengths: Sequence[int] | None = None) -> Predictions:
+        """Run hooks and model on ``rows`` and validate the result. Hooks receive ``source`` besides.
+
+        ``rows``: a frame or whatever ``read_input_data`` returns, or, without hooks, a table. ``lengths``: they are the
+        rows of so many calls with so many rows each, a frame or the blocks of ``merged.features``. Raises
+        NotMergeableError where their predictions could differ from those of single calls.
         """
-        features = self.prepare(frame)
+        features = self.prepare(rows)
         extra: pd.DataFrame | None = None
         names: Any
         if self._task is not None or self._has_score:
@@ -120,10 +154,10 @@ class StructuredHandler:
                 scored, extra = self._split(scored)
             values, names = scored.to_numpy(), scored.columns
         else:
-            values, names = self._framework(features, source)
+            values, names = self._framework(features, source) if lengths is None else self._merge(features, lengths)
         validated = self._validate(values, names)
-        if count_matters:
-            self._check_count(validated, frame)
+        if lengths is None:
+            self._check_count(validated, rows)
         return Predictions(validated, extra)
 
     def encode(self, predictions: Predictions) -> bytes:
@@ -164,20 +198,31 @@ class StructuredHandler:
         try:
             return run_stage("Failure when making predictions.", self._call_framework, data, source)
         except StageError as error:
-            missing = self._missing_columns(data)
+            missing = self._missing_columns(data.frame() if isinstance(data, CsvTable) else data)
             if missing and self._loaded.spec.client_errors_4xx:
                 raise ClientDataError(str(error)) from error
             raise
 
     def _call_framework(self, data: Any, source: StructuredInput) -> tuple[Any, Any]:
-        if self._direct is not None and source.mimetype != MTX:
-            predictions = self._direct.predict(data)
+        if isinstance(data, CsvTable):
+            predictions = None if self._direct is None else self._direct.predict(data)
             if predictions is not None:
                 return predictions
+            data = data.frame()
         framework = self._loaded.framework
         if framework is None:  # only a chat hook; the text is DRUM's
             raise AttributeError("'NoneType' object has no attribute 'predict'")
         return framework.predict(self._loaded.model, data, self._target_type)
+
+    def _merge(self, features: Any, lengths: Sequence[int]) -> tuple[Any, Any]:
+        merged = self._merged
+        if merged is None:
+            raise NotMergeableError
+        by_blocks = isinstance(features, list)
+        found = merged.predict_blocks(features, lengths) if by_blocks else merged.predict_frame(features, lengths)
+        if found is None:
+            raise NotMergeableError
+        return found
 
     def _missing_columns(self, data: Any) -> list[str]:
         """Columns that the model was fitted on and the client did not send (contract, Q-8)."""
@@ -239,15 +284,15 @@ class StructuredHandler:
             return {"positive_class_label": self._labels[0], "negative_class_label": self._labels[1]}
         return {"class_labels": list(self._labels)}
 
-    def _check_count(self, validated: ValidatedPredictions, frame: Any) -> None:
+    def _check_count(self, validated: ValidatedPredictions, rows: Any) -> None:
         """Warn about another number of predictions: legal, but more often a mistake (contract, section 8, Q-19)."""
-        if not isinstance(frame, pd.DataFrame) or len(validated.values) == len(frame):
+        if not isinstance(rows, (pd.DataFrame, CsvTable)) or len(validated.values) == len(rows):
             return
         if self._count_warning.acquire(blocking=False):  # never released: one warning per model
             logger.warning(
                 "The model returned %d predictions for %d rows. This is reported once.",
                 len(validated.values),
-                len(frame),
+                len(rows),
             )
 
 

@@ -39,14 +39,14 @@ class TransformHandler:
         self._loaded = loaded
         self._hooks = loaded.hooks
         self._any_format = loaded.hooks.get("read_input_data") is not None
-        self._shortcuts = loaded.spec.shortcuts
+        self._parse_csv = loaded.parse_csv
         self._schema = OutputSchema.from_metadata(loaded.metadata)
 
     def handle(self, call: ModelCall) -> Reply:
         """Answer one transform call. Raises exceptions that :func:`error_reply` turns into replies."""
         data = structured_input(call, any_format=self._any_format)
         with span("parse", hooks=self._any_format):
-            features = read_input(data, self._hooks, shortcuts=self._shortcuts)
+            features = read_input(data, self._hooks, self._parse_csv)
             target = None if call.y is None or is_empty(call.y) else self._read_target(call.y)
         with span("model"):
             result = self._transform(features, target)
@@ -57,7 +57,7 @@ class TransformHandler:
             return transform_reply(result, target)
 
     def _read_target(self, payload: Payload) -> pd.DataFrame:
-        return read_frame(payload, file_format(payload), shortcuts=self._shortcuts)
+        return read_frame(payload, file_format(payload), parse=self._parse_csv)
 
     def _transform(self, features: Any, target: pd.DataFrame | None) -> pd.DataFrame:
         task = self._hooks.custom_task

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,7 +10,7 @@ import pandas as pd
 from drum_litestar.errors import MissingExtraError, MissingExtraRequestError, UnprocessableError
 from drum_litestar.media_types import URLENCODED
 from drum_litestar.predictors.native.hooks.user_errors import run_stage
-from drum_litestar.predictors.native.shortcuts.plain_csv import read_plain
+from drum_litestar.predictors.native.shortcuts.csv_parser import CsvParser, CsvTable, has_blank_line
 from drum_litestar.predictors.rules import NO_DATA, unsupported_format
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 MTX = "text/mtx"
 CSV_TYPES = ("", "text/csv", "text/plain")
-_BLANK_LINE = re.compile(rb"(?:^|\r\n|\n|\r(?!\n))[ \t]*[\r\n]")
 
 
 class ClientDataError(Exception):
@@ -89,7 +87,7 @@ def _column_names(payload: Payload) -> list[str]:
         raise UnprocessableError(str(error)) from error
 
 
-def read_input(data: StructuredInput, hooks: Hooks, *, shortcuts: bool = True) -> Any:
+def read_input(data: StructuredInput, hooks: Hooks, parse: CsvParser | None = None) -> Any:
     """The result of ``read_input_data``, else the frame of the built-in readers (see :func:`read_frame`).
 
     Raises StageError, ClientDataError, MissingExtraRequestError.
@@ -101,20 +99,26 @@ def read_input(data: StructuredInput, hooks: Hooks, *, shortcuts: bool = True) -
             "read_input_data",
             data.payload.read(),
         )
-    return read_frame(data.payload, data.mimetype, data.colnames, shortcuts=shortcuts)
+    return read_frame(data.payload, data.mimetype, data.colnames, parse)
+
+
+def read_table(data: StructuredInput, parse: CsvParser | None) -> CsvTable | None:
+    """The columns of a CSV in memory; None for all that :func:`read_frame` must read."""
+    body = data.payload.data
+    return None if body is None or parse is None or data.mimetype == MTX else parse(body)
 
 
 def read_frame(
-    payload: Payload, mimetype: str | None, colnames: list[str] | None = None, *, shortcuts: bool = True
+    payload: Payload, mimetype: str | None, colnames: list[str] | None = None, parse: CsvParser | None = None
 ) -> pd.DataFrame:
     """Read ``payload`` with the built-in readers. A spool file is streamed, not copied into memory.
 
-    ``shortcuts``: read a small CSV body of plain numbers without pandas' reader.
+    ``parse`` reads CSV bodies in memory sooner than ``pd.read_csv``, or leaves them to it.
     """
     if mimetype == MTX:
         return _read_sparse(payload, colnames)
-    plain = None if payload.data is None or not shortcuts else read_plain(payload.data)
-    return _read_csv(payload) if plain is None else plain.frame
+    table = None if payload.data is None or parse is None else parse(payload.data)
+    return _read_csv(payload) if table is None else table.frame()
 
 
 def _read_csv(payload: Payload) -> pd.DataFrame:
@@ -137,7 +141,7 @@ def _read_csv(payload: Payload) -> pd.DataFrame:
 
 def _may_have_blank_lines(payload: Payload) -> bool:
     """False if the body has no blank line, so that both reads give the same. Spool files are not searched."""
-    return payload.data is None or _BLANK_LINE.search(payload.data) is not None
+    return payload.data is None or has_blank_line(payload.data)
 
 
 def sparse_frame(matrix: Any, colnames: list[str] | None = None) -> pd.DataFrame:

@@ -30,8 +30,8 @@ def test_binary_card(serve_folder: Any) -> None:
     assert card.info["targetType"] == "binary"
     assert card.info["predictor"] is None
     assert card.info["modelMetadata"] is None
-    assert (card.batchable, card.chat, card.models, card.unstructured, card.concurrency) == (
-        True,
+    assert (card.batching, card.chat, card.models, card.unstructured, card.concurrency) == (
+        "on_request",
         False,
         False,
         False,
@@ -48,14 +48,15 @@ def test_class_labels_in_info(serve_folder: Any, target: TargetType) -> None:
 
 def test_text_generation_card(serve_folder: Any) -> None:
     card = load(serve_folder, {"custom.py": TEXT}, TargetType.TEXT_GENERATION, target_name="t")  # score is synchronous
-    assert (card.chat, card.models, card.unstructured, card.concurrency, card.batchable) == (True, True, True, 4, False)
+    assert (card.chat, card.models, card.unstructured, card.concurrency) == (True, True, True, 4)
+    assert card.batching == "never"
 
 
 def test_read_input_data_takes_any_format(serve_folder: Any) -> None:
     code = SCORE + "def read_input_data(data): return data\n"
     card = load(serve_folder, {"custom.py": code})
     assert card.any_format
-    assert not card.batchable
+    assert card.batching == "never"
 
 
 def test_unstructured_on_text_generation(serve_folder: Any) -> None:
