@@ -97,8 +97,7 @@ def compare(model: Any, target: TargetType, bodies: Sequence[bytes]) -> Compared
                 position = accepted[member]
                 _require_equal(part, expected[position][0], (model, bodies[position], group.lengths))
     rule = "never" if merged is None else "always" if merged.worthwhile else "on_request"
-    steps = None if merged is None else merged.by_features or merged.by_frame
-    by_matmul = steps is not None and steps.linear is not None
+    by_matmul = merged is not None and merged.steps.linear is not None
     return Compared(directly, together, len(bodies) - len(accepted), rule, by_matmul)
 
 

@@ -155,23 +155,16 @@ class _Steps(NamedTuple):
 class MergedModel(NamedTuple):
     """A model that predicts the rows of several calls."""
 
-    by_frame: _Steps | None
-    """The model's steps; None if they cannot predict the rows of several calls from a frame."""
-    direct: DirectModel | None
-    by_features: _Steps | None
-    """The direct model's further steps; None without them."""
+    features: Features | None
+    """What makes the blocks for :meth:`predict_blocks`; None if the model predicts from frames."""
+    steps: _Steps
+    """Those after the features, or all."""
     target_type: TargetType
 
     @property
     def worthwhile(self) -> bool:
         """One prediction for several calls takes much less time than one for each."""
-        steps = self.by_features or self.by_frame
-        return steps is not None and (steps.row_wise or _own_module(steps.estimator).startswith(_QUICK))
-
-    @property
-    def features(self) -> Features | None:
-        """What makes the blocks for :meth:`predict_blocks`; None if the model predicts from frames only."""
-        return None if self.direct is None or self.by_features is None else self.direct.features
+        return self.steps.row_wise or _own_module(self.steps.estimator).startswith(_QUICK)
 
     def predict_blocks(
         self, blocks: Sequence[NDArray[Any]], lengths: Sequence[int]
@@ -180,13 +173,13 @@ class MergedModel(NamedTuple):
 
         None where the features of each call cannot be had apart.
         """
-        if self.features is None or self.by_features is None:
+        if self.features is None:
             return None
-        return self.by_features.predict(self.features.transform(blocks), lengths, self.target_type)
+        return self.steps.predict(self.features.transform(blocks), lengths, self.target_type)
 
     def predict_frame(self, frame: pd.DataFrame, lengths: Sequence[int]) -> tuple[Any, list[Any] | None] | None:
         """As :meth:`predict_blocks`, for a frame."""
-        return None if self.by_frame is None else self.by_frame.predict(frame, lengths, self.target_type)
+        return self.steps.predict(frame, lengths, self.target_type) if self.features is None else None
 
 
 def merged_model(model: Any, direct: DirectModel | None, target_type: TargetType) -> MergedModel | None:
@@ -195,28 +188,34 @@ def merged_model(model: Any, direct: DirectModel | None, target_type: TargetType
     ``direct``: the same model for tables. An estimator without transformers that is not row-wise is predicted only by
     it, because the memory layout of parts of a frame is not that of a single call's.
     """
-    by_frame = _steps(model, target_type)
-    by_features = None if direct is None or by_frame is None else _steps(direct.further, target_type)
-    if by_frame is not None and direct is not None and isinstance(direct.further, XgboostWithoutNames):
-        by_features = by_frame._replace(estimator=direct.further)
-    if by_frame is not None and by_frame.transformers is None and not by_frame.row_wise:
-        by_frame = None
-    if by_frame is None and by_features is None:
+    split = _split(model)
+    if split is None:
         return None
-    return MergedModel(by_frame, direct, by_features, target_type)
+    row_wise = _is_row_wise_estimator(split[1])
+    features = None
+    if direct is not None:
+        by_features = (
+            (None, direct.further) if isinstance(direct.further, XgboostWithoutNames) else _split(direct.further)
+        )
+        if by_features is not None:
+            features, split = direct.features, by_features
+    transformers, estimator = split
+    if features is None and transformers is None and not row_wise:
+        return None
+    steps = _Steps(transformers, estimator, row_wise, linear_model(estimator, target_type))
+    return MergedModel(features, steps, target_type)
 
 
-def _steps(model: Any, target_type: TargetType) -> _Steps | None:
+def _split(model: Any) -> tuple[Any | None, Any] | None:
+    """A model's row-wise transformers, None without any, and its estimator; None if others may be among them."""
     if not _own_module(model) or not hasattr(model, "get_params") or not only_library_code(model):
         return None
     last = last_step(model)
-    transformers = None
-    if last is not None:
-        if len(model.steps) < 2 or not _own_module(last) or not all(_is_row_wise(step) for _, step in model.steps[:-1]):
-            return None
-        transformers = model[:-1]
-    estimator = model if last is None else last
-    return _Steps(transformers, estimator, _is_row_wise_estimator(estimator), linear_model(estimator, target_type))
+    if last is None:
+        return None, model
+    if len(model.steps) < 2 or not _own_module(last) or not all(_is_row_wise(step) for _, step in model.steps[:-1]):
+        return None
+    return model[:-1], last
 
 
 def _is_row_wise(step: Any) -> bool:
