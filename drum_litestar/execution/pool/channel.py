@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from drum_litestar.execution.pool import wire
+from drum_litestar.execution.pool import memory_file, wire
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ class Channel:
         self._on_close = on_close
         self._reader = wire.FrameReader()
         self._backlog: list[memoryview] = []
+        self._files: list[int] = []
+        """Descriptors that go with the next bytes sent: they may arrive before their frames."""
         self._closed = False
         sock.setblocking(False)
         loop.add_reader(sock.fileno(), self._readable)
@@ -42,14 +45,19 @@ class Channel:
         """Send now what the socket accepts, and the rest as soon as it accepts more."""
         if self._closed:
             return
+        file = memory_file.with_frame(buffers)
+        if file is not None:
+            self._files.append(file)
+            buffers = wire.frame(wire.InMemoryFile())
         if self._backlog:
             self._backlog.extend(map(memoryview, buffers))
             return
         try:
-            sent = self._sock.send(buffers[0]) if len(buffers) == 1 else self._sock.sendmsg(buffers)
+            sent = self._send(buffers)
         except (BlockingIOError, InterruptedError):
             sent = 0
         except OSError:
+            self._close_files()
             return  # the worker is gone: its end of file, or its exit, comes next
         if sent < sum(map(len, buffers)):
             self._backlog = wire.unsent(buffers, sent)
@@ -67,19 +75,36 @@ class Channel:
             self._loop.remove_reader(self._sock.fileno())
             self._loop.remove_writer(self._sock.fileno())
             self._backlog.clear()
+            self._close_files()
             self._sock.close()
 
     def _writable(self) -> None:
         try:
-            sent = self._sock.sendmsg(self._backlog[:64])
+            sent = self._send(self._backlog[:64])
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
             self._backlog.clear()
+            self._close_files()
         else:
             self._backlog = wire.unsent(self._backlog, sent)
         if not self._backlog:
             self._loop.remove_writer(self._sock.fileno())
+
+    def _send(self, buffers: Sequence[bytes | memoryview]) -> int:
+        if not self._files:
+            return self._sock.send(buffers[0]) if len(buffers) == 1 else self._sock.sendmsg(buffers)
+        files = self._files[: memory_file.PER_MESSAGE]
+        sent = self._sock.sendmsg(buffers, memory_file.ancillary(files))
+        for file in files:
+            os.close(file)
+        del self._files[: len(files)]
+        return sent
+
+    def _close_files(self) -> None:
+        for file in self._files:
+            os.close(file)
+        self._files.clear()
 
     def _readable(self) -> bool:
         """Read once; False when there was nothing (more) to read."""

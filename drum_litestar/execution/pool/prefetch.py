@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from drum_litestar.execution.pending import PendingCall, Slot
-from drum_litestar.execution.pool import wire
+from drum_litestar.execution.pool import memory_file, wire
 from drum_litestar.execution.pool.channel import Channel
 
-LARGEST = 64 * 1024
-"""Largest body that is prefetched: it must fit into the socket's buffer, because the worker is not reading."""
+LARGEST = memory_file.LARGEST - 64 * 1024 if memory_file.AVAILABLE else memory_file.SMALLEST
+"""Bytes of the largest body that is prefetched. The socket must take all of it, because the worker is not reading."""
 
 
 class Prefetch:

@@ -49,6 +49,10 @@ class Call(msgspec.Struct, tag=1, array_like=True):
     call: ModelCall
 
 
+class InMemoryFile(msgspec.Struct, tag=13, array_like=True):
+    """The frame is in a file whose descriptor comes with this message."""
+
+
 class Batch(msgspec.Struct, tag=11, array_like=True):
     """Run ``calls`` as one if possible. Their bodies are small and stay in the calls."""
 
@@ -124,7 +128,7 @@ class StreamEnd(msgspec.Struct, tag=10, array_like=True):
     failed: bool
 
 
-ToWorker = Union[Init, Call, Batch, Grant, Cancel, Stop]
+ToWorker = Union[Init, Call, Batch, InMemoryFile, Grant, Cancel, Stop]
 FromWorker = Union[Ready, LoadFailed, Answer, BatchAnswer, StreamBegin, Chunk, StreamEnd]
 Buffers = List[bytes]
 

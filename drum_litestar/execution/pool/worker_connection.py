@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 
-from drum_litestar.execution.pool import wire
+from drum_litestar.execution.pool import memory_file, wire
 from drum_litestar.execution.streaming import WINDOW
 from drum_litestar.predictors.protocol import ModelCall
+
+_CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class WorkerStop(BaseException):
@@ -25,6 +28,8 @@ class Connection:
         sock.setblocking(True)
         self._sock = sock
         self._reader = wire.FrameReader()
+        self._files: deque[int] = deque()
+        """Descriptors of memory files, in the order of their frames."""
         self._lock = threading.Lock()
         self.muted = False
         self.at_end = False
@@ -50,17 +55,22 @@ class Connection:
                     raise
                 buffers = wire.unsent(buffers, sent)
 
-    def receive(self, *, block: bool = True) -> tuple[wire.ToWorker, memoryview] | None:
-        """The next message and its body (a view: use it before the next call).
+    def receive(self, *, block: bool = True) -> tuple[wire.ToWorker, bytes | memoryview] | None:
+        """The next message and its body (which may be a view: use it before the next call).
 
         None at the end of the stream (:attr:`at_end` is set then), and with ``block`` false where there is none yet.
         """
         while True:
             parts = self._reader.next()
             if parts is not None:
-                return wire.decode_to_worker(parts[0]), parts[1]
+                message = wire.decode_to_worker(parts[0])
+                if not isinstance(message, wire.InMemoryFile):
+                    return message, parts[1]
+                meta, body = memory_file.frame(self._files.popleft())
+                return wire.decode_to_worker(meta), body
+            flags = _CLOSE_ON_EXEC | (0 if block else socket.MSG_DONTWAIT)
             try:
-                size = self._sock.recv_into(self._reader.space(), 0, 0 if block else socket.MSG_DONTWAIT)
+                size, ancillary, flags, _ = self._sock.recvmsg_into([self._reader.space()], memory_file.SPACE, flags)
             except BlockingIOError:
                 return None
             except ConnectionError:
@@ -68,6 +78,9 @@ class Connection:
             if not size:
                 self.at_end = True
                 return None
+            if flags & socket.MSG_CTRUNC:  # which frame has lost its file is not known
+                raise OSError(errno.EMFILE, "No descriptor is left for a large body: does the model leave files open?")
+            self._files.extend(memory_file.received(ancillary))
             self._reader.added(size)
 
 
@@ -105,7 +118,7 @@ class Inbox:
             block = False
         self.closing = self.closing or self._connection.at_end
 
-    def _sort(self, message: wire.ToWorker, body: memoryview) -> None:
+    def _sort(self, message: wire.ToWorker, body: bytes | memoryview) -> None:
         if isinstance(message, wire.Call):
             self._calls[message.id] = wire.fill(message.call, body)
         elif isinstance(message, wire.Batch):

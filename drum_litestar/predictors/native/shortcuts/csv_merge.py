@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from pandas.api.types import infer_dtype
 
-from drum_litestar.predictors.native.shortcuts.csv_parser import CsvParser, CsvTable
+from drum_litestar.predictors.native.shortcuts.csv_parser import CsvParser, CsvTable, has_lone_return
 from drum_litestar.predictors.native.shortcuts.sklearn_direct import Features
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class _Reader:
     def read_as_one(self, members: list[_Body]) -> MergedBodies | None:
         """All bodies; None if they are not such that their rows are lines and their types are certain."""
         data = self._header + b"".join([member.rows for member in members])
-        if b'"' in data or _SMALLEST in data or data.count(b"\r") != data.count(b"\r\n"):
+        if b'"' in data or _SMALLEST in data or has_lone_return(data):
             return None
         table = self._parse(data)
         lengths = tuple([member.rows.count(b"\n") for member in members])

@@ -162,7 +162,7 @@ class _Parser:
         self._columns: dict[Any, pd.Index[Any]] = {}
 
     def __call__(self, body: bytes) -> CsvTable | None:
-        if b"\r" in body and body.count(b"\r") != body.count(b"\r\n"):
+        if has_lone_return(body):
             return None  # before pandas 3, a space after a carriage return alone makes rows until memory ends
         try:
             if not body.isascii():
@@ -170,7 +170,7 @@ class _Parser:
             reader = self._reader(io.BytesIO(body), **self._options)
             (header,) = reader.header
             width = reader.table_width
-            if reader.leading_cols or width * _lines(body) > _ONE_CHUNK:
+            if reader.leading_cols or (width * len(body) > _ONE_CHUNK and width * _lines(body) > _ONE_CHUNK):
                 return None
             found = reader.read(None)
             if len(found) != width or (width == 1 and has_blank_line(body)):  # a missing value (contract, 4.9)
@@ -192,6 +192,13 @@ class _Parser:
         return columns
 
 
+def has_lone_return(body: bytes) -> bool:
+    """Whether a carriage return is not followed by a line feed."""
+    return b"\r" in body and body.count(b"\r") != body.count(b"\r\n")
+
+
 def _lines(body: bytes) -> int:
-    """An upper bound."""
-    return body.count(b"\n") + body.count(b"\r") + 1
+    """An upper bound. NumPy counts several times faster than ``bytes.count``."""
+    octets = np.frombuffer(body, np.uint8)
+    returns = np.count_nonzero(octets == 13) if b"\r" in body else 0
+    return int(np.count_nonzero(octets == 10) + returns) + 1
