@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from drum_litestar.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+from drum_litestar.request_state import request_state
 
 
 @dataclass
@@ -54,6 +55,16 @@ def http_scope(path: str = "/predict/", method: str = "POST", **fields: Any) -> 
         "state": {},
     }
     return {**scope, **fields}
+
+
+def carrying(**fields: Any) -> dict[str, Any]:
+    """The ``state`` of a scope whose request carries ``fields``."""
+    scope: Scope = {}
+    request = request_state(scope)
+    for name, value in fields.items():
+        setattr(request, name, value)
+    state: dict[str, Any] = scope["state"]
+    return state
 
 
 async def call(app: ASGIApp, scope: Scope, body: Iterable[bytes] = (b"",)) -> Answer:

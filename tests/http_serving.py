@@ -15,7 +15,7 @@ import httpx
 import msgspec
 import uvicorn
 
-from drum_litestar.errors import ModelLoadError
+from drum_litestar.errors import ModelFailedError, ModelLoadError
 from drum_litestar.execution.executor import Executor, ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.http.app import build_app
@@ -29,6 +29,7 @@ from drum_litestar.predictors.protocol import (
     StreamReply,
     TargetType,
 )
+from routed import admitted
 
 CSV = b"a,b\n1,2\n"
 
@@ -216,9 +217,11 @@ def serving(
     executor: Executor, settings: AppOptions | None = None, *, wrap: Any = None, loaded: bool = True
 ) -> Iterator[Serving]:
     """Serve the application; ``wrap`` adds middleware. ``loaded`` waits until the model's load has ended."""
-    app = build_app(executor, settings or options())
+    settings = settings or options()
+    app = build_app(executor, settings)
+    served = admitted(app, executor, settings.url_prefix)
     config = uvicorn.Config(
-        wrap(app) if wrap else app, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5
+        wrap(served) if wrap else served, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5
     )
     server = _Server(config)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -254,7 +257,10 @@ def mirror(
 class StateExecutor:
     """An executor without a model, in a state that the test sets."""
 
-    def __init__(self, state: Any = "ready", description: ModelCard | None = None) -> None:
+    def __init__(
+        self, state: Any = "ready", description: ModelCard | None = None, *, error_server: bool = False
+    ) -> None:
+        self.error_server = error_server
         self.state = state
         self.card = description
         self.failure: ModelLoadError | None = ModelLoadError("no such artifact") if state == "failed" else None
@@ -263,7 +269,12 @@ class StateExecutor:
 
     async def wait_started(self) -> None: ...
 
+    def check_failure(self) -> None:
+        if self.error_server and self.failure is not None:
+            raise ModelFailedError(str(self.failure))
+
     def admit(self) -> Any:
+        self.check_failure()
         raise NotImplementedError
 
     async def wait_loaded(self, ticket: Any, deadline: float | None = None) -> None:

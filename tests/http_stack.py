@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drum_litestar.scope import DEADLINE, ON_DISCONNECT, REQUEST_ID, TIMEOUT
+from drum_litestar.request_state import request_state
 from http_serving import Serving
 
 
@@ -29,13 +29,13 @@ class Stack:
             if scope["type"] != "http":
                 await app(scope, receive, send)
                 return
-            state = scope["state"]
-            state[REQUEST_ID] = "rid"
+            request = request_state(scope)
+            request.request_id = "rid"
             if self.timeout is not None:
-                state[DEADLINE] = asyncio.get_running_loop().time() + self.timeout
-                state[TIMEOUT] = self.timeout
+                request.deadline = asyncio.get_running_loop().time() + self.timeout
+                request.timeout = self.timeout
             if self.with_disconnect:
-                state[ON_DISCONNECT] = self.register
+                request.on_disconnect = self.register
 
             async def noting_send(message: Any) -> None:
                 if message["type"] == "http.response.start":

@@ -14,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send
+from drum_litestar.request_state import request_state
 from drum_litestar.server.event_loop import run
 from drum_litestar.server.http.connection_parts import ConnectionEvents
 from drum_litestar.server.http.http_protocol import make_protocol
@@ -192,6 +193,13 @@ async def read_body(receive: Receive) -> bytes | None:
         body += message.get("body", b"")
         if not message.get("more_body"):
             return bytes(body)
+
+
+def on_disconnect(scope: Scope, callback: Callable[[], None]) -> Callable[[], None]:
+    """Register ``callback`` for the client's disconnect; returns a function that removes it."""
+    register = request_state(scope).on_disconnect
+    assert register is not None
+    return register(callback)
 
 
 async def reply(send: Send, body: bytes, status: int = 200, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:

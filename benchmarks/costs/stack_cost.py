@@ -54,12 +54,15 @@ def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchron
     from uvicorn.logging import AccessFormatter
 
     from drum_litestar.execution.inline import InlineExecutor
+    from drum_litestar.execution.queue_limits import Place
     from drum_litestar.http.app import build_app
     from drum_litestar.http.app_options import AppOptions
+    from drum_litestar.http.routes import ROUTES
     from drum_litestar.launcher.bootstrap import tune_garbage_collector
     from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
     from drum_litestar.middleware.stack import StackOptions, build_stack
     from drum_litestar.observability.logs.setup import configure_logging
+    from drum_litestar.route_table import RouteTable
     from drum_litestar.server.event_loop import run
     from drum_litestar.server.http.http_protocol import make_protocol
     from drum_litestar.settings.server_settings import ServerSettings
@@ -72,7 +75,13 @@ def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchron
     if variant in ("stack", "server"):
         telemetry = HttpProcessTelemetry(ServerSettings(), show_perf=False, otel_disabled=True)
         stack = StackOptions(drum_version="1.18.1", server_version="0", max_body=100 << 20, timeout=600.0)
-        app = build_stack(app, stack, admit=executor.admit, **telemetry.stack_callbacks())
+        app = build_stack(
+            app,
+            stack,
+            routes=RouteTable(ROUTES),
+            new_place=lambda: Place(executor.admit),
+            **telemetry.stack_callbacks(),
+        )
         if variant == "server":
             options["http"] = make_protocol(events=telemetry.connections)
             tune_garbage_collector(model_in_process=False)

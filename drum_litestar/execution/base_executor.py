@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import Any
 
-from drum_litestar.errors import ModelLoadError
+from drum_litestar.errors import ModelFailedError, ModelLoadError
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.executor import ExecutorState, ReplyStream
 from drum_litestar.execution.queue_limits import Ticket
@@ -19,7 +19,8 @@ class BaseExecutor(ABC):
     _admission: Admission
     """To be set by the subclass, which is its :class:`drum_litestar.execution.pending.SlotSource`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, error_server: bool) -> None:
+        self._error_server = error_server
         self._card: ModelCard | None = None
         self._failure: ModelLoadError | None = None
         self._phase: ExecutorState | None = None
@@ -47,7 +48,12 @@ class BaseExecutor(ABC):
         if self._started is not None:
             await asyncio.shield(self._started)
 
+    def check_failure(self) -> None:
+        if self._error_server and self._phase == "failed":
+            raise ModelFailedError(str(self._failure))
+
     def admit(self) -> Ticket:
+        self.check_failure()
         if self._phase is not None:
             raise self._admission.refuse_not_ready(f"The model is not ready: {self.state}")
         return self._admission.admit()

@@ -52,9 +52,13 @@ class Executor(Protocol):
     async def wait_started(self) -> None:
         """Return when ``state`` has left ``starting``."""
 
+    def check_failure(self) -> None:
+        """Raises ModelFailedError when the model cannot be loaded and the error server is on (contract, 5.1; Q-22)."""
+
     def admit(self) -> Ticket:
         """A ticket, also while the model loads. Raises QueueFullError when slots and queue are full,
-        ModelNotReadyError when nothing could ever serve the call. The caller must release the ticket."""
+        ModelNotReadyError when nothing could ever serve the call, and as :meth:`check_failure`. The caller must release
+        the ticket."""
 
     async def wait_loaded(self, ticket: Ticket, deadline: float | None = None) -> None:
         """Return when :attr:`card` is known, or when it is known that there will be none (``state`` says why).
@@ -102,4 +106,6 @@ class ExecutorOptions(msgspec.Struct, frozen=True, kw_only=True):
     None: calls that wait anyway are batched if the card says that they always can be."""
     batch_max_wait: float = 0.0
     """Flush interval; 0 batches only calls that wait anyway. Of no effect without a number of rows."""
+    error_server: bool = False
+    """A model that cannot be loaded is answered with 513 and the reason, not with 503."""
     observer: ExecutorObserver = NullObserver()

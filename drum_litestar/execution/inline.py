@@ -42,9 +42,9 @@ class InlineExecutor(BaseExecutor):
         options: ExecutorOptions | None = None,
     ) -> None:
         """``build`` makes an unloaded predictor."""
-        super().__init__()
-        self._build = build
         self._options = options = options or ExecutorOptions()
+        super().__init__(error_server=options.error_server)
+        self._build = build
         self._admission = Admission(self, options, options.threads or 1)
         self._predictor: Predictor | None = None
         self._threads: ComputeThreads | None = None

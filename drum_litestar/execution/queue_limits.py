@@ -71,6 +71,27 @@ class MemoryShare:
             self._memory.used += self._size
 
 
+class Place:
+    """A request's place among the calls of the model: taken when it is needed, given back once."""
+
+    __slots__ = ("_admit", "_ticket")
+
+    def __init__(self, admit: Callable[[], Ticket]) -> None:
+        self._admit = admit
+        self._ticket: Ticket | None = None
+
+    def take(self) -> Ticket:
+        """The ticket, taken now unless it has been taken before. Raises as ``Executor.admit``."""
+        if self._ticket is None:
+            self._ticket = self._admit()
+        return self._ticket
+
+    def give_back(self) -> None:
+        """The request is answered, refused, or its client is gone. Idempotent."""
+        if self._ticket is not None:
+            self._ticket.release()
+
+
 class Ticket:
     """Admits one request. It counts as one of slots and queue entries together.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from litestar import Litestar, Router
 from litestar.connection import ASGIConnection
-from litestar.controller import Controller
 from litestar.datastructures import State
 from litestar.enums import ScopeType
 from litestar.handlers.base import BaseRouteHandler
@@ -19,33 +18,13 @@ from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive
 from drum_litestar.context import WorkerContext
 from drum_litestar.execution.executor import Executor
 from drum_litestar.http.app_options import AppOptions, normalize_prefix
-from drum_litestar.http.controllers.chat import ChatController
-from drum_litestar.http.controllers.direct_access import DirectAccessController
-from drum_litestar.http.controllers.health import HealthController
-from drum_litestar.http.controllers.info import InfoController
-from drum_litestar.http.controllers.metrics import MetricsController
-from drum_litestar.http.controllers.models import ModelsController
-from drum_litestar.http.controllers.static import StaticController
-from drum_litestar.http.controllers.structured import StructuredController
-from drum_litestar.http.controllers.transform import TransformController
-from drum_litestar.http.controllers.unstructured import UnstructuredController
 from drum_litestar.http.exception_handlers import HANDLERS
+from drum_litestar.http.handlers import route_handlers
 from drum_litestar.http.lifespan import model_lifespan
-from drum_litestar.http.service import RESOURCES, STATE_KEY, ModelService, RequestResources
+from drum_litestar.http.routes import ROUTES
+from drum_litestar.http.service import ModelService
 from drum_litestar.http.spool import SpoolDirectory
-
-CONTROLLERS: Final[tuple[type[Controller], ...]] = (
-    HealthController,
-    InfoController,
-    MetricsController,
-    StructuredController,
-    TransformController,
-    UnstructuredController,
-    ChatController,
-    ModelsController,
-    DirectAccessController,
-    StaticController,
-)
+from drum_litestar.request_state import request_state
 
 
 class DrumLitestar(Litestar):
@@ -64,7 +43,7 @@ class DrumLitestar(Litestar):
             await super().__call__(scope, receive, send)
         finally:
             if scope["type"] == ScopeType.HTTP:
-                resources: RequestResources | None = cast("Scope", scope)["state"].get(RESOURCES)
+                resources = request_state(cast("Scope", scope)).resources
                 if resources is not None:
                     await resources.aclose()
 
@@ -78,9 +57,9 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
     service = ModelService(executor, options, spool_directory)
     context = WorkerContext("http")
     app = DrumLitestar(
-        [*CONTROLLERS, *_extension_routes(options, service)],
+        [*route_handlers(ROUTES, service), *_extension_routes(options, service)],
         path=normalize_prefix(options.url_prefix),
-        state=State({STATE_KEY: service, "worker_context": context}),
+        state=State({"worker_context": context}),
         exception_handlers=dict(HANDLERS),
         lifespan=[lambda _: model_lifespan(executor, context, spool_directory, options)],
         on_app_init=options.on_app_init,
@@ -102,7 +81,7 @@ def _extension_routes(options: AppOptions, service: ModelService) -> list[Router
     """
 
     async def guard(_: ASGIConnection[Any, Any, Any, Any], __: BaseRouteHandler) -> None:
-        service.check_failure()
+        service.executor.check_failure()
 
     return [Router(path="/", route_handlers=options.route_handlers, guards=[guard])] if options.route_handlers else []
 

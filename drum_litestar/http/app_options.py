@@ -53,8 +53,6 @@ class AppOptions:
     spool_owner: int | None = None
     """User id that must be able to read spool files, when model workers run as another user."""
     enable_docs: bool = False
-    error_server: bool = False
-    """Answer 513 once the model has failed to load (contract, 5.1; Q-22)."""
     grace: float = 299.0
     """Seconds in which running calls may end at shutdown."""
     stats: Callable[[], Awaitable[dict[str, Any]]] | None = None

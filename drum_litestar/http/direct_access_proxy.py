@@ -22,15 +22,16 @@ from drum_litestar.http.app_options import AnyRequest, AnyResponse, normalize_pr
 from drum_litestar.http.bodies import BodyStream, ClientGoneError
 from drum_litestar.http.interrupts import Interrupt, watch_disconnect, while_connected
 from drum_litestar.http.replies import NoResponse
-from drum_litestar.http.service import RESOURCES
+from drum_litestar.http.routes import DIRECT_ACCESS
 from drum_litestar.observability.tracing.request_tracer import Tracing, upstream_answered
 from drum_litestar.observability.tracing.step_spans import mark_failed
+from drum_litestar.request_state import request_state
 
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT: Final = 10.0
 IDLE_CONNECTIONS: Final = 20
-_ROUTES: Final = (b"directAccess", b"nim")
+_ROUTES: Final = tuple(name.encode() for name in DIRECT_ACCESS)
 _HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
@@ -69,6 +70,7 @@ class DirectAccessProxy:
         UpstreamTimeoutError (504), BodyTooLargeError.
         """
         scope: Any = request.scope
+        state = request_state(scope)
         body = BodyStream(scope, request.receive, self._max_body)
         interrupt = Interrupt()
         unwatch: Callable[[], object] | None = None
@@ -77,12 +79,12 @@ class DirectAccessProxy:
             nonlocal unwatch
             while chunk := await body.read():
                 yield chunk
-            unwatch = watch_disconnect(scope["state"], request.receive, interrupt)
+            unwatch = watch_disconnect(state, request.receive, interrupt)
 
         with_body = _has_body(scope["headers"])
         outbound = self._outbound(scope, base_url, chunks() if with_body else None)
         if not with_body:
-            unwatch = watch_disconnect(scope["state"], request.receive, interrupt)
+            unwatch = watch_disconnect(state, request.receive, interrupt)
         try:
             upstream = await self._send(outbound)
         except ClientGoneError:
@@ -94,7 +96,7 @@ class DirectAccessProxy:
         finally:
             if unwatch is not None:
                 unwatch()
-        scope["state"][RESOURCES] = upstream  # the application closes it, however the request ends
+        state.resources = upstream  # the application closes it, however the request ends
         return _UpstreamResponse(upstream)
 
     async def aclose(self, _: object = None) -> None:
@@ -186,7 +188,7 @@ class _UpstreamAnswer:
         self._added = added
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await while_connected(scope["state"], receive, self._relay(send))
+        await while_connected(request_state(scope), receive, self._relay(send))
 
     async def _relay(self, send: Send) -> None:
         upstream = self._upstream

@@ -20,7 +20,7 @@ from drum_litestar.errors import RequestError
 from drum_litestar.http.app_options import AnyRequest
 from drum_litestar.http.bodies import ClientGoneError
 from drum_litestar.http.replies import BytesResponse, NoResponse, json_response
-from drum_litestar.scope import REQUEST_ID
+from drum_litestar.request_state import request_state
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> BytesRes
 def answer_unexpected(request: AnyRequest, error: Exception) -> BytesResponse:
     """Send a 500 without details, and log the traceback."""
     logger.error("Unhandled exception while answering %s %s", request.method, request.url.path, exc_info=error)
-    request_id = request.scope["state"].get(REQUEST_ID)
+    request_id = request_state(request.scope).request_id or None
     return json_response({"message": "Internal server error", "request_id": request_id}, status=500)
 
 

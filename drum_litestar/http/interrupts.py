@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from litestar.types import Receive
 
-from drum_litestar.scope import ON_DISCONNECT
+from drum_litestar.request_state import RequestState
 
 Reason = Literal["deadline", "disconnect"]
 
@@ -47,15 +47,14 @@ class Interrupt:
         return True
 
 
-def watch_disconnect(state: dict[str, Any], receive: Receive, interrupt: Interrupt) -> Callable[[], object]:
+def watch_disconnect(request: RequestState, receive: Receive, interrupt: Interrupt) -> Callable[[], object]:
     """Fire ``interrupt`` when the client disconnects; returns a function that ends the watch.
 
-    Call it after the whole body was read. Our own server protocol reports the disconnect through ``ON_DISCONNECT``;
-    under any other server a task waits for ``http.disconnect``.
+    Call it after the whole body was read. Our own server protocol reports the disconnect; under any other server a task
+    waits for ``http.disconnect``.
     """
-    register: Callable[[Callable[[], None]], Callable[[], None]] | None = state.get(ON_DISCONNECT)
-    if register is not None:
-        return register(lambda: interrupt.fire("disconnect"))
+    if request.on_disconnect is not None:
+        return request.on_disconnect(lambda: interrupt.fire("disconnect"))
 
     async def wait() -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -65,10 +64,10 @@ def watch_disconnect(state: dict[str, Any], receive: Receive, interrupt: Interru
     return asyncio.get_running_loop().create_task(wait()).cancel
 
 
-async def while_connected(state: dict[str, Any], receive: Receive, work: Coroutine[Any, Any, None]) -> None:
+async def while_connected(request: RequestState, receive: Receive, work: Coroutine[Any, Any, None]) -> None:
     """Run ``work`` to its end, or until the client goes away. To be used after the whole body was read."""
     interrupt = Interrupt()
-    unwatch = watch_disconnect(state, receive, interrupt)
+    unwatch = watch_disconnect(request, receive, interrupt)
     try:
         await work
     except asyncio.CancelledError:

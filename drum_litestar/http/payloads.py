@@ -17,7 +17,7 @@ from drum_litestar.media_types import FORM, URLENCODED, is_json, parameter, spli
 from drum_litestar.observability.tracing.request_tracer import W3C_FIELDS
 from drum_litestar.predictors.protocol import CallKind, ModelCall, ModelCard, Payload
 from drum_litestar.predictors.rules import NO_DATA, unsupported_format
-from drum_litestar.scope import REQUEST_ID, SPAN
+from drum_litestar.request_state import request_state
 
 TRACE_HEADERS: Final = frozenset(name.encode() for name in W3C_FIELDS)
 
@@ -76,7 +76,7 @@ class Inbound:
         query = scope["query_string"] if with_head else b""
         return ModelCall(
             kind=kind,
-            request_id=scope["state"].get(REQUEST_ID, ""),
+            request_id=request_state(scope).request_id,
             body=body,
             x=x,
             y=y,
@@ -88,10 +88,9 @@ class Inbound:
 
     def _trace(self) -> dict[str, str]:
         """Return the trace context of the request's span; without tracing, the client's."""
-        span = self.scope["state"].get(SPAN)
+        span = request_state(self.scope).span
         if span is not None:
-            carrier: dict[str, str] = span.carrier
-            return carrier
+            return span.carrier
         headers = self.scope["headers"]
         return {name.decode(): value.decode("latin-1") for name, value in headers if name in TRACE_HEADERS}
 

@@ -18,6 +18,7 @@ from drum_litestar.execution.executor import ReplyStream
 from drum_litestar.http.interrupts import while_connected
 from drum_litestar.media_types import JSON, is_event_stream
 from drum_litestar.predictors.protocol import Reply, StreamHead
+from drum_litestar.request_state import request_state
 
 logger = logging.getLogger(__name__)
 
@@ -203,7 +204,7 @@ class _StreamAnswer(_Answer):
         self._stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await while_connected(scope["state"], receive, self._send(send))
+        await while_connected(request_state(scope), receive, self._send(send))
         await self._end()
 
     async def _send(self, send: Send) -> None:

@@ -6,12 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Final
 
 from drum_litestar.errors import (
     DeadlineExceededError,
     FormTooLargeError,
-    ModelFailedError,
     ModelNotReadyError,
     QueueFullError,
     QueueTimeoutError,
@@ -19,7 +18,7 @@ from drum_litestar.errors import (
     is_error,
 )
 from drum_litestar.execution.executor import Executor, ReplyStream
-from drum_litestar.execution.queue_limits import Ticket
+from drum_litestar.execution.queue_limits import Place, Ticket
 from drum_litestar.http.app_options import AnyRequest, AnyResponse, AppOptions
 from drum_litestar.http.bodies import ClientGoneError, Spool
 from drum_litestar.http.interrupts import Interrupt, watch_disconnect
@@ -35,37 +34,35 @@ from drum_litestar.http.replies import (
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.middleware.asgi import CLIENT_CLOSED
 from drum_litestar.predictors.protocol import CallKind, ModelCard, Reply
-from drum_litestar.scope import BODY_RECEIVED, DEADLINE, ON_DISCONNECT, REQUEST_ID, SPAN, TICKET, TIMEOUT
+from drum_litestar.request_state import Place as RequestPlace
+from drum_litestar.request_state import RequestState, request_state
 
 logger = logging.getLogger(__name__)
 
-STATE_KEY: Final = "model_service"
-RESOURCES: Final = "drum_litestar_resources"
-"""Key of the request's resources in ``scope["state"]``; the application awaits their ``aclose``."""
 _SHUTTING_DOWN: Final = dict.fromkeys(("draining", "stopped"), "Server is shutting down")
 _NOT_LOADED: Final = {"failed": "Model failed to load", **_SHUTTING_DOWN}
 
 
 class RequestResources:
-    """Ticket, spool files and stream of one request, held until its response has been sent.
+    """Place, spool files and stream of one request, held until its response has been sent.
 
     The application closes them, however the request ends.
     """
 
-    __slots__ = ("spool", "stream", "ticket")
+    __slots__ = ("place", "spool", "stream")
 
-    def __init__(self, ticket: Ticket, spool: Spool) -> None:
-        self.ticket = ticket
+    def __init__(self, place: RequestPlace, spool: Spool) -> None:
+        self.place = place
         self.spool = spool
         self.stream: ReplyStream | None = None
 
     async def aclose(self) -> None:
-        """Close the stream, release the ticket, remove the spool files; an error in one does not skip the others."""
+        """Close the stream, give back the place, remove the spool files; an error in one does not skip the others."""
         try:
             if self.stream is not None:
                 await self.stream.aclose()
         finally:
-            self.ticket.release()
+            self.place.give_back()
             await self.spool.discard()
 
 
@@ -77,23 +74,13 @@ class ModelService:
         self.options = options
         self._spool_directory = spool_directory
 
-    @classmethod
-    def of(cls, request: AnyRequest) -> ModelService:
-        """Return the service of the application that answers ``request``."""
-        return cast("ModelService", request.app.state[STATE_KEY])
-
-    def check_failure(self) -> None:
-        """Raises ModelFailedError when the model could not be loaded and the error server is enabled (Q-22)."""
-        if self.options.error_server and self.executor.state == "failed":
-            raise ModelFailedError(str(self.executor.failure))
-
     def card(self) -> ModelCard:
         """Return the loaded model's card.
 
         Every route that needs a model calls this or :meth:`loaded_card`. Raises ModelNotReadyError until a worker has
-        been ready once, and ModelFailedError as :meth:`check_failure` does.
+        been ready once, and ModelFailedError as ``Executor.check_failure`` does.
         """
-        self.check_failure()
+        self.executor.check_failure()
         card = self.executor.card
         if card is None:
             raise ModelNotReadyError(_NOT_LOADED.get(self.executor.state, "Model is still loading"))
@@ -107,28 +94,29 @@ class ModelService:
         ClientGoneError when the client disconnects meanwhile.
         """
         if self.executor.card is None and self.executor.state == "starting":
-            await self._wait_loaded(request.scope["state"])
+            await self._wait_loaded(request_state(request.scope))
         return self.card()
 
-    async def _wait_loaded(self, state: dict[str, Any]) -> None:
-        held: Ticket | None = state.get(TICKET)  # taken by the middleware, for the routes that read a body
-        ticket = held or self.executor.admit()
+    async def _wait_loaded(self, request: RequestState) -> None:
+        # ``/directAccess/`` needs the model, but no place among its calls except for this wait.
+        place = request.place or Place(self.executor.admit)
+        ticket = place.take()
         interrupt = Interrupt()
-        register = state.get(ON_DISCONNECT)  # the body is unread, so only the protocol itself can tell
+        register = request.on_disconnect  # the body is unread, so only the protocol itself can tell
         unwatch = register(lambda: interrupt.fire("disconnect")) if register is not None else None
         try:
-            await self.executor.wait_loaded(ticket, state.get(DEADLINE))
+            await self.executor.wait_loaded(ticket, request.deadline)
         except asyncio.CancelledError:
             if not interrupt.absorb():
                 raise
             raise ClientGoneError from None
         except DeadlineExceededError as error:
-            raise (_deadline_error(state) if TIMEOUT in state else error) from None
+            raise _deadline_error(request, error) from None
         finally:
             if unwatch is not None:
                 unwatch()
-            if held is None:
-                ticket.release()
+            if request.place is None:
+                place.give_back()
 
     def check_readiness(self) -> None:
         """Raises ModelNotReadyError unless a call would be served now."""
@@ -183,7 +171,7 @@ class ModelService:
             status = error.status
             if isinstance(error, FormTooLargeError) and self.options.on_rejected is not None:
                 self.options.on_rejected("form_too_large")
-            if (span := request.scope["state"].get(SPAN)) is not None and is_error(status):
+            if (span := request_state(request.scope).span) is not None and is_error(status):
                 span.fail(str(error))
             raise
         finally:
@@ -193,23 +181,25 @@ class ModelService:
     async def _run(self, request: AnyRequest, kind: CallKind, collect: Collector) -> Reply | ReplyStream | None:
         """Return the executor's reply, None when the client has disconnected."""
         scope, receive = request.scope, request.receive
-        state: dict[str, Any] = scope["state"]
+        state = request_state(scope)
         card = self.card()
-        ticket: Ticket = state.get(TICKET) or self.executor.admit()
+        # None: a middleware of the model's extension has changed the path to that of another route.
+        place = state.place or Place(self.executor.admit)
+        ticket: Ticket = place.take()
         spool = Spool(self._spool_directory, self.options.limits, ticket.memory)
-        resources = state[RESOURCES] = RequestResources(ticket, spool)
-        deadline: float | None = state.get(DEADLINE)
+        resources = state.resources = RequestResources(place, spool)
+        deadline = state.deadline
         loop = asyncio.get_running_loop()
         interrupt = Interrupt()
         cleanup: Callable[[], object] | None = None
         try:
-            if deadline is not None and BODY_RECEIVED not in state:
+            if deadline is not None and not state.body_received:
                 cleanup = loop.call_at(deadline, interrupt.fire, "deadline").cancel
             call = await collect(Inbound(scope, receive, card, self.options.limits, spool), kind)
             if cleanup is not None:
                 cleanup()  # from here on the executor keeps the deadline
             cleanup = watch_disconnect(state, receive, interrupt)
-            reply = await self.executor.submit(call, ticket=resources.ticket, deadline=deadline)
+            reply = await self.executor.submit(call, ticket=ticket, deadline=deadline)
         except ClientGoneError:
             return None
         except asyncio.CancelledError:
@@ -219,11 +209,11 @@ class ModelService:
                 return None
             raise _deadline_error(state) from None
         except DeadlineExceededError as error:
-            raise (_deadline_error(state) if TIMEOUT in state else error) from None
+            raise _deadline_error(state, error) from None
         finally:
             if cleanup is not None:
                 cleanup()
-        if (span := state.get(SPAN)) is not None:
+        if (span := state.span) is not None:
             span.answered(reply if isinstance(reply, Reply) else reply.head)
         if isinstance(reply, Reply):
             await resources.aclose()  # before the response: the client may send its next request at once
@@ -232,6 +222,8 @@ class ModelService:
         return reply
 
 
-def _deadline_error(state: dict[str, Any]) -> DeadlineExceededError:
-    """Build the 504 with the request's whole timeout, which only the middleware knows."""
-    return DeadlineExceededError(state.get(TIMEOUT, 0.0), state.get(REQUEST_ID))
+def _deadline_error(request: RequestState, error: DeadlineExceededError | None = None) -> DeadlineExceededError:
+    """Build the 504 with the request's whole timeout, if the request has one; else ``error`` is returned."""
+    if request.timeout is None and error is not None:
+        return error
+    return DeadlineExceededError(request.timeout or 0.0, request.request_id or None)

@@ -12,10 +12,11 @@ from importlib import metadata
 from typing import Any
 
 from drum_litestar import __version__
-from drum_litestar.errors import ModelLoadError, RequestError
+from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor
-from drum_litestar.execution.queue_limits import Ticket, default_queue_depth
+from drum_litestar.execution.queue_limits import Place, default_queue_depth
 from drum_litestar.http.app_options import AppOptions, BodyLimits
+from drum_litestar.http.routes import ROUTES
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
 from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
@@ -33,6 +34,7 @@ from drum_litestar.launcher.worker_user import worker_uid
 from drum_litestar.middleware.stack import RateLimit, StackOptions, build_stack
 from drum_litestar.observability.logs.setup import configure_logging
 from drum_litestar.predictors.spec import PredictorSpec
+from drum_litestar.route_table import RouteTable
 from drum_litestar.server.descriptors import raise_descriptor_limit
 from drum_litestar.server.http.http_protocol import make_protocol
 from drum_litestar.server.shutdown import ServerHandle
@@ -167,14 +169,14 @@ class Server:
             spool_dir=settings.uploads.spool_dir,
             spool_owner=worker_uid(settings.workers.user),
             enable_docs=settings.listen.docs,
-            error_server=self.plan.with_error_server,
             grace=settings.timeouts.graceful,
             **extra_options,
         )
         return build_stack(
-            self.telemetry.traced(extended_app(self.executor, options, self.extension), options.url_prefix),
+            self.telemetry.traced(extended_app(self.executor, options, self.extension)),
             self._stack_options(options),
-            admit=self.admit,
+            routes=RouteTable(ROUTES, options.url_prefix),
+            new_place=lambda: Place(self.executor.admit),
             shared_store=self.rate_store.store if self.rate_store else None,
             mask=masked,
             **self.telemetry.stack_callbacks(),
@@ -186,7 +188,6 @@ class Server:
         return StackOptions(
             drum_version=options.drum_version,
             server_version=options.server_version,
-            url_prefix=options.url_prefix,
             max_body=options.limits.max_upload_size,
             timeout=settings.timeouts.request,
             limit_connections=settings.connections.limit is not None,
@@ -196,15 +197,6 @@ class Server:
             docs_prefixes=(f"{options.url_prefix.rstrip('/')}/docs",) if options.enable_docs else (),
             show_stacktrace=self.plan.show_stacktrace,
         )
-
-    def admit(self) -> Ticket | None:
-        """Take a ticket; None when the application answers by itself why the model failed to load."""
-        try:
-            return self.executor.admit()
-        except RequestError:
-            if self.plan.with_error_server and self.executor.state == "failed":
-                return None
-            raise
 
     async def started(self, handle: ServerHandle) -> None:
         """Start waiting for the model, in a task of its own, once the port is open."""

@@ -39,6 +39,7 @@ def make_executor(
         "stream_idle_timeout": settings.timeouts.stream_idle or None,
         "batch_max_rows": settings.admission.batch_max_rows,
         "batch_max_wait": settings.admission.batch_max_wait_ms / 1000,
+        "error_server": plan.with_error_server,
         "observer": observer,
     }
     if settings.model.executor == "inline":
@@ -81,4 +82,4 @@ def failed_executor(failure: ModelLoadError) -> Executor:
     def fail() -> Predictor:
         raise failure
 
-    return InlineExecutor(fail)
+    return InlineExecutor(fail, ExecutorOptions(error_server=True))

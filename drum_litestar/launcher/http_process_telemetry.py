@@ -88,11 +88,11 @@ class HttpProcessTelemetry:
         if self.metrics is not None:
             self.metrics.rejected(reason)
 
-    def traced(self, app: ASGIApp, url_prefix: str) -> ASGIApp:
+    def traced(self, app: ASGIApp) -> ASGIApp:
         """``app`` with a span for each request to the model, when spans are exported."""
         if not self.otel.tracing.enabled:
             return app
-        return SpanMiddleware(app, self.otel.tracing, url_prefix)
+        return SpanMiddleware(app, self.otel.tracing)
 
     def model_loaded(self, card: ModelCard) -> None:
         if self.metrics is not None:

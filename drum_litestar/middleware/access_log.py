@@ -10,9 +10,9 @@ from base64 import b64decode
 from collections.abc import Callable, Set
 from typing import Final
 
-from drum_litestar import scope as names
-from drum_litestar.middleware.asgi import CLIENT_CLOSED, ASGIApp, Header, Receive, Scope, Send, state
+from drum_litestar.middleware.asgi import CLIENT_CLOSED, ASGIApp, Header, Receive, Scope, Send
 from drum_litestar.middleware.response_tap import ResponseTap
+from drum_litestar.request_state import request_state
 
 FLUSH_INTERVAL: Final = 0.02
 """Seconds after which ended requests are logged, so that no response waits for its line."""
@@ -85,7 +85,7 @@ class AccessLogMiddleware:
             # An answer that the protocol itself has sent counts: it discards what the app sends after that.
             status = tap.status or failed or CLIENT_CLOSED
             sent = 0 if scope["method"] == "HEAD" else tap.sent
-            status, sent = state(scope).get(names.PROTOCOL_ANSWER) or (status, sent)
+            status, sent = request_state(scope).protocol_answer or (status, sent)
             self._finish(scope, status, sent, clock() - started)
 
     def _finish(self, scope: Scope, status: int, sent: int, seconds: float) -> None:
@@ -95,7 +95,7 @@ class AccessLogMiddleware:
             self._ended.append((scope, status, sent, seconds, time.time()))
         if status >= 400 and _drum.isEnabledFor(logging.INFO):
             target = f"{scope['path']}?{scope['query_string'].decode('latin-1')}"
-            request_id = state(scope).get(names.REQUEST_ID, "")
+            request_id = request_state(scope).request_id
             _drum.info(
                 "API [%s %s] request time: %f sec, request_id: %s",
                 scope["method"],
@@ -117,7 +117,7 @@ class AccessLogMiddleware:
                 _logger.exception("A request is missing in the access log")
                 continue
             record = _access.makeRecord(_access.name, logging.INFO, __file__, 0, line, (), None)
-            request_id = state(scope).get(names.REQUEST_ID, "")
+            request_id = request_state(scope).request_id
             record.__dict__.update(
                 created=now,
                 msecs=now % 1 * 1000,

@@ -34,14 +34,6 @@ def header(scope: Scope, name: bytes) -> bytes | None:
     return None
 
 
-def state(scope: Scope) -> dict[str, Any]:
-    """Return ``scope["state"]``; creates it where the server has left it out."""
-    found: dict[str, Any] | None = scope.get("state")
-    if found is None:
-        found = scope["state"] = {}
-    return found
-
-
 def encode_headers(pairs: Iterable[tuple[str, str]]) -> list[Header]:
     """Encode header pairs for ASGI: names in lower case, latin-1 bytes."""
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Container
+from collections.abc import Awaitable
 
 from drum_litestar.errors import UnauthorizedError
 from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, Send, send_error
+from drum_litestar.request_state import request_state
 
 
 class AuthMiddleware:
     """Answers 401 to requests without ``Authorization: Bearer <token>`` or ``X-API-Key: <token>``.
 
-    Every offered credential is compared in constant time. Paths in ``open_paths`` (the probes) need none, because
-    orchestrators cannot send one. Use a token of 128 random bits or more: failed attempts are not limited here.
+    Every offered credential is compared in constant time. Probes need none, because orchestrators
+    cannot send one. Use a token of 128 random bits or more: failed attempts are not limited here.
     Raises ValueError for an empty token.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, token: str, open_paths: Container[str], on_rejected: OnRejected | None = None
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, token: str, on_rejected: OnRejected | None = None) -> None:
         if not token:
             raise ValueError("an empty API token would let everyone in")
         self.app = app
-        self.open_paths = open_paths
         self.on_rejected = on_rejected
         self._token = token.encode("utf-8")
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "lifespan" or scope["path"] in self.open_paths or self._allowed(scope):
+        kind = scope["type"]
+        probe = kind == "http" and request_state(scope).route.access == "probe"
+        if probe or kind == "lifespan" or self._allowed(scope):
             return self.app(scope, receive, send)
         if self.on_rejected is not None:
             self.on_rejected("unauthorized")
-        if scope["type"] == "http":
+        if kind == "http":
             return send_error(send, UnauthorizedError())
         # ASGI: closing a WebSocket before accepting it makes the server answer 403.
         return send({"type": "websocket.close", "code": 1008})

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Container
+from collections.abc import Awaitable
 from typing import Any
 
-from drum_litestar import scope as names
 from drum_litestar.errors import DeadlineExceededError
-from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send, send_error, state
+from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send, send_error
 from drum_litestar.middleware.response_tap import ResponseTap
+from drum_litestar.request_state import request_state
 
 
 class DeadlineMiddleware:
-    """Sets ``DEADLINE`` (event-loop time) and ``TIMEOUT`` in ``scope["state"]``; a backstop answers 504.
+    """Sets deadline and timeout of requests that are not of operators; a backstop answers 504.
 
     Body readers and the executor keep the deadline themselves and end their work in an orderly way, so the backstop
     waits ``slack`` seconds longer. It is one timer: if no response has begun when it fires, the request's
@@ -24,27 +24,24 @@ class DeadlineMiddleware:
     Args:
         app: the wrapped ASGI application.
         timeout: seconds for upload, queue and compute together; 0 is no deadline.
-        exempt_paths: paths without a deadline.
         slack: seconds by which the backstop lags behind the deadline.
     """
 
-    def __init__(self, app: ASGIApp, *, timeout: float, exempt_paths: Container[str], slack: float = 0.25) -> None:
+    def __init__(self, app: ASGIApp, *, timeout: float, slack: float = 0.25) -> None:
         self.app = app
         self.timeout = timeout
-        self.exempt_paths = exempt_paths
         self.slack = slack
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http" or not self.timeout or scope["path"] in self.exempt_paths:
+        if scope["type"] != "http" or not self.timeout or request_state(scope).route.access != "client":
             return self.app(scope, receive, send)
         return self._limited(scope, receive, send)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self.timeout
-        shared = state(scope)
-        shared[names.DEADLINE] = deadline
-        shared[names.TIMEOUT] = self.timeout
+        request = request_state(scope)
+        request.deadline, request.timeout = deadline, self.timeout
         task = asyncio.current_task(loop)
         assert task is not None
         tap = ResponseTap.of(send)
@@ -65,7 +62,7 @@ class DeadlineMiddleware:
         finally:
             timer.cancel()
         if expired and not tap.started:
-            await send_error(tap, DeadlineExceededError(self.timeout, shared.get(names.REQUEST_ID)))
+            await send_error(tap, DeadlineExceededError(self.timeout, request.request_id or None))
 
 
 def _cancelled_by_others(task: asyncio.Task[Any]) -> bool:

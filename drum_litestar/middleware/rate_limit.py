@@ -8,11 +8,12 @@ import logging
 import math
 import struct
 import time
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from drum_litestar.errors import RateLimitedError
 from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, Send, header, send_error
+from drum_litestar.request_state import request_state
 
 MAX_CLIENTS: Final = 10_000
 """Maximum number of buckets; the client with the oldest request is dropped first."""
@@ -81,7 +82,7 @@ class TokenBuckets:
 
 
 class RateLimitMiddleware:
-    """Answers 429 with ``Retry-After`` to a client whose bucket is empty.
+    """Answers 429 with ``Retry-After`` to a client whose bucket is empty. Routes of operators and probes spend nothing.
 
     The client is the peer as the server's trusted-proxy handling left it in ``scope["client"]``: the first address
     of ``X-Forwarded-For`` can be forged. IPv6 clients count by their /64, the smallest block that a site is given.
@@ -96,7 +97,6 @@ class RateLimitMiddleware:
         app: the wrapped ASGI application.
         rpm: tokens a minute.
         burst: size of the bucket.
-        exempt_paths: paths that spend no token.
         key_header: header whose value names the client instead of its address. Only for a header that an
             authenticating layer has verified: a client that may invent values has as many buckets as it likes.
         shared_store: see above.
@@ -111,7 +111,6 @@ class RateLimitMiddleware:
         *,
         rpm: float,
         burst: int,
-        exempt_paths: Container[str],
         key_header: str | None = None,
         shared_store: SharedStore | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -120,7 +119,6 @@ class RateLimitMiddleware:
     ) -> None:
         self.app = app
         self.buckets = TokenBuckets(rpm=rpm, burst=burst, max_clients=max_clients)
-        self.exempt_paths = exempt_paths
         self.key_header = key_header.lower().encode("latin-1") if key_header else None
         self.shared_store = shared_store
         self.clock = clock
@@ -129,7 +127,7 @@ class RateLimitMiddleware:
         self._store_paused_until = -math.inf
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http" or scope["path"] in self.exempt_paths:
+        if scope["type"] != "http" or request_state(scope).route.access != "client":
             return self.app(scope, receive, send)
         return self._limited(scope, receive, send)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Set
 
 from drum_litestar.middleware.asgi import START, Header, Message, Scope, Send
-from drum_litestar.scope import WITHDRAW
+from drum_litestar.request_state import WITHDRAW
 
 HeaderHook = Callable[[int, list[Header], Set[bytes]], None]
 """``(status, headers, names)``: changes ``headers`` in place just before they are sent. ``names`` are those that the

@@ -8,10 +8,10 @@ import traceback
 from collections.abc import Callable, Set
 from typing import Any, Final
 
-from drum_litestar import scope as names
 from drum_litestar.errors import RETRY_SECONDS, ModelNotReadyError, RequestError
-from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send, send_error, state
+from drum_litestar.middleware.asgi import ASGIApp, Header, Receive, Scope, Send, send_error
 from drum_litestar.middleware.response_tap import ResponseTap
+from drum_litestar.request_state import request_state
 
 _logger: Final = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class ServerErrorMiddleware:
             await send_error(tap, error)
 
     def _answer(self, error: Exception, scope: Scope) -> RequestError:
-        fields: dict[str, Any] = {"request_id": state(scope).get(names.REQUEST_ID)}
+        fields: dict[str, Any] = {"request_id": request_state(scope).request_id or None}
         if self.show_stacktrace:
             text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
             fields["traceback"] = self.mask(text)

@@ -5,7 +5,7 @@
     server (uvicorn; its proxy handling has already put the real client into the scope)
       │
       ▼
-    request id         first, so that all others can log the id
+    request id         first, so that all others can log the id, and know the route
     access log         logs and times every answer, refusals included
     security headers   on every answer
     server error       answers exceptions of everything below
@@ -16,7 +16,7 @@
                        and rate limit may trust a key header
     body limit         413 from Content-Length before other work on the request
     rate limit         429 before a ticket is taken
-    backpressure       503; the last refusal that needs no body
+    admission          503; the last refusal that needs no body
     deadline           504 as a backstop; innermost, since it cancels the app
       │
       ▼
@@ -35,16 +35,17 @@ from dataclasses import dataclass, field
 from drum_litestar.middleware.access_log import AccessLogMiddleware, OnRequestEnd
 from drum_litestar.middleware.asgi import ASGIApp, OnRejected
 from drum_litestar.middleware.auth import AuthMiddleware
-from drum_litestar.middleware.backpressure import Admit, BackpressureMiddleware
 from drum_litestar.middleware.body_limit import BodyLimitMiddleware
 from drum_litestar.middleware.connection_limit import ConnectionLimitMiddleware
 from drum_litestar.middleware.cors import CORSMiddleware
 from drum_litestar.middleware.deadline import DeadlineMiddleware
-from drum_litestar.middleware.paths import EXEMPT_PATHS, MODEL_PATHS, PROBE_PATHS, path_set
 from drum_litestar.middleware.rate_limit import RateLimitMiddleware, SharedStore
+from drum_litestar.middleware.request_admission import AdmissionMiddleware
 from drum_litestar.middleware.request_id import RequestIdMiddleware
 from drum_litestar.middleware.security_headers import DOCS_POLICY, SecurityHeadersMiddleware
 from drum_litestar.middleware.server_error import ServerErrorMiddleware
+from drum_litestar.request_state import Place
+from drum_litestar.route_table import RouteTable
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,6 @@ class StackOptions:
     """``X-Drum-Version``."""
     server_version: str
     """Version of drum-litestar, for ``X-Drum-Server``."""
-    url_prefix: str = ""
-    """``URL_PREFIX``; it is put before all paths below but ``docs_prefixes``."""
     max_body: int | None = None
     """Largest body in bytes; None is no limit."""
     timeout: float = 0.0
@@ -81,16 +80,14 @@ class StackOptions:
     """Path prefixes of the OpenAPI pages, ``url_prefix`` included; empty when they are off."""
     docs_policy: str = DOCS_POLICY
     show_stacktrace: bool = False
-    probe_paths: tuple[str, ...] = PROBE_PATHS
-    exempt_paths: tuple[str, ...] = EXEMPT_PATHS
-    model_paths: tuple[str, ...] = MODEL_PATHS
 
 
 def build_stack(
     app: Callable[..., Awaitable[None]],
     options: StackOptions,
     *,
-    admit: Admit,
+    routes: RouteTable,
+    new_place: Callable[[], Place],
     on_request_start: Callable[[], None] | None = None,
     on_request_end: OnRequestEnd | None = None,
     on_rejected: OnRejected | None = None,
@@ -103,7 +100,8 @@ def build_stack(
     Args:
         app: the Litestar application (any ASGI application).
         options: see :class:`StackOptions`.
-        admit: issues a ticket, see :data:`~drum_litestar.middleware.backpressure.Admit`.
+        routes: all routes of the server's own.
+        new_place: makes a request's place among the calls of the model.
         on_request_start: called at the beginning of each HTTP request, for metrics.
         on_request_end: called at its end, with method, path, route template, status and seconds.
         on_rejected: called with ``connection_limit``, ``unauthorized``, ``body_too_large``, ``rate_limit``,
@@ -112,28 +110,24 @@ def build_stack(
         mask: masks secrets in tracebacks that are sent.
         clock: monotonic seconds, of the rate limit.
     """
-    exempt = path_set(options.exempt_paths, options.url_prefix)
-    app = DeadlineMiddleware(app, timeout=options.timeout, exempt_paths=exempt)
-    model_paths = path_set(options.model_paths, options.url_prefix)
-    app = BackpressureMiddleware(app, admit=admit, model_paths=model_paths, on_rejected=on_rejected)
+    app = DeadlineMiddleware(app, timeout=options.timeout)
+    app = AdmissionMiddleware(app, new_place=new_place, on_rejected=on_rejected)
     if options.rate_limit is not None:
         app = RateLimitMiddleware(
             app,
             rpm=options.rate_limit.rpm,
             burst=options.rate_limit.burst,
             key_header=options.rate_limit.key_header,
-            exempt_paths=exempt,
             shared_store=shared_store,
             clock=clock,
             on_rejected=on_rejected,
         )
     if options.max_body is not None:
         app = BodyLimitMiddleware(app, limit=options.max_body, on_rejected=on_rejected)
-    probes = path_set(options.probe_paths, options.url_prefix)
     if options.api_token:
-        app = AuthMiddleware(app, token=options.api_token, open_paths=probes, on_rejected=on_rejected)
+        app = AuthMiddleware(app, token=options.api_token, on_rejected=on_rejected)
     if options.limit_connections:
-        app = ConnectionLimitMiddleware(app, open_paths=probes, on_rejected=on_rejected)
+        app = ConnectionLimitMiddleware(app, on_rejected=on_rejected)
     if options.cors_origins:
         app = CORSMiddleware(app, origins=options.cors_origins)
     app = ServerErrorMiddleware(app, show_stacktrace=options.show_stacktrace, mask=mask)
@@ -145,4 +139,4 @@ def build_stack(
         docs_policy=options.docs_policy,
     )
     app = AccessLogMiddleware(app, on_request_start=on_request_start, on_request_end=on_request_end)
-    return RequestIdMiddleware(app)
+    return RequestIdMiddleware(app, routes)

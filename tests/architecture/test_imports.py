@@ -101,7 +101,8 @@ GROUND = ours(
     "name_clashes",
     "pip_command",
     "request_context",
-    "scope",
+    "request_state",
+    "route_table",
     "settings",
 )
 LAYERS = (

@@ -47,12 +47,7 @@ SHORT = {
 }
 """Files of fewer than SHORTEST lines that hold neither a protocol nor constants, and why they are files."""
 
-SAME_NAME = {
-    "chat": "a route and the call behind it",
-    "structured": "a route and the call behind it",
-    "transform": "a route and the call behind it",
-    "unstructured": "a route and the call behind it",
-}
+SAME_NAME: dict[str, str] = {}
 """Names that several files have, and why they cannot be confused."""
 
 GLOBALS = {

@@ -168,10 +168,11 @@ def test_further_routes_answer_513_like_ours(tmp_path: Path) -> None:
         "from litestar import get\n@get('/x')\nasync def x() -> str: return 'x'\ndef init_app(b): b.add_routes(x)\n",
     )
     assert found is not None
+    from drum_litestar.execution.executor import ExecutorOptions
     from drum_litestar.execution.inline import InlineExecutor
     from http_serving import Broken, serving
 
-    with serving(InlineExecutor(Broken), options(error_server=True, **found.app_options())) as server:
+    with serving(InlineExecutor(Broken, ExecutorOptions(error_server=True)), options(**found.app_options())) as server:
         answer = server.client.get("/x")
         assert (answer.status_code, answer.json()) == (513, {"message": "ERROR: no such artifact"})
 

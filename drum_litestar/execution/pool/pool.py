@@ -27,7 +27,7 @@ class PoolExecutor(BaseExecutor):
     """
 
     def __init__(self, spec: msgspec.Struct, options: PoolOptions) -> None:
-        super().__init__()
+        super().__init__(error_server=options.error_server)
         self._options = options
         self._spec = spec
         self._admission = Admission(self, options, options.workers * (options.threads or 1))

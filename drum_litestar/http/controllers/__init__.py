@@ -1,1 +1,1 @@
-"""Controllers, one file per family of routes. An endpoint runs the checks that need no model, then delegates."""
+"""Endpoints of the routes that are no plain call of the model, by family: ``(service, request)`` to response."""

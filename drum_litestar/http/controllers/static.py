@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from litestar import route
 from litestar.exceptions import NotFoundException
 
-from drum_litestar.http.app_options import AnyResponse
-from drum_litestar.http.base_controller import READ, DrumController
+from drum_litestar.http.app_options import AnyRequest, AnyResponse
+from drum_litestar.http.service import ModelService
 
 
-class StaticController(DrumController):
-    include_in_schema = False
-
-    @route("/static/{rest:path}", http_method=READ)
-    async def nothing(self) -> AnyResponse:
-        raise NotFoundException
+async def no_file(_: ModelService, __: AnyRequest) -> AnyResponse:
+    """There is none."""
+    raise NotFoundException

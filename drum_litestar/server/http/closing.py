@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from drum_litestar import scope as names
 from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import RequestError
+from drum_litestar.request_state import request_state
 from drum_litestar.server.http.connection_parts import (
     ConnectionEvents,
     DisconnectCallbacks,
@@ -161,7 +161,7 @@ class ClosingProtocol(HttpToolsProtocol):
         elif in_body and cycle.response_started:
             self.transport.close()
         elif in_body:
-            cycle.scope["state"][names.PROTOCOL_ANSWER] = (error.status, len(drum_json(error.body())))
+            request_state(cycle.scope).protocol_answer = (error.status, len(drum_json(error.body())))
             cycle.disconnected = True
             cycle.waiting_for_100_continue = False
             cycle.message_event.set()

@@ -16,8 +16,8 @@ from typing import Any, Final, cast
 
 import httptools
 
-from drum_litestar import scope as names
 from drum_litestar.errors import BadRequestError, BodyTimeoutError, RequestError
+from drum_litestar.request_state import WITHDRAW, request_state
 from drum_litestar.server.http.closing import BODY, CLOSING, HEAD, WAIT, ClosingProtocol
 from drum_litestar.server.http.connection_parts import ConnectionEvents
 from drum_litestar.server.http.request_head import HeadTooLargeError, check_head, complete_scope, head_without_upgrade
@@ -35,7 +35,7 @@ class _Discarded(list[Any]):
 
 
 _TRAILERS: Final = _Discarded()
-_EXTENSIONS: Final[dict[str, Any]] = {names.WITHDRAW: {}}
+_EXTENSIONS: Final[dict[str, Any]] = {WITHDRAW: {}}
 
 
 class GuardedHttpProtocol(ClosingProtocol):
@@ -116,10 +116,10 @@ class GuardedHttpProtocol(ClosingProtocol):
             return
         complete_scope(cast("dict[str, Any]", scope), method, version, self.url, self.root_path)
         scope["extensions"] = _EXTENSIONS
-        shared = scope["state"]
-        shared[names.ON_DISCONNECT] = self._on_disconnect.register
+        request = request_state(scope)
+        request.on_disconnect = self._on_disconnect.register
         if 0 < self.max_connections < len(self.connections):
-            shared[names.OVER_CONNECTION_LIMIT] = True
+            request.over_connection_limit = True
         self.headers = _TRAILERS
         self._phase = BODY
         self._unfinished = 0
@@ -156,7 +156,7 @@ class GuardedHttpProtocol(ClosingProtocol):
         if not cycle.response_complete:
             cycle.more_body = False
             cycle.message_event.set()
-        self.scope["state"][names.BODY_RECEIVED] = True
+        request_state(self.scope).body_received = True
         if self.flow.read_paused and not self.pipeline:
             self.flow.resume_reading()  # the body may have paused it, and a disconnect is seen only while reading
         self._phase = WAIT

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from drum_litestar.scope import WITHDRAW
+from drum_litestar.request_state import WITHDRAW
 
 _TOKEN: Final = b"abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+.^_`|~-"
 _FORBIDDEN: Final = bytes([*range(9), 11, 12, *range(14, 32), 127])

@@ -204,7 +204,7 @@ def test_probes_by_state(state: str, known: bool) -> None:
 
 
 def test_error_server_answers_513_but_for_livez_and_metrics() -> None:
-    with serving(StateExecutor("failed"), options(error_server=True, metrics=lambda: (b"", "text/plain"))) as server:
+    with serving(StateExecutor("failed", error_server=True), options(metrics=lambda: (b"", "text/plain"))) as server:
         for path in [p for p in GET_ROUTES if p != "/livez"] + ["/models", "/v1/models", "/nim/x"]:
             answer = server.client.get(path)
             assert answer.status_code == 513, path
@@ -234,7 +234,7 @@ def test_routes_of_extensions_share_prefix_errors_and_failure() -> None:
     async def bug() -> None:
         raise ValueError("secret")
 
-    extra = options(route_handlers=(hello, teapot, locked, bug), url_prefix="/p", error_server=True)
+    extra = options(route_handlers=(hello, teapot, locked, bug), url_prefix="/p")
     with serving(StateExecutor("ready", card()), extra) as server:
         assert server.client.get("/p/hello").json() == {"hello": "world"}
         answer = server.client.get("/p/teapot")
@@ -245,7 +245,7 @@ def test_routes_of_extensions_share_prefix_errors_and_failure() -> None:
         assert answer.content == b'{"message":"no key"}\n'
         answer = server.client.get("/p/bug")
         assert (answer.status_code, answer.json()) == (500, {"message": "Internal server error", "request_id": None})
-    with serving(StateExecutor("failed"), extra) as server:
+    with serving(StateExecutor("failed", error_server=True), extra) as server:
         assert server.client.get("/p/hello").status_code == 513
 
 

@@ -14,7 +14,8 @@ from drum_litestar.context import WorkerContext
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.http.app import build_app
 from drum_litestar.http.interrupts import Interrupt, watch_disconnect
-from drum_litestar.http.service import STATE_KEY
+from drum_litestar.http.spool import SpoolDirectory
+from drum_litestar.request_state import RequestState
 from http_serving import Mirror, StateExecutor, card, options
 
 
@@ -32,8 +33,15 @@ class Recording(InlineExecutor):
         self.log.append(f"model stopped in {grace:g} s")
 
 
-def test_everything_starts_in_order_and_ends_in_reverse(tmp_path: Path) -> None:
+def test_everything_starts_in_order_and_ends_in_reverse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log: list[str] = []
+    directories: list[SpoolDirectory] = []
+
+    def spool_directory(*args: Any) -> SpoolDirectory:
+        directories.append(SpoolDirectory(*args))
+        return directories[-1]
+
+    monkeypatch.setattr("drum_litestar.http.app.SpoolDirectory", spool_directory)
 
     async def start_async(context: WorkerContext) -> None:
         assert context.running
@@ -45,8 +53,9 @@ def test_everything_starts_in_order_and_ends_in_reverse(tmp_path: Path) -> None:
         log.append("shutdown hook 2")
         raise ValueError("boo")
 
+    executor = Recording(log)
     app = build_app(
-        Recording(log),
+        executor,
         options(
             spool_dir=str(tmp_path),
             on_startup=(lambda _: log.append("hook 1"), start_async),
@@ -57,9 +66,8 @@ def test_everything_starts_in_order_and_ends_in_reverse(tmp_path: Path) -> None:
     async def run() -> None:
         async with app.lifespan():
             log.append("serving")
-            await app.state[STATE_KEY].executor.wait_started()
-            directory = app.state[STATE_KEY]._spool_directory
-            directory.create()[0].close()
+            await executor.wait_started()
+            directories[0].create()[0].close()
 
     with pytest.raises(Exception) as caught:  # Litestar's event emitter wraps it in a group
         asyncio.run(run())
@@ -98,8 +106,7 @@ def test_a_failing_startup_hook_undoes_what_had_started() -> None:
 
 
 def test_build_app_reads_nothing_and_starts_nothing() -> None:
-    app = build_app(StateExecutor(), options())
-    assert app.state[STATE_KEY].executor.state == "ready"
+    app = build_app(StateExecutor("failed"), options())
     assert app.openapi_config is None
     assert app.logging_config is None
 
@@ -162,7 +169,7 @@ def test_the_watch_without_a_protocol_hook_ends_with_the_request() -> None:
             await never.wait()
 
         interrupt = Interrupt()
-        unwatch = watch_disconnect({}, receive, interrupt)
+        unwatch = watch_disconnect(RequestState(), receive, interrupt)
         await asyncio.sleep(0)
         unwatch()
         await asyncio.sleep(0)

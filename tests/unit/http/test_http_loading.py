@@ -15,7 +15,7 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import ModelCard
-from http_serving import CSV, Mirror, Serving, card, options, post, read_all, serving
+from http_serving import CSV, Mirror, Serving, card, post, read_all, serving
 from http_stack import Stack, pending
 
 CALLS = {
@@ -70,8 +70,9 @@ def loading(
     with (
         ThreadPoolExecutor(20) as threads,
         serving(
-            InlineExecutor(lambda: predictor, ExecutorOptions(**{"queue_depth": 50, **executor})),
-            options(error_server=error_server),
+            InlineExecutor(
+                lambda: predictor, ExecutorOptions(**{"queue_depth": 50, "error_server": error_server, **executor})
+            ),
             wrap=wrap,
             loaded=False,
         ) as server,

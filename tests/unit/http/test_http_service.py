@@ -12,7 +12,7 @@ import pytest
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.predictors.protocol import ModelCall, Reply, StreamHead
-from drum_litestar.scope import SPAN, TICKET
+from drum_litestar.request_state import request_state
 from http_serving import (
     CSV,
     FORM,
@@ -96,7 +96,7 @@ def test_a_client_that_leaves_the_queue(with_disconnect: bool) -> None:
             assert read_all(busy).endswith(b"waited")
 
 
-def test_the_ticket_of_the_stack_is_used_and_released() -> None:
+def test_a_request_takes_one_ticket_and_gives_it_back() -> None:
     taken: list[Any] = []
 
     class Counting(InlineExecutor):
@@ -105,19 +105,12 @@ def test_the_ticket_of_the_stack_is_used_and_released() -> None:
             taken.append(ticket)
             return ticket
 
-    def wrap(app: Any) -> Any:
-        async def wrapped(scope: Any, receive: Any, send: Any) -> None:
-            if scope["type"] == "http":
-                scope["state"][TICKET] = executor.admit()
-            await app(scope, receive, send)
-
-        return wrapped
-
-    executor = Counting(lambda: Mirror(card()))
-    with serving(executor, wrap=wrap) as server:
-        assert server.client.post("/predict", content=CSV).status_code == 200
-        assert len(taken) == 1
-        assert pending(server) == 0
+    with serving(Counting(lambda: Mirror(card(models=True)))) as server:
+        for method, path in (("POST", "/predict"), ("GET", "/models")):
+            assert server.client.request(method, path, content=CSV).status_code == 200
+            assert taken.pop() is not None
+            assert not taken
+            assert pending(server) == 0
 
 
 def test_a_full_queue_is_refused_before_the_body_is_read() -> None:
@@ -172,7 +165,7 @@ def test_the_span_of_the_request_is_in_the_call_and_gets_the_answer() -> None:
     def wrap(app: Any) -> Any:
         async def wrapped(scope: Any, receive: Any, send: Any) -> None:
             if scope["type"] == "http":
-                scope["state"][SPAN] = span
+                request_state(scope).span = span
             await app(scope, receive, send)
 
         return wrapped

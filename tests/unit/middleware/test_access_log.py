@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from asgi_calls import ask, call, http_scope, raising, replying
+from asgi_calls import ask, call, carrying, http_scope, raising, replying
 from drum_litestar.middleware.access_log import FLUSH_INTERVAL, AccessLogMiddleware, printable
 from drum_litestar.middleware.asgi import Receive, Scope, Send
 from support import clock
@@ -126,7 +126,7 @@ def test_records_come_from_the_record_factory(log: pytest.LogCaptureFixture) -> 
 
 @pytest.mark.parametrize(("query", "shown"), [(b"a=b", "/predict/?a=b"), (b"", "/predict/?")])
 def test_drums_line_for_failures(log: pytest.LogCaptureFixture, query: bytes, shown: str) -> None:
-    scope = http_scope(query_string=query, state={"request_id": "RID1"})
+    scope = http_scope(query_string=query, state=carrying(request_id="RID1"))
     ask(AccessLogMiddleware(replying(status=422)), scope)
     (line,) = lines(log, "drum.drum")
     assert re.fullmatch(rf"API \[POST {re.escape(shown)}\] request time: \d+\.\d{{6}} sec, request_id: RID1", line)
@@ -154,7 +154,7 @@ def outcome(app: Any, **state: Any) -> int:
     statuses: list[int] = []
     middleware = AccessLogMiddleware(app, on_request_end=lambda *args: statuses.append(args[3]))
     with contextlib.suppress(RuntimeError, asyncio.CancelledError):
-        ask(middleware, http_scope(state=state))
+        ask(middleware, http_scope(state=carrying(**state)))
     (status,) = statuses
     return status
 
@@ -194,7 +194,7 @@ def test_lines_are_flushed_after_an_interval_and_at_the_end_of_the_lifespan(
     async def main() -> None:
         middleware = AccessLogMiddleware(replying())
         for _ in range(3):
-            await call(middleware, http_scope(state={"request_id": "RID1"}))
+            await call(middleware, http_scope(state=carrying(request_id="RID1")))
         seen.append(len(lines(log, "drum_litestar.access")))
         await advance(FLUSH_INTERVAL)
         seen.append(len(lines(log, "drum_litestar.access")))

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from asgi_calls import Answer, ask, call, http_scope, replying
-from drum_litestar import scope as names
 from drum_litestar.middleware.asgi import Receive, Scope, Send
 from drum_litestar.middleware.deadline import DeadlineMiddleware
+from drum_litestar.request_state import request_state
+from routed import routed
 from support import clock
 from support.clock import LATER, advance
 
 
 def limited(app: Any, timeout: float = LATER, slack: float = 0.0) -> DeadlineMiddleware:
-    return DeadlineMiddleware(app, timeout=timeout, exempt_paths=("/ping",), slack=slack)
+    return DeadlineMiddleware(app, timeout=timeout, slack=slack)
 
 
 async def hangs(scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,7 +35,7 @@ def test_the_deadline_is_announced_in_loop_time() -> None:
     seen: list[Any] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        seen.append((scope["state"][names.DEADLINE], scope["state"][names.TIMEOUT]))
+        seen.append((request_state(scope).deadline, request_state(scope).timeout))
         await replying()(scope, receive, send)
 
     async def main() -> tuple[float, float]:
@@ -52,12 +53,14 @@ def test_the_deadline_is_announced_in_loop_time() -> None:
 @pytest.mark.parametrize(("path", "timeout"), [("/ping", LATER), ("/predict/", 0)])
 def test_exempt_paths_and_no_timeout_have_none(path: str, timeout: float) -> None:
     scope = http_scope(path)
-    assert ask(limited(replying(), timeout), scope).status == 200
-    assert scope["state"] == {}
+    assert ask(routed(limited(replying(), timeout)), scope).status == 200
+    assert (request_state(scope).deadline, request_state(scope).timeout) == (None, None)
 
 
 def test_a_request_that_nobody_ends_is_504() -> None:
-    answer = clock.run(ask_past_the_deadline(limited(hangs), http_scope(state={names.REQUEST_ID: "RID1"})))
+    scope = http_scope()
+    request_state(scope).request_id = "RID1"
+    answer = clock.run(ask_past_the_deadline(limited(hangs), scope))
     assert answer.status == 504
     assert answer.body == b'{"message":"Request timeout after 3600s","request_id":"RID1"}\n'
 
@@ -65,7 +68,9 @@ def test_a_request_that_nobody_ends_is_504() -> None:
 def test_the_apps_own_504_comes_first() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(scope["state"][names.DEADLINE] - loop.time())
+        deadline = request_state(scope).deadline
+        assert deadline is not None
+        await asyncio.sleep(deadline - loop.time())
         await replying(b"mine", 504)(scope, receive, send)
 
     assert clock.run(ask_past_the_deadline(limited(app, slack=LATER))).body == b"mine"

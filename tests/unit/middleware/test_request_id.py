@@ -8,11 +8,12 @@ from asgi_calls import ask, http_scope, replying
 from drum_litestar.middleware.asgi import Receive, Scope, Send
 from drum_litestar.middleware.request_id import RequestIdMiddleware
 from drum_litestar.request_context import request_id_var
+from drum_litestar.route_table import RouteTable
 
 
 def ids(offered: bytes | None, **app: object) -> tuple[bytes | None, bytes | None]:
     headers = [] if offered is None else [(b"x-request-id", offered)]
-    answer = ask(RequestIdMiddleware(replying(**app)), http_scope(headers=headers))  # type: ignore[arg-type]
+    answer = ask(RequestIdMiddleware(replying(**app), RouteTable()), http_scope(headers=headers))  # type: ignore[arg-type]
     return answer.header(b"x-request-id"), answer.header(b"x_request_id")
 
 
@@ -43,11 +44,11 @@ def test_the_app_sees_the_id_in_scope_and_context() -> None:
 
     scope = http_scope(headers=[(b"x-request-id", b"RID1")])
     del scope["state"]
-    ask(RequestIdMiddleware(app), scope)
+    ask(RequestIdMiddleware(app, RouteTable()), scope)
     assert seen == [("RID1", "RID1")]
     assert request_id_var.get() == ""
 
 
 def test_constant_messages_of_the_app_stay_as_they_are() -> None:
-    app = RequestIdMiddleware(replying())
+    app = RequestIdMiddleware(replying(), RouteTable())
     assert [len(ask(app).headers) for _ in range(3)] == [2, 2, 2]

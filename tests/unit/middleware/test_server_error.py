@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from asgi_calls import ask, http_scope, raising, replying
+from asgi_calls import ask, carrying, http_scope, raising, replying
 from drum_litestar.errors import DeadlineExceededError, QueueFullError
 from drum_litestar.middleware.server_error import ServerErrorMiddleware
 
@@ -14,7 +14,7 @@ from drum_litestar.middleware.server_error import ServerErrorMiddleware
 def test_the_answer_to_an_unhandled_exception_has_only_the_request_id(caplog: pytest.LogCaptureFixture) -> None:
     app = ServerErrorMiddleware(raising(RuntimeError("secret")))
     with caplog.at_level(logging.ERROR):
-        answer = ask(app, http_scope(state={"request_id": "RID1"}))
+        answer = ask(app, http_scope(state=carrying(request_id="RID1")))
     assert answer.status == 500
     assert answer.body == b'{"message":"Internal server error","request_id":"RID1"}\n'
     assert answer.header(b"content-type") == b"application/json"

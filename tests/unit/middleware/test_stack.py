@@ -10,15 +10,34 @@ import pytest
 
 from asgi_calls import Answer, ask, http_scope, raising, replying
 from drum_litestar.errors import QueueFullError
+from drum_litestar.http.routes import ROUTES
 from drum_litestar.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
-from drum_litestar.middleware.paths import EXEMPT_PATHS, path_set
 from drum_litestar.middleware.stack import RateLimit, StackOptions, build_stack
+from drum_litestar.route_table import RouteTable
 from raw_serving import echo, serving
+from routed import OPERATORS, PROBES
 
 
-def stack(app: ASGIApp, *, admit: Any = lambda: None, hooks: dict[str, Any] | None = None, **options: Any) -> ASGIApp:
+class FreePlace:
+    def take(self) -> None: ...
+
+    def give_back(self) -> None: ...
+
+
+class NoPlace(FreePlace):
+    def take(self) -> None:
+        raise QueueFullError
+
+
+def stack(
+    app: ASGIApp, *, place: Any = FreePlace, hooks: dict[str, Any] | None = None, prefix: str = "", **options: Any
+) -> ASGIApp:
     return build_stack(
-        app, StackOptions(drum_version="1.18.1", server_version="0.1", **options), admit=admit, **(hooks or {})
+        app,
+        StackOptions(drum_version="1.18.1", server_version="0.1", **options),
+        routes=RouteTable(ROUTES, prefix),
+        new_place=place,
+        **(hooks or {}),
     )
 
 
@@ -31,10 +50,6 @@ EVERYTHING: dict[str, Any] = {
     "docs_prefixes": ("/schema",),
 }
 KEY = (b"x-api-key", b"t")
-
-
-def full() -> None:
-    raise QueueFullError
 
 
 ALWAYS = {
@@ -55,7 +70,7 @@ def test_answers_of_all_middlewares_have_the_outer_headers(status: int) -> None:
     ended: list[int] = []
     hooks = {"on_request_end": lambda *args: ended.append(args[3])}
     app: ASGIApp = raising(RuntimeError()) if status == 500 else replying()
-    stacked = stack(app, admit=full if status == 503 else lambda: None, hooks=hooks, **EVERYTHING)
+    stacked = stack(app, place=NoPlace if status == 503 else FreePlace, hooks=hooks, **EVERYTHING)
     headers = [] if status == 401 else [KEY]
     if status == 413:
         headers.append((b"content-length", b"101"))
@@ -69,7 +84,7 @@ def test_answers_of_all_middlewares_have_the_outer_headers(status: int) -> None:
 
 def test_the_order_of_refusals() -> None:
     """The outermost middleware answers: each request breaks one rule less than the one before."""
-    stacked = stack(replying(), admit=full, **EVERYTHING)
+    stacked = stack(replying(), place=NoPlace, **EVERYTHING)
     large = (b"content-length", b"101")
     assert ask(stacked, http_scope(headers=[large])).status == 401
     assert ask(stacked, http_scope(headers=[KEY])).status == 503
@@ -83,7 +98,7 @@ def test_middlewares_that_are_switched_off_are_absent() -> None:
     while hasattr(app, "app"):
         names.append(type(app).__name__.removesuffix("Middleware"))
         app = app.app
-    assert names == ["RequestId", "AccessLog", "SecurityHeaders", "ServerError", "Backpressure", "Deadline"]
+    assert names == ["RequestId", "AccessLog", "SecurityHeaders", "ServerError", "Admission", "Deadline"]
     names.clear()
     app = stack(replying(), **EVERYTHING)
     while hasattr(app, "app"):
@@ -98,27 +113,21 @@ def test_middlewares_that_are_switched_off_are_absent() -> None:
         "Auth",
         "BodyLimit",
         "RateLimit",
-        "Backpressure",
+        "Admission",
         "Deadline",
     ]
 
 
 @pytest.mark.parametrize("prefix", ["", "/pfx", "/pfx/"])
 def test_exempt_paths_in_both_spellings(prefix: str) -> None:
-    options = {**EVERYTHING, "api_token": None, "url_prefix": prefix}
-    stacked = stack(replying(), admit=full, **options)
+    stacked = stack(replying(), place=NoPlace, prefix=prefix, **{**EVERYTHING, "api_token": None})
     bare = prefix.rstrip("/")
-    for path in EXEMPT_PATHS:
+    for path in [*PROBES, *OPERATORS]:
         for spelling in {bare + path, (bare + path).rstrip("/") + "/", (bare + path).rstrip("/") or "/"}:
             statuses = {ask(stacked, http_scope(spelling, "GET")).status for _ in range(3)}
             assert statuses == {200}, spelling
     assert ask(stacked, http_scope(f"{bare}/predict/")).status == 503
     assert ask(stacked, http_scope(f"{bare}/predict/")).status == 429
-
-
-def test_path_sets() -> None:
-    assert path_set(["/", "/ping"]) == {"/", "/ping", "/ping/"}
-    assert path_set(["/", "/ping"], "/p/") == {"/p", "/p/", "/p/ping", "/p/ping/"}
 
 
 @pytest.mark.parametrize("kind", ["lifespan", "websocket"])

@@ -10,7 +10,8 @@ from contextvars import ContextVar
 import pytest
 
 from drum_litestar.middleware.asgi import Receive, Scope, Send
-from raw_serving import echo, read_body, reply, serving
+from drum_litestar.request_state import request_state
+from raw_serving import echo, on_disconnect, read_body, reply, serving
 
 CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
 seen: ContextVar[str] = ContextVar("seen", default="")
@@ -50,7 +51,7 @@ def test_an_answer_after_a_disconnect_is_not_logged(kind: str, caplog: pytest.Lo
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         gone = asyncio.Event()
-        scope["state"]["on_disconnect"](gone.set)
+        on_disconnect(scope, gone.set)
         await read_body(receive)
         waiting.set()
         await gone.wait()
@@ -86,7 +87,7 @@ def test_no_100_continue_for_an_invalid_body(kind: str, caplog: pytest.LogCaptur
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         answers.append(await read_body(receive))
-        answers.append(scope["state"]["protocol_answer"])
+        answers.append(request_state(scope).protocol_answer)
 
     with serving(app, kind=kind) as server, server.connect() as client:
         client.send(CHUNKED + b"Expect: 100-continue\r\n\r\nZZ\r\n")

@@ -8,9 +8,11 @@ import pytest
 
 from drum_litestar.middleware.asgi import Receive, Scope, Send
 from drum_litestar.middleware.connection_limit import ConnectionLimitMiddleware
+from drum_litestar.request_state import request_state
 from drum_litestar.server.http.connection_parts import ConnectionEvents
 from drum_litestar.server.http.http_protocol import GuardedHttpProtocol
-from raw_serving import echo, read_body, reply, serving
+from raw_serving import echo, on_disconnect, read_body, reply, serving
+from routed import routed
 from support.clock import LATER
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -107,9 +109,11 @@ def test_silence_within_a_body_is_408(kind: str) -> None:
     gone = threading.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        scope["state"]["on_disconnect"](gone.set)
+        on_disconnect(scope, gone.set)
         assert await read_body(receive) is None
-        assert scope["state"]["protocol_status"] == 408
+        answer = request_state(scope).protocol_answer
+        assert answer is not None
+        assert answer[0] == 408
 
     limits = {"body_timeout": 0.3}
     with serving(app, kind=kind, events=events, limits=limits) as server, server.connect() as client:
@@ -265,7 +269,7 @@ def test_keep_alive_closes_idle_connections_and_0_closes_each() -> None:
 
 
 def test_over_the_connection_limit_only_probes_are_answered() -> None:
-    app = ConnectionLimitMiddleware(echo, open_paths=frozenset({"/livez"}))
+    app = routed(ConnectionLimitMiddleware(echo))
     with serving(app, limits={"max_connections": 1}) as server, server.connect() as first:
         first.send(GET)
         assert first.response().status == 200

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from drum_litestar.middleware.asgi import Receive, Scope, Send
-from raw_serving import echo, read_body, reply, serving
+from raw_serving import echo, on_disconnect, read_body, reply, serving
 
 HOST = b"Host: a\r\n"
 POST = b"POST / HTTP/1.1\r\n" + HOST
@@ -285,13 +285,13 @@ def test_disconnect_callbacks_are_called(kind: str, how: str) -> None:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         left = asyncio.Event()
-        scope["state"]["on_disconnect"](left.set)
-        undo = scope["state"]["on_disconnect"](undone.set)
+        on_disconnect(scope, left.set)
+        undo = on_disconnect(scope, undone.set)
         undo()
         undo()
         waiting.set()
         await left.wait()
-        scope["state"]["on_disconnect"](gone.set)  # registered after the disconnect: called at once
+        on_disconnect(scope, gone.set)  # registered after the disconnect: called at once
 
     with serving(app, kind=kind) as server, server.connect() as client:
         client.send(NEXT)

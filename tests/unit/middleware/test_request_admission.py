@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from asgi_calls import ask, call, http_scope, raising, replying
-from drum_litestar import scope as names
-from drum_litestar.errors import ModelNotReadyError, QueueFullError, RequestError
-from drum_litestar.middleware.asgi import Message, Receive, Scope, Send
-from drum_litestar.middleware.backpressure import BackpressureMiddleware
-from drum_litestar.middleware.paths import MODEL_PATHS, path_set
+from drum_litestar.errors import ModelFailedError, ModelNotReadyError, QueueFullError, RequestError
+from drum_litestar.execution.queue_limits import Place
+from drum_litestar.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
+from drum_litestar.middleware.request_admission import AdmissionMiddleware
+from drum_litestar.request_state import request_state
+from routed import MODEL_POSTS, routed
 
 
 class SingleTicket:
@@ -20,7 +21,7 @@ class SingleTicket:
         self.taken = 0
         self.released = 0
 
-    def admit(self) -> SingleTicket:
+    def admit(self) -> Any:
         if self.taken > self.released:
             raise QueueFullError
         self.taken += 1
@@ -30,15 +31,17 @@ class SingleTicket:
         self.released += 1
 
 
-def guarded(app: Any, admission: SingleTicket, **options: Any) -> BackpressureMiddleware:
-    return BackpressureMiddleware(app, admit=admission.admit, model_paths=path_set(MODEL_PATHS), **options)
+def guarded(app: Any, admission: SingleTicket, **options: Any) -> ASGIApp:
+    return routed(AdmissionMiddleware(app, new_place=lambda: Place(admission.admit), **options))
 
 
 def test_the_ticket_is_held_for_the_request_and_released() -> None:
     admission = SingleTicket()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope["state"][names.TICKET] is admission
+        place = request_state(scope).place
+        assert place is not None
+        assert place.take() is admission
         assert (admission.taken, admission.released) == (1, 0)
         await replying()(scope, receive, send)
         assert admission.released == 0
@@ -91,23 +94,43 @@ def test_requests_that_do_not_need_the_model_take_no_ticket(path: str, method: s
     assert admission.taken == 0
 
 
-@pytest.mark.parametrize("path", [*MODEL_PATHS, "/invocations/", "/v1/chat/completions/"])
+@pytest.mark.parametrize("path", [*MODEL_POSTS, "/invocations/", "/v1/chat/completions/"])
 def test_both_spellings_of_the_models_routes_take_a_ticket(path: str) -> None:
     admission = SingleTicket()
     ask(guarded(replying(), admission), http_scope(path))
     assert admission.taken == 1
 
 
-def test_admission_may_refuse_or_let_through_without_a_ticket() -> None:
-    def refuse() -> None:
-        raise ModelNotReadyError("Model is not ready")
+@pytest.mark.parametrize(
+    ("error", "status", "reasons"),
+    [
+        (QueueFullError(), 503, ["queue_full"]),
+        (ModelNotReadyError("Model is not ready"), 503, ["not_ready"]),
+        (ModelFailedError("no such artifact"), 513, []),
+    ],
+)
+def test_refusals_and_their_reasons(error: RequestError, status: int, reasons: list[str]) -> None:
+    def refuse() -> Any:
+        raise error
 
-    def answer(admit: Any) -> RequestError | int:
-        app = BackpressureMiddleware(replying(status=513), admit=admit, model_paths=path_set(MODEL_PATHS))
-        return ask(app).status
+    found: list[str] = []
+    app = AdmissionMiddleware(replying(), new_place=lambda: Place(refuse), on_rejected=found.append)
+    answer = ask(routed(app))
+    assert (answer.status, answer.json, found) == (status, error.body(), reasons)
 
-    assert answer(refuse) == 503
-    assert answer(lambda: None) == 513
+
+def test_a_request_without_a_body_takes_its_place_when_it_needs_it() -> None:
+    admission = SingleTicket()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        place = request_state(scope).place
+        assert place is not None
+        assert admission.taken == 0
+        assert place.take() is place.take() is admission
+        await replying()(scope, receive, send)
+
+    assert ask(guarded(app, admission), http_scope("/v1/models", "GET")).status == 200
+    assert (admission.taken, admission.released) == (1, 1)
 
 
 def test_a_stream_holds_its_ticket_to_the_end() -> None:

@@ -1,0 +1,80 @@
+"""Routes as data: what the server's parts know of a route, and how a request finds its own.
+
+The rows are in :mod:`drum_litestar.http.routes`. Litestar's handlers, the OpenAPI document, admission, refusals,
+deadlines, spans and the page of routes are made from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+READ: Final = ("GET", "HEAD")
+"""HEAD is accepted wherever GET is (contract, 3.1)."""
+
+Access = Literal["probe", "operator", "client"]
+"""Who is never turned away. Probes pass without a token, beyond the limit of connections, and as the other routes of
+operators do: without rate limit and deadline, because they are needed most when the server is overloaded."""
+
+_SLASHES: Final = re.compile("//+")
+REST: Final = "{rest:path}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One route."""
+
+    paths: tuple[str, ...]
+    """All its paths, without ``URL_PREFIX``; each also answers with a slash at its end (contract, section 8). The last
+    segment may be :data:`REST`."""
+    answer: Callable[[Any, Any], Awaitable[Any]]
+    """The endpoint: ``(ModelService, Request)`` to the response."""
+    methods: tuple[str, ...] = READ
+    access: Access = "client"
+    calls_model: bool = False
+    """A request needs a place among the calls of the model. A POST takes it before its body is read."""
+    span: str | None = None
+    """Name of the span of its requests (contract, 5.6); None: they are not traced."""
+    summary: str | None = None
+    """Of the operation in the OpenAPI document; None: the route is not in it."""
+    tag: str = ""
+    """Group of the operation."""
+
+
+async def _no_answer(_: Any, __: Any) -> None:
+    raise NotImplementedError
+
+
+OTHER: Final = Route(paths=(), answer=_no_answer)
+"""Stands for all that is in no table: routes of extensions, pages of the OpenAPI document, unknown paths."""
+
+
+class RouteTable:
+    """Finds the route of a path."""
+
+    def __init__(self, routes: Iterable[Route] = (), url_prefix: str = "") -> None:
+        prefix = _SLASHES.sub("/", url_prefix).rstrip("/")
+        self._routes: dict[str, Route] = {}
+        beginnings: list[tuple[str, Route]] = []
+        for route in routes:
+            for path in route.paths:
+                if path.endswith(REST):
+                    beginnings.append((prefix + path.removesuffix(REST), route))
+                    continue
+                # Spellings are built here, once: stripping slashes from the path of a request would leave nothing of
+                # the root.
+                bare = prefix + path.rstrip("/")
+                self._routes.update({spelling: route for spelling in (bare, f"{bare}/") if spelling})
+        self._beginnings = tuple(beginnings)
+
+    def find(self, path: str) -> Route:
+        """The route of ``path``; :data:`OTHER` if it has none. Repeated slashes count as one, as in Litestar."""
+        found = self._routes.get(path)
+        if found is not None:
+            return found
+        merged = _SLASHES.sub("/", path)
+        if merged != path:
+            return self.find(merged)
+        return next((route for beginning, route in self._beginnings if path.startswith(beginning)), OTHER)

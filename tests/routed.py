@@ -1,0 +1,35 @@
+"""What the outermost middlewares do for a request: they find its route, and give it a place among the model's calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drum_litestar.execution.executor import Executor
+from drum_litestar.execution.queue_limits import Place
+from drum_litestar.http.routes import ROUTES
+from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send
+from drum_litestar.middleware.request_admission import AdmissionMiddleware
+from drum_litestar.request_state import request_state
+from drum_litestar.route_table import RouteTable
+
+PROBES, OPERATORS = (
+    [path for route in ROUTES if route.access == access for path in route.paths] for access in ("probe", "operator")
+)
+MODEL_POSTS = [path for route in ROUTES if route.calls_model and "POST" in route.methods for path in route.paths]
+
+
+def routed(app: ASGIApp, url_prefix: str = "") -> ASGIApp:
+    """``app``, whose requests know their routes."""
+    table = RouteTable(ROUTES, url_prefix)
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            request_state(scope).route = table.find(scope["path"])
+        await app(scope, receive, send)
+
+    return wrapped
+
+
+def admitted(app: Any, executor: Executor, url_prefix: str = "") -> ASGIApp:
+    """``app`` as the stack serves it, with admission alone."""
+    return routed(AdmissionMiddleware(app, new_place=lambda: Place(executor.admit)), url_prefix)
