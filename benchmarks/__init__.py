@@ -9,8 +9,8 @@
     runner/        the interleaved run (A B A B), its plan and progress; plain_loop.py: the predictor without a server
     report/        the result, its comparison with another one, Markdown (lead.py: its first table) and plots
     results/       the published results
-    costs/         measurements of their own: stack_cost.py, observability_cost.py, queue_memory.py, slow_loris.py,
-                   storm.py, tls_scan.sh
+    costs/         measurements of their own: stack_cost.py, observability_cost.py, spans_lost.py, queue_memory.py,
+                   slow_loris.py, storm.py, tls_scan.sh
 
 Needs the extra ``compare`` (rich, matplotlib) and wrk (``apt-get install wrk``).
 """

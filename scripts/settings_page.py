@@ -33,6 +33,7 @@ TITLES = {
     "tls": "TLS",
     "access": "Access",
     "log": "Logs",
+    "traces": "Traces",
     "loop": "Event loop",
 }
 """Headings of the groups."""

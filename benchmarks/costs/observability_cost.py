@@ -2,12 +2,13 @@
 
     python -m benchmarks.costs.observability_cost [--seconds 4] [--rounds 3] [--servers 4]
 
-``off`` has neither; the others add one thing each: ``metrics`` has prometheus-client, ``API`` finds no OpenTelemetry
-SDK, ``SDK`` exports every span to a collector that takes and forgets them, ``SDK 1/10`` those of every tenth request
-(``OTEL_TRACES_SAMPLER``). Model workers are not replaced meanwhile: loading the model would drown the rest. What
-counts is the servers' own CPU time for each request, which other load on the machine hardly touches, as a ratio to
-``off`` in the same round. Two servers started alike differ by up to a twentieth, so they are started several times;
-the figure is the median of all ratios, and "half of them" says between which figures the middle half of them is.
+``off`` has neither; the others add one thing each: ``metrics`` has prometheus-client, ``API only`` finds no
+OpenTelemetry SDK, ``every request`` exports its span to a collector that takes and forgets it, ``1 in 10`` has
+``OTEL_TRACES_SAMPLER`` choose, ``with steps`` adds ``DRUM_TRACE_STEPS``. Logs and metrics are not exported. Model
+workers are not replaced meanwhile: loading the model would drown the rest. What counts is the servers' own CPU time for
+each request, which other load on the machine hardly touches, as a ratio to ``off`` in the same round. Two servers
+started alike differ by up to a twentieth, so they are started several times; the figure is the median of all ratios,
+and "half of them" says between which figures the middle half of them is.
 """
 
 from __future__ import annotations
@@ -49,13 +50,15 @@ sys.meta_path.insert(0, Hidden())
 
 def variants(collector: str) -> dict[str, dict[str, str]]:
     """Environment variables of each server."""
-    sdk = {"HIDDEN_MODULES": "prometheus_client", "OTEL_EXPORTER_OTLP_ENDPOINT": collector}
+    only = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+    sdk = {"HIDDEN_MODULES": "prometheus_client", "OTEL_EXPORTER_OTLP_ENDPOINT": collector, **only}
     return {
         "off": {"HIDDEN_MODULES": "prometheus_client", "OTEL_SDK_DISABLED": "true"},
         "metrics": {"HIDDEN_MODULES": "", "OTEL_SDK_DISABLED": "true"},
-        "API": {"HIDDEN_MODULES": "prometheus_client,opentelemetry.sdk,opentelemetry.exporter"},
-        "SDK": sdk,
-        "SDK 1/10": {**sdk, "OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"},
+        "API only": {"HIDDEN_MODULES": "prometheus_client,opentelemetry.sdk,opentelemetry.exporter"},
+        "1 in 10": {**sdk, "OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"},
+        "every request": sdk,
+        "with steps": {**sdk, "DRUM_TRACE_STEPS": "true"},
     }
 
 

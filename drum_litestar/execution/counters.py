@@ -38,11 +38,9 @@ class Counters:
         self._wait_total += wait
         self.observer.queue_wait(wait, call.trace)
 
-    def answered(self, call: ModelCall, answer: Reply | StreamHead) -> None:
-        """The model has answered ``call``, whose caller may be gone by now."""
+    def answered(self, answer: Reply | StreamHead) -> None:
+        """The model has answered a call, whose caller may be gone by now."""
         self.lost_reports += answer.lost_reports
-        if answer.span is not None and answer.span.steps:
-            self.observer.steps_ended(answer.span.steps, call.trace)
 
     def batch_answered(self, part: BatchPart, rows: int) -> None:
         """The model has answered ``part`` of a batch of about ``rows`` rows."""

@@ -21,12 +21,6 @@ class ExecutorObserver(Protocol):
     def model_seconds(self, seconds: float) -> None:
         """The model has ended one call; ``seconds`` is its own time, without queue and transport."""
 
-    def steps_ended(self, steps: bytes, trace: Mapping[str, str]) -> None:
-        """The model has answered the call with the trace context ``trace``.
-
-        ``steps`` is :attr:`drum_litestar.predictors.protocol.SpanReport.steps`.
-        """
-
     def batch_rows(self, rows: int) -> None:
         """The model has answered a batch of ``rows`` rows in one call."""
 
@@ -43,8 +37,6 @@ class NullObserver:
     def queue_wait(self, seconds: float, trace: Mapping[str, str]) -> None: ...
 
     def model_seconds(self, seconds: float) -> None: ...
-
-    def steps_ended(self, steps: bytes, trace: Mapping[str, str]) -> None: ...
 
     def batch_rows(self, rows: int) -> None: ...
 

@@ -214,7 +214,7 @@ class PendingCall:
     def begin_stream(self, stream: ChunkStream) -> None:
         """The answer has begun as a stream: from now on its own idle timeout counts, not the deadline."""
         self._cancel_timer()
-        self._listener.counters.answered(self.call, stream.head)
+        self._listener.counters.answered(stream.head)
         self.state = "streaming"
         self.stream = stream
         if self.future.done():
@@ -241,7 +241,7 @@ class PendingCall:
 
     def answer(self, reply: Reply) -> None:
         """Answer with ``reply``. In the queue it comes from the batch that this call was requeued from."""
-        self._listener.counters.answered(self.call, reply)
+        self._listener.counters.answered(reply)
         if not self.future.done():
             self.future.set_result(reply)
             if self.state == "queued":

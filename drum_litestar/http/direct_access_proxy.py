@@ -24,7 +24,7 @@ from drum_litestar.http.interrupts import Interrupt, watch_disconnect, while_con
 from drum_litestar.http.replies import NoResponse
 from drum_litestar.http.routes import DIRECT_ACCESS
 from drum_litestar.observability.tracing.request_tracer import Tracing, upstream_answered
-from drum_litestar.observability.tracing.step_spans import mark_failed
+from drum_litestar.observability.tracing.spans import mark_failed
 from drum_litestar.request_state import request_state
 
 logger = logging.getLogger(__name__)

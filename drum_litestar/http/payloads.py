@@ -14,7 +14,7 @@ from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.http.bodies import BodyStream, Spool, read_raw
 from drum_litestar.http.forms import read_form
 from drum_litestar.media_types import FORM, URLENCODED, is_json, parameter, split_content_type
-from drum_litestar.observability.tracing.request_tracer import W3C_FIELDS
+from drum_litestar.observability.tracing.context_carrier import W3C_FIELDS
 from drum_litestar.predictors.protocol import CallKind, ModelCall, ModelCard, Payload
 from drum_litestar.predictors.rules import NO_DATA, unsupported_format
 from drum_litestar.request_state import request_state

@@ -42,12 +42,15 @@ def make_executor(
         "error_server": plan.with_error_server,
         "observer": observer,
     }
+    trace_options = {"trace_requests": tracing.enabled, "trace_steps": settings.traces.steps}
     if settings.model.executor == "inline":
         from drum_litestar.execution.inline import InlineExecutor
-        from drum_litestar.observability.tracing.traced_predictor import traced
+        from drum_litestar.observability.worker_setup import traced_predictor
         from drum_litestar.predictors.build import build_predictor
 
-        return InlineExecutor(lambda: traced(build_predictor(plan.spec), tracing), ExecutorOptions(**common))
+        return InlineExecutor(
+            lambda: traced_predictor(build_predictor(plan.spec), **trace_options), ExecutorOptions(**common)
+        )
     from drum_litestar.execution.pool.pool import PoolExecutor
     from drum_litestar.execution.pool.pool_options import PoolOptions
     from drum_litestar.observability.metrics.resources import memory_headroom
@@ -68,6 +71,7 @@ def make_executor(
             "log_level": plan.logging_level,
             "json_lines": settings.log.json,
             "otel_disabled": plan.otel_disabled,
+            **trace_options,
         },
         **common,
     )

@@ -8,13 +8,13 @@ from typing import Any, Final, get_args
 
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.observer import RejectReason
-from drum_litestar.http.span_middleware import SpanMiddleware
 from drum_litestar.launcher.refusals import RefusalLog
 from drum_litestar.middleware.asgi import ASGIApp
+from drum_litestar.middleware.tracing import TracingMiddleware
 from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
 from drum_litestar.observability.metrics.prometheus import Metrics, create_metrics
 from drum_litestar.observability.metrics.stats import StatsReporter
-from drum_litestar.observability.tracing.providers import configure_telemetry
+from drum_litestar.observability.providers import configure_telemetry
 from drum_litestar.predictors.protocol import ModelCard
 from drum_litestar.server.http.connection_parts import ConnectionEvents
 from drum_litestar.settings.server_settings import ServerSettings
@@ -40,7 +40,9 @@ class HttpProcessTelemetry:
     def __init__(self, settings: ServerSettings, *, show_perf: bool, otel_disabled: bool) -> None:
         self._executor: Executor | None = None
         self.metrics = create_metrics(executor_stats=self._executor_stats, workers=self._workers)
-        self.otel = configure_telemetry(sdk_disabled=otel_disabled)
+        self.otel = configure_telemetry(sdk_disabled=otel_disabled, trace_steps=settings.traces.steps)
+        if self.otel.enabled and self.metrics is not None:
+            self.metrics.export()
         self.stats = StatsReporter(self._pids, self._executor_stats, show_perf)
         self.refusals = RefusalLog(settings, self._executor_stats)
         self.observer = ExecutorTelemetry(
@@ -92,7 +94,7 @@ class HttpProcessTelemetry:
         """``app`` with a span for each request to the model, when spans are exported."""
         if not self.otel.tracing.enabled:
             return app
-        return SpanMiddleware(app, self.otel.tracing)
+        return TracingMiddleware(app, self.otel.tracing)
 
     def model_loaded(self, card: ModelCard) -> None:
         if self.metrics is not None:

@@ -32,17 +32,19 @@ def set_up_worker(
     log_level: str = "warning",
     json_lines: bool = False,
     otel_disabled: bool = False,
+    trace_requests: bool = False,
+    trace_steps: bool = False,
 ) -> Callable[[Predictor], Predictor]:
-    """Configure logging and telemetry of this worker process. The returned function makes a predictor leave spans.
+    """Configure logging and telemetry of this worker process. The returned function makes a predictor trace its calls.
 
-    ``log_level`` is a word of ``--logging-level``; ``otel_disabled`` the runtime parameter ``OTEL_SDK_DISABLED``.
-    Telemetry is flushed when the process exits, also after SIGTERM; only SIGKILL loses what is queued. An interpreter
-    of the model's own may lack the OpenTelemetry API: then the model's process leaves no spans of its own.
+    ``log_level`` is a word of ``--logging-level``; ``otel_disabled`` the runtime parameter ``OTEL_SDK_DISABLED``;
+    ``trace_requests``: the HTTP process exports spans; ``trace_steps``: so does this one, of each step. Telemetry is
+    flushed when the process exits, also after SIGTERM; only SIGKILL loses what is queued. An interpreter of the
+    model's own may lack the OpenTelemetry API: then nothing is traced here.
     """
     configure_worker_logging(log_level, worker=worker, json_lines=json_lines)
     try:
-        from drum_litestar.observability.tracing.providers import configure_telemetry, instrument_clients
-        from drum_litestar.observability.tracing.traced_predictor import traced
+        from drum_litestar.observability.providers import configure_telemetry, instrument_clients
     except ImportError as error:
         if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip():
             _log.warning(
@@ -55,4 +57,15 @@ def set_up_worker(
     telemetry = configure_telemetry(sdk_disabled=otel_disabled, worker=worker)
     if telemetry.enabled and target_type is not None and target_type.generates_text:
         instrument_clients()
-    return lambda predictor: traced(predictor, telemetry.tracing)
+    return lambda predictor: traced_predictor(predictor, trace_requests=trace_requests, trace_steps=trace_steps)
+
+
+def traced_predictor(predictor: Predictor, *, trace_requests: bool, trace_steps: bool) -> Predictor:
+    """Make ``predictor`` trace its calls in this process. The options are those of :func:`set_up_worker`."""
+    from opentelemetry import trace
+
+    from drum_litestar.observability.tracing.spans import TRACER
+    from drum_litestar.observability.tracing.traced_predictor import traced
+
+    # the global tracer follows the provider that custom.py may still set
+    return traced(predictor, trace.get_tracer(TRACER), reports=trace_requests, steps=trace_steps)

@@ -115,8 +115,6 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
 class SpanReport(msgspec.Struct, frozen=True, array_like=True):
     """What the worker adds to the request's span, which the HTTP process holds open (contract, 5.6)."""
 
-    steps: bytes = b""
-    """Spans of the call's steps, encoded (``observability/bare``)."""
     attributes: Dict[str, Any] = {}
     error: Optional[str] = None
     """The span's error description; None leaves its status unset."""

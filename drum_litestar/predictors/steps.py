@@ -1,4 +1,4 @@
-"""Tracing interface of predictors: the steps of a call, and the exceptions that become answers.
+"""Tracing interface of predictors: the steps of a call, the exceptions that become answers, and what a chat is about.
 
 OpenTelemetry is not imported: the interpreter that runs the model need not have it. Without tracing each report costs
 one read of a context variable.
@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import contextlib
 from contextvars import ContextVar
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
+
+ChatPart = Literal["request", "answer", "chunk"]
+"""The request's parameters, a complete answer, or a chunk of a streamed one."""
 
 
 class CallReporter(Protocol):
     """Receiver of the reports about one call."""
 
-    def step(self, name: str, hooks: bool) -> contextlib.AbstractContextManager[Any]: ...
+    def step(self, name: str) -> contextlib.AbstractContextManager[Any]: ...
 
     def exception(self, error: BaseException) -> None: ...
+
+    def chat(self, part: ChatPart, value: Any) -> None: ...
 
 
 REPORTER: Final[ContextVar[CallReporter | None]] = ContextVar("drum_litestar_call_reporter", default=None)
@@ -25,14 +30,11 @@ REPORTER: Final[ContextVar[CallReporter | None]] = ContextVar("drum_litestar_cal
 _NOTHING: Final = contextlib.nullcontext()
 
 
-def span(name: str, *, hooks: bool = True) -> contextlib.AbstractContextManager[Any]:
-    """Record a child span around one step of a call (``parse``, ``model``, ``serialize``).
-
-    User code called inside sees it as the current span. ``hooks`` False: no user code runs, so the span need not be
-    made current. No-op when the call is not traced.
-    """
+def step(name: str) -> contextlib.AbstractContextManager[Any]:
+    """Record the time of one step of a call (``parse``, ``model``, ``serialize``); on demand also as a span, which
+    user code called inside sees as the current one. No-op when the call is not traced."""
     reporter = REPORTER.get()
-    return _NOTHING if reporter is None else reporter.step(name, hooks)
+    return _NOTHING if reporter is None else reporter.step(name)
 
 
 def record_exception(error: BaseException) -> None:
@@ -43,3 +45,10 @@ def record_exception(error: BaseException) -> None:
     reporter = REPORTER.get()
     if reporter is not None:
         reporter.exception(error)
+
+
+def report_chat(part: ChatPart, value: Any) -> None:
+    """Report what a chat is about, for attributes of its span. ``value`` is openai's object, or one like it."""
+    reporter = REPORTER.get()
+    if reporter is not None:
+        reporter.chat(part, value)

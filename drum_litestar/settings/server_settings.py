@@ -11,6 +11,7 @@ from drum_litestar.settings.groups.edge import (
     LoopSettings,
     RateLimitSettings,
     TlsSettings,
+    TraceSettings,
 )
 from drum_litestar.settings.groups.limits import ConnectionSettings, TimeoutSettings, UploadSettings
 from drum_litestar.settings.groups.serving import AdmissionSettings, ListenSettings, ModelSettings, WorkerSettings
@@ -31,6 +32,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     tls: TlsSettings = TlsSettings()
     access: AccessSettings = AccessSettings()
     log: LogSettings = LogSettings()
+    traces: TraceSettings = TraceSettings()
     loop: LoopSettings = LoopSettings()
 
     def slots(self, concurrency: int = 1) -> int:

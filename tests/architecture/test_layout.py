@@ -54,16 +54,14 @@ GLOBALS = {
     "drum_hook/finder.py": "sys.modules sys.modules[package].?",
     "execution/pool/isolation.py": "sys.argv sys.path",
     "name_clashes.py": "sys.modules",
-    "observability/bare/encoder.py": "trace_exporter.encode_spans",
     "observability/logs/setup.py": "sys.?",
-    "observability/tracing/providers.py": "os.environ",
+    "observability/providers.py": "os.environ",
     "predictors/drum/drum_predictor.py": "sys.argv",
     "predictors/native/frameworks/keras_framework.py": "os.environ",
     "predictors/native/startup.py": "sys.argv",
 }
 """Interpreter state that is set on purpose: what user code of a worker finds there, or how its libraries are told.
-``trace_exporter`` is the one global of another package; it goes with ``observability/bare``. A ``?`` is a name that
-``setattr`` computes."""
+No global of another package is among them. A ``?`` is a name that ``setattr`` computes."""
 
 
 def short(path: Path) -> str:

@@ -22,6 +22,7 @@ _SHORT: Final = {"\n": "\\n", "\r": "\\r"}
 _INDENT: Final = "    "
 
 ACCESS_LOGGER: Final = "drum_litestar.access"
+OTEL_LOGGER: Final = "drum.otel"
 
 
 def escape(text: str) -> str:

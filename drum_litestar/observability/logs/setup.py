@@ -12,7 +12,13 @@ import logging
 import sys
 from typing import Final, TextIO
 
-from drum_litestar.observability.logs.log_format import ACCESS_LOGGER, ContextFilter, JsonFormatter, TextFormatter
+from drum_litestar.observability.logs.log_format import (
+    ACCESS_LOGGER,
+    OTEL_LOGGER,
+    ContextFilter,
+    JsonFormatter,
+    TextFormatter,
+)
 from drum_litestar.observability.logs.log_sink import LineSink, SinkHandler
 from drum_litestar.observability.logs.prints import LineStream, forwarded, json_print, text_line
 
@@ -79,6 +85,8 @@ def configure_logging(
     access = logging.getLogger(ACCESS_LOGGER)
     access.propagate = False
     _install(access, SinkHandler(sink, out), logging.INFO, _formatter(json_lines, None))
+    if root_level == logging.WARNING:  # where spans go is worth a line at the default level
+        logging.getLogger(OTEL_LOGGER).setLevel(logging.INFO)
     for name in ("uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -13,9 +13,6 @@ from drum_litestar.predictors.protocol import CallKind
 _PREDICTIONS: Final = frozenset({"predict", "predict_stream", "transform", "unstructured", "chat"})
 
 
-def _ignore_steps(steps: bytes, trace: Mapping[str, str]) -> None: ...
-
-
 class ExecutorTelemetry:
     """Implements the executor's observer protocol; each destination is optional."""
 
@@ -29,13 +26,12 @@ class ExecutorTelemetry:
     ) -> None:
         self._metrics = metrics
         self._tracing = tracing if tracing is not None and tracing.enabled else None
-        self.steps_ended = _ignore_steps if self._tracing is None else self._tracing.steps_ended
         self._on_rejected = on_rejected
         self.stats = stats
         """May be set after construction, because the reporter needs the executor's counters."""
 
     def queue_wait(self, seconds: float, trace: Mapping[str, str]) -> None:
-        """Record a call's wait for a worker; ``trace`` (``ModelCall.trace``) also gives it the span ``queue``."""
+        """Record a call's wait for a worker; ``trace`` (``ModelCall.trace``) names the request."""
         if self._metrics is not None:
             self._metrics.queue_wait(seconds)
         if self._tracing is not None:

@@ -120,6 +120,14 @@ class Metrics:
             card.target_type.value, str(info.get("predictor") or ""), str(info.get("language") or "")
         ).set(1)
 
+    def export(self) -> None:
+        """Export the series by OpenTelemetry's global provider, too."""
+        from opentelemetry import metrics
+
+        from drum_litestar.observability.metrics.otlp_metrics import export_metrics
+
+        export_metrics(self.registry, metrics.get_meter("drum_litestar"))
+
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """Return the scrape's body and content type, by the ``Accept`` header (OpenMetrics when asked for).
 

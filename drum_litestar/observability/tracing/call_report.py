@@ -1,76 +1,128 @@
-"""Collector of what a model worker reports of a call: spans of its steps, attributes and errors of its request."""
+"""Collector of what a model worker reports of a call: its steps, and attributes and errors of its request's span."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
 from typing import Any
 
 import msgspec
-from opentelemetry import trace
+from opentelemetry import context as otel_context
 from opentelemetry.context import Context
+from opentelemetry.trace import Span, Tracer
 
 from drum_litestar.errors import is_error
-from drum_litestar.observability.tracing.attributes import sendable
-from drum_litestar.observability.tracing.current import CURRENT
-from drum_litestar.observability.tracing.step_spans import Step, describe_exception
+from drum_litestar.observability.tracing import chat_attributes
+from drum_litestar.observability.tracing.attributes import sendable, settable
+from drum_litestar.observability.tracing.chat_attributes import StreamAssembler
+from drum_litestar.observability.tracing.spans import describe_exception, end_span, mark_failed, start_span, within
 from drum_litestar.predictors.protocol import SpanReport
+from drum_litestar.predictors.steps import REPORTER, CallReporter, ChatPart
 
 _log = logging.getLogger(__name__)
 
 
-class CallReport(msgspec.Struct, kw_only=True):
+class CallReport:
     """Collects the report on one call. Implements :class:`~drum_litestar.predictors.steps.CallReporter`."""
 
-    tracer: Any
-    context: Context
-    """Trace context of the call: the request's span is current in it."""
-    sampled: bool
-    """Whether the request's span is exported; else nothing needs to be reported."""
-    attributes: dict[str, Any] | None = None
-    error: str | None = None
-    raised: tuple[str, str, str] | None = None
-    """Type, message and traceback of a reported exception."""
+    def __init__(self, tracer: Tracer | None) -> None:
+        """``tracer`` makes spans of the steps; None only takes their time."""
+        self.attributes: dict[str, Any] = {}
+        self._tracer = tracer
+        self._error: str | None = None
+        self._raised: tuple[str, str, str] | None = None
+        self._stream: Span | None = None
+        self._chunks = StreamAssembler()
 
-    @classmethod
-    def of(cls, tracer: Any, context: Context) -> CallReport:
-        """Create the report of the call with this trace context."""
-        sampled = trace.get_current_span(context).get_span_context().trace_flags.sampled
-        return cls(tracer=tracer, context=context, sampled=sampled)
+    def step(self, name: str) -> AbstractContextManager[object]:
+        return _Timed(self.attributes, name) if self._tracer is None else self._span_of_step(self._tracer, name)
 
-    def step(self, name: str, hooks: bool) -> AbstractContextManager[Any]:
-        """Open a span around a step of the call. ``hooks``: whether user code may run in it."""
-        context = CURRENT.get()
-        return Step(self.tracer.start_span(name, context), context)
-
-    def add(self, read: Callable[[bytes], dict[str, Any]], body: bytes) -> None:
-        """Add the attributes that ``read`` finds in ``body``. Errors are logged: telemetry must not fail a request."""
+    @contextmanager
+    def _span_of_step(self, tracer: Tracer, name: str) -> Iterator[None]:
+        span = start_span(tracer, name)
+        token = otel_context.attach(within(span, otel_context.get_current()))
         try:
-            self.attributes = {**(self.attributes or {}), **read(body)}
-        except Exception:
-            _log.exception("Attributes of a chat could not be read")
+            with _Timed(self.attributes, name):
+                yield
+        except Exception as error:
+            mark_failed(span, error)
+            raise
+        finally:
+            otel_context.detach(token)
+            end_span(span)
 
     def exception(self, error: BaseException) -> None:
-        """Report an exception that the predictor turned into an answer."""
-        self.raised = describe_exception(error)
-        self.error = f"{type(error).__name__}: {self.raised[1]}"
+        if self._stream is not None:
+            mark_failed(self._stream, error)
+        else:
+            self._raised = describe_exception(error)
+            self._error = f"{type(error).__name__}: {self._raised[1]}"
 
-    def take_steps(self) -> bytes:
-        """Return the ended step spans to send with the answer. None here: the SDK exports them from this process."""
-        return b""
+    def chat(self, part: ChatPart, value: Any) -> None:
+        try:
+            if part == "request":
+                self.attributes.update(chat_attributes.request_attributes(value))
+            elif part == "answer":
+                self.attributes.update(chat_attributes.response_attributes(value))
+            else:
+                self._chunks.add(value)
+        except Exception:  # telemetry must not fail a request
+            _log.exception("Attributes of a chat could not be read")
 
-    def export_steps(self) -> None:
-        """Export the ended step spans from this process, for a call without an answer."""
+    def begin_stream(self, span: Span) -> None:
+        """What is reported from now on belongs to ``span``."""
+        self._stream = span
 
-    def span_report(self, status: int, body: bytes) -> SpanReport | None:
-        """Return the report to send with the answer; None when it would be empty.
+    def end_stream(self) -> None:
+        """End the stream's span, with the attributes of the chat that was streamed. Idempotent."""
+        if self._stream is not None and self._stream.is_recording():
+            self._stream.set_attributes(settable(self._chunks.attributes()))
+            end_span(self._stream)
 
-        An error status without a reported exception is described by the answer's text.
-        """
-        steps, error = self.take_steps(), self.error
+    def span_report(self, status: int, body: bytes) -> SpanReport:
+        """Return the report to send with the answer. An error status without a reported exception is described by the
+        answer's text."""
+        error = self._error
         if error is None and is_error(status):
             error = body[:1000].decode("utf-8", "replace").strip() or f"status {status}"
-        if error is None and self.attributes is None:
-            return SpanReport(steps) if steps else None
-        return SpanReport(steps, self.attributes or {}, sendable(error), self.raised)
+        return SpanReport(self.attributes, sendable(error), self._raised)
+
+
+class _Timed:
+    """Adds the duration of a step to ``attributes``, in milliseconds."""
+
+    __slots__ = ("attributes", "began", "name")
+
+    def __init__(self, attributes: dict[str, Any], name: str) -> None:
+        self.attributes = attributes
+        self.name = f"drum.{name}.duration_ms"
+
+    def __enter__(self) -> None:
+        self.began = time.perf_counter()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        taken = (time.perf_counter() - self.began) * 1000
+        self.attributes[self.name] = round(self.attributes.get(self.name, 0.0) + taken, 3)
+
+
+class report_to(msgspec.Struct):  # noqa: N801 (reads as a function, and a generator would cost more)
+    """Send what a predictor reports in this thread to ``reporter``, and make ``context`` OpenTelemetry's current
+    one."""
+
+    reporter: CallReporter | None
+    context: Context
+    context_token: Any = None
+    reporter_token: Any = None
+
+    def __enter__(self) -> None:
+        self.context_token = otel_context.attach(self.context)
+        self.reporter_token = REPORTER.set(self.reporter)
+
+    def __exit__(self, *error: object) -> None:
+        REPORTER.reset(self.reporter_token)
+        otel_context.detach(self.context_token)

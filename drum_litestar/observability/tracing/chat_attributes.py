@@ -1,7 +1,7 @@
-"""``gen_ai.*`` span attributes of a chat, from the bytes on the wire (contract, 5.6).
+"""``gen_ai.*`` span attributes of a chat (contract, 5.6), from the request's parameters and the hook's objects.
 
-Reading the wire rather than the hooks' objects makes them the same for every predictor. Values are passed on as they
-are, null and lists of content parts included, because DRUM does.
+These are openai's, or have the same attributes or keys. Values are passed on as they are, null and lists of content
+parts included, because DRUM does.
 """
 
 from __future__ import annotations
@@ -12,115 +12,75 @@ from typing import Any
 from drum_litestar.observability.tracing.attributes import Attributes, sendable
 
 
-def request_attributes(body: bytes) -> Attributes:
-    """Attributes of a chat request; empty when ``body`` is not what DRUM could have read."""
-    params = _json_object(body)
-    if params is None or not _iterable(params.get("messages", ())):
-        return {}
-    attributes: Attributes = {"gen_ai.request.model": params.get("model")}
+def request_attributes(params: dict[str, Any]) -> Attributes:
+    """Attributes of a chat request."""
+    attributes: Attributes = {"gen_ai.request.model": sendable(params.get("model"))}
     messages = []
     for index, message in enumerate(params.get("messages", ())):
-        if not isinstance(message, dict):
-            continue
-        role, content = message.get("role"), message.get("content")
-        attributes[f"gen_ai.prompt.{index}.role"] = role
-        attributes[f"gen_ai.prompt.{index}.content"] = content
-        attributes["gen_ai.prompt"] = content
-        messages.append(_message(role, content))
+        if isinstance(message, dict):
+            messages.append(_add_message(attributes, "gen_ai.prompt", index, message))
     if messages:
         attributes["gen_ai.input.messages"] = json.dumps(messages)
-    return _clean(attributes)
+    return attributes
 
 
-def response_attributes(body: bytes) -> Attributes:
-    """Attributes of a complete answer; empty when ``body`` is not a chat completion."""
-    completion = _json_object(body)
-    if completion is None or completion.get("object") != "chat.completion":
-        return {}
-    choices = [choice for choice in _list(completion.get("choices")) if isinstance(choice, dict)]
-    return _completion_attributes(
-        completion.get("model"),
-        [(_dict(choice.get("message")), choice.get("finish_reason")) for choice in choices],
-    )
+def response_attributes(completion: Any) -> Attributes:
+    """Attributes of a complete answer."""
+    choices = [(_get(choice, "message"), _get(choice, "finish_reason")) for choice in _get(completion, "choices")]
+    return _completion_attributes(_get(completion, "model"), choices)
 
 
 class StreamAssembler:
-    """Assembles the answer of a streamed chat from its events."""
+    """Assembles the answer of a streamed chat from its chunks."""
 
     def __init__(self) -> None:
-        self.model: Any = None
-        self.error: str | None = None
-        """Message of an error event that the stream ended with (contract, section 8, Q-16)."""
+        self._model: Any = None
         self._choices: dict[int, dict[str, Any]] = {}
-        self._pending = b""
 
-    def feed(self, chunk: bytes) -> None:
-        """Add bytes of the event stream, cut anywhere."""
-        *events, self._pending = (self._pending + chunk).split(b"\n\n")
-        for event in events:
-            lines = [
-                line[6:] if line.startswith(b"data: ") else line[5:]
-                for line in event.split(b"\n")
-                if line.startswith(b"data:")
-            ]
-            data = _json_object(b"\n".join(lines))
-            if data is not None:
-                self._add(data)
+    def add(self, chunk: Any) -> None:
+        if self._model is None:
+            self._model = _get(chunk, "model")
+        for choice in _get(chunk, "choices") or ():
+            delta = _get(choice, "delta")
+            content, added = _get(delta, "content"), {"role": _get(delta, "role")}
+            added["finish_reason"] = _get(choice, "finish_reason")
+            if not (content or any(added.values())):
+                continue
+            whole = self._choices.setdefault(_get(choice, "index"), {})
+            if content:
+                whole["content"] = (whole.get("content") or "") + str(content)
+            whole.update({key: value for key, value in added.items() if value})
 
     def attributes(self) -> Attributes:
-        """Return the attributes of the answer so far, its choices in the order of their indexes."""
-        return _completion_attributes(
-            self.model, [(choice, choice.get("finish_reason")) for _, choice in sorted(self._choices.items())]
-        )
-
-    def _add(self, data: dict[str, Any]) -> None:
-        if "error" in data:
-            error = data["error"]
-            self.error = str(error.get("message", error) if isinstance(error, dict) else error)
-            return
-        if self.model is None:
-            self.model = data.get("model")
-        for choice in _list(data.get("choices")):
-            if not isinstance(choice, dict) or not isinstance(choice.get("index"), int):
-                continue
-            delta = _dict(choice.get("delta"))
-            added = {
-                "role": delta.get("role"),
-                "content": delta.get("content"),
-                "finish_reason": choice.get("finish_reason"),
-            }
-            if not any(added.values()):
-                continue
-            whole = self._choices.setdefault(choice["index"], {})
-            if added["content"]:
-                whole["content"] = (whole.get("content") or "") + str(added["content"])
-            whole.update({key: value for key, value in added.items() if value and key != "content"})
+        """Return the attributes of the answer so far, its choices in the order of their indexes; empty when there were
+        no chunks of a chat."""
+        if self._model is None and not self._choices:
+            return {}
+        choices = [(choice, choice.get("finish_reason")) for _, choice in sorted(self._choices.items())]
+        return _completion_attributes(self._model, choices)
 
 
-def _completion_attributes(model: Any, choices: list[tuple[dict[str, Any], Any]]) -> Attributes:
-    attributes: Attributes = {"gen_ai.response.model": model}
+def _completion_attributes(model: Any, choices: list[tuple[Any, Any]]) -> Attributes:
+    attributes: Attributes = {"gen_ai.response.model": sendable(model)}
     messages = []
     for index, (message, finish_reason) in enumerate(choices):
-        role, content = message.get("role"), message.get("content")
-        attributes[f"gen_ai.completion.{index}.role"] = role
-        attributes[f"gen_ai.completion.{index}.content"] = content
-        attributes["gen_ai.completion"] = content
-        messages.append(_message(role, content))
+        messages.append(_add_message(attributes, "gen_ai.completion", index, message))
         if finish_reason is not None:
-            messages[-1]["finish_reason"] = finish_reason
+            messages[-1]["finish_reason"] = sendable(finish_reason)
     if messages:
         attributes["gen_ai.output.messages"] = json.dumps(messages)
-    return _clean(attributes)
+    return attributes
 
 
-def _message(role: Any, content: Any) -> dict[str, Any]:
-    parts: list[Any]
-    if content is None:
-        parts = []
-    elif isinstance(content, list):
+def _add_message(attributes: Attributes, prefix: str, index: int, message: Any) -> dict[str, Any]:
+    """Add a message's attributes. Returns it in the form of OpenTelemetry's conventions."""
+    role, content = sendable(_get(message, "role")), sendable(_get(message, "content"))
+    attributes[f"{prefix}.{index}.role"] = role
+    attributes[f"{prefix}.{index}.content"] = attributes[prefix] = content
+    if isinstance(content, list):
         parts = [_part(part) for part in content if isinstance(part, dict)]
     else:
-        parts = [{"type": "text", "content": str(content)}]
+        parts = [] if content is None else [{"type": "text", "content": str(content)}]
     return {"role": role, "parts": parts} if parts else {"role": role}
 
 
@@ -131,25 +91,5 @@ def _part(part: dict[str, Any]) -> dict[str, Any]:
     return {"type": "text", "content": part["text"]} if "text" in part else {"type": "text"}
 
 
-def _json_object(data: bytes) -> dict[str, Any] | None:
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _clean(attributes: Attributes) -> Attributes:
-    return {key: sendable(value) for key, value in attributes.items()}
-
-
-def _iterable(value: Any) -> bool:
-    return isinstance(value, (list, tuple, dict, str))
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _get(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else getattr(value, name, None)

@@ -6,40 +6,32 @@ from collections.abc import Iterator, Sequence
 
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, StatusCode
+from opentelemetry.trace import Link, Span, Tracer
 
-from drum_litestar.observability.tracing import chat_attributes
-from drum_litestar.observability.tracing.attributes import settable
-from drum_litestar.observability.tracing.call_report import CallReport
-from drum_litestar.observability.tracing.chat_attributes import StreamAssembler
-from drum_litestar.observability.tracing.current import CURRENT
-from drum_litestar.observability.tracing.request_tracer import Tracing
-from drum_litestar.observability.tracing.step_spans import mark_failed, report_to
-from drum_litestar.predictors.protocol import (
-    BatchPredictor,
-    ModelCall,
-    ModelCard,
-    Predictor,
-    Reply,
-    StreamReply,
-)
+from drum_litestar.observability.tracing.call_report import CallReport, report_to
+from drum_litestar.observability.tracing.context_carrier import context_of, is_sampled
+from drum_litestar.observability.tracing.spans import end_span, start_span, within
+from drum_litestar.predictors.protocol import BatchPredictor, ModelCall, ModelCard, Predictor, Reply, StreamReply
 
 
-def traced(predictor: Predictor, tracing: Tracing) -> Predictor:
-    """Wrap ``predictor`` so that its calls make spans; returns ``predictor`` itself when tracing is off."""
-    if not tracing.enabled:
-        return predictor
-    if isinstance(predictor, BatchPredictor):
-        return _TracedBatchPredictor(predictor, tracing)
-    return _TracedPredictor(predictor, tracing)
+def traced(predictor: Predictor, tracer: Tracer, *, reports: bool, steps: bool) -> Predictor:
+    """Wrap ``predictor`` so that hooks find the trace context of their request.
+
+    ``reports``: the HTTP process wants to know of sampled calls what belongs to their requests' spans. ``steps``: the
+    steps of these calls get spans by ``tracer``.
+    """
+    kind = _TracedBatchPredictor if isinstance(predictor, BatchPredictor) else _TracedPredictor
+    return kind(predictor, tracer, reports=reports, steps=steps)
 
 
 class _TracedPredictor:
     """Implements :class:`~drum_litestar.predictors.protocol.Predictor`."""
 
-    def __init__(self, predictor: Predictor, tracing: Tracing) -> None:
+    def __init__(self, predictor: Predictor, tracer: Tracer, *, reports: bool, steps: bool) -> None:
         self._predictor = predictor
-        self._tracing = tracing
+        self._tracer = tracer
+        self._reports = reports or steps
+        self._steps = steps
 
     def load(self) -> ModelCard:
         return self._predictor.load()
@@ -48,37 +40,32 @@ class _TracedPredictor:
         self._predictor.close()
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
-        tracing = self._tracing
-        report: CallReport = tracing.bare_call(call.trace) or CallReport.of(tracing.tracer, tracing.extract(call.trace))
-        if not report.sampled:  # spans would be dropped, and a report would not be read
-            with report_to(None, report.context):
-                reply = self._predictor.handle(call)
-            if isinstance(reply, StreamReply):
-                return StreamReply(reply.head, _TracedChunks(reply, report.context, None))
+        if not call.trace:
+            return self._predictor.handle(call)
+        context = context_of(call.trace)
+        wanted = self._reports and is_sampled(context)
+        report = CallReport(self._tracer if self._steps else None) if wanted else None
+        with report_to(report, context):
+            reply = self._predictor.handle(call)
+        if isinstance(reply, Reply):
+            if report is not None:
+                reply.span = report.span_report(reply.status, reply.body)
             return reply
-        chat = call.kind == "chat"
-        if chat and call.body is not None:
-            report.add(chat_attributes.request_attributes, call.body.read())
-        try:
-            with report_to(report, report.context):
-                reply = self._predictor.handle(call)
-        except BaseException:
-            report.export_steps()
-            raise
-        if isinstance(reply, StreamReply):
+        if report is not None:
             reply.head.span = report.span_report(reply.head.status, b"")
-            name = "drum.chat.completions.stream" if chat else "stream"
-            span = tracing.tracer.start_span(name, report.context)
-            context = trace.set_span_in_context(span, report.context)
-            assembler = StreamAssembler() if chat else None
-            chunks = _TracedChunks(
-                reply, context, _StreamReport(tracer=tracing.tracer, context=context, sampled=True), assembler
-            )
-            return StreamReply(reply.head, chunks)
-        if chat and reply.status == 200:
-            report.add(chat_attributes.response_attributes, reply.body)
-        reply.span = report.span_report(reply.status, reply.body)
-        return reply
+            chat = call.kind == "chat"
+            if chat or self._steps:
+                span = start_span(self._tracer, "drum.chat.completions.stream" if chat else "stream", context)
+                report.begin_stream(span)
+                context = within(span, context)
+        return StreamReply(reply.head, _TracedChunks(reply, context, report))
+
+
+class _BatchReport(CallReport):
+    """Of the steps that calls have in common."""
+
+    def exception(self, error: BaseException) -> None:
+        """No-op: it is a single call's, and its answer tells of it."""
 
 
 class _TracedBatchPredictor(_TracedPredictor):
@@ -90,48 +77,46 @@ class _TracedBatchPredictor(_TracedPredictor):
         return self._predictor.batching
 
     def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
-        """Open one span ``batch`` for all calls: in the first traced call's trace, with links to the others."""
-        predictor, tracing = self._predictor, self._tracing
-        assert isinstance(predictor, BatchPredictor)
-        parents = [tracing.extract(call.trace) for call in calls]
-        spans = [trace.get_current_span(parent).get_span_context() for parent in parents]
-        sampled = [(parent, span) for parent, span in zip(parents, spans) if span.trace_flags.sampled]
+        """Answer all calls in the context of the first sampled one, and report the common steps to each of these.
+
+        With spans of steps, they are below a span ``batch``, which has links to the other sampled calls.
+        """
+        assert isinstance(self._predictor, BatchPredictor)
+        contexts = [context_of(call.trace) for call in calls]
+        sampled = [number for number, context in enumerate(contexts) if is_sampled(context)] if self._reports else []
         if not sampled:
-            with report_to(None, parents[0]):
-                return predictor.handle_batch(calls)
-        links = [Link(span) for _, span in sampled[1:]]
-        attributes = {"drum.batch.calls": len(calls)}
-        with tracing.tracer.start_as_current_span("batch", sampled[0][0], links=links, attributes=attributes):
-            context = CURRENT.get()
-            with report_to(CallReport.of(tracing.tracer, context), context):
-                return predictor.handle_batch(calls)
-
-
-class _StreamReport(CallReport):
-    """Report of a stream: written to its span at once, because that is in this process."""
-
-    def exception(self, error: BaseException) -> None:
-        mark_failed(trace.get_current_span(self.context), error)
+            with report_to(None, contexts[0]):
+                return self._predictor.handle_batch(calls)
+        report = _BatchReport(self._tracer if self._steps else None)
+        context = contexts[sampled[0]]
+        span: Span = trace.INVALID_SPAN
+        report.attributes["drum.batch.calls"] = len(calls)
+        if self._steps:
+            links = [Link(trace.get_current_span(contexts[number]).get_span_context()) for number in sampled[1:]]
+            attributes = {"drum.batch.calls": len(calls)}
+            span = start_span(self._tracer, "batch", context, links=links, attributes=attributes)
+        try:
+            with report_to(report, within(span, context)):
+                replies = self._predictor.handle_batch(calls)
+        finally:
+            end_span(span)
+        if replies is not None and len(replies) == len(calls):
+            for number in sampled:
+                reply = replies[number]
+                reply.span = report.span_report(reply.status, reply.body)
+        return replies
 
 
 class _TracedChunks:
-    """The chunks of a stream. The stream's span is current while the model makes one, and ends with the last."""
+    """The chunks of a stream. Its context is current while the model makes one; its span, if any, ends with the
+    last."""
 
-    def __init__(
-        self,
-        reply: StreamReply,
-        context: Context,
-        report: _StreamReport | None,
-        assembler: StreamAssembler | None = None,
-    ) -> None:
-        """``context`` has the stream's span; ``report`` is None when the request is not sampled; ``assembler`` is for
-        the answer of a chat."""
+    def __init__(self, reply: StreamReply, context: Context, report: CallReport | None) -> None:
+        """``report`` is None when the request is not sampled."""
         self._reply = reply
         self._chunks = iter(reply.chunks)
-        self._span = trace.get_current_span(context)
         self._context = context
         self._report = report
-        self._assembler = assembler
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -139,17 +124,15 @@ class _TracedChunks:
     def __next__(self) -> bytes:
         try:
             with report_to(self._report, self._context):
-                chunk = next(self._chunks)
+                return next(self._chunks)
         except StopIteration:
             self._finish()
             raise
         except BaseException as error:
-            mark_failed(self._span, error)
+            if self._report is not None:
+                self._report.exception(error)
             self._finish()
             raise
-        if self._assembler is not None:
-            self._assembler.feed(chunk)
-        return chunk
 
     def close(self) -> None:
         """Stop the producer; ends the span if the stream has not."""
@@ -160,10 +143,5 @@ class _TracedChunks:
             self._finish()
 
     def _finish(self) -> None:
-        if not self._span.is_recording():
-            return
-        if self._assembler is not None:
-            self._span.set_attributes(settable(self._assembler.attributes()))
-            if self._assembler.error is not None:
-                self._span.set_status(StatusCode.ERROR, self._assembler.error)
-        self._span.end()
+        if self._report is not None:
+            self._report.end_stream()

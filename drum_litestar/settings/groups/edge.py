@@ -1,4 +1,4 @@
-"""Settings of the network edge: rate limit, CORS, TLS, access token, logs, event loop."""
+"""Settings of the network edge: rate limit, CORS, TLS, access token, logs, traces, event loop."""
 
 from __future__ import annotations
 
@@ -112,6 +112,14 @@ class LogSettings(msgspec.Struct, frozen=True):
         ),
     ] = "info"
     json: Annotated[bool, Option("DRUM_JSON_LOGGING", "log one JSON object a line")] = False
+
+
+class TraceSettings(msgspec.Struct, frozen=True):
+    """OpenTelemetry's traces; what is exported, and where to, the ``OTEL_*`` variables say."""
+
+    steps: Annotated[
+        bool, Option("DRUM_TRACE_STEPS", "spans queue, parse, model and serialize under the span of each request")
+    ] = False
 
 
 class LoopSettings(msgspec.Struct, frozen=True):

@@ -168,7 +168,7 @@ def test_traces_without_opentelemetry_there(serve: Serve, oldest: Path) -> None:
         server = serve("unstructured", env={**env, "OTEL_BSP_SCHEDULE_DELAY": "100"})
         assert evaluated(server, "1 + 1") == "2"
         collector.wait_for(lambda seen: "drum.predictUnstructured" in seen.names())
-    assert "model" not in collector.names()
+    assert "drum.model.duration_ms" not in collector.span("drum.predictUnstructured")["attributes"]
     assert f"{oldest}/bin/python -m pip install opentelemetry-sdk" in server.output()
 
 
@@ -223,11 +223,13 @@ def test_every_python(tmp_path: Path, version: str, pydantic: str) -> None:
     arguments = ["--worker-python", str(python), "--logging-level", "info"]
     with Collector() as collector:
         env = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+        env["DRUM_TRACE_STEPS"] = "true"
         with running(
             start_ours(ANY_PYDANTIC, tmp_path, tmp_path / "server.log", arguments=arguments, env=env)
         ) as server:
             assert server.send(csv(ROWS)).body == PREDICTED
             collector.wait_for(lambda seen: {"drum.invocations", "model"} <= set(seen.names()))
         assert collector.span("model")["trace_id"] == collector.span("drum.invocations")["trace_id"]
+        assert "drum.model.duration_ms" in collector.span("drum.invocations")["attributes"]
     assert f"custom.py sees pydantic {pydantic}." in server.output()
     assert f"(Python {version}." in server.output()

@@ -47,9 +47,6 @@ class Recorder:
     def model_seconds(self, seconds: float) -> None:
         self.times.append(seconds)
 
-    def steps_ended(self, steps: bytes, trace: Mapping[str, str]) -> None:
-        raise AssertionError("nothing is traced here")
-
     def batch_rows(self, rows: int) -> None:
         raise AssertionError("nothing is batched here")
 

@@ -21,7 +21,7 @@ from drum_litestar.predictors.protocol import (
     StreamReply,
     TargetType,
 )
-from drum_litestar.predictors.steps import record_exception, span
+from drum_litestar.predictors.steps import record_exception, report_chat, step
 
 log = logging.getLogger("mylog")
 
@@ -45,17 +45,19 @@ class ChattyPredictor:
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         if call.kind == "chat":
+            assert call.body is not None
+            report_chat("request", json.loads(call.body.read()))
             return StreamReply(StreamHead(), self._stream())
-        with span("parse"):
+        with step("parse"):
             pass
         try:
-            with span("model"):
+            with step("model"):
                 self._hook(fail=call.request_id == "fails")
         except ValueError as error:
             log.exception("the hook failed")
             record_exception(error)
             return Reply(status=500)
-        with span("serialize"):
+        with step("serialize"):
             return Reply(body=b"{}")
 
     def _hook(self, *, fail: bool) -> None:
@@ -71,4 +73,5 @@ class ChattyPredictor:
         for word in ("hel", "lo"):
             with trace.get_tracer("user").start_as_current_span("generator"):
                 choice = {"index": 0, "delta": {"content": word}, "finish_reason": None}
-                yield b"data: " + json.dumps({"model": "mm", "choices": [choice]}).encode() + b"\n\n"
+                report_chat("chunk", {"model": "mm", "choices": [choice]})
+                yield word.encode()

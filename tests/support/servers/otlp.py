@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -13,7 +13,6 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 KINDS = {0: "unspecified", 1: "internal", 2: "server", 3: "client", 4: "producer", 5: "consumer"}
 STATUSES = {0: "unset", 1: "ok", 2: "error"}
@@ -30,6 +29,11 @@ def _value(value: AnyValue) -> Any:
 
 def _attributes(pairs: Any) -> dict[str, Any]:
     return {pair.key: _value(pair.value) for pair in pairs}
+
+
+def _point(point: Any) -> dict[str, Any]:
+    kind = "value" in point.DESCRIPTOR.oneofs_by_name and point.WhichOneof("value")
+    return {"attributes": _attributes(point.attributes), "value": getattr(point, kind) if kind else None}
 
 
 class Collector:
@@ -153,19 +157,7 @@ class Collector:
                             "name": metric.name,
                             "kind": metric.WhichOneof("data"),
                             "temporality": getattr(data, "aggregation_temporality", 0),
+                            "points": [_point(point) for point in data.data_points],
                             "resource": _attributes(group.resource.attributes),
                         }
                     )
-
-
-class Items(SpanExporter):  # type: ignore[misc]
-    """Keeps what a processor hands on."""
-
-    def __init__(self) -> None:
-        self.items: list[Any] = []
-
-    def export(self, spans: Sequence[Any]) -> SpanExportResult:
-        self.items += spans
-        return SpanExportResult.SUCCESS
-
-    def shutdown(self) -> None: ...

@@ -86,6 +86,7 @@ CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "DRUM_API_TOKEN": ("t0ken", {}),
     "DRUM_UVICORN_LOG_LEVEL": ("debug", {}),
     "DRUM_JSON_LOGGING": ("true", {}),
+    "DRUM_TRACE_STEPS": ("true", {}),
     "DRUM_UVICORN_LOOP": ("asyncio", {}),
 }
 """For each setting a value other than its default, and other settings that it depends on."""

@@ -21,13 +21,13 @@ from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.observability.logs.setup import configure_logging
 from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
-from drum_litestar.observability.tracing.providers import configure_telemetry
+from drum_litestar.observability.providers import configure_telemetry
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply
 from support.predictors.chatty import ChattySpec
 
 json_lines = {json_lines}
 pipeline = configure_logging("info", json_lines=json_lines)
-telemetry = configure_telemetry()
+telemetry = configure_telemetry(trace_steps=True)
 
 async def request(executor, name, kind, request_id, body=None):
     with telemetry.tracing.request_span(name, ()) as span:
@@ -42,7 +42,7 @@ async def request(executor, name, kind, request_id, body=None):
 async def main():
     executor = PoolExecutor(ChattySpec(), PoolOptions(
         builder="support.predictors.chatty:build_in_worker",
-        builder_kwargs=dict(log_level="info", json_lines=json_lines),
+        builder_kwargs=dict(log_level="info", json_lines=json_lines, trace_requests=True, trace_steps=True),
         on_output=pipeline.forward,
         observer=ExecutorTelemetry(tracing=telemetry.tracing),
     ))

@@ -20,6 +20,7 @@ from drum_litestar.predictors.native.formats.inputs import MTX, StructuredInput
 from drum_litestar.predictors.native.formats.validation import ValidatedPredictions
 from drum_litestar.predictors.native.shortcuts.csv_merge import MergedBodies, merge_csv
 from drum_litestar.predictors.protocol import BatchingRule, ModelCall, Payload, Reply, StreamReply, TargetType
+from drum_litestar.predictors.steps import step
 
 logger = logging.getLogger("drum")
 
@@ -60,7 +61,10 @@ class BatchHandler:
             return None
         replies: dict[int, Reply] = {}
         for positions, source in self._by_options(calls):
-            for group in merge_csv([_body(calls[position]) for position in positions], self._parse_csv, self._features):
+            with step("parse"):
+                bodies = [_body(calls[position]) for position in positions]
+                groups = merge_csv(bodies, self._parse_csv, self._features)
+            for group in groups:
                 try:
                     answers = self._answer_group(group, source)
                 except NotMergeableError:
@@ -101,7 +105,8 @@ class BatchHandler:
     def _answer_group(self, group: MergedBodies, source: StructuredInput) -> list[Reply] | None:
         merged = source._replace(payload=Payload(data=group.data, size=len(group.data)))
         rows: Any = group.blocks if group.table is None else group.table.frame()
-        predictions = self._structured.predict(rows, merged, group.lengths)
+        with step("model"):
+            predictions = self._structured.predict(rows, merged, group.lengths)
         got, asked = len(predictions.validated.values), sum(group.lengths)
         if got != asked:
             self._disable(f"the model returned {got} predictions for {asked} rows of batched requests")
@@ -109,7 +114,8 @@ class BatchHandler:
         if predictions.extra is not None:  # the types of its columns may depend on all rows
             self._disable("the model returns extra output")
             return None
-        return [Reply(body=self._structured.encode(part)) for part in _split(predictions.validated, group.lengths)]
+        with step("serialize"):
+            return [Reply(body=self._structured.encode(part)) for part in _split(predictions.validated, group.lengths)]
 
     def _disable(self, reason: str) -> None:
         if self._enabled:

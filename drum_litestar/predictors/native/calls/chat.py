@@ -26,7 +26,7 @@ from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.datarobot.monitoring import ChatReport
 from drum_litestar.predictors.native.hooks.request_values import RequestHeaders, UnreadableBodyError
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamHead, StreamReply, TargetType
-from drum_litestar.predictors.steps import span
+from drum_litestar.predictors.steps import report_chat, step
 
 _COMPLETION_OBJECT = "chat.completion"
 _HOOK = "chat"
@@ -48,6 +48,7 @@ class ChatHandler:
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         """Answer one chat call. Raises what the hook, or its first chunk, raises (contract, section 8, Q-16)."""
         params = _read_params(call.body)
+        report_chat("request", params)
         association_id = params.get(ASSOCIATION_ID) or str(uuid.uuid4())
         if self._loaded.monitor is None:
             return self._answer(params, call, association_id, None)
@@ -58,11 +59,12 @@ class ChatHandler:
     def _answer(
         self, params: dict[str, Any], call: ModelCall, association_id: Any, report: ChatReport | None
     ) -> Reply | StreamReply:
-        with span("model"):
+        with step("model"):
             result = self._call_hook(params, call, association_id)
         if getattr(result, "object", None) != _COMPLETION_OBJECT:
             return self._stream(result, association_id, report)
         reply = _complete(result, association_id)
+        report_chat("answer", result)
         if report is not None:
             report.succeeded(result.choices[0].message.content)
         return reply

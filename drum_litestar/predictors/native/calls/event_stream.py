@@ -11,7 +11,7 @@ from typing import Any, Iterator
 from drum_litestar.predictors.native.calls.error_replies import describe, http_status
 from drum_litestar.predictors.native.hooks.hook_loop import Source
 from drum_litestar.predictors.native.hooks.user_errors import is_user_error
-from drum_litestar.predictors.steps import record_exception
+from drum_litestar.predictors.steps import record_exception, report_chat
 from drum_litestar.settings.masking import masked
 
 CHUNK_OBJECT = "chat.completion.chunk"
@@ -65,6 +65,7 @@ class EventStream(Iterator[bytes]):
     def _event(self, chunk: Any) -> bytes:
         if getattr(chunk, "object", None) != CHUNK_OBJECT:
             raise ValueError(f"Expected a chat completion chunk, but received {type(chunk)}")
+        report_chat("chunk", chunk)
         extra = set_association_id(chunk, self._association_id)
         return _data(_chunk_json(chunk, extra))
 

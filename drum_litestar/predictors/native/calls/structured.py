@@ -26,9 +26,9 @@ from drum_litestar.predictors.native.formats.validation import SINGLE_COLUMN, Va
 from drum_litestar.predictors.native.hooks.user_errors import StageError, run_stage
 from drum_litestar.predictors.native.shortcuts.csv_parser import CsvTable
 from drum_litestar.predictors.native.shortcuts.merged_estimator import MergedModel, merged_model
-from drum_litestar.predictors.native.shortcuts.sklearn_direct import direct_model, only_library_code
+from drum_litestar.predictors.native.shortcuts.sklearn_direct import direct_model
 from drum_litestar.predictors.protocol import BatchingRule, ModelCall, Reply, TargetType
-from drum_litestar.predictors.steps import span
+from drum_litestar.predictors.steps import step
 
 logger = logging.getLogger("drum")
 
@@ -66,7 +66,6 @@ class StructuredHandler:
         # A custom.py may have patched the model or its library.
         own = loaded.hooks.path is None and loaded.spec.shortcuts
         self._direct = direct_model(loaded.model, loaded.target_type) if own else None
-        self._runs_user_code = self._direct is None or not only_library_code(loaded.model)
         by_framework = loaded.framework is not None and self._task is None and not self._has_score
         mergeable = loaded.spec.shortcuts and by_framework
         self._merged = merged_model(loaded.model, self._direct, loaded.target_type) if mergeable else None
@@ -86,15 +85,15 @@ class StructuredHandler:
     def handle(self, call: ModelCall) -> Reply:
         """Answer one predict call. Raises exceptions that :func:`error_reply` turns into replies."""
         data = self.parse(call)
-        with span("parse", hooks=self._any_format):
+        with step("parse"):
             rows = self._read(data)
         monitor = self._loaded.monitor
         features = None if monitor is None else monitor.keep(rows)
         began = time.perf_counter()
-        with span("model", hooks=self._runs_user_code):
+        with step("model"):
             predictions = self.predict(rows, data)
         seconds = time.perf_counter() - began
-        with span("serialize", hooks=False):
+        with step("serialize"):
             reply = Reply(body=self.encode(predictions))
         if monitor is not None:
             monitor.predicted(features, predictions.validated, self._proba, seconds)

@@ -23,7 +23,7 @@ from drum_litestar.predictors.native.formats.multipart_body import MultipartBody
 from drum_litestar.predictors.native.formats.type_schema import OutputSchema
 from drum_litestar.predictors.native.hooks.user_errors import run_stage
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply
-from drum_litestar.predictors.steps import span
+from drum_litestar.predictors.steps import step
 
 _LINE_END = "\r\n"
 
@@ -45,15 +45,15 @@ class TransformHandler:
     def handle(self, call: ModelCall) -> Reply:
         """Answer one transform call. Raises exceptions that :func:`error_reply` turns into replies."""
         data = structured_input(call, any_format=self._any_format)
-        with span("parse", hooks=self._any_format):
+        with step("parse"):
             features = read_input(data, self._hooks, self._parse_csv)
             target = None if call.y is None or is_empty(call.y) else self._read_target(call.y)
-        with span("model"):
+        with step("model"):
             result = self._transform(features, target)
         self._schema.check(result, is_sparse=is_sparse(result))
         if target is not None and len(target) != len(result):  # contract, section 8, Q-18
             raise ClientDataError("Target data has a different number of rows than transformed data")
-        with span("serialize", hooks=False):
+        with step("serialize"):
             return transform_reply(result, target)
 
     def _read_target(self, payload: Payload) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.hooks.multi_dict import ImmutableMultiDict
 from drum_litestar.predictors.native.hooks.request_values import header_dict
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
-from drum_litestar.predictors.steps import span
+from drum_litestar.predictors.steps import step
 
 _HOOK = "score_unstructured"
 _TEXT_TYPE = "text/plain"
@@ -41,7 +41,7 @@ class UnstructuredHandler:
             kwargs["mlops"] = self._loaded.monitor.client
         if self._loaded.hooks.get(_HOOK) is None:  # a CustomTask has no such method; the text is DRUM's
             raise TypeError("'NoneType' object is not callable")
-        with span("model"):
+        with step("model"):
             result = self._loaded.hooks.call(_HOOK, self._loaded.model, data, **kwargs)
         return _reply(result)
 

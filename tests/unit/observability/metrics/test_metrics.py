@@ -6,10 +6,13 @@ import sys
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
+from drum_litestar.observability.metrics.otlp_metrics import export_metrics
 from drum_litestar.observability.metrics.prometheus import Metrics, create_metrics
 from drum_litestar.observability.metrics.request_series import UNMATCHED
 from drum_litestar.predictors.protocol import ModelCard, TargetType
@@ -164,3 +167,33 @@ def test_without_the_extra_there_are_no_metrics() -> None:
         "assert create_metrics() is None\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_opentelemetry_reads_the_same_series() -> None:
+    metrics = create_metrics()
+    assert metrics is not None
+    reader = InMemoryMetricReader()
+    provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
+    export_metrics(metrics.registry, provider.get_meter("test"))
+    metrics.request_finished("POST", "/predict", "/predict", 200, 0.02)
+    metrics.model_seconds(0.5)
+    metrics.rejected("queue_full")
+    found = {
+        (metric.name, frozenset((point.attributes or {}).items())): point.value
+        for resource in reader.get_metrics_data().resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in metric.data.data_points
+    }
+    expected = {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if not sample.name.endswith("_created")
+    }
+    assert found.keys() == expected.keys()
+    moving = {key for key in found if key[0] == "drum_memory_bytes"}
+    assert {key: found[key] for key in found.keys() - moving} == {
+        key: expected[key] for key in expected.keys() - moving
+    }
+    provider.shutdown()

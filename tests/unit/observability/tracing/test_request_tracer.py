@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from typing import Any
 
 import msgspec
 import pytest
-from opentelemetry import trace
+from opentelemetry import baggage, propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.propagators.b3 import B3MultiFormat
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from drum_litestar.errors import BadRequestError, QueueTimeoutError, UnprocessableError, UpstreamError
-from drum_litestar.execution.counters import Counters
-from drum_litestar.observability.bare import encoder
-from drum_litestar.observability.bare.tracer import SpanProvider
 from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
-from drum_litestar.observability.tracing.request_tracer import TRACER, RawHeaders, Tracing, upstream_answered
+from drum_litestar.observability.tracing import spans
+from drum_litestar.observability.tracing.context_carrier import context_of
+from drum_litestar.observability.tracing.request_tracer import RawHeaders, Tracing, upstream_answered
+from drum_litestar.observability.tracing.spans import TRACER
 from drum_litestar.observability.tracing.traced_predictor import traced
 from drum_litestar.predictors.protocol import (
     BatchPredictor,
     CallKind,
     ModelCall,
     ModelCard,
-    Payload,
+    Predictor,
     Reply,
     StreamHead,
     StreamReply,
     TargetType,
 )
-from drum_litestar.predictors.steps import record_exception, span
+from drum_litestar.predictors.steps import record_exception, report_chat, step
 from support.servers.otlp import Collector
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -63,29 +64,36 @@ class ScriptedBatchPredictor(ScriptedPredictor):
     batching = True
 
     def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
-        with span("model"):
+        with step("model"):
+            record_exception(ValueError("of a call that ran singly"))
             return [Reply() for _ in calls]
 
 
 class Processes:
     """The tracing of an HTTP process and of a worker, each with its own provider, in this process."""
 
-    def __init__(self, collector: Collector, bare: bool) -> None:
+    def __init__(self, collector: Collector) -> None:
         self.collector = collector
-        self._bare = bare
-        self._providers: list[TracerProvider] = []
-        self.front, self.back = self.tracing(), self.tracing()
+        self.steps = False
+        self.providers = [self._provider(), self._provider()]
+        self.front = self.tracing()
+
+    def _provider(self) -> TracerProvider:
+        provider = TracerProvider(shutdown_on_exit=False)
+        exporter = OTLPSpanExporter(endpoint=f"{self.collector.endpoint}/v1/traces")
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        return provider
 
     def tracing(self, **options: Any) -> Tracing:
-        processor = SimpleSpanProcessor(OTLPSpanExporter(endpoint=f"{self.collector.endpoint}/v1/traces"))
-        if self._bare:
-            provider = SpanProvider(processor, Resource.create())
-            encoder.install(provider)
-        else:
-            provider = TracerProvider(shutdown_on_exit=False)
-            provider.add_span_processor(processor)
-        self._providers.append(provider)
-        return Tracing(provider, **options)
+        """Of the HTTP process."""
+        return Tracing(self.providers[0], **options)
+
+    def trace_steps(self) -> None:
+        self.steps = True
+        self.front = self.tracing(steps=True)
+
+    def traced(self, predictor: Predictor) -> Predictor:
+        return traced(predictor, self.providers[1].get_tracer(TRACER), reports=True, steps=self.steps)
 
     def request(
         self, answer: Answer, name: str = "drum.invocations", *, headers: RawHeaders = (), **call: Any
@@ -94,28 +102,24 @@ class Processes:
         kind: CallKind = "chat" if name == "drum.chat.completions" else "predict"
         with self.front.request_span(name, headers) as request_span:
             sent = msgspec.msgpack.encode(ModelCall(kind=kind, trace=request_span.carrier, **call))
-            predictor = traced(ScriptedPredictor(answer), self.back)
-            reply = predictor.handle(msgspec.msgpack.decode(sent, type=ModelCall))
+            reply = self.traced(ScriptedPredictor(answer)).handle(msgspec.msgpack.decode(sent, type=ModelCall))
             head: Reply | StreamHead
             if isinstance(reply, StreamReply):
                 head = msgspec.msgpack.decode(msgspec.msgpack.encode(reply.head), type=StreamHead)
             else:
                 head = msgspec.msgpack.decode(msgspec.msgpack.encode(reply), type=Reply)
-            Counters(ExecutorTelemetry(tracing=self.front)).answered(
-                ModelCall(kind=kind, trace=request_span.carrier), head
-            )
             request_span.answered(head)
         return reply
 
     def close(self) -> None:
-        for provider in self._providers:
+        for provider in self.providers:
             provider.shutdown()
 
 
-@pytest.fixture(params=["sdk", "bare"])
-def processes(request: pytest.FixtureRequest) -> Iterator[Processes]:
+@pytest.fixture
+def processes() -> Iterator[Processes]:
     with Collector() as collector:
-        made = Processes(collector, request.param == "bare")
+        made = Processes(collector)
         yield made
         made.close()
 
@@ -127,24 +131,48 @@ def hook_span(name: str) -> None:
     current.set_attribute("seen.by", name)
 
 
-def test_steps_nest_under_the_request_and_the_clients_span(processes: Processes) -> None:
+STEPS = ("parse", "model", "serialize")
+
+
+def test_one_span_a_request_has_the_durations_of_its_steps(processes: Processes) -> None:
     def answer(call: ModelCall) -> Reply:
-        for step in ("parse", "model", "serialize"):
-            with span(step):
-                hook_span(step)
-        return Reply()
+        for name in STEPS:
+            with step(name):
+                current = trace.get_current_span().get_span_context()
+                assert f"{current.trace_id:032x}" == TRACE
+        with step("model"):  # once more
+            return Reply()
 
     processes.request(answer, headers=[TRACEPARENT, *CONSUMER, (b"host", b"x")])
-    collector = processes.collector
-    assert collector.names() == ["parse", "model", "serialize", "drum.invocations"]
-    request = collector.span("drum.invocations")
+    (request,) = processes.collector.spans
     assert (request["trace_id"], request["parent"]) == (TRACE, PARENT)
     assert (request["kind"], request["tracer"], request["status"]) == ("internal", TRACER, ("unset", ""))
+    durations = {request["attributes"].pop(f"drum.{name}.duration_ms") for name in STEPS}
+    assert 0 <= sum(durations) <= (request["end"] - request["start"]) / 1e6
     assert request["attributes"] == {"gen_ai.request.consumer_id": "cid", "gen_ai.request.consumer_type": "ct"}
-    for step in ("parse", "model", "serialize"):
-        child = collector.span(step)
+
+
+def test_steps_nest_under_the_request_if_they_are_asked_for(processes: Processes) -> None:
+    def answer(call: ModelCall) -> Reply:
+        for name in STEPS:
+            with step(name):
+                hook_span(name)
+        with step("failing"):
+            raise ValueError("boom")
+
+    processes.trace_steps()
+    with pytest.raises(ValueError, match="boom"):
+        processes.request(answer, headers=[TRACEPARENT])
+    collector = processes.collector
+    assert collector.names() == [*STEPS, "failing", "drum.invocations"]
+    request = collector.span("drum.invocations")
+    for name in STEPS:
+        child = collector.span(name)
         assert (child["trace_id"], child["parent"]) == (TRACE, request["span_id"])
-        assert child["attributes"] == {"seen.by": step}
+        assert child["attributes"] == {"seen.by": name}
+    failing = collector.span("failing")
+    assert (failing["status"], failing["events"][0][0]) == (("error", "ValueError: boom"), "exception")
+    assert not trace.get_current_span().is_recording()
 
 
 def test_a_request_without_context_starts_a_trace(processes: Processes) -> None:
@@ -155,13 +183,22 @@ def test_a_request_without_context_starts_a_trace(processes: Processes) -> None:
     assert first["trace_id"] != second["trace_id"]
 
 
-def test_queue_span_ends_when_the_wait_does(processes: Processes) -> None:
+@pytest.mark.parametrize("steps", [False, True])
+def test_the_wait_in_the_queue(processes: Processes, steps: bool) -> None:
+    if steps:
+        processes.trace_steps()
     observer = ExecutorTelemetry(tracing=processes.front)
     with processes.front.request_span("drum.transform", [TRACEPARENT]) as request_span:
         observer.queue_wait(0.25, request_span.carrier)
         observer.queue_wait(0.25, {})
+    observer.queue_wait(0.5, request_span.carrier)  # its request has been answered
+    request = processes.collector.span("drum.transform")
+    assert request["attributes"] == {"drum.queue.duration_ms": 250.0}
+    if not steps:
+        assert processes.collector.names() == ["drum.transform"]
+        return
     queue = processes.collector.span("queue")
-    assert queue["parent"] == processes.collector.span("drum.transform")["span_id"]
+    assert queue["parent"] == request["span_id"]
     assert queue["end"] - queue["start"] == 250_000_000
 
 
@@ -217,15 +254,6 @@ def test_direct_access_without_llm_fails_without_an_event(processes: Processes) 
     assert (request["status"], request["events"]) == (("error", text), [])
 
 
-def test_a_held_span_ends_with_its_stream(processes: Processes) -> None:
-    with processes.front.request_span("drum.directAccess", ()) as request_span:
-        request_span.hold()
-    assert processes.collector.spans == []
-    request_span.end()
-    request_span.end()
-    assert processes.collector.names() == ["drum.directAccess"]
-
-
 def test_an_upstream_gets_the_context_of_its_own_span(processes: Processes) -> None:
     sent = [{"traceparent": "the client's", "tracestate": "its=own", "x": "1"} for _ in range(3)]
     with processes.front.request_span("drum.directAccess", [TRACEPARENT]):
@@ -249,16 +277,21 @@ def test_an_upstream_gets_the_context_of_its_own_span(processes: Processes) -> N
 
 # Chat
 
-REQUEST = Payload(data=b'{"model":"gpt","messages":[{"role":"user","content":"hi"}]}')
+
+def asked() -> None:
+    """The handler has read the request."""
+    report_chat("request", {"model": "gpt", "messages": [{"role": "user", "content": "hi"}]})
 
 
 def completion() -> Reply:
+    asked()
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "hello"}}
-    return Reply(body=json.dumps({"object": "chat.completion", "model": "mm", "choices": [choice]}).encode())
+    report_chat("answer", {"model": "mm", "choices": [choice]})
+    return Reply(body=b"{}")
 
 
 def test_chat_attributes_are_on_the_requests_span(processes: Processes) -> None:
-    processes.request(lambda call: completion(), "drum.chat.completions", headers=CONSUMER, body=REQUEST)
+    processes.request(lambda call: completion(), "drum.chat.completions", headers=CONSUMER)
     attributes = processes.collector.span("drum.chat.completions")["attributes"]
     assert attributes == {
         "gen_ai.request.consumer_id": "cid",
@@ -279,22 +312,26 @@ def test_chat_attributes_are_on_the_requests_span(processes: Processes) -> None:
 
 def chunk(text: str, finish_reason: str | None = None) -> bytes:
     choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish_reason}
-    return b"data: " + json.dumps({"model": "mm", "choices": [choice]}).encode() + b"\n\n"
+    report_chat("chunk", {"model": "mm", "choices": [choice]})
+    return text.encode()
 
 
 def streaming(chunks: Callable[[], Iterator[bytes]]) -> Answer:
-    return lambda call: StreamReply(StreamHead(), chunks())
+    def answer(call: ModelCall) -> StreamReply:
+        asked()
+        return StreamReply(StreamHead(), chunks())
+
+    return answer
 
 
 def test_a_streams_span_lives_as_long_as_the_stream(processes: Processes) -> None:
     def chunks() -> Iterator[bytes]:
         yield chunk("hel")
         hook_span("generator")
-        with span("model"):
-            yield chunk("lo", "stop")
+        yield chunk("lo", "stop")
         yield b"data: [DONE]\n\n"
 
-    reply = processes.request(streaming(chunks), "drum.chat.completions", body=REQUEST)
+    reply = processes.request(streaming(chunks), "drum.chat.completions")
     collector = processes.collector
     assert collector.names() == ["drum.chat.completions"]  # ended with the head, as DRUM's does
     parent = collector.span("drum.chat.completions")
@@ -317,7 +354,7 @@ def test_a_stream_that_breaks_keeps_its_attributes(processes: Processes) -> None
         yield chunk("hel")
         raise ValueError("mid")
 
-    reply = processes.request(streaming(chunks), "drum.chat.completions", body=REQUEST)
+    reply = processes.request(streaming(chunks), "drum.chat.completions")
     assert isinstance(reply, StreamReply)
     with pytest.raises(ValueError, match="mid"):
         list(reply.chunks)
@@ -330,12 +367,13 @@ def test_a_stream_that_breaks_keeps_its_attributes(processes: Processes) -> None
 def test_a_stream_whose_error_became_an_event_is_an_error(processes: Processes) -> None:
     def chunks() -> Iterator[bytes]:
         yield chunk("hel")
-        yield b'data: {"error": {"message": "mid"}}\n\n'
+        record_exception(ValueError("mid"))
+        yield b"an error event"
 
-    reply = processes.request(streaming(chunks), "drum.chat.completions", body=REQUEST)
+    reply = processes.request(streaming(chunks), "drum.chat.completions")
     assert isinstance(reply, StreamReply)
     list(reply.chunks)
-    assert processes.collector.span("drum.chat.completions.stream")["status"] == ("error", "mid")
+    assert processes.collector.span("drum.chat.completions.stream")["status"] == ("error", "ValueError: mid")
 
 
 def test_a_client_that_leaves_ends_the_stream(processes: Processes) -> None:
@@ -348,7 +386,7 @@ def test_a_client_that_leaves_ends_the_stream(processes: Processes) -> None:
         finally:
             ended.append(True)
 
-    reply = processes.request(streaming(chunks), "drum.chat.completions", body=REQUEST)
+    reply = processes.request(streaming(chunks), "drum.chat.completions")
     assert isinstance(reply, StreamReply)
     next(iter(reply.chunks))
     reply.close()
@@ -360,27 +398,45 @@ def test_a_client_that_leaves_ends_the_stream(processes: Processes) -> None:
 # Batches, sampling, propagators, tracing switched off
 
 
+def test_each_request_of_a_batch_has_the_durations_of_all(processes: Processes) -> None:
+    """And only its own errors."""
+    predictor = processes.traced(ScriptedBatchPredictor(lambda call: Reply()))
+    assert isinstance(predictor, BatchPredictor)
+    carriers = [{"traceparent": f"00-{TRACE}-{PARENT}-{flags}"} for flags in ("00", "01", "01")]
+    calls = [ModelCall(kind="predict", trace=carrier) for carrier in (*carriers, {})]
+    replies = predictor.handle_batch(calls)
+    assert replies is not None
+    unsampled, first, second, without = (reply.span for reply in replies)
+    assert unsampled is without is None
+    assert first is not None
+    assert first == second
+    assert first.attributes.keys() == {"drum.batch.calls", "drum.model.duration_ms"}
+    assert (first.error, first.exception) == (None, None)
+
+
 def test_a_batch_links_to_all_its_requests(processes: Processes) -> None:
-    predictor = traced(ScriptedBatchPredictor(lambda call: Reply()), processes.back)
+    processes.trace_steps()
+    predictor = processes.traced(ScriptedBatchPredictor(lambda call: Reply()))
     assert isinstance(predictor, BatchPredictor)
     with (
         processes.front.request_span("drum.invocations", [TRACEPARENT]) as first,
         processes.front.request_span("drum.invocations", ()) as second,
     ):
-        calls = [ModelCall(kind="predict", trace=carrier) for carrier in (first.carrier, second.carrier, {})]
-        assert predictor.handle_batch(calls) == [Reply()] * 3
+        carriers: list[dict[str, str]] = [first.carrier, second.carrier, {}]
+        calls = [ModelCall(kind="predict", trace=carrier) for carrier in carriers]
+        assert len(predictor.handle_batch(calls) or ()) == 3
     batch = processes.collector.span("batch")
     assert batch["trace_id"] == TRACE
     assert batch["attributes"] == {"drum.batch.calls": 3}
     assert [link["trace_id"] for link in batch["links"]] == [f"{second.span.get_span_context().trace_id:032x}"]
     assert processes.collector.span("model")["parent"] == batch["span_id"]
-    assert not isinstance(traced(ScriptedPredictor(lambda call: Reply()), processes.back), BatchPredictor)
+    assert not isinstance(processes.traced(ScriptedPredictor(lambda call: Reply())), BatchPredictor)
 
 
 def test_a_request_that_is_not_sampled_is_not_reported(processes: Processes) -> None:
     front = Tracing(TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
     processes.front = front
-    reply = processes.request(lambda call: completion(), "drum.chat.completions", body=REQUEST)
+    reply = processes.request(lambda call: completion(), "drum.chat.completions")
     assert isinstance(reply, Reply)
     assert reply.span is None
     assert processes.collector.spans == []
@@ -413,7 +469,7 @@ def test_hooks_of_a_request_that_is_not_sampled_see_its_context_everywhere(proce
             return [Reply() for _ in calls]
 
     call = ModelCall(kind="predict", trace={"traceparent": unsampled})
-    predictor = traced(Batching(stream), processes.back)
+    predictor = processes.traced(Batching(stream))
     reply = predictor.handle(call)
     assert isinstance(reply, StreamReply)
     assert next(iter(reply.chunks)) == b"x"
@@ -426,12 +482,12 @@ def test_hooks_of_a_request_that_is_not_sampled_see_its_context_everywhere(proce
 
 def test_b3_when_it_is_configured(processes: Processes) -> None:
     b3 = B3MultiFormat()
-    processes.front, processes.back = processes.tracing(propagator=b3), processes.tracing(propagator=b3)
+    processes.steps, processes.front = True, processes.tracing(propagator=b3)
     headers = [(b"x-b3-traceid", TRACE.encode()), (b"x-b3-spanid", PARENT.encode()), (b"x-b3-sampled", b"1")]
 
     def answer(call: ModelCall) -> Reply:
-        assert call.trace["x-b3-traceid"] == TRACE
-        with span("model"):
+        assert call.trace["traceparent"].startswith(f"00-{TRACE}")  # between the processes it is always W3C's
+        with step("model"):
             return Reply()
 
     processes.request(answer, headers=headers)
@@ -440,33 +496,94 @@ def test_b3_when_it_is_configured(processes: Processes) -> None:
     assert processes.collector.span("model")["parent"] == request["span_id"]
 
 
-def test_without_tracing_the_context_is_passed_on_and_nothing_is_wrapped() -> None:
-    tracing = Tracing()
-    assert not tracing.enabled
-    predictor = ScriptedPredictor(lambda call: Reply())
-    assert traced(predictor, tracing) is predictor
-    first, second = tracing.request_span("drum.invocations", CONSUMER), tracing.request_span("drum.transform", ())
-    assert first is second
-    with tracing.request_span("drum.invocations", [TRACEPARENT, (b"baggage", b"a=1")]) as request_span:
-        assert request_span.carrier == {"traceparent": TRACEPARENT[1].decode(), "baggage": "a=1"}
-        request_span.answered(Reply(status=500))
-        request_span.fail("x")
-        request_span.hold()
-    request_span.end()
-    tracing.queue_waited(1.0, request_span.carrier)
+def test_without_tracing_the_clients_context_reaches_the_hooks() -> None:
+    """For a provider that only custom.py sets up."""
+    seen = []
+
+    def look(call: ModelCall) -> Reply:
+        seen.append(trace.get_current_span().get_span_context().trace_id)
+        with step("model"):
+            record_exception(ValueError())
+        return Reply()
+
+    predictor = traced(ScriptedPredictor(look), trace.NoOpTracer(), reports=False, steps=False)
+    carriers: list[dict[str, str]] = [{}, {"traceparent": TRACEPARENT[1].decode()}, {"traceparent": "nonsense"}]
+    for carrier in carriers:
+        assert predictor.handle(ModelCall(kind="predict", trace=carrier)) == Reply()
+    assert seen == [0, int(TRACE, 16), 0]
     headers = {"traceparent": "the client's"}
-    with tracing.upstream_call("GET", "http://llm/v1", headers) as client:
+    with Tracing().upstream_call("GET", "http://llm/v1", headers) as client:
         upstream_answered(client, 500)
     assert headers == {"traceparent": "the client's"}
-    with span("model"):
-        record_exception(ValueError())
-    with pytest.raises(ValueError, match="through"), tracing.request_span("drum.invocations", ()):
-        raise ValueError("through")
+
+
+@pytest.mark.parametrize("sent", [{}, {"baggage": "a=1"}, {"tracestate": "its=own"}])
+def test_what_goes_to_the_worker_is_what_the_propagators_write(processes: Processes, sent: dict[str, str]) -> None:
+    headers = [TRACEPARENT, *((key.encode(), value.encode()) for key, value in sent.items())]
+    with processes.front.request_span("drum.invocations", headers) as request_span:
+        written: dict[str, str] = {}
+        propagate.inject(written)
+        assert request_span.carrier == written
+        assert written.keys() == {"traceparent", *sent}
+    read, expected = context_of(written), propagate.extract(written, Context())
+    for context in (read, expected):
+        assert trace.get_current_span(context).get_span_context().is_remote
+    assert trace.get_current_span(read).get_span_context() == trace.get_current_span(expected).get_span_context()
+    assert baggage.get_all(read) == baggage.get_all(expected)
+
+
+class Failing(SpanProcessor):  # type: ignore[misc]
+    """As a hook may add one."""
+
+    def on_start(self, span: Any, parent_context: Context | None = None) -> None:
+        if span.name != "unharmed":
+            raise RuntimeError("no room")
+
+    def on_end(self, span: Any) -> None:
+        raise RuntimeError("no room")
+
+
+def test_a_processor_that_raises_costs_spans_and_no_request(
+    processes: Processes, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answer(call: ModelCall) -> Reply:
+        with step("model"):
+            return Reply()
+
+    spans.reported.cache_clear()
+    processes.trace_steps()
+    for provider in processes.providers:
+        provider.add_span_processor(Failing())
+    for name in ("lost", "unharmed"):
+        with processes.front.request_span(name, [TRACEPARENT]) as request_span:
+            predictor = processes.traced(ScriptedPredictor(answer))
+            assert isinstance(predictor.handle(ModelCall(kind="predict", trace=request_span.carrier)), Reply)
+            assert request_span.carrier["traceparent"].startswith(f"00-{TRACE}")
+    assert processes.collector.names() == ["unharmed"], "the processor before it has it all the same"
+    (record,) = [record for record in caplog.records if record.name == "drum.otel"]
+    assert record.getMessage() == "A span processor fails; spans may be lost. RuntimeError is reported once."
+
+
+def test_a_request_that_the_closing_event_loop_drops_is_ended_quietly(
+    processes: Processes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def served() -> None:
+        with processes.front.request_span("drum.invocations", ()):
+            await asyncio.get_running_loop().create_future()
+
+    async def begin() -> Any:
+        task = served()
+        copy_context().run(task.send, None)
+        return task
+
+    asyncio.run(begin()).close()  # in another context
+    assert processes.collector.span("drum.invocations")["status"] == ("unset", "")
+    assert caplog.records == []
 
 
 def test_load_and_close_reach_the_wrapped_predictor(processes: Processes) -> None:
     inner = ScriptedPredictor(lambda call: Reply())
-    predictor = traced(inner, processes.back)
+    predictor = processes.traced(inner)
     assert predictor.load().target_type is TargetType.REGRESSION
     predictor.close()
     assert inner.closed

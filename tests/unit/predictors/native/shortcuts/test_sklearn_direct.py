@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.dummy import DummyClassifier
@@ -42,9 +43,6 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeRegressor
 
 from bit_equality import csv_of, parser
-from drum_litestar.observability.bare.ended import unpack
-from drum_litestar.observability.bare.tracer import SpanProvider
-from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.observability.tracing.traced_predictor import traced
 from drum_litestar.predictors.native.native_predictor import NativePredictor
 from drum_litestar.predictors.native.shortcuts.csv_parser import CsvTable
@@ -52,7 +50,6 @@ from drum_litestar.predictors.native.shortcuts.sklearn_direct import direct_mode
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from native_serving import csv_call
-from support.servers.otlp import Items
 
 COLUMNS = ["a", "b", "c"]
 FRAME = pd.DataFrame(np.random.default_rng(5).normal(size=(60, 3)), columns=COLUMNS)
@@ -417,9 +414,10 @@ def test_parameters_with_other_code_are_recognised(model: Any, expected: bool) -
 @pytest.mark.parametrize("model", [KNeighborsRegressor(weights=weights), KNeighborsRegressor()])
 def test_a_users_function_runs_within_the_step(serve_folder: Any, model: Any) -> None:
     CALLED_IN.clear()
-    items = Items()
-    provider = SpanProvider(SimpleSpanProcessor(items), Resource.create())
-    with_spans = traced(serve_folder({"model.pkl": model.fit(FRAME, TARGET)}), Tracing(provider))
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    predictor = serve_folder({"model.pkl": model.fit(FRAME, TARGET)})
+    with_spans = traced(predictor, provider.get_tracer("steps"), reports=True, steps=True)
     CALLED_IN.clear()
     trace_context = {"traceparent": f"00-{7:032x}-{8:016x}-01"}
     body = FRAME.head(1).to_csv(index=False).encode()
@@ -427,6 +425,8 @@ def test_a_users_function_runs_within_the_step(serve_folder: Any, model: Any) ->
     assert isinstance(reply, Reply)
     assert reply.status == 200
     assert reply.span is not None
-    assert [step[0] for step in unpack(reply.span.steps)] == ["parse", "model", "serialize"]
+    steps = ["parse", "model", "serialize"]
+    assert [span.name for span in exporter.get_finished_spans()] == steps
+    assert list(reply.span.attributes) == [f"drum.{step}.duration_ms" for step in steps]
     assert (["model"] if callable(model.weights) else []) == CALLED_IN
     provider.shutdown()

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from drum_litestar.observability.tracing.providers import LAST_WITH_LOGS
+from drum_litestar.observability.providers import LAST_WITH_LOGS
 from support.servers.otlp import Collector
 
 PROGRAM = """
@@ -18,7 +18,7 @@ PROGRAM = """
 import logging, sys
 from opentelemetry import metrics, trace
 from drum_litestar.request_context import request_id_var
-from drum_litestar.observability.tracing.providers import configure_telemetry
+from drum_litestar.observability.providers import configure_telemetry
 logging.basicConfig(level="INFO", format="%(levelname)s %(message)s")
 telemetry = configure_telemetry({arguments})
 print("enabled", telemetry.enabled, telemetry.tracing.enabled, flush=True)
@@ -59,7 +59,8 @@ def test_traces_logs_and_metrics_are_flushed_at_exit() -> None:
         assert f"INFO OTEL is configured with endpoint: {collector.endpoint}" in done.stderr
         request, hook = collector.span("drum.invocations"), collector.span("hook")
         assert hook["parent"] == request["span_id"]
-        assert request["resource"]["service.name"] == "my-model"
+        told = [*collector.spans, *collector.logs, *collector.metrics]
+        assert {each["resource"]["service.name"] for each in told} == {"my-model"}
         (log,) = [log for log in collector.logs if log["span_id"] == hook["span_id"]]
         assert (log["severity"][:4], log["body"]) == ("WARN", "in hook")
         assert str(log["attributes"]["context_data"]) == "{'request_id': 'RID1', 'worker': 4}"
@@ -72,7 +73,7 @@ def test_traces_logs_and_metrics_are_flushed_at_exit() -> None:
 
 def test_exported_logs_and_exceptions_hold_no_secrets() -> None:
     end = """
-from drum_litestar.observability.tracing.step_spans import mark_failed
+from drum_litestar.observability.tracing.spans import mark_failed
 from drum_litestar.settings.masking import set_secrets
 set_secrets((), {"A_TOKEN": "sesame-open"})
 try:
@@ -113,6 +114,45 @@ def test_an_sdk_without_the_means_to_send_logs_sends_the_rest(lost: str, named: 
     assert named in line
     assert f"(pip install {LAST_WITH_LOGS})" in line
     assert line.endswith("OTEL_LOGS_EXPORTER=none")
+
+
+def test_a_protocol_whose_exporter_is_missing_is_named_with_its_package() -> None:
+    begin = "import sys; sys.modules['opentelemetry.exporter.otlp.proto.grpc'] = None"
+    with Collector() as collector:
+        done = run(collector.endpoint, begin=begin, OTEL_EXPORTER_OTLP_TRACES_PROTOCOL="grpc")
+        assert done.stdout == "enabled True False\n", done.stderr
+        assert {headers["path"] for headers in collector.headers} == {"/v1/metrics", "/v1/logs"}
+    (line,) = [line for line in done.stderr.splitlines() if "Traces are not sent" in line]
+    assert "(pip install opentelemetry-exporter-otlp-proto-grpc)" in line
+    assert line.endswith("OTEL_TRACES_EXPORTER=none")
+
+
+GIVEN = """
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+given = TracerProvider()
+given.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter("{endpoint}/v1/traces", headers={{"by": "another"}})))
+trace.set_tracer_provider(given)
+"""
+
+
+@pytest.mark.parametrize(
+    ("environ", "paths"),
+    [({"OTEL_EXPORTER_OTLP_ENDPOINT": ""}, {"/v1/traces"}), ({}, {"/v1/traces", "/v1/metrics", "/v1/logs"})],
+    ids=["alone", "and-the-endpoint"],
+)
+def test_a_provider_that_is_there_stays(environ: dict[str, str], paths: set[str]) -> None:
+    with Collector() as collector:
+        done = run(collector.endpoint, begin=GIVEN.format(endpoint=collector.endpoint), **environ)
+        assert done.stdout == "enabled True True\n", done.stderr
+        assert collector.names() == ["hook", "drum.invocations"], "each once"
+        assert {headers["path"] for headers in collector.headers} == paths
+        assert [headers.get("by") for headers in collector.headers if headers["path"] == "/v1/traces"] == [
+            "another"
+        ] * 2
+    assert "Overriding" not in done.stderr
 
 
 def test_flushed_before_a_planned_kill() -> None:
@@ -176,7 +216,10 @@ def test_b3_is_found_by_its_standard_name() -> None:
     with Collector() as collector:
         done = run(
             collector.endpoint,
-            end="print(telemetry.tracing.extract.__self__._propagator.fields)",
+            end=f"""
+headers = [(b"x-b3-traceid", b"{7:032x}"), (b"x-b3-spanid", b"{8:016x}"), (b"x-b3-sampled", b"1")]
+with telemetry.tracing.request_span("of b3", headers): pass
+""",
             OTEL_PROPAGATORS="b3multi",
         )
-        assert "x-b3-traceid" in done.stdout, done.stderr
+        assert collector.span("of b3")["trace_id"] == f"{7:032x}", done.stderr
