@@ -118,15 +118,25 @@ class Extension:
         self.path = path
         self._builder = builder
 
-    def app_options(self) -> dict[str, tuple[Any, ...]]:
-        """Fields of :class:`drum_litestar.http.app_options.AppOptions`, all of them tuples."""
-        builder = self._builder
-        return {
-            "route_handlers": tuple(builder._routes),
-            "on_app_init": (self._apply, *builder._on_app_init),
-            "on_startup": tuple(builder._on_startup),
-            "on_shutdown": tuple(builder._on_shutdown),
-        }
+    @property
+    def route_handlers(self) -> tuple[ControllerRouterHandler, ...]:
+        """Further routes."""
+        return tuple(self._builder._routes)
+
+    @property
+    def on_app_init(self) -> tuple[Callable[[AppConfig], AppConfig], ...]:
+        """Change the application before it is built."""
+        return (self._apply, *self._builder._on_app_init)
+
+    @property
+    def on_startup(self) -> tuple[Callable[[WorkerContext], Any], ...]:
+        """In order."""
+        return tuple(self._builder._on_startup)
+
+    @property
+    def on_shutdown(self) -> tuple[Callable[[WorkerContext], Any], ...]:
+        """In the order in which they were added; the last one runs first."""
+        return tuple(self._builder._on_shutdown)
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
         """Wrap ``app`` into the extension's ASGI middleware."""

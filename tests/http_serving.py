@@ -16,7 +16,7 @@ import msgspec
 import uvicorn
 
 from drum_litestar.errors import ModelFailedError, ModelLoadError
-from drum_litestar.execution.executor import Executor, ExecutorOptions
+from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.http.app import build_app
 from drum_litestar.http.app_options import AppOptions
@@ -30,6 +30,7 @@ from drum_litestar.predictors.protocol import (
     TargetType,
 )
 from routed import admitted
+from support.options import executor_options
 
 CSV = b"a,b\n1,2\n"
 
@@ -134,7 +135,7 @@ def card(target: TargetType = TargetType.REGRESSION, **fields: Any) -> ModelCard
 
 
 def options(**fields: Any) -> AppOptions:
-    return AppOptions(**{"drum_version": "1.18.1", "server_version": "0", "grace": 5.0, **fields})
+    return AppOptions(**{"drum_version": "1.18.1", "server_version": "0", "graceful_timeout": 5.0, **fields})
 
 
 @dataclass
@@ -247,7 +248,7 @@ def mirror(
 ) -> Iterator[tuple[Serving, Mirror]]:
     """Serve a :class:`Mirror`."""
     predictor = Mirror(description or card())
-    with serving(InlineExecutor(lambda: predictor, ExecutorOptions(**executor)), settings, wrap=wrap) as server:
+    with serving(InlineExecutor(lambda: predictor, executor_options(**executor)), settings, wrap=wrap) as server:
         try:
             yield server, predictor
         finally:

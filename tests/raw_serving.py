@@ -166,7 +166,7 @@ def serving(
             **config,
         )
         found["server"] = server = DrainingServer(
-            settings, handle=ServerHandle(), grace=grace, on_started=started, on_stop=on_stop
+            settings, handle=ServerHandle(), graceful_timeout=grace, on_started=started, on_stop=on_stop
         )
         await server.serve(sockets=sockets)
 

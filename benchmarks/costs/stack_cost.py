@@ -74,13 +74,14 @@ def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchron
     options: dict[str, Any] = {"http": "httptools", "timeout_keep_alive": 3600}
     if variant in ("stack", "server"):
         telemetry = HttpProcessTelemetry(ServerSettings(), show_perf=False, otel_disabled=True)
-        stack = StackOptions(drum_version="1.18.1", server_version="0", max_body=100 << 20, timeout=600.0)
+        stack = StackOptions(drum_version="1.18.1", server_version="0")
         app = build_stack(
             app,
             stack,
             routes=RouteTable(ROUTES),
             new_place=lambda: Place(executor.admit),
-            **telemetry.stack_callbacks(),
+            on_request_end=telemetry.request_ended,
+            on_rejected=telemetry.refused,
         )
         if variant == "server":
             options["http"] = make_protocol(events=telemetry.connections)

@@ -35,30 +35,28 @@ class Admission:
     def __init__(self, slots: SlotSource, options: ExecutorOptions, slot_count: int) -> None:
         """``slot_count``: all slots, busy or free; :meth:`card_changed` may change it."""
         self._slots = slots
-        self._queue_depth = options.queue_depth
-        self._queue_timeout = options.queue_timeout
-        self._max_in_flight = options.max_in_flight
-        self._request_timeout = options.request_timeout
-        rows = options.batch_max_rows
-        self.batcher = None if rows == 1 else Batcher(rows, options.batch_max_wait, self.dispatch_waiting)
+        limits = self._limits = options.admission
+        self._request_timeout = options.timeouts.request_timeout or None
+        rows, wait = limits.batch_max_rows, limits.batch_max_wait_ms / 1000
+        self.batcher = None if rows == 1 else Batcher(rows, wait, self.dispatch_waiting)
         self.counters = Counters(options.observer)
         self.queue: OrderedDict[PendingCall, None] = OrderedDict()
         """Calls that wait for a slot, oldest first."""
-        self.load_queue = LoadingQueue(self.counters, options.queue_timeout, self._note_depth)
+        self.load_queue = LoadingQueue(self.counters, limits.queue_timeout, self._note_depth)
         self.running = 0
         """Slots in use."""
         self.in_flight = 0
         """Calls that compute; several may share a slot."""
         self.tickets = 0
         """Tickets that count at present."""
-        self.memory = QueueMemory(options.queue_memory)
+        self.memory = QueueMemory(limits.queue_memory)
         self._drain = Drain()
         self._resize(slot_count)
 
     def _resize(self, slot_count: int) -> None:
         """Set the number of slots that tickets are counted from (not those free at the moment)."""
-        self.slot_count = slot_count if self._max_in_flight is None else min(slot_count, self._max_in_flight)
-        depth = self._queue_depth
+        self.slot_count = min(slot_count, self._limits.max_concurrent or slot_count)
+        depth = self._limits.queue_depth
         self.queue_depth = default_queue_depth(self.slot_count) if depth is None else depth
 
     def card_changed(self, card: ModelCard, slot_count: int) -> None:
@@ -113,7 +111,7 @@ class Admission:
         first = not self.queue
         self.queue[entry] = None
         self._note_depth()
-        entry.wait(self._queue_timeout)
+        entry.wait(self._limits.queue_timeout)
         if self.batcher is not None:
             self.batcher.enqueued(entry, first=first)
         if first:
@@ -146,7 +144,7 @@ class Admission:
             self._slots.prefetch(entry)
 
     def _acquire(self) -> Slot | None:
-        if self._max_in_flight is not None and self.running >= self._max_in_flight:
+        if self._limits.max_concurrent is not None and self.running >= self._limits.max_concurrent:
             return None
         return self._slots.acquire()
 
@@ -190,7 +188,7 @@ class Admission:
             entry.requeue()
             self.queue[entry] = None
             self.queue.move_to_end(entry, last=False)
-            entry.wait(self._queue_timeout)
+            entry.wait(self._limits.queue_timeout)
         self._note_depth()
         self.dispatch_waiting()
 

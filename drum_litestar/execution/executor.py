@@ -13,8 +13,10 @@ import msgspec
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.observer import ExecutorObserver, NullObserver
-from drum_litestar.execution.queue_limits import DEFAULT_QUEUE_MEMORY, Ticket
+from drum_litestar.execution.queue_limits import Ticket
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamHead
+from drum_litestar.settings.groups.limits import TimeoutSettings
+from drum_litestar.settings.groups.serving import AdmissionSettings, WorkerSettings
 
 ExecutorState = Literal["starting", "ready", "unready", "failed", "draining", "stopped"]
 """``unready``: was ready, but has no live worker at present. ``failed``: the model cannot be loaded."""
@@ -84,28 +86,13 @@ class Executor(Protocol):
 
 
 class ExecutorOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Options that all executors have. Times are in seconds. The defaults are those of the settings."""
+    """Options that all executors have: groups of settings, and what is connected to the executor."""
 
-    threads: int | None = None
-    """Concurrent calls for each copy of the model; None takes the card's ``concurrency``."""
-    queue_depth: int | None = None
-    """Calls that may wait; None is :func:`drum_litestar.execution.queue_limits.default_queue_depth`."""
-    queue_memory: int = DEFAULT_QUEUE_MEMORY
-    """Bytes in memory of the bodies of all waiting calls."""
-    queue_timeout: float = 30.0
-    """Longest wait for a slot, the wait for the model to load included."""
-    max_in_flight: int | None = None
-    """Caps the slots in use, over all workers."""
-    request_timeout: float | None = None
-    """Named in the text of a 504, which otherwise derives it from the deadline; the deadline comes with each call."""
-    stream_idle_timeout: float | None = 300.0
-    """Longest time without progress of a stream that has started, in the model or in its reader."""
-    batch_max_rows: int | None = 1
-    """Most rows in one batch; 1 turns batching off. Batches are made once the card says that they can be.
-
-    None: calls that wait anyway are batched if the card says that they always can be."""
-    batch_max_wait: float = 0.0
-    """Flush interval; 0 batches only calls that wait anyway. Of no effect without a number of rows."""
+    workers: WorkerSettings = WorkerSettings()
+    """An executor in the HTTP process has no worker and takes only ``threads``."""
+    admission: AdmissionSettings = AdmissionSettings()
+    timeouts: TimeoutSettings = TimeoutSettings()
+    """``request_timeout`` is only named in the text of a 504: the deadline comes with each call."""
     error_server: bool = False
     """A model that cannot be loaded is answered with 513 and the reason, not with 503."""
     observer: ExecutorObserver = NullObserver()

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-DEFAULT_QUEUE_MEMORY = 256 * 1000 * 1000
-
 
 def default_queue_depth(slots: int) -> int:
     """Calls that may wait unless the operator has set a number."""
@@ -23,7 +21,7 @@ class QueueMemory:
 
     __slots__ = ("limit", "used")
 
-    def __init__(self, limit: int = DEFAULT_QUEUE_MEMORY) -> None:
+    def __init__(self, limit: int) -> None:
         self.limit = limit
         self.used = 0
         """Exceeds the limit only through requeued calls: their bodies are in memory already."""

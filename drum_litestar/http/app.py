@@ -53,7 +53,7 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
 
     Its lifespan starts the executor and drains it. Raises StartupError for an impossible ``url_prefix``.
     """
-    spool_directory = SpoolDirectory(options.spool_dir, options.spool_owner)
+    spool_directory = SpoolDirectory(options.uploads.spool_dir, options.spool_owner)
     service = ModelService(executor, options, spool_directory)
     context = WorkerContext("http")
     app = DrumLitestar(

@@ -1,4 +1,4 @@
-"""Options of the HTTP application: scalars and callables, no settings object."""
+"""Options of the HTTP application: a group of settings, scalars and callables."""
 
 from __future__ import annotations
 
@@ -13,26 +13,12 @@ from litestar.types import ControllerRouterHandler
 from drum_litestar.context import WorkerContext
 from drum_litestar.errors import StartupError
 from drum_litestar.predictors.protocol import CallKind
+from drum_litestar.settings.groups.limits import TimeoutSettings, UploadSettings
 
 AnyRequest: TypeAlias = Request[Any, Any, Any]
 AnyResponse: TypeAlias = Response[Any]
 
 LifespanHook: TypeAlias = Callable[[WorkerContext], Awaitable[None] | None]
-
-MEBIBYTE = 1024 * 1024
-
-
-@dataclass(frozen=True, kw_only=True)
-class BodyLimits:
-    """Limits of one request body, in bytes unless a field says otherwise."""
-
-    max_upload_size: int = 100 * MEBIBYTE
-    spool_threshold: int = 10 * MEBIBYTE
-    """Size above which a body, or the file parts of a form together, go to disk."""
-    max_form_parts: int = 1000
-    """Number of parts of a multipart body."""
-    max_field_size: int = 500_000
-    """Largest non-file field of a form. Its content is dropped; the limit bounds what a client may send for nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +33,11 @@ class AppOptions:
     """``drumServer`` of ``/info/``."""
     url_prefix: str = ""
     """``URL_PREFIX`` as the operator wrote it; see :func:`normalize_prefix`."""
-    limits: BodyLimits = BodyLimits()
-    spool_dir: str | None = None
-    """Parent of the spool directory; None is the system's temporary directory."""
+    uploads: UploadSettings = UploadSettings()
     spool_owner: int | None = None
     """User id that must be able to read spool files, when model workers run as another user."""
     enable_docs: bool = False
-    grace: float = 299.0
+    graceful_timeout: float = TimeoutSettings().graceful_timeout
     """Seconds in which running calls may end at shutdown."""
     stats: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """Body of ``/stats/``; None shows the executor's counters alone."""

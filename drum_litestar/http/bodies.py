@@ -12,9 +12,9 @@ from litestar.types import Receive, Scope
 
 from drum_litestar.errors import BodyTooLargeError, DiskFullError
 from drum_litestar.execution.queue_limits import MemoryShare
-from drum_litestar.http.app_options import MEBIBYTE, BodyLimits
 from drum_litestar.http.spool import SpoolDirectory, SpoolFile, discard_all
 from drum_litestar.predictors.protocol import Payload
+from drum_litestar.settings.groups.limits import UploadSettings
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """``errno`` of a full disk, a quota, and a limit of file sizes."""
 
-WRITE_BLOCK = MEBIBYTE
+WRITE_BLOCK = 1024 * 1024
 """Bytes that are buffered before a thread writes them, while they fit into the queue's memory."""
 
 
@@ -74,11 +74,11 @@ class Spool:
 
     __slots__ = ("_directory", "_files", "held", "memory", "threshold")
 
-    def __init__(self, directory: SpoolDirectory, limits: BodyLimits, memory: MemoryShare) -> None:
+    def __init__(self, directory: SpoolDirectory, uploads: UploadSettings, memory: MemoryShare) -> None:
         """``memory``: the request's share of the queue's memory; counts the bytes of its body that are not on disk."""
         self._directory = directory
         self._files: list[SpoolFile] = []
-        self.threshold = limits.spool_threshold
+        self.threshold = uploads.spool_threshold
         self.memory = memory
         self.held = 0
         """Bytes that the request's sinks keep in memory until the call is sent."""

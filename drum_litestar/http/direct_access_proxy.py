@@ -54,11 +54,13 @@ Headers = list[tuple[bytes, bytes]]
 class DirectAccessProxy:
     """Forwards requests through one pooled client, created on first use and bound to one event loop."""
 
-    def __init__(self, *, timeout: float, max_body: int, url_prefix: str = "", tracing: Tracing | None = None) -> None:
+    def __init__(
+        self, *, timeout: float, max_upload_size: int, url_prefix: str = "", tracing: Tracing | None = None
+    ) -> None:
         """``timeout``: seconds without data from the upstream (``NIM_DIRECT_ACCESS_REQUEST_TIMEOUT``), at most 10 to
-        connect. ``max_body``: bytes of a request body."""
+        connect. ``max_upload_size``: bytes of a request body."""
         self._timeout = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
-        self._max_body = max_body
+        self._max_upload_size = max_upload_size
         self._tracing = tracing or Tracing()
         self._prefix = [part.encode() for part in normalize_prefix(url_prefix).split("/") if part]
         self._client: httpx.AsyncClient | None = None
@@ -71,7 +73,7 @@ class DirectAccessProxy:
         """
         scope: Any = request.scope
         state = request_state(scope)
-        body = BodyStream(scope, request.receive, self._max_body)
+        body = BodyStream(scope, request.receive, self._max_upload_size)
         interrupt = Interrupt()
         unwatch: Callable[[], object] | None = None
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from drum_litestar.errors import FormTooLargeError
-from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.http.bodies import BodyStream, Sink, Spool
 from drum_litestar.name_clashes import own_modules
 from drum_litestar.predictors.protocol import Payload
+from drum_litestar.settings.groups.limits import UploadSettings
 
 with own_modules():
     from multipart import (  # type: ignore[import-untyped]
@@ -29,19 +29,19 @@ MAX_PART_HEADERS = 64
 MAX_PART_HEADER_SIZE = 16 * 1024
 
 
-async def read_form(stream: BodyStream, spool: Spool, boundary: str, limits: BodyLimits) -> dict[str, Payload]:
+async def read_form(stream: BodyStream, spool: Spool, boundary: str, uploads: UploadSettings) -> dict[str, Payload]:
     """Return the first file part of each name in ``FILE_PARTS``.
 
     A malformed or truncated form has no parts at all, as under DRUM (which answers "Samples should be provided").
     Raises FormTooLargeError, and what ``stream`` and :class:`Sink` raise.
     """
-    collector = _Collector(spool, limits.max_field_size)
+    collector = _Collector(spool, uploads.max_field_size)
     try:
         parser = PushMultipartParser(
             boundary.encode("latin-1"),
             max_header_size=MAX_PART_HEADER_SIZE,
             max_header_count=MAX_PART_HEADERS,
-            max_segment_count=limits.max_form_parts,
+            max_segment_count=uploads.max_form_parts,
         )
         while chunk := await stream.read():
             for event in parser.parse(chunk):
@@ -49,7 +49,7 @@ async def read_form(stream: BodyStream, spool: Spool, boundary: str, limits: Bod
         parser.close()
     except ParserLimitReached:
         # The limits of a part's headers have no setting.
-        too_many = collector.segments >= limits.max_form_parts
+        too_many = collector.segments >= uploads.max_form_parts
         raise FormTooLargeError("DRUM_FORM_MAX_PARTS" if too_many else None) from None
     except MultipartError:
         return {}

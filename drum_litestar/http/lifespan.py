@@ -32,7 +32,7 @@ async def model_lifespan(
         for hook in options.on_startup:
             await _run(hook, context)
         await executor.start()
-        stack.push_async_callback(executor.shutdown, options.grace)
+        stack.push_async_callback(executor.shutdown, options.graceful_timeout)
         yield
 
 

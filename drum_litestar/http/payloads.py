@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl, quote
 from litestar.types import HTTPScope, Receive
 
 from drum_litestar.errors import UnprocessableError, UnsupportedMediaTypeError
-from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.http.bodies import BodyStream, Spool, read_raw
 from drum_litestar.http.forms import read_form
 from drum_litestar.media_types import FORM, URLENCODED, is_json, parameter, split_content_type
@@ -18,6 +17,7 @@ from drum_litestar.observability.tracing.context_carrier import W3C_FIELDS
 from drum_litestar.predictors.protocol import CallKind, ModelCall, ModelCard, Payload
 from drum_litestar.predictors.rules import NO_DATA, unsupported_format
 from drum_litestar.request_state import request_state
+from drum_litestar.settings.groups.limits import UploadSettings
 
 TRACE_HEADERS: Final = frozenset(name.encode() for name in W3C_FIELDS)
 
@@ -38,18 +38,20 @@ codecs.register_error(_AS_SENT, _escaped)
 class Inbound:
     """One request, as the collectors read it."""
 
-    __slots__ = ("card", "limits", "receive", "scope", "spool")
+    __slots__ = ("card", "receive", "scope", "spool", "uploads")
 
-    def __init__(self, scope: HTTPScope, receive: Receive, card: ModelCard, limits: BodyLimits, spool: Spool) -> None:
+    def __init__(
+        self, scope: HTTPScope, receive: Receive, card: ModelCard, uploads: UploadSettings, spool: Spool
+    ) -> None:
         self.scope = scope
         self.receive = receive
         self.card = card
-        self.limits = limits
+        self.uploads = uploads
         self.spool = spool
 
     def body(self) -> BodyStream:
         """Return the body, which can be read once. Raises BodyTooLargeError."""
-        return BodyStream(self.scope, self.receive, self.limits.max_upload_size)
+        return BodyStream(self.scope, self.receive, self.uploads.max_upload_size)
 
     def content_type(self) -> str:
         """Return the last ``Content-Type``, which DRUM's framework uses; empty when there is none."""
@@ -143,7 +145,7 @@ async def collect_structured(inbound: Inbound, kind: CallKind) -> ModelCall:
 
 
 async def _collect_form(inbound: Inbound, kind: CallKind, boundary: str) -> ModelCall:
-    parts = await read_form(inbound.body(), inbound.spool, boundary, inbound.limits)
+    parts = await read_form(inbound.body(), inbound.spool, boundary, inbound.uploads)
     x, y = parts.get("X"), parts.get("y")
     if x is None:
         raise UnprocessableError(NO_DATA)

@@ -186,7 +186,7 @@ class ModelService:
         # None: a middleware of the model's extension has changed the path to that of another route.
         place = state.place or Place(self.executor.admit)
         ticket: Ticket = place.take()
-        spool = Spool(self._spool_directory, self.options.limits, ticket.memory)
+        spool = Spool(self._spool_directory, self.options.uploads, ticket.memory)
         resources = state.resources = RequestResources(place, spool)
         deadline = state.deadline
         loop = asyncio.get_running_loop()
@@ -195,7 +195,7 @@ class ModelService:
         try:
             if deadline is not None and not state.body_received:
                 cleanup = loop.call_at(deadline, interrupt.fire, "deadline").cancel
-            call = await collect(Inbound(scope, receive, card, self.options.limits, spool), kind)
+            call = await collect(Inbound(scope, receive, card, self.options.uploads, spool), kind)
             if cleanup is not None:
                 cleanup()  # from here on the executor keeps the deadline
             cleanup = watch_disconnect(state, receive, interrupt)

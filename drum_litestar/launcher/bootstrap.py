@@ -15,7 +15,7 @@ from drum_litestar import __version__
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Place, default_queue_depth
-from drum_litestar.http.app_options import AppOptions, BodyLimits
+from drum_litestar.http.app_options import AppOptions
 from drum_litestar.http.routes import ROUTES
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
@@ -23,15 +23,15 @@ from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.preparation import (
     extended_app,
-    merge_options,
     prepare,
-    proxy_options,
+    with_extension,
+    with_proxy,
     with_worker_python,
     worker_spec,
 )
 from drum_litestar.launcher.shared_store import RedisRateLimitStore
 from drum_litestar.launcher.worker_user import worker_uid
-from drum_litestar.middleware.stack import RateLimit, StackOptions, build_stack
+from drum_litestar.middleware.stack import StackOptions, build_stack
 from drum_litestar.observability.logs.setup import configure_logging
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.route_table import RouteTable
@@ -94,14 +94,14 @@ def serve(plan: LaunchPlan) -> int:
             sockets=sockets,
             uvicorn_kwargs=uvicorn_kwargs,
             protocol=make_protocol(
-                header_timeout=settings.timeouts.header,
-                body_timeout=settings.timeouts.body,
-                max_head_size=settings.connections.max_head_bytes,
-                max_connections=settings.connections.limit or 0,
+                header_timeout=settings.timeouts.header_timeout,
+                body_timeout=settings.timeouts.body_timeout,
+                max_head_size=settings.connections.max_head_size,
+                max_connections=settings.connections.max_connections or 0,
                 events=server.telemetry.connections,
             ),
-            grace=settings.timeouts.graceful,
-            handshake_timeout=settings.timeouts.header,
+            graceful_timeout=settings.timeouts.graceful_timeout,
+            handshake_timeout=settings.timeouts.header_timeout,
             on_started=server.started,
             on_drain=server.drain,
             on_stop=server.executor.shutdown,
@@ -148,30 +148,21 @@ class Server:
     def application(self) -> Any:
         """The Litestar application inside the middleware stack."""
         settings = self.plan.settings
-        limits = BodyLimits(
-            max_upload_size=settings.uploads.max_bytes,
-            spool_threshold=settings.uploads.spool_threshold,
-            max_form_parts=settings.uploads.form_max_parts,
-            max_field_size=settings.uploads.form_max_field_bytes,
-        )
-        extra_options = merge_options(
-            self.telemetry.app_options(),
-            proxy_options(self.plan, self.telemetry.otel.tracing),
-            {"on_startup": (self.rate_store.open,), "on_shutdown": (self.rate_store.close,)} if self.rate_store else {},
-            self.extension.app_options() if self.extension is not None else {},
-        )
         options = AppOptions(
             drum_version=drum_version(),
             server_version=__version__,
             info_server=settings.listen.info_server,
             url_prefix=settings.listen.url_prefix or "",
-            limits=limits,
-            spool_dir=settings.uploads.spool_dir,
+            uploads=settings.uploads,
             spool_owner=worker_uid(settings.workers.user),
             enable_docs=settings.listen.docs,
-            grace=settings.timeouts.graceful,
-            **extra_options,
+            graceful_timeout=settings.timeouts.graceful_timeout,
         )
+        options = self.telemetry.add_to(options)
+        options = with_proxy(options, self.plan, self.telemetry.otel.tracing)
+        if self.rate_store is not None:
+            options = self.rate_store.add_to(options)
+        options = with_extension(options, self.extension)
         return build_stack(
             self.telemetry.traced(extended_app(self.executor, options, self.extension)),
             self._stack_options(options),
@@ -179,21 +170,21 @@ class Server:
             new_place=lambda: Place(self.executor.admit),
             shared_store=self.rate_store.store if self.rate_store else None,
             mask=masked,
-            **self.telemetry.stack_callbacks(),
+            on_request_end=self.telemetry.request_ended,
+            on_rejected=self.telemetry.refused,
         )
 
     def _stack_options(self, options: AppOptions) -> StackOptions:
         settings = self.plan.settings
-        limit = settings.rate_limit
         return StackOptions(
             drum_version=options.drum_version,
             server_version=options.server_version,
-            max_body=options.limits.max_upload_size,
-            timeout=settings.timeouts.request,
-            limit_connections=settings.connections.limit is not None,
-            rate_limit=RateLimit(int(limit.per_minute), limit.burst, limit.key_header) if limit.enabled else None,
-            cors_origins=settings.cors.origins if settings.cors.enabled else (),
-            api_token=settings.access.api_token,
+            uploads=settings.uploads,
+            timeouts=settings.timeouts,
+            connections=settings.connections,
+            rate_limit=settings.rate_limit,
+            cors=settings.cors,
+            access=settings.access,
             docs_prefixes=(f"{options.url_prefix.rstrip('/')}/docs",) if options.enable_docs else (),
             show_stacktrace=self.plan.show_stacktrace,
         )
@@ -225,7 +216,7 @@ class Server:
 
     def drain(self) -> None:
         """Set readiness to 503 at once; admitted calls continue."""
-        self._spawn(self.executor.shutdown(self.plan.settings.timeouts.graceful))
+        self._spawn(self.executor.shutdown(self.plan.settings.timeouts.graceful_timeout))
 
     async def reload(self) -> None:
         """Load the model folder again (SIGHUP)."""

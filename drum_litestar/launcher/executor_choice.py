@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor, ExecutorOptions
@@ -29,19 +28,6 @@ def make_executor(
     pool gives up after it had been ready.
     """
     settings = plan.settings
-    common: dict[str, Any] = {
-        "threads": settings.workers.threads,
-        "queue_depth": settings.admission.queue_depth,
-        "queue_memory": settings.admission.queue_memory,
-        "queue_timeout": settings.admission.queue_timeout,
-        "max_in_flight": settings.admission.max_concurrent,
-        "request_timeout": settings.timeouts.request or None,
-        "stream_idle_timeout": settings.timeouts.stream_idle or None,
-        "batch_max_rows": settings.admission.batch_max_rows,
-        "batch_max_wait": settings.admission.batch_max_wait_ms / 1000,
-        "error_server": plan.with_error_server,
-        "observer": observer,
-    }
     trace_options = {"trace_requests": tracing.enabled, "trace_steps": settings.traces.steps}
     if settings.model.executor == "inline":
         from drum_litestar.execution.inline import InlineExecutor
@@ -49,20 +35,26 @@ def make_executor(
         from drum_litestar.predictors.build import build_predictor
 
         return InlineExecutor(
-            lambda: traced_predictor(build_predictor(plan.spec), **trace_options), ExecutorOptions(**common)
+            lambda: traced_predictor(build_predictor(plan.spec), **trace_options),
+            ExecutorOptions(
+                workers=settings.workers,
+                admission=settings.admission,
+                timeouts=settings.timeouts,
+                error_server=plan.with_error_server,
+                observer=observer,
+            ),
         )
     from drum_litestar.execution.pool.pool import PoolExecutor
     from drum_litestar.execution.pool.pool_options import PoolOptions
     from drum_litestar.observability.metrics.resources import memory_headroom
 
     options = PoolOptions(
-        workers=settings.workers.count,
-        max_requests=settings.workers.max_requests,
-        max_requests_jitter=settings.workers.max_requests_jitter,
-        max_worker_memory_mb=settings.workers.max_memory_mb,
-        death_policy=settings.workers.death_policy,
+        workers=settings.workers,
+        admission=settings.admission,
+        timeouts=settings.timeouts,
+        error_server=plan.with_error_server,
+        observer=observer,
         python=plan.worker_python.executable if plan.worker_python else None,
-        user=settings.workers.user,
         memory_headroom=memory_headroom,
         on_output=forward_output,
         on_fatal=on_fatal,
@@ -73,7 +65,6 @@ def make_executor(
             "otel_disabled": plan.otel_disabled,
             **trace_options,
         },
-        **common,
     )
     return PoolExecutor(plan.spec, options)
 

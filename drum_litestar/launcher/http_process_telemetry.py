@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from typing import Any, Final, get_args
 
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.observer import RejectReason
+from drum_litestar.http.app_options import AppOptions
 from drum_litestar.launcher.refusals import RefusalLog
+from drum_litestar.middleware.access_log import OnRequestEnd
 from drum_litestar.middleware.asgi import ASGIApp
 from drum_litestar.middleware.tracing import TracingMiddleware
 from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
@@ -64,25 +67,25 @@ class HttpProcessTelemetry:
         own = os.getpid()  # the pid of an inline executor; this process is reported anyway
         return {f"worker-{number}": pid for number, pid in enumerate(self._pids(), 1) if pid != own}
 
-    def app_options(self) -> dict[str, Any]:
-        """Fields of ``AppOptions``."""
-        return {
-            "stats": self.stats.report,
-            "metrics": self.metrics.render if self.metrics is not None else None,
-            "on_routes": self.metrics.set_routes if self.metrics is not None else None,
-            "on_rejected": self._refused,
-            "on_observe": self.observer.call_answered,
-            "on_shutdown": (self._close,),
-        }
+    def add_to(self, options: AppOptions) -> AppOptions:
+        """``options`` with what the application reports and shows."""
+        metrics = self.metrics
+        return replace(
+            options,
+            stats=self.stats.report,
+            metrics=metrics.render if metrics is not None else None,
+            on_routes=metrics.set_routes if metrics is not None else None,
+            on_rejected=self.refused,
+            on_observe=self.observer.call_answered,
+            on_shutdown=(*options.on_shutdown, self._close),
+        )
 
-    def stack_callbacks(self) -> dict[str, Any]:
-        """Keyword arguments of ``build_stack``."""
-        return {
-            "on_request_end": self.metrics.request_finished if self.metrics is not None else None,
-            "on_rejected": self._refused,
-        }
+    @property
+    def request_ended(self) -> OnRequestEnd | None:
+        """Called at the end of each request; None without metrics."""
+        return self.metrics.request_finished if self.metrics is not None else None
 
-    def _refused(self, reason: str) -> None:
+    def refused(self, reason: str) -> None:
         """Record a rejection outside the executor, which reports its own."""
         if reason in EXECUTOR_REASONS:
             return

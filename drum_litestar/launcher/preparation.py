@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -80,13 +81,17 @@ def prepare(plan: LaunchPlan) -> Prepared:
     return Prepared(msgspec.structs.replace(plan, spec=spec), extension)
 
 
-def merge_options(*parts: dict[str, Any]) -> dict[str, Any]:
-    """Merge fields of ``AppOptions``. Tuples are concatenated, so shutdown hooks of a later part run earlier."""
-    merged: dict[str, Any] = {}
-    for part in parts:
-        for name, value in part.items():
-            merged[name] = (*merged.get(name, ()), *value) if isinstance(value, tuple) else value
-    return merged
+def with_extension(options: AppOptions, extension: Extension | None) -> AppOptions:
+    """``options`` with what the extension adds; its shutdown hooks run before those that are there."""
+    if extension is None:
+        return options
+    return replace(
+        options,
+        route_handlers=(*options.route_handlers, *extension.route_handlers),
+        on_app_init=(*options.on_app_init, *extension.on_app_init),
+        on_startup=(*options.on_startup, *extension.on_startup),
+        on_shutdown=(*options.on_shutdown, *extension.on_shutdown),
+    )
 
 
 def extended_app(executor: Executor, options: AppOptions, extension: Extension | None) -> ASGIApp:
@@ -104,17 +109,16 @@ def extended_app(executor: Executor, options: AppOptions, extension: Extension |
         raise extension.failure(error) from error
 
 
-def proxy_options(plan: LaunchPlan, tracing: Tracing) -> dict[str, Any]:
-    """Make the fields of ``AppOptions`` for ``/directAccess/``; without httpx none, and the route answers 501."""
+def with_proxy(options: AppOptions, plan: LaunchPlan, tracing: Tracing) -> AppOptions:
+    """``options`` with the proxy of ``/directAccess/``; without httpx there is none, and the route answers 501."""
     if find_spec("httpx") is None:
-        return {}
+        return options
     from drum_litestar.http.direct_access_proxy import DirectAccessProxy
 
-    settings = plan.settings
     proxy = DirectAccessProxy(
         timeout=plan.direct_access_timeout,
-        max_body=settings.uploads.max_bytes,
-        url_prefix=settings.listen.url_prefix or "",
+        max_upload_size=options.uploads.max_upload_size,
+        url_prefix=options.url_prefix,
         tracing=tracing,
     )
-    return {"direct_access": proxy, "on_shutdown": (proxy.aclose,)}
+    return replace(options, direct_access=proxy, on_shutdown=(*options.on_shutdown, proxy.aclose))

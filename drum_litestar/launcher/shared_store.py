@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from drum_litestar.errors import SettingsError
 from drum_litestar.extras import require
+from drum_litestar.http.app_options import AppOptions
 from drum_litestar.name_clashes import own_modules
 from drum_litestar.settings.masking import mask_structure
 
@@ -44,6 +46,12 @@ class RedisRateLimitStore:
         except ValueError as error:
             raise SettingsError(f"DRUM_RATE_LIMIT_STORE='{self.address}' cannot be used: {error}") from None
         self.store: RedisStore = RedisStore(self._client, namespace=NAMESPACE)
+
+    def add_to(self, options: AppOptions) -> AppOptions:
+        """``options`` with the hooks that open and close the store."""
+        return replace(
+            options, on_startup=(*options.on_startup, self.open), on_shutdown=(*options.on_shutdown, self.close)
+        )
 
     async def open(self, _: object = None) -> None:
         """Log whether the store answers."""

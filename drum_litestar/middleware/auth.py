@@ -18,12 +18,12 @@ class AuthMiddleware:
     Raises ValueError for an empty token.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str, on_rejected: OnRejected | None = None) -> None:
-        if not token:
+    def __init__(self, app: ASGIApp, *, api_token: str, on_rejected: OnRejected | None = None) -> None:
+        if not api_token:
             raise ValueError("an empty API token would let everyone in")
         self.app = app
         self.on_rejected = on_rejected
-        self._token = token.encode("utf-8")
+        self._token = api_token.encode("utf-8")
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         kind = scope["type"]

@@ -9,7 +9,7 @@ from drum_litestar.middleware.asgi import START, ASGIApp, Message, OnRejected, R
 
 
 class BodyLimitMiddleware:
-    """Answers 413 to bodies over ``limit`` bytes and closes the connection.
+    """Answers 413 to bodies over ``max_upload_size`` bytes and closes the connection.
 
     A ``Content-Length`` over the limit is refused before anything is read. A body of unknown length is refused at the
     first byte over: the answer is sent at once, reading stops, ``receive`` raises ``BodyTooLargeError`` in the app,
@@ -17,9 +17,9 @@ class BodyLimitMiddleware:
     the connection.
     """
 
-    def __init__(self, app: ASGIApp, *, limit: int, on_rejected: OnRejected | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, max_upload_size: int, on_rejected: OnRejected | None = None) -> None:
         self.app = app
-        self.limit = limit
+        self.max_upload_size = max_upload_size
         self.on_rejected = on_rejected
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
@@ -32,7 +32,7 @@ class BodyLimitMiddleware:
             elif name == b"transfer-encoding":
                 encoding = value
         if announced is not None and announced.isdigit():
-            if int(announced) > self.limit:
+            if int(announced) > self.max_upload_size:
                 return self._refuse(send)
             # The server's parser delivers exactly what was announced.
         elif announced is not None or encoding is not None or scope["http_version"] >= "2":
@@ -42,7 +42,7 @@ class BodyLimitMiddleware:
     async def _refuse(self, send: Send) -> None:
         if self.on_rejected is not None:
             self.on_rejected("body_too_large")
-        await send_error(send, BodyTooLargeError(self.limit), close=True)
+        await send_error(send, BodyTooLargeError(self.max_upload_size), close=True)
 
     async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
         received = 0
@@ -52,15 +52,15 @@ class BodyLimitMiddleware:
         async def counting_receive() -> Message:
             nonlocal received, refused
             if refused:
-                raise BodyTooLargeError(self.limit)
+                raise BodyTooLargeError(self.max_upload_size)
             message = await receive()
             if message["type"] == "http.request":
                 received += len(message.get("body", b""))
-                if received > self.limit:
+                if received > self.max_upload_size:
                     if not started:
                         refused = True
                         await self._refuse(send)
-                    raise BodyTooLargeError(self.limit)
+                    raise BodyTooLargeError(self.max_upload_size)
             return message
 
         async def watching_send(message: Message) -> None:

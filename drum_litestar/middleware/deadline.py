@@ -23,25 +23,25 @@ class DeadlineMiddleware:
 
     Args:
         app: the wrapped ASGI application.
-        timeout: seconds for upload, queue and compute together; 0 is no deadline.
+        request_timeout: seconds for upload, queue and compute together; 0 is no deadline.
         slack: seconds by which the backstop lags behind the deadline.
     """
 
-    def __init__(self, app: ASGIApp, *, timeout: float, slack: float = 0.25) -> None:
+    def __init__(self, app: ASGIApp, *, request_timeout: float, slack: float = 0.25) -> None:
         self.app = app
-        self.timeout = timeout
+        self.request_timeout = request_timeout
         self.slack = slack
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http" or not self.timeout or request_state(scope).route.access != "client":
+        if scope["type"] != "http" or not self.request_timeout or request_state(scope).route.access != "client":
             return self.app(scope, receive, send)
         return self._limited(scope, receive, send)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.timeout
+        deadline = loop.time() + self.request_timeout
         request = request_state(scope)
-        request.deadline, request.timeout = deadline, self.timeout
+        request.deadline, request.timeout = deadline, self.request_timeout
         task = asyncio.current_task(loop)
         assert task is not None
         tap = ResponseTap.of(send)
@@ -62,7 +62,7 @@ class DeadlineMiddleware:
         finally:
             timer.cancel()
         if expired and not tap.started:
-            await send_error(tap, DeadlineExceededError(self.timeout, request.request_id or None))
+            await send_error(tap, DeadlineExceededError(self.request_timeout, request.request_id or None))
 
 
 def _cancelled_by_others(task: asyncio.Task[Any]) -> bool:

@@ -46,36 +46,24 @@ from drum_litestar.middleware.security_headers import DOCS_POLICY, SecurityHeade
 from drum_litestar.middleware.server_error import ServerErrorMiddleware
 from drum_litestar.request_state import Place
 from drum_litestar.route_table import RouteTable
-
-
-@dataclass(frozen=True)
-class RateLimit:
-    """Values of the settings ``DRUM_RATE_LIMIT_*``; ``rpm`` is tokens a minute, ``burst`` the size of the bucket."""
-
-    rpm: float = 60
-    burst: int = 10
-    key_header: str | None = None
-    """Header that names the client instead of its address; see :class:`RateLimitMiddleware`."""
+from drum_litestar.settings.groups.edge import AccessSettings, CorsSettings, RateLimitSettings
+from drum_litestar.settings.groups.limits import ConnectionSettings, TimeoutSettings, UploadSettings
 
 
 @dataclass(frozen=True)
 class StackOptions:
-    """Options of the stack, as scalars."""
+    """Options of the stack: groups of settings, and what else it needs."""
 
     drum_version: str
     """``X-Drum-Version``."""
     server_version: str
     """Version of drum-litestar, for ``X-Drum-Server``."""
-    max_body: int | None = None
-    """Largest body in bytes; None is no limit."""
-    timeout: float = 0.0
-    """Deadline of one request in seconds from its start; 0 is none."""
-    limit_connections: bool = False
-    """Refuse requests that the protocol has marked as over its limit of connections."""
-    rate_limit: RateLimit | None = None
-    cors_origins: tuple[str, ...] = ()
-    """Allowed origins; empty switches CORS off."""
-    api_token: str | None = field(default=None, repr=False)
+    uploads: UploadSettings = UploadSettings()
+    timeouts: TimeoutSettings = TimeoutSettings()
+    connections: ConnectionSettings = ConnectionSettings()
+    rate_limit: RateLimitSettings = RateLimitSettings()
+    cors: CorsSettings = CorsSettings()
+    access: AccessSettings = field(default=AccessSettings(), repr=False)
     docs_prefixes: tuple[str, ...] = ()
     """Path prefixes of the OpenAPI pages, ``url_prefix`` included; empty when they are off."""
     docs_policy: str = DOCS_POLICY
@@ -110,9 +98,9 @@ def build_stack(
         mask: masks secrets in tracebacks that are sent.
         clock: monotonic seconds, of the rate limit.
     """
-    app = DeadlineMiddleware(app, timeout=options.timeout)
+    app = DeadlineMiddleware(app, request_timeout=options.timeouts.request_timeout)
     app = AdmissionMiddleware(app, new_place=new_place, on_rejected=on_rejected)
-    if options.rate_limit is not None:
+    if options.rate_limit.enabled:
         app = RateLimitMiddleware(
             app,
             rpm=options.rate_limit.rpm,
@@ -122,14 +110,13 @@ def build_stack(
             clock=clock,
             on_rejected=on_rejected,
         )
-    if options.max_body is not None:
-        app = BodyLimitMiddleware(app, limit=options.max_body, on_rejected=on_rejected)
-    if options.api_token:
-        app = AuthMiddleware(app, token=options.api_token, on_rejected=on_rejected)
-    if options.limit_connections:
+    app = BodyLimitMiddleware(app, max_upload_size=options.uploads.max_upload_size, on_rejected=on_rejected)
+    if options.access.api_token:
+        app = AuthMiddleware(app, api_token=options.access.api_token, on_rejected=on_rejected)
+    if options.connections.max_connections is not None:
         app = ConnectionLimitMiddleware(app, on_rejected=on_rejected)
-    if options.cors_origins:
-        app = CORSMiddleware(app, origins=options.cors_origins)
+    if options.cors.enabled:
+        app = CORSMiddleware(app, origins=options.cors.origins)
     app = ServerErrorMiddleware(app, show_stacktrace=options.show_stacktrace, mask=mask)
     app = SecurityHeadersMiddleware(
         app,

@@ -35,6 +35,6 @@ def uvicorn_options(settings: ServerSettings) -> dict[str, Any]:
         "forwarded_allow_ips": settings.listen.forwarded_allow_ips,
         "backlog": settings.connections.backlog,
         "timeout_keep_alive": settings.timeouts.keep_alive,
-        "timeout_graceful_shutdown": settings.timeouts.graceful,
+        "timeout_graceful_shutdown": settings.timeouts.graceful_timeout,
         **tls_arguments(settings.tls),
     }

@@ -48,16 +48,16 @@ class DrainingServer(uvicorn.Server):
         config: uvicorn.Config,
         *,
         handle: ServerHandle,
-        grace: float,
+        graceful_timeout: float,
         handshake_timeout: float = 0.0,
         on_started: OnStarted | None = None,
         on_stop: OnStop | None = None,
     ) -> None:
-        """See :func:`run_server`; ``grace`` and ``handshake_timeout`` are in seconds."""
+        """See :func:`run_server`; ``graceful_timeout`` and ``handshake_timeout`` are in seconds."""
         super().__init__(config)
         self._handshake_timeout = handshake_timeout
         self.handle = handle
-        self.grace = grace
+        self.graceful_timeout = graceful_timeout
         self._on_started = on_started
         self._on_stop = on_stop
 
@@ -110,7 +110,7 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, drain, stop the model, run the lifespan's shutdown; see the module's docstring."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.grace
+        deadline = loop.time() + self.graceful_timeout
         for server in self.servers:
             server.close()
         for sock in sockets or ():
@@ -132,7 +132,7 @@ class DrainingServer(uvicorn.Server):
         loop = asyncio.get_running_loop()
         tasks, connections = self.server_state.tasks, self.server_state.connections
         if tasks:
-            _logger.info("Waiting up to %g s for %d running request(s)", self.grace, len(tasks))
+            _logger.info("Waiting up to %g s for %d running request(s)", self.graceful_timeout, len(tasks))
         notified = set(connections)
         while (tasks or connections) and not forced.done() and (left := deadline - loop.time()) > 0:
             for connection in set(connections) - notified:  # accepted just before the port was closed
@@ -176,7 +176,7 @@ def run_server(
     sockets: Sequence[socket.socket],
     uvicorn_kwargs: Mapping[str, Any],
     protocol: type[asyncio.Protocol],
-    grace: float,
+    graceful_timeout: float,
     handshake_timeout: float = 0.0,
     on_started: OnStarted | None = None,
     on_drain: Callable[[], None] | None = None,
@@ -192,7 +192,7 @@ def run_server(
         sockets: from :func:`drum_litestar.server.sockets.bind_sockets`; closed at the end.
         uvicorn_kwargs: for ``uvicorn.Config``; ``loop`` is ``uvloop`` or ``asyncio``, the default.
         protocol: from :func:`drum_litestar.server.http.http_protocol.make_protocol`.
-        grace: seconds from the beginning of a shutdown in which running requests and the model may end.
+        graceful_timeout: seconds from the beginning of a shutdown in which running requests and the model may end.
         handshake_timeout: seconds in which a client must complete its TLS handshake; 0 is the event loop's own
             limit of a minute.
         on_started: awaited when the port is open, with the handle that can stop the server.
@@ -217,7 +217,7 @@ def run_server(
             server = DrainingServer(
                 config,
                 handle=handle,
-                grace=grace,
+                graceful_timeout=graceful_timeout,
                 handshake_timeout=handshake_timeout,
                 on_started=on_started,
                 on_stop=on_stop,

@@ -54,29 +54,33 @@ def advise(settings: ServerSettings, given: Collection[str]) -> Iterator[Notice]
 
 def _advise_times(settings: ServerSettings, given: Collection[str]) -> Iterator[Notice]:
     times, queue_timeout = settings.timeouts, settings.admission.queue_timeout
-    if 0 < times.request < times.keep_alive:
+    request, graceful = times.request_timeout, times.graceful_timeout
+    if 0 < request < times.keep_alive:
         yield warning(
-            f"DRUM_CLIENT_REQUEST_TIMEOUT ({times.request:g} s) is below DRUM_UVICORN_KEEP_ALIVE "
+            f"DRUM_CLIENT_REQUEST_TIMEOUT ({request:g} s) is below DRUM_UVICORN_KEEP_ALIVE "
             f"({times.keep_alive:g} s): idle connections live longer than any request may; did you mix them up?"
         )
-    if 0 < times.request <= queue_timeout:
+    if 0 < request <= queue_timeout:
         yield warning(
-            f"DRUM_CLIENT_REQUEST_TIMEOUT ({times.request:g} s) is not above DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT "
+            f"DRUM_CLIENT_REQUEST_TIMEOUT ({request:g} s) is not above DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT "
             f"({queue_timeout:g} s): a request that waits that long ends with 504, never with the queue's 503"
         )
-    if "DRUM_UVICORN_GRACEFUL_TIMEOUT" in given and (times.request == 0 or times.graceful < times.request):
-        limit = "none" if times.request == 0 else f"{times.request:g} s"
+    if "DRUM_UVICORN_GRACEFUL_TIMEOUT" in given and (request == 0 or graceful < request):
+        limit = "none" if request == 0 else f"{request:g} s"
         yield warning(
-            f"DRUM_UVICORN_GRACEFUL_TIMEOUT ({times.graceful:g} s) is below DRUM_CLIENT_REQUEST_TIMEOUT ({limit}): "
+            f"DRUM_UVICORN_GRACEFUL_TIMEOUT ({graceful:g} s) is below DRUM_CLIENT_REQUEST_TIMEOUT ({limit}): "
             "a shutdown cuts requests that take longer"
         )
-    for name, value in (("DRUM_UVICORN_HEADER_TIMEOUT", times.header), ("DRUM_UVICORN_BODY_TIMEOUT", times.body)):
+    for name, value in (
+        ("DRUM_UVICORN_HEADER_TIMEOUT", times.header_timeout),
+        ("DRUM_UVICORN_BODY_TIMEOUT", times.body_timeout),
+    ):
         if value == 0:
             yield warning(f"{name}=0: a client that sends nothing holds its connection for ever")
 
 
 def _advise_capacity(settings: ServerSettings) -> Iterator[Notice]:
-    workers, admission, limit = settings.workers, settings.admission, settings.connections.limit
+    workers, admission, limit = settings.workers, settings.admission, settings.connections.max_connections
     if admission.max_concurrent is not None and admission.max_concurrent < workers.count:
         yield warning(
             f"DRUM_MAX_CONCURRENT_REQUESTS ({admission.max_concurrent}) is below the number of workers "
@@ -92,7 +96,7 @@ def _advise_capacity(settings: ServerSettings) -> Iterator[Notice]:
             "micro-batching merges structured CSV calls only; sparse (Matrix Market) and all other calls run singly"
         )
     uploads = settings.uploads
-    if uploads.spool_threshold >= uploads.max_bytes:
+    if uploads.spool_threshold >= uploads.max_upload_size:
         yield info(
             "DRUM_SPOOL_THRESHOLD is not below DRUM_FASTAPI_MAX_UPLOAD_SIZE: bodies stay in memory while "
             "DRUM_QUEUE_MEMORY lasts"

@@ -139,7 +139,7 @@ RULES = {
         ours("http"), (*ours("execution.pool", "launcher"), *CONCRETE), (),
     ),
     "middleware knows no other part": (
-        ours("middleware"), ("litestar", *ours("http", "execution", "settings")), (),
+        ours("middleware"), ("litestar", *ours("http", "execution", "settings")), ours("settings.groups"),
     ),
     "predictors know no observer": (ours("predictors"), (*ours("observability"), "opentelemetry"), ()),
     "the server's HTTP protocol knows no application": (

@@ -28,7 +28,7 @@ from support.servers.upstream import Seen, Upstream, ok, upstream
 def proxied(
     url: str, *, timeout: float = 10.0, max_body: int = 1 << 20, prefix: str = "", tracing: Tracing | None = None
 ) -> Iterator[Serving]:
-    proxy = DirectAccessProxy(timeout=timeout, max_body=max_body, url_prefix=prefix, tracing=tracing)
+    proxy = DirectAccessProxy(timeout=timeout, max_upload_size=max_body, url_prefix=prefix, tracing=tracing)
     settings = options(direct_access=proxy, on_shutdown=(proxy.aclose,), url_prefix=prefix)
     with mirror(card(TargetType.TEXT_GENERATION, direct_access=url), settings) as (server, _):
         yield server
@@ -267,7 +267,7 @@ def test_headers_of_an_extension_are_added(both: tuple[Serving, Upstream]) -> No
         return config
 
     _, up = both
-    proxy = DirectAccessProxy(timeout=60, max_body=100)
+    proxy = DirectAccessProxy(timeout=60, max_upload_size=100)
     settings = options(direct_access=proxy, on_shutdown=(proxy.aclose,), on_app_init=(configure,))
     with mirror(card(TargetType.TEXT_GENERATION, direct_access=up.url), settings) as (server, _):
         assert server.client.get("/nim/x").headers["x-added"] == "yes"

@@ -13,7 +13,7 @@ from litestar import Request, get
 from drum_litestar.documentation import MIGRATING
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.extensions import Extension, load_extension
-from drum_litestar.launcher.preparation import extended_app, merge_options
+from drum_litestar.launcher.preparation import extended_app, with_extension
 from http_serving import mirror, options
 
 
@@ -141,7 +141,7 @@ def test_everything_runs_in_its_order(tmp_path: Path) -> None:
     assert found is not None
     order: list[str] = sys.modules["custom_litestar"].order
     closed: list[str] = []
-    settings = options(**merge_options({"on_shutdown": (lambda _: closed.append(order[-1]),)}, found.app_options()))
+    settings = with_extension(options(on_shutdown=(lambda _: closed.append(order[-1]),)), found)
     with mirror(settings=settings, wrap=found.wrap) as (server, _):
         assert server.client.get("/models").status_code == 404
         order.clear()
@@ -158,7 +158,7 @@ def test_everything_runs_in_its_order(tmp_path: Path) -> None:
 def test_start_hooks_get_the_context(tmp_path: Path) -> None:
     found = extension(tmp_path, ORDERS)
     assert found is not None
-    with mirror(settings=options(**found.app_options())):
+    with mirror(settings=with_extension(options(), found)):
         assert sys.modules["custom_litestar"].order == ["init", "start http", "start 2"]
 
 
@@ -168,11 +168,13 @@ def test_further_routes_answer_513_like_ours(tmp_path: Path) -> None:
         "from litestar import get\n@get('/x')\nasync def x() -> str: return 'x'\ndef init_app(b): b.add_routes(x)\n",
     )
     assert found is not None
-    from drum_litestar.execution.executor import ExecutorOptions
     from drum_litestar.execution.inline import InlineExecutor
     from http_serving import Broken, serving
+    from support.options import executor_options
 
-    with serving(InlineExecutor(Broken, ExecutorOptions(error_server=True)), options(**found.app_options())) as server:
+    with serving(
+        InlineExecutor(Broken, executor_options(error_server=True)), with_extension(options(), found)
+    ) as server:
         answer = server.client.get("/x")
         assert (answer.status_code, answer.json()) == (513, {"message": "ERROR: no such artifact"})
 
@@ -183,7 +185,7 @@ def test_additions_that_litestar_refuses_name_the_file(tmp_path: Path) -> None:
     from http_serving import StateExecutor
 
     with pytest.raises(ModelLoadError, match=r"Failed to extend the application from \[.*custom_litestar\.py\]"):
-        extended_app(StateExecutor(), options(**found.app_options()), found)
+        extended_app(StateExecutor(), with_extension(options(), found), found)
 
 
 def test_exception_handlers_and_guards(tmp_path: Path) -> None:
@@ -199,7 +201,7 @@ def init_app(b):
 """
     found = extension(tmp_path, code)
     assert found is not None
-    with mirror(settings=options(**found.app_options())) as (server, _):
+    with mirror(settings=with_extension(options(), found)) as (server, _):
         assert server.client.get("/info/", headers={"x-bad": "1"}).json() == {"message": "go away"}
         assert server.client.get("/info/", headers={"x-odd": "1"}).status_code == 418
         assert server.client.get("/info/").status_code == 200
@@ -234,7 +236,7 @@ def test_what_a_hook_adds_to_an_answer_of_ours_is_sent_and_run(tmp_path: Path, s
     found = extension(tmp_path, ADDITIONS)
     assert found is not None
     done: list[int] = sys.modules["custom_litestar"].done
-    with mirror(settings=options(**found.app_options())) as (server, predictor):
+    with mirror(settings=with_extension(options(), found)) as (server, predictor):
         if streamed:
             predictor.script[b"a\n1\n"] = predictor.stream(b"one", b"two")
         answer = server.client.post("/predict/", content=b"a\n1\n", headers={"Content-Type": "text/csv"})

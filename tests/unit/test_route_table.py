@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.queue_limits import Place
 from drum_litestar.http.app import build_app
@@ -16,10 +15,12 @@ from drum_litestar.http.payloads import collect_raw
 from drum_litestar.http.replies import json_response
 from drum_litestar.http.routes import ROUTES, CallOfModel
 from drum_litestar.middleware.asgi import ASGIApp
-from drum_litestar.middleware.stack import RateLimit, StackOptions, build_stack
+from drum_litestar.middleware.stack import StackOptions, build_stack
 from drum_litestar.request_state import request_state
 from drum_litestar.route_table import OTHER, REST, Access, Route, RouteTable
+from drum_litestar.settings.groups.edge import AccessSettings, RateLimitSettings
 from http_serving import Mirror, card, options
+from support.options import executor_options
 
 
 def find(path: str, prefix: str = "") -> str | None:
@@ -57,8 +58,12 @@ def test_no_path_is_in_two_rows() -> None:
 
 
 def stacked(executor: InlineExecutor, settings: Any, routes: tuple[Route, ...]) -> ASGIApp:
-    limit = RateLimit(rpm=60, burst=1, key_header="x-client")
-    stack = StackOptions(drum_version="1", server_version="1", timeout=60.0, rate_limit=limit, api_token="t")
+    stack = StackOptions(
+        drum_version="1",
+        server_version="1",
+        rate_limit=RateLimitSettings(enabled=True, burst=1, key_header="x-client"),
+        access=AccessSettings(api_token="t"),
+    )
     app = build_app(executor, settings)
     return build_stack(app, stack, routes=RouteTable(routes), new_place=lambda: Place(executor.admit))
 
@@ -91,7 +96,7 @@ def test_a_new_row_is_found_everywhere(
     templates: list[str] = []
 
     async def main() -> None:
-        executor = InlineExecutor(lambda: Mirror(card()), ExecutorOptions(queue_depth=0))
+        executor = InlineExecutor(lambda: Mirror(card()), executor_options(queue_depth=0))
         app = stacked(executor, options(enable_docs=True, on_routes=templates.extend), routes)
         await executor.start()
         await executor.wait_started()

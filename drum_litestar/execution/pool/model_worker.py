@@ -71,7 +71,7 @@ class ModelWorker:
         self._options = options
         self._loop = asyncio.get_running_loop()
         self._killer: asyncio.TimerHandle | None = None
-        self._process = ChildProcess(number, options.python, options.user, options.on_output, self._on_exit)
+        self._process = ChildProcess(number, options.python, options.workers.user, options.on_output, self._on_exit)
         self._channel = Channel(self._loop, self._process.socket, self._on_frame, self._on_lost)
         self._prefetch = Prefetch(self, self._channel)
         self._channel.send(wire.frame(init_message(number, spec, options)))
@@ -221,7 +221,7 @@ class ModelWorker:
                 grant=lambda size: self._channel.send(wire.frame(wire.Grant(call_id, size))),
                 stop=lambda: self._channel.send(wire.frame(wire.Cancel(call_id))),
                 stuck=entry.stuck,
-                idle_timeout=self._options.stream_idle_timeout,
+                idle_timeout=self._options.timeouts.stream_idle_timeout or None,
             )
         )
 

@@ -30,7 +30,7 @@ class PoolExecutor(BaseExecutor):
         super().__init__(error_server=options.error_server)
         self._options = options
         self._spec = spec
-        self._admission = Admission(self, options, options.workers * (options.threads or 1))
+        self._admission = Admission(self, options, options.workers.count * (options.workers.threads or 1))
         self._supervisor: Supervisor | None = None
 
     def _live_state(self) -> ExecutorState:
@@ -65,7 +65,7 @@ class PoolExecutor(BaseExecutor):
     def stats(self) -> dict[str, Any]:
         workers = self._supervisor.workers if self._supervisor is not None else []
         return {
-            "executor_workers": self._options.workers,
+            "executor_workers": self._options.workers.count,
             "executor_workers_busy": sum(bool(worker.calls) for worker in workers),
             "executor_workers_by_state": dict(
                 Counter(_STATE_NAMES.get(worker.state, worker.state) for worker in workers)
@@ -93,7 +93,7 @@ class PoolExecutor(BaseExecutor):
         """Prefetch with a single worker only, where it is known where the first call in the queue will run. With
         several, the call would be bound to one while another may be free earlier."""
         assert self._supervisor is not None
-        if self._options.workers == 1 and self._options.prefetch:
+        if self._options.workers.count == 1 and self._options.prefetch:
             for worker in self._supervisor.ready:
                 worker.prefetch(entry)
 
@@ -101,7 +101,7 @@ class PoolExecutor(BaseExecutor):
 
     def card_changed(self, card: ModelCard, threads: int) -> None:
         self._card = card
-        self._admission.card_changed(card, self._options.workers * threads)
+        self._admission.card_changed(card, self._options.workers.count * threads)
 
     def capacity_changed(self) -> None:
         assert self._supervisor is not None

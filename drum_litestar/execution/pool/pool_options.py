@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -32,18 +32,9 @@ class PoolOptions(ExecutorOptions, frozen=True, kw_only=True):
     """``module:function`` that builds the predictor in each worker. It is called as ``function(spec, worker=number,
     context=worker_context, **builder_kwargs)``, and is the place for what a worker process needs besides (logging,
     telemetry)."""
-    workers: int = 1
-    """Model worker processes."""
     prefetch: bool = True
     """Send the first call in the queue to the worker while it still computes the one before. Only in a pool of one
     worker with one thread."""
-    max_requests: int = 0
-    """Calls after which a worker is replaced; 0 is never."""
-    max_requests_jitter: int = 0
-    """Random deviation from ``max_requests``, in calls, so that workers are not replaced all at once."""
-    max_worker_memory_mb: int = 0
-    """Resident memory after which a worker is replaced; 0 is no limit."""
-    death_policy: Literal["restart", "exit"] = "restart"
     crash_loop_deaths: int = 5
     """Deaths before ready, within ``crash_loop_window``, after which the pool gives up."""
     crash_loop_window: float = 60.0
@@ -55,9 +46,7 @@ class PoolOptions(ExecutorOptions, frozen=True, kw_only=True):
     stop_grace: float = 10.0
     """For the clean-up of a worker that was told to stop, before SIGTERM."""
     python: str | None = None
-    """The workers' interpreter; None is the server's own."""
-    user: str | None = None
-    """Run the workers as this user (needs root)."""
+    """The workers' interpreter, checked; None is the server's own."""
     memory_headroom: Callable[[], int | None] | None = None
     """Bytes that may still be allocated; None when unknown. Decides whether a second copy of the model fits."""
     on_output: Callable[[int, str, str], None] = log_output
@@ -77,7 +66,7 @@ def init_message(number: int, spec: msgspec.Struct, options: PoolOptions) -> Ini
         spec=msgspec.msgpack.encode(spec),
         argv=tuple(getattr(spec, "argv", ())) or tuple(sys.argv),
         path=tuple(sys.path) if options.python is None else None,
-        threads=options.threads,
+        threads=options.workers.threads,
         builder=options.builder,
         builder_kwargs=options.builder_kwargs,
     )

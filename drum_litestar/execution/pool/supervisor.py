@@ -86,7 +86,7 @@ class Supervisor:
             backoff=options.backoff,
             backoff_limit=options.backoff_limit,
         )
-        self._memory = MemoryGuard(options.memory_headroom, options.max_worker_memory_mb * 1024 * 1024)
+        self._memory = MemoryGuard(options.memory_headroom, options.workers.max_memory_mb * 1024 * 1024)
         self._retry: asyncio.TimerHandle | None = None
         self._recycle_after = 0.0
         self._reloading = asyncio.Lock()
@@ -102,7 +102,7 @@ class Supervisor:
         """Start missing workers as far as back-off and memory allow; called again at each event that may help."""
         while not self._closed and self._retry is None:
             present = sum(w.state in ("starting", "ready") and w.replaces is None for w in self.workers)
-            if present >= self._options.workers or not self._may_start():
+            if present >= self._options.workers.count or not self._may_start():
                 return
             self._spawn()
 
@@ -118,7 +118,7 @@ class Supervisor:
             return True
         if loading or len(self.ready) < len(self.workers):
             return False  # when those that load are ready or those that stop have ended, more is known or free
-        _log.warning("Memory is short for %d model workers", self._options.workers)
+        _log.warning("Memory is short for %d model workers", self._options.workers.count)
         return True
 
     def _spawn(self, replaces: ModelWorker | None = None) -> ModelWorker | None:
@@ -128,9 +128,9 @@ class Supervisor:
             self._died_early(f"a model worker could not be started: {exc}", None, replaces)
             return None
         worker.replaces = replaces
-        if self._options.max_requests:
-            jitter = self._options.max_requests_jitter
-            worker.call_limit = max(1, self._options.max_requests + random.randint(-jitter, jitter))
+        if self._options.workers.max_requests:
+            jitter = self._options.workers.max_requests_jitter
+            worker.call_limit = max(1, self._options.workers.max_requests + random.randint(-jitter, jitter))
         self.workers.append(worker)
         _log.info("Model worker %d starts (pid %d)", worker.number, worker.pid)
         return worker
@@ -167,7 +167,7 @@ class Supervisor:
         elif was == "ready":
             _log.error("Model worker %d (pid %d) died: %s", worker.number, worker.pid, reason)
             self._lost(worker, "died")
-            if self._options.death_policy == "exit":
+            if self._options.workers.death_policy == "exit":
                 self._give_up(ModelLoadError(f"A model worker died ({reason})"))
         else:
             _log.info("Model worker %d (pid %d) has ended: %s", worker.number, worker.pid, reason)

@@ -15,7 +15,7 @@ class RateLimitSettings(msgspec.Struct, frozen=True):
     enabled: Annotated[bool, Option("DRUM_RATE_LIMIT_ENABLED", "limit requests per client; 429 above the limit")] = (
         False
     )
-    per_minute: Annotated[float, Option("DRUM_RATE_LIMIT_RPM", "requests a minute", low=1)] = 60.0
+    rpm: Annotated[float, Option("DRUM_RATE_LIMIT_RPM", "requests a minute", low=1)] = 60.0
     burst: Annotated[int, Option("DRUM_RATE_LIMIT_BURST", "requests that a client may send at once", low=1)] = 10
     key_header: Annotated[
         str | None,

@@ -14,7 +14,7 @@ MEBIBYTE = 1 << 20
 class TimeoutSettings(msgspec.Struct, frozen=True):
     """Timeouts. 0 means no limit, unless the text says otherwise."""
 
-    request: Annotated[
+    request_timeout: Annotated[
         float,
         Option(
             "DRUM_CLIENT_REQUEST_TIMEOUT",
@@ -36,7 +36,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
             old=("DRUM_GUNICORN_KEEP_ALIVE",),
         ),
     ] = 5.0
-    header: Annotated[
+    header_timeout: Annotated[
         float,
         Option(
             "DRUM_UVICORN_HEADER_TIMEOUT",
@@ -47,7 +47,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
             aliases=("DRUM_GUNICORN_FIRST_BYTE_TIMEOUT",),
         ),
     ] = 30.0
-    body: Annotated[
+    body_timeout: Annotated[
         float,
         Option(
             "DRUM_UVICORN_BODY_TIMEOUT",
@@ -57,7 +57,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
             unit="s",
         ),
     ] = 60.0
-    stream_idle: Annotated[
+    stream_idle_timeout: Annotated[
         float,
         Option(
             "DRUM_STREAM_IDLE_TIMEOUT",
@@ -67,7 +67,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
             unit="s",
         ),
     ] = 300.0
-    graceful: Annotated[
+    graceful_timeout: Annotated[
         float,
         Option(
             "DRUM_UVICORN_GRACEFUL_TIMEOUT",
@@ -83,14 +83,14 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
 class ConnectionSettings(msgspec.Struct, frozen=True):
     """Limits of connections and request heads."""
 
-    limit: Annotated[
+    max_connections: Annotated[
         int | None,
         Option("DRUM_UVICORN_LIMIT_CONCURRENCY", "most open connections; above it 503", low=1, default="none"),
     ] = None
     backlog: Annotated[
         int, Option("DRUM_WEBSERVER_BACKLOG", "connections that the kernel queues", low=1, high=10_000, drum=True)
     ] = 2048
-    max_head_bytes: Annotated[
+    max_head_size: Annotated[
         int,
         Option(
             "DRUM_MAX_REQUEST_HEAD_SIZE",
@@ -105,9 +105,9 @@ class ConnectionSettings(msgspec.Struct, frozen=True):
 class UploadSettings(msgspec.Struct, frozen=True):
     """Limits of request bodies and forms."""
 
-    max_bytes: Annotated[int, Option("DRUM_FASTAPI_MAX_UPLOAD_SIZE", "largest body, then 413", low=1, unit="bytes")] = (
-        100 * MEBIBYTE
-    )
+    max_upload_size: Annotated[
+        int, Option("DRUM_FASTAPI_MAX_UPLOAD_SIZE", "largest body, then 413", low=1, unit="bytes")
+    ] = 100 * MEBIBYTE
     spool_threshold: Annotated[
         int, Option("DRUM_SPOOL_THRESHOLD", "larger bodies and files go to disk", low=0, unit="bytes")
     ] = 10 * MEBIBYTE
@@ -120,10 +120,10 @@ class UploadSettings(msgspec.Struct, frozen=True):
             default="the system's temporary directory",
         ),
     ] = None
-    form_max_parts: Annotated[
+    max_form_parts: Annotated[
         int, Option("DRUM_FORM_MAX_PARTS", "most parts of a multipart form, then 413", low=1, high=100_000)
     ] = 1000
-    form_max_field_bytes: Annotated[
+    max_field_size: Annotated[
         int,
         Option("DRUM_FORM_MAX_FIELD_SIZE", "largest form field that is not a file", low=1, unit="bytes"),
     ] = 500_000

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from drum_litestar.execution.observer import NullObserver
 from drum_litestar.execution.pool.pool import PoolExecutor
-from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.launcher.executor_choice import WORKER_BUILDER
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
 from drum_litestar.predictors.spec import PredictorSpec
+from support.options import pool_options
 from support.predictors.executors import begin, reply
 
 # Answers each row with what the model sees of it: values, types of all columns, names, index.
@@ -50,7 +50,7 @@ class Witness:
         self.rows = Rows()
         self._loop = asyncio.new_event_loop()
         spec = PredictorSpec(code_dir=str(folder), target_type=TargetType.REGRESSION)
-        options = PoolOptions(builder=WORKER_BUILDER, batch_max_rows=1000, queue_depth=1000, observer=self.rows)
+        options = pool_options(builder=WORKER_BUILDER, batch_max_rows=1000, queue_depth=1000, observer=self.rows)
         self._executor = PoolExecutor(spec, options)
         self.run(self._executor.start())
         self.run(self._executor.wait_started())
@@ -188,7 +188,7 @@ async def served(folder: Path, score: str) -> AsyncIterator[tuple[PoolExecutor, 
     (folder / "custom.py").write_text(f"import pandas as pd\ndef load_model(d): return 1\n{score}\n")
     rows = Rows()
     spec = PredictorSpec(code_dir=str(folder), target_type=TargetType.REGRESSION)
-    executor = PoolExecutor(spec, PoolOptions(builder=WORKER_BUILDER, workers=2, batch_max_rows=100, observer=rows))
+    executor = PoolExecutor(spec, pool_options(builder=WORKER_BUILDER, workers=2, batch_max_rows=100, observer=rows))
     await executor.start()
     await executor.wait_started()
     try:

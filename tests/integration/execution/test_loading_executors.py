@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from drum_litestar.errors import DeadlineExceededError, ModelNotReadyError, QueueFullError, QueueTimeoutError
-from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import Reply
 from support import clock
 from support.clock import LATER, advance
 from support.files import replace_text
+from support.options import executor_options
 from support.predictors.executors import pool, quiet, run, until
 from support.predictors.scripted import ScriptedSpec, noted, order
 
@@ -25,7 +25,7 @@ Loading = Callable[..., AbstractAsyncContextManager[Any]]
 
 @asynccontextmanager
 async def inline_loading(folder: Path, **options: Any) -> AsyncIterator[InlineExecutor]:
-    executor = InlineExecutor(ScriptedSpec(folder=str(folder)).build, ExecutorOptions(**options))
+    executor = InlineExecutor(ScriptedSpec(folder=str(folder)).build, executor_options(**options))
     await executor.start()
     try:
         yield executor

@@ -341,11 +341,11 @@ def test_death_policy_exit_is_reported_once_and_other_calls_finish(tmp_path: Pat
 PARENT = """
 import asyncio, sys
 from support.predictors.scripted import ScriptedSpec, order
-from drum_litestar.execution.pool.pool_options import PoolOptions
+from support.options import pool_options
 from drum_litestar.execution.pool.pool import PoolExecutor
 
 async def main():
-    options = PoolOptions(builder="support.predictors.scripted:build_in_worker", workers=2)
+    options = pool_options(builder="support.predictors.scripted:build_in_worker", workers=2)
     executor = PoolExecutor(ScriptedSpec(folder=sys.argv[1]), options)
     await executor.start()
     await executor.wait_started()

@@ -18,9 +18,9 @@ import pytest
 from drum_litestar.errors import ModelLoadError, ModelNotReadyError, QueueFullError, RequestError, WorkerDiedError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.pool.pool import PoolExecutor
-from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import Payload, Predictor, Reply
 from support.files import replace_text
+from support.options import pool_options
 from support.predictors.executors import begin, idle, inline, pool, quiet, reply, run, still_works, stream, until
 from support.predictors.scripted import ScriptedSpec, noted, order
 
@@ -154,7 +154,7 @@ def test_output_reaches_the_server_line_by_line_with_its_worker(
 
 def test_concurrency_comes_from_the_operator_or_the_card(tmp_path: Path) -> None:
     async def main() -> None:
-        cases: list[tuple[dict[str, Any], int]] = [({}, 3), ({"threads": 2}, 2), ({"max_in_flight": 1}, 1)]
+        cases: list[tuple[dict[str, Any], int]] = [({}, 3), ({"threads": 2}, 2), ({"max_concurrent": 1}, 1)]
         for options, slots in cases:
             async with pool(tmp_path, concurrency=3, **options) as executor:
                 noted_before = noted(tmp_path, "begins")
@@ -254,7 +254,7 @@ def test_a_memory_limit_recycles_unless_memory_is_short(tmp_path: Path, caplog: 
     headroom: list[int | None] = [0]
 
     async def main() -> None:
-        options: dict[str, Any] = {"max_worker_memory_mb": 60, "memory_headroom": lambda: headroom[0]}
+        options: dict[str, Any] = {"max_memory_mb": 60, "memory_headroom": lambda: headroom[0]}
         async with pool(tmp_path, **options) as executor:
             first = executor.pids()
             await reply(executor, order("grow", megabytes=80))
@@ -418,7 +418,7 @@ def build(spec: ScriptedSpec, *, worker: int, context: Any, mark: str) -> Predic
 
 def test_a_builder_prepares_the_worker_and_its_context_ends_with_it(tmp_path: Path) -> None:
     async def main() -> None:
-        options = PoolOptions(builder=f"{__name__}:build", builder_kwargs={"mark": "built"})
+        options = pool_options(builder=f"{__name__}:build", builder_kwargs={"mark": "built"})
         executor = PoolExecutor(ScriptedSpec(folder=str(tmp_path)), options)
         await executor.start()
         await executor.wait_started()
@@ -433,7 +433,7 @@ def test_a_builder_prepares_the_worker_and_its_context_ends_with_it(tmp_path: Pa
 
 def test_idle_costs_nothing(tmp_path: Path) -> None:
     async def main() -> None:
-        async with pool(tmp_path, workers=2, max_worker_memory_mb=1000) as executor:
+        async with pool(tmp_path, workers=2, max_memory_mb=1000) as executor:
             await until(lambda: states(executor) == {"ready": 2})
             await still_works(executor)
             while not await asyncio.to_thread(idle, [os.getpid(), *executor.pids()], 2):

@@ -14,12 +14,11 @@ from typing import Any
 import msgspec
 
 from drum_litestar.execution.base_executor import BaseExecutor
-from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.pool.pool import PoolExecutor
-from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import BatchingRule, ModelCall, ModelCard, Payload, Predictor, Reply, TargetType
 from support.clock import LATER
+from support.options import executor_options, pool_options
 from support.predictors.executors import started
 from support.predictors.scripted import note
 
@@ -117,11 +116,13 @@ async def batching(
     source = BatchingSpec(folder=str(folder), **(spec or {}))
     executor: BaseExecutor
     if kind == "inline":
-        executor = InlineExecutor(source.build, ExecutorOptions(**options))
+        executor = InlineExecutor(source.build, executor_options(**options))
     else:
         executor = PoolExecutor(
             source,
-            PoolOptions(builder="support.predictors.scripted:build_in_worker", kill_grace=0.3, backoff=0.01, **options),
+            pool_options(
+                builder="support.predictors.scripted:build_in_worker", kill_grace=0.3, backoff=0.01, **options
+            ),
         )
     async with started(executor, folder, LATER if kind == "inline" else 0):
         yield executor

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 import psutil
 
 from drum_litestar.execution.base_executor import BaseExecutor
-from drum_litestar.execution.executor import Executor, ExecutorOptions, ReplyStream
+from drum_litestar.execution.executor import Executor, ReplyStream
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.pool.pool import PoolExecutor
-from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.predictors.protocol import ModelCall, Reply
 from support.clock import LATER
+from support.options import executor_options, pool_options
 from support.predictors.scripted import ScriptedSpec, order
 
 AnyExecutor = TypeVar("AnyExecutor", bound=BaseExecutor)
@@ -39,7 +39,7 @@ async def started(executor: AnyExecutor, folder: Path, grace: float) -> AsyncIte
 @asynccontextmanager
 async def inline(folder: Path, **options: Any) -> AsyncIterator[InlineExecutor]:
     """A started inline executor over the scripted predictor."""
-    executor = InlineExecutor(ScriptedSpec(folder=str(folder)).build, ExecutorOptions(**options))
+    executor = InlineExecutor(ScriptedSpec(folder=str(folder)).build, executor_options(**options))
     async with started(executor, folder, LATER):
         yield executor
 
@@ -50,7 +50,7 @@ async def pool(folder: Path, *, concurrency: int = 1, wait: bool = True, **optio
     options.setdefault("builder", "support.predictors.scripted:build_in_worker")
     options.setdefault("kill_grace", 0.3)
     options.setdefault("backoff", 0.01)
-    executor = PoolExecutor(ScriptedSpec(folder=str(folder), concurrency=concurrency), PoolOptions(**options))
+    executor = PoolExecutor(ScriptedSpec(folder=str(folder), concurrency=concurrency), pool_options(**options))
     await executor.start()
     if wait:
         await executor.wait_started()

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from drum_litestar.execution.admission import Admission
-from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.invoke import BatchPart
 from drum_litestar.execution.observer import NullObserver
 from drum_litestar.execution.pending import BatchedCall, PendingCall
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, TargetType
 from support.clock import LATER
+from support.options import executor_options
 from support.predictors.batching import table
 
 CARD = ModelCard(target_type=TargetType.REGRESSION, batching="on_request")
@@ -111,7 +111,7 @@ def make(slots: int = 1, card: ModelCard = CARD, **options: Any) -> tuple[Admiss
     options.setdefault("batch_max_rows", 4)
     options.setdefault("queue_depth", 50)
     options.setdefault("queue_timeout", 100 * LATER)
-    admission = Admission(source, ExecutorOptions(**options), slots)
+    admission = Admission(source, executor_options(**options), slots)
     admission.card_changed(card, slots)
     return admission, source
 

@@ -13,10 +13,10 @@ from drum_litestar.errors import (
     QueueTimeoutError,
 )
 from drum_litestar.execution.admission import Admission
-from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.pending import PendingCall
 from support import clock
 from support.clock import LATER, advance
+from support.options import executor_options
 from support.predictors.slots import Slots, begin, call
 from support.predictors.slots import make as make_slots
 
@@ -81,7 +81,7 @@ def test_default_depth_follows_the_slots(depth: int | None, slots: int, expected
 
 def test_max_in_flight_caps_the_slots() -> None:
     async def main() -> None:
-        admission, slots = make(4, max_in_flight=2)
+        admission, slots = make(4, max_concurrent=2)
         tasks = [begin(admission, name) for name in "abcd"]
         await asyncio.sleep(0)
         assert len(slots.running) == 2
@@ -211,7 +211,7 @@ def test_a_call_released_in_the_iteration_of_its_timeout_is_not_rejected(
 ) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        admission = Admission(Slots(1), ExecutorOptions(queue_timeout=queue_timeout), 1)
+        admission = Admission(Slots(1), executor_options(queue_timeout=queue_timeout), 1)
         ticket = admission.admit()
         waiting = loop.create_task(
             admission.load_queue.wait(ticket, None if timeout is None else loop.time() + timeout)

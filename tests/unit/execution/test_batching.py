@@ -9,11 +9,11 @@ import pytest
 
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.batching import LARGEST_BODY, count_rows, csv_payload
-from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.pending import PendingCall
 from drum_litestar.predictors.protocol import BatchingRule, ModelCall, ModelCard, Payload, TargetType
 from support import clock
 from support.clock import LATER, advance
+from support.options import executor_options
 from support.predictors.batching import table
 from support.predictors.slots import CARD, Recorder, Slots, begin, calls_of, idle, make, settle
 
@@ -206,7 +206,7 @@ def test_rows_are_lines(data: bytes, rows: int) -> None:
 
 def test_a_batch_is_held_for_the_flush_interval() -> None:
     async def main() -> None:
-        admission, slots = make(3, batch_max_wait=2 * LATER)
+        admission, slots = make(3, batch_max_wait_ms=2000 * LATER)
         tasks = [begin(admission, "a")]
         await settle()
         await advance(LATER)
@@ -223,7 +223,7 @@ def test_a_batch_is_held_for_the_flush_interval() -> None:
 
 def test_a_full_batch_is_dispatched_at_once() -> None:
     async def main() -> None:
-        admission, slots = make(batch_max_wait=60)
+        admission, slots = make(batch_max_wait_ms=60_000)
         tasks = [begin(admission, name) for name in "abcd"]
         await settle()
         assert slots.names == ["abcd"]
@@ -236,7 +236,7 @@ def test_a_full_batch_is_dispatched_at_once() -> None:
 @pytest.mark.parametrize("other", [table("x", header="b"), table("x", mimetype="text/mtx"), table("x", "x", "x")])
 def test_a_call_that_cannot_join_ends_the_flush_interval(other: ModelCall) -> None:
     async def main() -> None:
-        admission, slots = make(2, batch_max_wait=60)
+        admission, slots = make(2, batch_max_wait_ms=60_000)
         tasks = [begin(admission, "a"), begin(admission, "b")]
         await settle()
         assert slots.names == []
@@ -253,7 +253,7 @@ def test_a_call_that_cannot_join_ends_the_flush_interval(other: ModelCall) -> No
 
 def test_calls_may_leave_a_held_batch() -> None:
     async def main() -> None:
-        admission, slots = make(batch_max_wait=60)
+        admission, slots = make(batch_max_wait_ms=60_000)
         tasks = [begin(admission, name) for name in "ab"]
         await settle()
         for task in tasks:
@@ -271,7 +271,7 @@ def test_calls_may_leave_a_held_batch() -> None:
 
 def test_the_cap_on_slots_counts_a_batch_once() -> None:
     async def main() -> None:
-        admission, slots = make(3, max_in_flight=2, batch_max_rows=2)
+        admission, slots = make(3, max_concurrent=2, batch_max_rows=2)
         tasks = [begin(admission, name) for name in "abcdef"]
         await settle()
         assert slots.names == ["ab", "cd"]
@@ -305,7 +305,7 @@ def test_a_spooled_body_is_never_batched() -> None:
 
 def test_a_model_that_cannot_batch_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        admission = Admission(slots := Slots(2), ExecutorOptions(batch_max_rows=4), 1)
+        admission = Admission(slots := Slots(2), executor_options(batch_max_rows=4), 1)
         for _ in range(2):
             admission.card_changed(ModelCard(target_type=TargetType.REGRESSION), 2)
         tasks = [begin(admission, name) for name in "ab"]

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from drum_litestar.errors import BodyTooLargeError, FormTooLargeError
 from drum_litestar.execution.queue_limits import MemoryShare, QueueMemory
-from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.http.bodies import BodyStream, ClientGoneError, Spool, read_raw
 from drum_litestar.http.forms import read_form
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.predictors.protocol import Payload
+from drum_litestar.settings.groups.limits import UploadSettings
 from http_serving import CSV, X, form
 
 BODY = form(
@@ -45,12 +45,12 @@ def cut(body: bytes, positions: list[int]) -> list[bytes]:
     return [body[start:stop] for start, stop in itertools.pairwise(edges)]
 
 
-def parse(*chunks: bytes, limits: BodyLimits | None = None) -> dict[str, Payload]:
-    limits = limits or BodyLimits()
+def parse(*chunks: bytes, uploads: UploadSettings | None = None) -> dict[str, Payload]:
+    uploads = uploads or UploadSettings()
 
     async def run() -> dict[str, Payload]:
         return await read_form(
-            stream_of(*chunks), Spool(SpoolDirectory(), limits, MemoryShare(QueueMemory())), "b1", limits
+            stream_of(*chunks), Spool(SpoolDirectory(), uploads, MemoryShare(QueueMemory(10**9))), "b1", uploads
         )
 
     return asyncio.run(run())
@@ -83,14 +83,14 @@ def test_a_form_that_is_cut_off_has_no_parts(length: int) -> None:
 
 
 def test_limits_hold_for_chunks_of_any_size() -> None:
-    tight = BodyLimits(max_field_size=10, max_form_parts=2)
+    tight = UploadSettings(max_field_size=10, max_form_parts=2)
     field = form(('name="f"', b"12345678901"))
     with pytest.raises(FormTooLargeError):
-        parse(field, limits=tight)
+        parse(field, uploads=tight)
     with pytest.raises(FormTooLargeError):
-        parse(*cut(field, list(range(len(field)))), limits=tight)
+        parse(*cut(field, list(range(len(field)))), uploads=tight)
     with pytest.raises(FormTooLargeError):
-        parse(form(*[('name="f"', b"1")] * 3), limits=tight)
+        parse(form(*[('name="f"', b"1")] * 3), uploads=tight)
 
 
 def test_body_stream_counts_and_notices() -> None:
@@ -124,7 +124,7 @@ def test_raw_bodies_in_memory_and_on_disk(tmp_path: Path, pieces: int) -> None:
 
     async def run(threshold: int) -> Payload:
         directory = SpoolDirectory(str(tmp_path))
-        spool = Spool(directory, BodyLimits(spool_threshold=threshold), MemoryShare(QueueMemory()))
+        spool = Spool(directory, UploadSettings(spool_threshold=threshold), MemoryShare(QueueMemory(10**9)))
         chunks = cut(data, [i * len(data) // pieces for i in range(1, pieces)])
         payload = await read_raw(stream_of(*chunks), spool, mimetype="m", charset="c")
         assert payload.read() == data

@@ -16,6 +16,7 @@ from drum_litestar.http.app import build_app
 from drum_litestar.http.interrupts import Interrupt, watch_disconnect
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.request_state import RequestState
+from drum_litestar.settings.groups.limits import UploadSettings
 from http_serving import Mirror, StateExecutor, card, options
 
 
@@ -57,7 +58,7 @@ def test_everything_starts_in_order_and_ends_in_reverse(tmp_path: Path, monkeypa
     app = build_app(
         executor,
         options(
-            spool_dir=str(tmp_path),
+            uploads=UploadSettings(spool_dir=str(tmp_path)),
             on_startup=(lambda _: log.append("hook 1"), start_async),
             on_shutdown=(lambda _: log.append("shutdown hook 1"), failing),
         ),

@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import ModelCard
 from http_serving import CSV, Mirror, Serving, card, post, read_all, serving
 from http_stack import Stack, pending
+from support.options import executor_options
 
 CALLS = {
     # route and its status for a regression model that is loaded
@@ -71,7 +71,7 @@ def loading(
         ThreadPoolExecutor(20) as threads,
         serving(
             InlineExecutor(
-                lambda: predictor, ExecutorOptions(**{"queue_depth": 50, "error_server": error_server, **executor})
+                lambda: predictor, executor_options(**{"queue_depth": 50, "error_server": error_server, **executor})
             ),
             wrap=wrap,
             loaded=False,

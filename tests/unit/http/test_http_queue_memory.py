@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from drum_litestar.execution.queue_limits import MemoryShare, QueueMemory
-from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.http.bodies import WRITE_BLOCK, BodyStream, Sink, Spool, read_raw
 from drum_litestar.http.forms import read_form
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.predictors.protocol import Payload
+from drum_litestar.settings.groups.limits import UploadSettings
 from http_serving import X, form
 
 
@@ -40,7 +40,7 @@ class SpooledRequest:
 
     def __init__(self, directory: SpoolDirectory, memory: QueueMemory, threshold: int = 10_000_000) -> None:
         self.share = MemoryShare(memory)
-        self.spool = Spool(directory, BodyLimits(spool_threshold=threshold), self.share)
+        self.spool = Spool(directory, UploadSettings(spool_threshold=threshold), self.share)
 
     async def end(self) -> None:
         self.share.dequeue()
@@ -85,7 +85,7 @@ def test_parts_of_a_form_are_counted_like_bodies(directory: SpoolDirectory, tmp_
         memory = QueueMemory(150)
         request = SpooledRequest(directory, memory)
         body = form((X, b"x" * 100), ('name="y"; filename="y.csv"', b"y" * 100))
-        parts = await read_form(stream_of(body), request.spool, "b1", BodyLimits())
+        parts = await read_form(stream_of(body), request.spool, "b1", UploadSettings())
         assert parts["X"].data == b"x" * 100
         assert (parts["y"].data, parts["y"].read(), memory.used) == (None, b"y" * 100, 100)
         await request.end()

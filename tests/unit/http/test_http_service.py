@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from drum_litestar.execution.inline import InlineExecutor
-from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.predictors.protocol import ModelCall, Reply, StreamHead
 from drum_litestar.request_state import request_state
+from drum_litestar.settings.groups.limits import UploadSettings
 from http_serving import (
     CSV,
     FORM,
@@ -61,8 +61,8 @@ def test_a_client_that_disconnects_while_uploading_gets_no_answer_and_leaves_no_
     tmp_path: Path, sent: bytes, kind: str
 ) -> None:
     stack = Stack(timeout=60)
-    limits = BodyLimits(spool_threshold=1000)
-    with mirror(settings=options(limits=limits, spool_dir=str(tmp_path)), wrap=stack) as (server, _):
+    uploads = UploadSettings(spool_threshold=1000, spool_dir=str(tmp_path))
+    with mirror(settings=options(uploads=uploads), wrap=stack) as (server, _):
         body = sent if kind == "raw" else form((X, sent), end=False)[:-2] if sent else b""
         headers = [FORM] if kind == "form" else []
         with server.send(post("/predict", body, *headers, length=4_000_000)):
@@ -196,8 +196,8 @@ def test_our_own_bugs_are_500_with_the_request_id(caplog: pytest.LogCaptureFixtu
 
 def test_a_full_disk_is_500_and_leaves_no_file(tmp_path: Path) -> None:
     missing = tmp_path / "gone"
-    limits = BodyLimits(spool_threshold=10)
-    with mirror(settings=options(limits=limits, spool_dir=str(missing))) as (server, _):
+    uploads = UploadSettings(spool_threshold=10, spool_dir=str(missing))
+    with mirror(settings=options(uploads=uploads)) as (server, _):
         answer = server.client.post("/predict", content=b"x" * 100)
         assert (answer.status_code, answer.json()["message"]) == (500, "Internal server error")
         missing.mkdir()

@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.settings.groups.limits import UploadSettings
 from http_serving import CSV, FORM, Mirror, Serving, X, card, form, mirror, options, post
 
 TOO_LARGE = (
     b'{"message":"ERROR: 413 Request Entity Too Large: The data value transmitted exceeds the capacity limit.%s"}\n'
 )
-LIMITS = BodyLimits(max_upload_size=8 * 1024 * 1024, spool_threshold=100_000)
+LIMITS = UploadSettings(max_upload_size=8 * 1024 * 1024, spool_threshold=100_000)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def spool_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def parts(spool_dir: Path) -> Iterator[tuple[Serving, Mirror]]:
-    with mirror(settings=options(limits=LIMITS, spool_dir=str(spool_dir))) as pair:
+    with mirror(settings=options(uploads=msgspec.structs.replace(LIMITS, spool_dir=str(spool_dir)))) as pair:
         yield pair
 
 
@@ -99,7 +99,7 @@ def test_large_bodies_are_spooled_and_the_files_removed(
 
 
 def test_memory_is_shared_by_the_parts_of_a_form(server: Serving) -> None:
-    with mirror(card(TargetType.TRANSFORM), options(limits=LIMITS)) as (transforming, _):
+    with mirror(card(TargetType.TRANSFORM), options(uploads=LIMITS)) as (transforming, _):
         half = b"x" * 60_000
         answer = transforming.client.post("/transform/", files={"y": ("y.csv", half), "X": ("x.csv", half)}).json()
         assert answer["y"]["spooled"] is False

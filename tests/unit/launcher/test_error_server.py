@@ -7,11 +7,11 @@ import asyncio
 import pytest
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.execution.executor import ExecutorOptions
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.observability.logs.log_format import TextFormatter
 from http_serving import Broken, Mirror, card, serving
+from support.options import executor_options
 
 
 def watch(predictor: type[Broken] | None, *, error_server: bool) -> ModelLoadError | None:
@@ -48,7 +48,7 @@ def test_the_error_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_a_real_failed_load_answers_513() -> None:
-    with serving(InlineExecutor(Broken, ExecutorOptions(error_server=True))) as server:
+    with serving(InlineExecutor(Broken, executor_options(error_server=True))) as server:
         answer = server.client.post("/predict/", content=b"a\n1\n")
         assert (answer.status_code, answer.content) == (513, b'{"message":"ERROR: no such artifact"}\n')
         assert server.client.get("/livez").status_code == 200

@@ -129,7 +129,7 @@ def test_runtime_params_file_may_set_the_server(tmp_path: Path) -> None:
     environ: dict[str, str] = {"RUNTIME_PARAMS_FILE": str(values)}
     launch = build_plan(["server", "-cd", str(tmp_path), "--address", "h:1"], environ)
     assert launch.settings.workers.count == 4
-    assert launch.settings.timeouts.request == 600
+    assert launch.settings.timeouts.request_timeout == 600
     assert launch.spec.llm_id is None
     assert json.loads(environ["MLOPS_RUNTIME_PARAM_CUSTOM_MODEL_WORKERS"]) == {"payload": 4, "type": "numeric"}
 

@@ -7,11 +7,12 @@ import pytest
 from asgi_calls import ask, http_scope, replying
 from drum_litestar.middleware.auth import AuthMiddleware
 from drum_litestar.middleware.stack import StackOptions
+from drum_litestar.settings.groups.edge import AccessSettings
 from routed import routed
 
 
 def status(path: str, *headers: tuple[bytes, bytes]) -> int:
-    app = routed(AuthMiddleware(replying(), token="s3cret-ü"), "/pfx")
+    app = routed(AuthMiddleware(replying(), api_token="s3cret-ü"), "/pfx")
     return ask(app, http_scope(path, headers=list(headers))).status
 
 
@@ -45,7 +46,7 @@ def test_other_credentials_are_refused(header: tuple[bytes, bytes]) -> None:
 
 
 def test_a_refusal_has_a_www_authenticate_header() -> None:
-    answer = ask(AuthMiddleware(replying(), token="t"))
+    answer = ask(AuthMiddleware(replying(), api_token="t"))
     assert answer.header(b"www-authenticate") == b'Bearer realm="drum"'
     assert answer.json == {"message": "Missing or invalid API token"}
 
@@ -72,13 +73,15 @@ def test_websockets_are_closed_before_they_are_accepted() -> None:
     async def send(message: object) -> None:
         sent.append(message)
 
-    app = AuthMiddleware(replying(), token="t")
+    app = AuthMiddleware(replying(), api_token="t")
     scope = http_scope(type="websocket")
     asyncio.run(app(scope, None, send))  # type: ignore[arg-type]
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 
 def test_the_token_is_not_shown() -> None:
-    assert "s3cret" not in repr(StackOptions(drum_version="1", server_version="1", api_token="s3cret"))
+    assert "s3cret" not in repr(
+        StackOptions(drum_version="1", server_version="1", access=AccessSettings(api_token="s3cret"))
+    )
     with pytest.raises(ValueError):
-        AuthMiddleware(replying(), token="")
+        AuthMiddleware(replying(), api_token="")

@@ -25,7 +25,7 @@ async def unread(scope: Scope, receive: Receive, send: Send) -> None:
 @pytest.mark.parametrize("length", [b"11", b"99999999999999999999999"])
 def test_an_announced_body_is_refused_unread(length: bytes) -> None:
     reasons: list[str] = []
-    app = BodyLimitMiddleware(unread, limit=10, on_rejected=reasons.append)
+    app = BodyLimitMiddleware(unread, max_upload_size=10, on_rejected=reasons.append)
     answer = ask(app, http_scope(headers=[(b"content-length", length)]))
     assert (answer.status, answer.body) == (413, REFUSAL)
     assert answer.header(b"connection") == b"close"
@@ -34,20 +34,20 @@ def test_an_announced_body_is_refused_unread(length: bytes) -> None:
 
 @pytest.mark.parametrize("headers", [[(b"transfer-encoding", b"chunked")], [(b"content-length", b"-1")]])
 def test_a_body_of_unknown_length_is_counted(headers: list[tuple[bytes, bytes]]) -> None:
-    app = BodyLimitMiddleware(echo, limit=10)
+    app = BodyLimitMiddleware(echo, max_upload_size=10)
     assert ask(app, http_scope(headers=headers), [b"12345", b"67890"]).body == b"POST /predict/ 1234567890"
     answer = ask(app, http_scope(headers=headers), [b"12345", b"67890", b"1"])
     assert (answer.status, answer.body) == (413, REFUSAL)
 
 
 def test_http_2_needs_no_header_to_send_a_body() -> None:
-    app = BodyLimitMiddleware(echo, limit=10)
+    app = BodyLimitMiddleware(echo, max_upload_size=10)
     assert ask(app, http_scope(http_version="2"), [b"x" * 11]).status == 413
     assert ask(app, http_scope(http_version="1.1"), [b""]).status == 200
 
 
 def test_the_exact_limit_passes() -> None:
-    app = BodyLimitMiddleware(echo, limit=10)
+    app = BodyLimitMiddleware(echo, max_upload_size=10)
     assert ask(app, http_scope(headers=[(b"content-length", b"10")]), [b"1234567890"]).status == 200
 
 
@@ -58,7 +58,7 @@ def test_the_client_gets_one_413_whatever_the_app_does() -> None:
         await reply(send, b"my own error", 500)
         await read_body(receive)
 
-    answer = ask(BodyLimitMiddleware(swallows, limit=10), chunked(), [b"x" * 11])
+    answer = ask(BodyLimitMiddleware(swallows, max_upload_size=10), chunked(), [b"x" * 11])
     assert (answer.status, answer.body) == (413, REFUSAL)
 
 
@@ -68,11 +68,11 @@ def test_a_response_that_has_begun_is_cut() -> None:
         await read_body(receive)
 
     with pytest.raises(BodyTooLargeError):
-        ask(ServerErrorMiddleware(BodyLimitMiddleware(eager, limit=10)), chunked(), [b"x" * 11])
+        ask(ServerErrorMiddleware(BodyLimitMiddleware(eager, max_upload_size=10)), chunked(), [b"x" * 11])
 
 
 def test_an_app_that_does_not_read_is_not_limited() -> None:
-    assert ask(BodyLimitMiddleware(replying(), limit=10), chunked(), [b"x" * 11]).status == 200
+    assert ask(BodyLimitMiddleware(replying(), max_upload_size=10), chunked(), [b"x" * 11]).status == 200
 
 
 def test_a_flood_is_refused_at_the_first_byte_over_and_the_connection_closes() -> None:
@@ -85,7 +85,7 @@ def test_a_flood_is_refused_at_the_first_byte_over_and_the_connection_closes() -
             total += len(message["body"])
             read[:] = [total]
 
-    with serving(BodyLimitMiddleware(app, limit=100_000)) as server, server.connect() as client:
+    with serving(BodyLimitMiddleware(app, max_upload_size=100_000)) as server, server.connect() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
         chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
         for _ in range(200):  # 13 MB, of which 100 kB are wanted

@@ -16,7 +16,7 @@ from support.clock import LATER, advance
 
 
 def limited(app: Any, timeout: float = LATER, slack: float = 0.0) -> DeadlineMiddleware:
-    return DeadlineMiddleware(app, timeout=timeout, slack=slack)
+    return DeadlineMiddleware(app, request_timeout=timeout, slack=slack)
 
 
 async def hangs(scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,8 +12,10 @@ from asgi_calls import Answer, ask, http_scope, raising, replying
 from drum_litestar.errors import QueueFullError
 from drum_litestar.http.routes import ROUTES
 from drum_litestar.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
-from drum_litestar.middleware.stack import RateLimit, StackOptions, build_stack
+from drum_litestar.middleware.stack import StackOptions, build_stack
 from drum_litestar.route_table import RouteTable
+from drum_litestar.settings.groups.edge import AccessSettings, CorsSettings, RateLimitSettings
+from drum_litestar.settings.groups.limits import UploadSettings
 from raw_serving import echo, serving
 from routed import OPERATORS, PROBES
 
@@ -42,11 +44,10 @@ def stack(
 
 
 EVERYTHING: dict[str, Any] = {
-    "max_body": 100,
-    "timeout": 60.0,
-    "rate_limit": RateLimit(rpm=60, burst=1),
-    "cors_origins": ("https://app.example",),
-    "api_token": "t",
+    "uploads": UploadSettings(max_upload_size=100),
+    "rate_limit": RateLimitSettings(enabled=True, burst=1),
+    "cors": CorsSettings(enabled=True, origins=("https://app.example",)),
+    "access": AccessSettings(api_token="t"),
     "docs_prefixes": ("/schema",),
 }
 KEY = (b"x-api-key", b"t")
@@ -98,7 +99,7 @@ def test_middlewares_that_are_switched_off_are_absent() -> None:
     while hasattr(app, "app"):
         names.append(type(app).__name__.removesuffix("Middleware"))
         app = app.app
-    assert names == ["RequestId", "AccessLog", "SecurityHeaders", "ServerError", "Admission", "Deadline"]
+    assert names == ["RequestId", "AccessLog", "SecurityHeaders", "ServerError", "BodyLimit", "Admission", "Deadline"]
     names.clear()
     app = stack(replying(), **EVERYTHING)
     while hasattr(app, "app"):
@@ -120,7 +121,7 @@ def test_middlewares_that_are_switched_off_are_absent() -> None:
 
 @pytest.mark.parametrize("prefix", ["", "/pfx", "/pfx/"])
 def test_exempt_paths_in_both_spellings(prefix: str) -> None:
-    stacked = stack(replying(), place=NoPlace, prefix=prefix, **{**EVERYTHING, "api_token": None})
+    stacked = stack(replying(), place=NoPlace, prefix=prefix, **{**EVERYTHING, "access": AccessSettings()})
     bare = prefix.rstrip("/")
     for path in [*PROBES, *OPERATORS]:
         for spelling in {bare + path, (bare + path).rstrip("/") + "/", (bare + path).rstrip("/") or "/"}:
@@ -175,7 +176,7 @@ def test_a_stream_passes_chunk_by_chunk() -> None:
 
 def test_over_the_wire(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with serving(stack(echo, **{**EVERYTHING, "rate_limit": None})) as server:
+    with serving(stack(echo, **{**EVERYTHING, "rate_limit": RateLimitSettings()})) as server:
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers={"X-API-Key": "t"}) as client:
             answer = client.post("/predict/", content=b"abc", headers={"X-Request-ID": "RID1"})
             assert answer.text == "POST /predict/ abc"

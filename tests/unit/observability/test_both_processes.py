@@ -17,7 +17,7 @@ TESTS = Path(__file__).parents[2]
 
 FRONT = """
 import asyncio, sys
-from drum_litestar.execution.pool.pool_options import PoolOptions
+from support.options import pool_options
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.observability.logs.setup import configure_logging
 from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
@@ -40,7 +40,7 @@ async def request(executor, name, kind, request_id, body=None):
     ticket.release()
 
 async def main():
-    executor = PoolExecutor(ChattySpec(), PoolOptions(
+    executor = PoolExecutor(ChattySpec(), pool_options(
         builder="support.predictors.chatty:build_in_worker",
         builder_kwargs=dict(log_level="info", json_lines=json_lines, trace_requests=True, trace_steps=True),
         on_output=pipeline.forward,

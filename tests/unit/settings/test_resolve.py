@@ -82,11 +82,11 @@ def test_order_of_sources() -> None:
     ],
 )
 def test_spellings_of_a_number(environ: dict[str, str]) -> None:
-    assert quiet(environ).timeouts.request == 300
+    assert quiet(environ).timeouts.request_timeout == 300
 
 
 def test_fractions_of_seconds_are_kept_and_of_counts_cut_off_with_a_warning() -> None:
-    assert quiet({"DRUM_CLIENT_REQUEST_TIMEOUT": "60.5"}).timeouts.request == 60.5
+    assert quiet({"DRUM_CLIENT_REQUEST_TIMEOUT": "60.5"}).timeouts.request_timeout == 60.5
     resolution = resolve({}, rp("CUSTOM_MODEL_WORKERS", "2.7"))
     assert resolution.settings.workers.count == 2
     assert texts(resolution) == ["runtime parameter CUSTOM_MODEL_WORKERS: value '2.7' is cut off to 2"]
@@ -200,12 +200,12 @@ def test_new_name_wins_over_a_deprecated_one() -> None:
 def test_bad_value_under_a_deprecated_name_falls_back() -> None:
     with pytest.warns(DeprecationWarning, match="is deprecated"):
         resolution = resolve({}, {"DRUM_GUNICORN_GRACEFUL_TIMEOUT": "0"})
-    assert resolution.settings.timeouts.graceful == 299
+    assert resolution.settings.timeouts.graceful_timeout == 299
     assert "using 299 instead" in texts(resolution)[1]
 
 
 def test_first_byte_timeout_is_no_deprecated_name() -> None:
-    assert quiet(rp("DRUM_GUNICORN_FIRST_BYTE_TIMEOUT", "3")).timeouts.header == 3
+    assert quiet(rp("DRUM_GUNICORN_FIRST_BYTE_TIMEOUT", "3")).timeouts.header_timeout == 3
 
 
 def test_unknown_parameter_names_the_nearest() -> None:
