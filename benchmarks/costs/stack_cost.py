@@ -61,7 +61,7 @@ def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchron
     from drum_litestar.middleware.stack import StackOptions, build_stack
     from drum_litestar.observability.logs.setup import configure_logging
     from drum_litestar.server.event_loop import run
-    from drum_litestar.server.http.http_protocol import make_protocol
+    from drum_litestar.server.http.connection import make_protocol
     from drum_litestar.settings.server_settings import ServerSettings
 
     null = Path(os.devnull).open("w")  # noqa: SIM115

@@ -8,8 +8,8 @@ import pytest
 
 from drum_litestar.middleware.asgi import Receive, Scope, Send
 from drum_litestar.middleware.connection_limit import ConnectionLimitMiddleware
-from drum_litestar.server.http.connection_parts import ConnectionEvents
-from drum_litestar.server.http.http_protocol import GuardedHttpProtocol
+from drum_litestar.server.http.observers import ConnectionEvents
+from drum_litestar.server.http.connection import HttpConnection
 from raw_serving import echo, read_body, reply, serving
 from support.clock import LATER
 
@@ -172,7 +172,7 @@ def test_the_body_timeout_does_not_count_while_the_app_does_not_read() -> None:
 
     def paused() -> bool:
         connections = server.server.server_state.connections
-        return any(each.flow.read_paused for each in connections if isinstance(each, GuardedHttpProtocol))
+        return any(each.flow.read_paused for each in connections if isinstance(each, HttpConnection))
 
     with serving(app, kind="clock", limits={"body_timeout": LATER}) as server, server.connect() as client:
         client.send(b"POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")
