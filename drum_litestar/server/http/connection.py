@@ -145,9 +145,13 @@ class HttpConnection(asyncio.Protocol):
         for cycle in (self._running, self._newest):
             if cycle is not None and cycle.stage != COMPLETE:
                 cycle.disconnect()
+        # No circles of references: what the connection held is freed at once, not by the next garbage collection.
         self._queue.clear()
-        self._running = self._newest = self._parser = None  # circles of references, without which all goes at once
-        self.flow.resume_writing()
+        self._running = self._newest = self._error = None
+        if self._parser is not None:
+            self._parser.close()
+            self._parser = None
+        self.flow.close()
         self.events.closed()
         self._on_disconnect.notify()
 
@@ -157,12 +161,10 @@ class HttpConnection(asyncio.Protocol):
             return
         if before == WAIT:
             self._state = HEAD
-        try:
-            parser.feed(data)
-        except RequestError as error:
+        error = parser.feed(data)
+        if error is not None:
             self._fail(error)
-            return
-        if self._state == BODY:
+        elif self._state == BODY:
             if cast("Cycle", self._newest).stage != COMPLETE:
                 self._set_deadline(self.limits.body_timeout)
         elif self._state == WAIT:

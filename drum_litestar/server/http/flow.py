@@ -37,7 +37,7 @@ class Flow:
         self.write_paused = False
         self._transport = transport
         self._write_timeout = write_timeout
-        self._on_stall = on_stall
+        self._on_stall: Callable[[], None] | None = on_stall
         self._writable: asyncio.Future[None] | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
         self._unsent = 0
@@ -61,7 +61,7 @@ class Flow:
             self._watch(self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """The write buffer has drained, or the connection has ended. Idempotent."""
+        """The write buffer has drained. Idempotent."""
         self.write_paused = False
         if self._stall_timer is not None:
             self._stall_timer.cancel()
@@ -70,6 +70,11 @@ class Flow:
             if not self._writable.done():
                 self._writable.set_result(None)
             self._writable = None
+
+    def close(self) -> None:
+        """The connection has ended: nobody waits any longer, and nothing is referred to."""
+        self.resume_writing()
+        self._on_stall = None
 
     async def drain(self) -> None:
         """Wait until writing is not paused."""
@@ -85,7 +90,7 @@ class Flow:
     def _check_progress(self) -> None:
         self._stall_timer = None
         unsent = self._transport.get_write_buffer_size()
-        if unsent == self._unsent:
-            self._on_stall()
-        else:
+        if unsent != self._unsent:
             self._watch(unsent)
+        elif self._on_stall is not None:
+            self._on_stall()

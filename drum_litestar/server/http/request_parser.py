@@ -40,7 +40,7 @@ class RequestEvents(Protocol):
     def on_request(self, scope: dict[str, Any], *, keep_alive: bool, expects_continue: bool) -> None:
         """A head is complete. ``scope`` has what the head says; ``keep_alive``: another request may follow.
 
-        May raise a ``RequestError``, which :meth:`RequestParser.feed` passes on.
+        May raise a ``RequestError``, which :meth:`RequestParser.feed` returns.
         """
 
     def on_body(self, data: bytes) -> None:
@@ -83,7 +83,7 @@ class RequestParser:
         self._events = events
         self._template = template
         self._max_head_size = max_head_size
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
         self._url = b""
         self._headers: list[Header] = []
         self._special: list[Header] = []
@@ -96,22 +96,24 @@ class RequestParser:
         self.ended = False
         """The last request of the connection is complete."""
 
-    def feed(self, data: bytes) -> None:
-        """Parse ``data``. Raises a RequestError for what is no request; the parser cannot be used after that."""
+    def feed(self, data: bytes) -> RequestError | None:
+        """Parse ``data``; returns the error of what is no request, after which the parser cannot be used."""
         if self.ended:
-            return
+            return None
         self._fed = self._unfinished = self._unfinished + len(data)
         try:
             self._feed(data)
         except httptools.HttpParserError as error:
             if self.ended:
-                return
+                return None
             cause = error.__context__
-            if isinstance(cause, RequestError):
-                raise cause from None
-            raise BadRequestError("Invalid HTTP request received.") from error
-        if self._unfinished > self._max_head_size:
-            raise HeadTooLargeError
+            refusal = cause if isinstance(cause, RequestError) else BadRequestError("Invalid HTTP request received.")
+            return refusal.with_traceback(None)  # whose frames refer to the connection
+        return HeadTooLargeError() if self._unfinished > self._max_head_size else None
+
+    def close(self) -> None:
+        """Part from httptools' parser, which refers to this one."""
+        self._parser = None
 
     def _feed(self, data: bytes) -> None:
         while True:

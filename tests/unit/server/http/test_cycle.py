@@ -14,7 +14,7 @@ from drum_litestar.middleware.asgi import Receive, Scope, Send
 from drum_litestar.middleware.server_error import ServerErrorMiddleware
 from drum_litestar.server.http.connection import make_protocol
 from raw_serving import RawClient, reply, serving
-from support.memory_transport import MemoryTransport
+from support.hostile.in_memory import MemoryTransport
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"

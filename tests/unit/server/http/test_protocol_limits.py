@@ -8,8 +8,8 @@ import pytest
 
 from drum_litestar.middleware.asgi import Receive, Scope, Send
 from drum_litestar.middleware.connection_limit import ConnectionLimitMiddleware
-from drum_litestar.server.http.observers import ConnectionEvents
 from drum_litestar.server.http.connection import HttpConnection
+from drum_litestar.server.http.observers import ConnectionEvents
 from raw_serving import echo, read_body, reply, serving
 from support.clock import LATER
 
