@@ -16,10 +16,10 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).res
 with atheris.instrument_imports(include=["drum_litestar.server.http"]):
     from drum_litestar.server.http import connection  # noqa: F401
 
-from support.hostile.fuzzing import new_server, play
-
 
 def main() -> None:
+    from support.hostile.fuzzing import new_server, play
+
     with new_server() as server:
 
         def one(data: bytes) -> None:

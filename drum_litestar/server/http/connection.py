@@ -191,7 +191,7 @@ class HttpConnection(asyncio.Protocol):
 
     # the parser's events
 
-    def on_request(self, scope: dict[str, Any], *, keep_alive: bool, expects_continue: bool) -> None:
+    def on_request(self, scope: dict[str, Any], keep_alive: bool, expects_continue: bool) -> None:
         """Run a request, or queue it behind those before it."""
         if len(self._queue) >= MAX_PIPELINED:
             raise BadRequestError("Too many pipelined requests")

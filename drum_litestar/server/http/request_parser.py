@@ -37,7 +37,7 @@ class HeadTooLargeError(RequestError):
 class RequestEvents(Protocol):
     """What a parser tells of requests, in this order."""
 
-    def on_request(self, scope: dict[str, Any], *, keep_alive: bool, expects_continue: bool) -> None:
+    def on_request(self, scope: dict[str, Any], keep_alive: bool, expects_continue: bool) -> None:
         """A head is complete. ``scope`` has what the head says; ``keep_alive``: another request may follow.
 
         May raise a ``RequestError``, which :meth:`RequestParser.feed` returns.
@@ -173,9 +173,7 @@ class RequestParser:
         self._keep_alive = version == "1.1" and parser.should_keep_alive()
         self.in_head = False
         self._unfinished = 0
-        self._events.on_request(
-            scope, keep_alive=self._keep_alive, expects_continue=expects_continue and version == "1.1"
-        )
+        self._events.on_request(scope, self._keep_alive, expects_continue and version == "1.1")
 
     def on_body(self, data: bytes) -> None:
         """Pass a piece of the body on."""

@@ -1,6 +1,7 @@
 """Any bytes as a conversation with the HTTP/1.1 protocol, and what must hold at the end of each.
 
-For hypothesis (``tests/unit/server/http/test_fuzz.py``) and for a coverage-guided fuzzer (``scripts/fuzz_connection.py``).
+For hypothesis (``tests/unit/server/http/test_fuzz.py``) and a coverage-guided fuzzer
+(``scripts/fuzz_connection.py``).
 """
 
 from __future__ import annotations

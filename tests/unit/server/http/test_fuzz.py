@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 
@@ -38,7 +39,7 @@ def test_what_is_said_does_not_depend_on_how_it_arrives(
 ) -> None:
     data = b"".join(words)
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    pieces = [data[start:end] for start, end in zip(edges, edges[1:], strict=False) if start < end]
+    pieces = [data[start:end] for start, end in itertools.pairwise(edges) if start < end]
     assert server.say(*pieces) == server.say(*([data] if data else []))
     assert server.problems == []
 
