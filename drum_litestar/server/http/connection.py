@@ -33,6 +33,7 @@ from drum_litestar.server.http.flow import Flow
 from drum_litestar.server.http.observers import ConnectionEvents, DisconnectCallbacks
 from drum_litestar.server.http.request_parser import RequestParser
 from drum_litestar.server.http.response_head import STATUS_LINES, DefaultFields
+from drum_litestar.server.http.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     import uvicorn
@@ -46,8 +47,6 @@ LINGER_SECONDS: Final = 5.0
 HEAD, BODY, WAIT, CLOSING = range(4)
 """States of a connection; plain numbers, since they are compared several times for each request."""
 
-_EARLY: Final = 0.001
-"""Seconds by which a timer may be early: event loops round."""
 _EXTENSIONS: Final[dict[str, Any]] = {names.WITHDRAW: {}}
 
 
@@ -71,8 +70,8 @@ class HttpConnection(asyncio.Protocol):
     __slots__ = (
         "_app",
         "_app_state",
+        "_connections",
         "_context",
-        "_deadline",
         "_error",
         "_keep_alive",
         "_newest",
@@ -83,8 +82,7 @@ class HttpConnection(asyncio.Protocol):
         "_server_state",
         "_state",
         "_template",
-        "_timer",
-        "_timer_at",
+        "_time_limit",
         "flow",
         "loop",
         "transport",
@@ -105,6 +103,7 @@ class HttpConnection(asyncio.Protocol):
         self._app = cast("App", config.loaded_app)
         self._app_state = app_state
         self._server_state = server_state
+        self._connections: set[Any] = server_state.connections
         self._keep_alive = config.timeout_keep_alive
         self._template: dict[str, Any] = {
             "type": "http",
@@ -117,9 +116,7 @@ class HttpConnection(asyncio.Protocol):
         self._running: Cycle | None = None
         self._newest: Cycle | None = None  # the running one, or the queue's last
         self._error: RequestError | None = None  # to be sent after all responses
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
-        self._deadline = 0.0  # 0: none. The timer may be due before it, and then looks again
+        self._time_limit = TimeLimit(self.loop, self._on_time_limit)
 
     # asyncio's protocol
 
@@ -132,16 +129,13 @@ class HttpConnection(asyncio.Protocol):
         self._parser: RequestParser | None = RequestParser(self, self._template, self.limits.max_head_size)
         self._on_disconnect = DisconnectCallbacks(self.loop, self.transport)
         self.flow = Flow(self.loop, self.transport, self.limits.write_timeout, self._on_write_stall)
-        self._server_state.connections.add(self)  # type: ignore[arg-type]
-        self._set_deadline(self.limits.header_timeout)
+        self._connections.add(self)
+        self._time_limit.set(self.limits.header_timeout)
         self.events.opened()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = CLOSING
-        self._server_state.connections.discard(self)  # type: ignore[arg-type]
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._connections.discard(self)
         for cycle in (self._running, self._newest):
             if cycle is not None and cycle.stage != COMPLETE:
                 cycle.disconnect()
@@ -152,6 +146,7 @@ class HttpConnection(asyncio.Protocol):
             self._parser.close()
             self._parser = None
         self.flow.close()
+        self._time_limit.close()
         self.events.closed()
         self._on_disconnect.notify()
 
@@ -166,13 +161,13 @@ class HttpConnection(asyncio.Protocol):
             self._fail(error)
         elif self._state == BODY:
             if cast("Cycle", self._newest).stage != COMPLETE:
-                self._set_deadline(self.limits.body_timeout)
+                self._time_limit.set(self.limits.body_timeout)
         elif self._state == WAIT:
             if parser.in_head:
                 self._state = HEAD
-                self._set_deadline(self.limits.header_timeout)
+                self._time_limit.set(self.limits.header_timeout)
         elif before == WAIT:
-            self._set_deadline(self.limits.header_timeout)
+            self._time_limit.set(self.limits.header_timeout)
 
     def pause_writing(self) -> None:
         self.flow.pause_writing()
@@ -197,10 +192,10 @@ class HttpConnection(asyncio.Protocol):
             raise BadRequestError("Too many pipelined requests")
         scope["state"] = shared = self._app_state.copy()
         shared[names.ON_DISCONNECT] = self._on_disconnect.register
-        if 0 < self.limits.max_connections < len(self._server_state.connections):
+        if 0 < self.limits.max_connections < len(self._connections):
             shared[names.OVER_CONNECTION_LIMIT] = True
         self._state = BODY
-        self._deadline = 0.0
+        self._time_limit.set(0)
         previous = self._newest
         self._newest = cycle = Cycle(
             self, scope, keep_alive=keep_alive and self._keep_alive > 0, expects_continue=expects_continue
@@ -226,9 +221,9 @@ class HttpConnection(asyncio.Protocol):
         if not self._queue:
             self.flow.resume_reading()  # the body may have paused it, and a disconnect is seen only while reading
         self._state = WAIT
-        self._deadline = 0.0
+        self._time_limit.set(0)
         if cycle.stage == COMPLETE:
-            self._set_deadline(self._keep_alive)  # the end of a body whose response was sent before
+            self._time_limit.set(self._keep_alive)  # the end of a body whose response was sent before
 
     # the cycles
 
@@ -261,12 +256,12 @@ class HttpConnection(asyncio.Protocol):
         elif self._error is not None:
             self._send_and_linger(self._error)
         elif self._state == WAIT:
-            self._set_deadline(self._keep_alive)
+            self._time_limit.set(self._keep_alive)
         elif self._state == BODY:
             if cast("Cycle", self._newest).expects_continue:
                 self._linger()  # the client may not send the body: the next bytes are ambiguous
             else:
-                self._set_deadline(LINGER_SECONDS)
+                self._time_limit.set(LINGER_SECONDS)
 
     # the end
 
@@ -286,7 +281,7 @@ class HttpConnection(asyncio.Protocol):
         self._state = CLOSING
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._set_deadline(LINGER_SECONDS)
+        self._time_limit.set(LINGER_SECONDS)
         self.flow.resume_reading()
 
     def _fail(self, error: RequestError) -> None:
@@ -294,7 +289,7 @@ class HttpConnection(asyncio.Protocol):
         cycle = self._newest
         in_body = self._state == BODY
         self._state = CLOSING
-        self._deadline = 0.0
+        self._time_limit.set(0)
         if cycle is None or (cycle.stage == COMPLETE and not in_body):
             self._send_and_linger(error)
         elif not in_body:
@@ -322,35 +317,11 @@ class HttpConnection(asyncio.Protocol):
         self.events.slow("response")
         self.transport.abort()
 
-    # the timer
+    # the time limits
 
-    def _set_deadline(self, seconds: float) -> None:
-        """Limit the present state to ``seconds`` from now; 0: no limit.
-
-        One timer that looks at the clock is cheaper than one for each state.
-        """
-        if not seconds:
-            self._deadline = 0.0
+    def _on_time_limit(self) -> None:
+        if self.transport.is_closing():
             return
-        self._deadline = deadline = self.loop.time() + seconds
-        if self._timer is None:
-            self._timer_at = deadline
-            self._timer = self.loop.call_later(seconds, self._on_timer)
-        elif deadline < self._timer_at:
-            self._timer.cancel()
-            self._timer_at = deadline
-            self._timer = self.loop.call_later(seconds, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        if not self._deadline or self.transport.is_closing():
-            return
-        left = self._deadline - self.loop.time()
-        if left > _EARLY:
-            self._timer_at = self._deadline
-            self._timer = self.loop.call_later(left, self._on_timer)
-            return
-        self._deadline = 0.0
         if self._state == HEAD:
             self._on_head_timeout()
         elif self._state == BODY:
@@ -360,7 +331,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _on_head_timeout(self) -> None:
         if self.flow.read_paused:
-            self._set_deadline(self.limits.header_timeout)  # the server is not reading
+            self._time_limit.set(self.limits.header_timeout)  # the server is not reading
             return
         self.events.slow("head")
         cycle = self._newest
@@ -377,7 +348,7 @@ class HttpConnection(asyncio.Protocol):
             self.transport.close()
         elif self.flow.read_paused or cycle.expects_continue or cycle.stage != NOTHING:
             # Not the client's delay: reading is paused, or it waits for 100 Continue, or it has its response.
-            self._set_deadline(self.limits.body_timeout)
+            self._time_limit.set(self.limits.body_timeout)
         else:
             self.events.slow("body")
             self._fail(BodyTimeoutError("Timeout while reading the request body"))

@@ -178,6 +178,12 @@ BROKEN = {
     "header name": [start(length(5), (b"x a", b"b"))],
     "length": [start((b"content-length", b"-5"))],
     "status": [start(length(5), status=1000)],
+    "two lengths": [start(length(5), length(5))],
+    "length and coding": [start(length(5), (b"transfer-encoding", b"chunked"))],
+    "coding": [start((b"transfer-encoding", b"gzip"))],
+    "too long": [start(length(1), (b"connection", b"close")), body(b"abc")],
+    "too short": [start(length(5)), body(b"abc")],
+    "body of 204": [start(status=204), body(b"abc")],
 }
 
 
