@@ -270,5 +270,7 @@ class Cycle:
             transport.write(body)
         if not more_body:
             self.stage = COMPLETE
+            self._pieces = []
+            self.unread = 0
             self.wake()
             self._connection.on_response_complete(close=self._close or not self.keep_alive)

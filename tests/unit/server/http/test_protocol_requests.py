@@ -253,6 +253,31 @@ def test_the_connection_goes_on_after_an_early_answer_to_a_small_body() -> None:
         assert client.closed()  # by the keep-alive timeout
 
 
+def test_a_large_body_that_nobody_reads_does_not_stop_the_connection(kind: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/early":
+            await receive()
+            begun.set()
+            await asyncio.to_thread(paused.wait)
+            await reply(send, b"no", 507)
+        else:
+            await echo(scope, receive, send)
+
+    begun, paused = threading.Event(), threading.Event()
+    with serving(app, kind=kind) as server, server.connect() as client:
+        client.send(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n")
+        sender = threading.Thread(target=client.send, args=(b"x" * 20_000_000 + NEXT,))
+        sender.start()
+        assert begun.wait(60)
+        (connection,) = server.server.server_state.connections
+        while not server.on_loop(lambda: connection.flow.read_paused):
+            pass
+        paused.set()
+        assert client.response().status == 507
+        assert client.response().body == b"GET /smuggled "
+        sender.join(60)
+
+
 def test_trailers_do_not_become_headers() -> None:
     seen: list[list[tuple[bytes, bytes]]] = []
 
