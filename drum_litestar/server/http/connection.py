@@ -21,7 +21,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
@@ -354,13 +353,9 @@ class HttpConnection(asyncio.Protocol):
             self._fail(BodyTimeoutError("Timeout while reading the request body"))
 
 
-def _address(name: Any) -> tuple[str, int | None] | None:
-    """An address as ASGI has it, from a socket's name."""
-    if isinstance(name, str):
-        return (name, None)
-    if isinstance(name, Sequence) and len(name) >= 2:
-        return (str(name[0]), int(name[1]))
-    return None
+def _address(name: Any) -> tuple[str, int] | None:
+    """Host and port as ASGI has them, from the name of a TCP socket; None for any other."""
+    return (str(name[0]), int(name[1])) if isinstance(name, tuple) else None
 
 
 def make_protocol(

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from drum_litestar.http.app_options import BodyLimits
 from drum_litestar.http.bodies import BodyStream, Spool
 from drum_litestar.http.forms import read_form
 from drum_litestar.http.spool import SpoolDirectory
-from drum_litestar.middleware.asgi import Receive, Scope, Send
+from drum_litestar.middleware.asgi import Send
 from raw_serving import Running, reply, serving
 from support.hostile import exchanges
 from support.hostile.exchanges import EXCHANGES, LEAVING, chunked, converse, get, post
@@ -62,7 +63,7 @@ FORM = (
 )
 
 
-async def app(scope: Scope, receive: Receive, send: Send) -> None:
+async def app(scope: Any, receive: Any, send: Send) -> None:
     """The conversations' app, and a reader of forms."""
     if scope["path"] != "/form":
         await exchanges.app(scope, receive, send)
