@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 from support.hostile.fuzzing import REQUESTS, WORDS, new_server, play
 from support.hostile.in_memory import MemoryServer
 
-WHOLE = [word for word in WORDS if (b"Expect" not in word and b" /" not in word) or b"/echo" in word or b" / " in word]
+WHOLE = [
+    word
+    for word in WORDS
+    if len(word) < 100 and ((b"Expect" not in word and b" /" not in word) or b"/echo" in word or b" / " in word)
+]
 """Words whose answers do not depend on when they arrive."""
 
 
@@ -33,7 +37,7 @@ def test_random_bytes(server: MemoryServer, data: bytes) -> None:
     words=st.lists(st.sampled_from([*WHOLE, *REQUESTS, *REQUESTS]), max_size=12),
     cuts=st.lists(st.integers(0, 1000), max_size=6),
 )
-@settings(max_examples=500, derandomize=True, deadline=None, database=None)
+@settings(max_examples=400, derandomize=True, deadline=None, database=None)
 def test_what_is_said_does_not_depend_on_how_it_arrives(
     server: MemoryServer, words: list[bytes], cuts: list[int]
 ) -> None:
