@@ -16,8 +16,8 @@ import uvicorn
 from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send
 from drum_litestar.request_state import request_state
 from drum_litestar.server.event_loop import run
-from drum_litestar.server.http.connection_parts import ConnectionEvents
-from drum_litestar.server.http.http_protocol import make_protocol
+from drum_litestar.server.http.connection import make_protocol
+from drum_litestar.server.http.observers import ConnectionEvents
 from drum_litestar.server.shutdown import ServerHandle
 from drum_litestar.server.sockets import bind_sockets
 from drum_litestar.server.uvicorn_server import DrainingServer

@@ -36,7 +36,7 @@ from drum_litestar.observability.logs.setup import configure_logging
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.route_table import RouteTable
 from drum_litestar.server.descriptors import raise_descriptor_limit
-from drum_litestar.server.http.http_protocol import make_protocol
+from drum_litestar.server.http.connection import make_protocol
 from drum_litestar.server.shutdown import ServerHandle
 from drum_litestar.server.sockets import bind_sockets
 from drum_litestar.server.uvicorn_options import uvicorn_options

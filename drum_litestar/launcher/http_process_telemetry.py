@@ -19,7 +19,7 @@ from drum_litestar.observability.metrics.prometheus import Metrics, create_metri
 from drum_litestar.observability.metrics.stats import StatsReporter
 from drum_litestar.observability.providers import configure_telemetry
 from drum_litestar.predictors.protocol import ModelCard
-from drum_litestar.server.http.connection_parts import ConnectionEvents
+from drum_litestar.server.http.observers import ConnectionEvents
 from drum_litestar.settings.server_settings import ServerSettings
 
 EXECUTOR_REASONS: Final = frozenset(get_args(RejectReason))

@@ -191,7 +191,7 @@ def run_server(
         app: the application inside its middleware stack.
         sockets: from :func:`drum_litestar.server.sockets.bind_sockets`; closed at the end.
         uvicorn_kwargs: for ``uvicorn.Config``; ``loop`` is ``uvloop`` or ``asyncio``, the default.
-        protocol: from :func:`drum_litestar.server.http.http_protocol.make_protocol`.
+        protocol: from :func:`drum_litestar.server.http.connection.make_protocol`.
         graceful_timeout: seconds from the beginning of a shutdown in which running requests and the model may end.
         handshake_timeout: seconds in which a client must complete its TLS handshake; 0 is the event loop's own
             limit of a minute.

@@ -145,10 +145,7 @@ RULES = {
     "the server's HTTP protocol knows no application": (
         ours("server.http"), ("litestar", *ours("http", "middleware", "execution", "settings")), (),
     ),
-    "only our HTTP protocol uses uvicorn's": (
-        ours("http", "middleware", "launcher", "cli", "tools", "observability", "execution"),
-        ("uvicorn.protocols",), (),
-    ),
+    "nothing uses uvicorn's own protocols": ((PACKAGE,), ("uvicorn.protocols",), ()),
 }  # fmt: skip
 
 

@@ -53,14 +53,16 @@ SAME_NAME: dict[str, str] = {}
 GLOBALS = {
     "drum_hook/finder.py": "sys.modules sys.modules[package].?",
     "execution/pool/isolation.py": "sys.argv sys.path",
+    "extensions.py": "sys.modules sys.path",
     "name_clashes.py": "sys.modules",
     "observability/logs/setup.py": "sys.?",
     "observability/providers.py": "os.environ",
     "predictors/drum/drum_predictor.py": "sys.argv",
     "predictors/native/frameworks/keras_framework.py": "os.environ",
+    "predictors/native/hooks/custom_module.py": "sys.modules sys.path",
     "predictors/native/startup.py": "sys.argv",
 }
-"""Interpreter state that is set on purpose: what user code of a worker finds there, or how its libraries are told.
+"""Interpreter state that is set on purpose: what user code finds there, or how its libraries are told.
 No global of another package is among them. A ``?`` is a name that ``setattr`` computes."""
 
 
@@ -131,8 +133,16 @@ def foreign_names(tree: ast.Module) -> set[str]:
     return found
 
 
+CHANGING = {
+    *("update", "setdefault", "pop", "popitem", "clear", "append", "extend", "insert", "remove", "sort", "reverse"),
+    *("add", "discard"),
+}
+"""Methods of the built-in containers that change them."""
+
+
 def changed(tree: ast.Module) -> Iterator[str]:
-    """Expressions that are assigned to or deleted, or whose attribute or item is: ``sys.argv``, ``os.environ``."""
+    """Expressions that are assigned to, deleted or changed, or whose attribute or item is: ``sys.argv``,
+    ``os.environ``, ``STATUS_LINE.update(...)``."""
     for node in ast.walk(tree):
         targets: list[ast.expr] = []
         if isinstance(node, (ast.Assign, ast.Delete)):
@@ -141,6 +151,8 @@ def changed(tree: ast.Module) -> Iterator[str]:
             targets = [node.target]
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "delattr"):
             yield f"{ast.unparse(node.args[0])}.?"
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGING:
+            yield ast.unparse(node.func.value)
         for target in targets:
             inner = target.value if isinstance(target, ast.Subscript) else target
             if isinstance(inner, ast.Attribute):

@@ -41,10 +41,6 @@ USED = {
     # the standard library: documented, whatever the underscore says
     "os._exit": Use("ends the process at once, without the handlers that could hang", documented=True),
     "sys._xoptions": Use("CPython's: the -X options that a worker inherits", documented=True),
-    # uvicorn: bounded in pyproject.toml until the server has a protocol of its own
-    "uvicorn.protocols.http.httptools_impl": Use(
-        "the connection that the guarded one inherits from, its response cycle and its status lines"
-    ),
     # Litestar: bounded in pyproject.toml
     "litestar.app.Litestar._get_default_plugins": Use(
         "the only way to have none of the plugins that import pydantic, and fail with a broken one"

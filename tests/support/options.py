@@ -1,4 +1,4 @@
-"""Options of executors by the names of the settings in their groups. Batches are off unless a test asks for them."""
+"""Options of executors by the names of the settings in them. Batches and jitter are off unless a test asks for them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GROUPS: dict[str, type[AdmissionSettings | TimeoutSettings | WorkerSettings]] = 
 
 def grouped(fields: dict[str, Any]) -> dict[str, Any]:
     """``fields`` with those of settings in their groups; ``workers`` is the number of them."""
-    rest = {"batch_max_rows": 1, **fields}
+    rest = {"batch_max_rows": 1, "max_requests_jitter": 0, **fields}
     if "workers" in rest:
         rest["count"] = rest.pop("workers")
     groups: dict[str, Any] = {}

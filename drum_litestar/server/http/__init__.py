@@ -1,4 +1,4 @@
-"""The HTTP/1.1 protocol: limits, framing and closing of connections.
+"""The HTTP/1.1 protocol: one connection from its first byte to its last, behind uvicorn's ``http=`` parameter.
 
-It is given to uvicorn through the public parameter ``http=``. It depends neither on routes nor on models.
+Knows ASGI, httptools and asyncio, and no route, model or setting.
 """

@@ -16,7 +16,7 @@ from raw_serving import RawClient
 PROGRAM = """
 import asyncio, logging, sys
 from raw_serving import echo, read_body, reply
-from drum_litestar.server.http.http_protocol import make_protocol
+from drum_litestar.server.http.connection import make_protocol
 from drum_litestar.server.uvicorn_server import run_server
 from drum_litestar.server.sockets import bind_sockets
 

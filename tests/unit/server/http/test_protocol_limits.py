@@ -9,11 +9,12 @@ import pytest
 from drum_litestar.middleware.asgi import Receive, Scope, Send
 from drum_litestar.middleware.connection_limit import ConnectionLimitMiddleware
 from drum_litestar.request_state import request_state
-from drum_litestar.server.http.connection_parts import ConnectionEvents
-from drum_litestar.server.http.http_protocol import GuardedHttpProtocol
+from drum_litestar.server.http.connection import HttpConnection
+from drum_litestar.server.http.observers import ConnectionEvents
 from raw_serving import echo, on_disconnect, read_body, reply, serving
 from routed import routed
 from support.clock import LATER
+from support.hostile.in_memory import MemoryServer
 
 GET = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 SIZE = 50_000_000
@@ -176,7 +177,7 @@ def test_the_body_timeout_does_not_count_while_the_app_does_not_read() -> None:
 
     def paused() -> bool:
         connections = server.server.server_state.connections
-        return any(each.flow.read_paused for each in connections if isinstance(each, GuardedHttpProtocol))
+        return any(each.flow.read_paused for each in connections if isinstance(each, HttpConnection))
 
     with serving(app, kind="clock", limits={"body_timeout": LATER}) as server, server.connect() as client:
         client.send(b"POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 300000\r\n\r\n")
@@ -286,6 +287,75 @@ def test_over_the_connection_limit_only_probes_are_answered() -> None:
             pass
         first.send(GET)
         assert first.response().status == 200
+
+
+class Waiting:
+    """An app that answers when it is told, without reading the request."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.go_on.wait()
+        await reply(send, b"whole")
+
+
+def test_blank_lines_that_nothing_follows_end_the_connection_after_the_answer() -> None:
+    app = Waiting()
+    with MemoryServer(app) as server:
+        transport, _ = server.connect()
+        transport.feed(GET)
+        server.settle(transport)
+        transport.feed(b"\r\n")
+        server.advance(transport)
+        assert not transport.is_closing()
+        app.go_on.set()
+        server.settle(transport)
+        assert transport.written.endswith(b"connection: close\r\n\r\nwhole")
+        assert transport.protocol is None
+
+
+def test_the_head_timeout_does_not_count_while_the_server_does_not_read() -> None:
+    app = Waiting()
+    with MemoryServer(app) as server:
+        transport, _ = server.connect()
+        transport.feed(GET + GET + GET[:-2])  # with a request that waits, reading is paused
+        for _ in range(3):
+            server.advance(transport)
+        assert transport.written == b""
+        transport.feed(GET[-2:])
+        app.go_on.set()
+        server.settle(transport)
+        assert transport.written.count(b"whole") == 3
+
+
+def test_a_shutdown_lets_requests_end_and_closes() -> None:
+    app = Waiting()
+    with MemoryServer(app) as server:
+        transport, held = server.connect()
+        transport.feed(GET)
+        server.settle(transport)
+        held().shutdown()  # type: ignore[union-attr]
+        server.settle(transport)
+        assert not transport.is_closing()
+        app.go_on.set()
+        server.settle(transport)
+        assert transport.written.endswith(b"connection: close\r\n\r\nwhole")
+        assert transport.protocol is None
+
+
+def test_a_request_that_is_cancelled_is_answered() -> None:
+    with MemoryServer(Waiting()) as server:
+        transport, _ = server.connect()
+        transport.feed(GET)
+        server.settle(transport)
+        (task,) = server.state.tasks
+        task.cancel()
+        server.settle(transport)
+        assert transport.written.startswith(b"HTTP/1.1 500 ")
+        assert transport.protocol is None
+        assert task.cancelled()
+    assert server.problems == []
 
 
 def test_limits_can_be_switched_off() -> None:

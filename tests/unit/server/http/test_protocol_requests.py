@@ -3,11 +3,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from typing import Any
 
 import pytest
 
 from drum_litestar.middleware.asgi import Receive, Scope, Send
 from raw_serving import echo, on_disconnect, read_body, reply, serving
+from support.hostile.in_memory import MemoryServer
 
 HOST = b"Host: a\r\n"
 POST = b"POST / HTTP/1.1\r\n" + HOST
@@ -188,6 +190,42 @@ def test_a_refused_expectation_closes_the_connection() -> None:
         assert client.closed()
 
 
+def test_an_early_answer_after_100_continue_keeps_the_connection() -> None:
+    """The client sends the body that it was asked for, so what comes next is not ambiguous."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/early":
+            await receive()
+            await reply(send, b"no", 429)
+        else:
+            await echo(scope, receive, send)
+
+    with serving(app) as server, server.connect() as client:
+        client.send(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\nExpect: 100-continue\r\n\r\n")
+        assert client.response().status == 100
+        client.send(b"abc")
+        assert client.response().status == 429
+        client.send(b"def" + NEXT)
+        assert client.response().body == b"GET /smuggled "
+
+
+def test_a_close_before_pipelined_requests_leaves_time_to_read_the_answer() -> None:
+    """A socket that is closed with unread input is reset, which may destroy the answer."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await reply(send, b"last", 503, ((b"connection", b"close"),))
+
+    with MemoryServer(app) as server:
+        transport, _ = server.connect()
+        transport.feed(NEXT * 3)
+        server.settle(transport)
+        assert transport.written.count(b"HTTP/1.1 503") == 1
+        assert transport.ended
+        assert not transport.is_closing()
+        server.advance(transport)
+        assert transport.protocol is None
+
+
 def test_an_early_answer_reaches_a_client_that_still_uploads(kind: str) -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await reply(send, b"no", 413, ((b"connection", b"close"),))
@@ -214,6 +252,31 @@ def test_the_connection_goes_on_after_an_early_answer_to_a_small_body() -> None:
         assert client.response().status == 429
         client.send(b"cde")
         assert client.closed()  # by the keep-alive timeout
+
+
+def test_a_large_body_that_nobody_reads_does_not_stop_the_connection(kind: str) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/early":
+            await receive()
+            begun.set()
+            await asyncio.to_thread(paused.wait)
+            await reply(send, b"no", 507)
+        else:
+            await echo(scope, receive, send)
+
+    begun, paused = threading.Event(), threading.Event()
+    with serving(app, kind=kind) as server, server.connect() as client:
+        client.send(b"POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n")
+        sender = threading.Thread(target=client.send, args=(b"x" * 20_000_000 + NEXT,))
+        sender.start()
+        assert begun.wait(60)
+        connections: Any = server.server.server_state.connections
+        while not server.on_loop(lambda: next(iter(connections)).flow.read_paused):
+            pass
+        paused.set()
+        assert client.response().status == 507
+        assert client.response().body == b"GET /smuggled "
+        sender.join(60)
 
 
 def test_trailers_do_not_become_headers() -> None:

@@ -1,4 +1,4 @@
-"""Responses in one write: the client receives the same bytes as from uvicorn's own cycle."""
+"""Responses: whole ones in one write, streams as they come, none that could be taken for another."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import threading
 from typing import Any
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from drum_litestar.middleware.asgi import Receive, Scope, Send
 from drum_litestar.middleware.server_error import ServerErrorMiddleware
-from drum_litestar.server.http.response_cycle import SingleWriteCycle
+from drum_litestar.server.http.connection import make_protocol
 from raw_serving import RawClient, reply, serving
+from support.hostile.in_memory import MemoryTransport
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 HEAD = b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -44,23 +47,25 @@ def wire(client: RawClient) -> bytes:
     return client.buffer
 
 
-def test_a_whole_answer_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    writes: list[bytes] = []
-    finish = SingleWriteCycle._finish
+async def written(app: Any, request: bytes) -> list[bytes]:
+    """The writes of the answer to ``request``."""
+    config = uvicorn.Config(app, http=make_protocol(), log_config=None, interface="asgi3", proxy_headers=False)
+    config.load()
+    state = ServerState()
+    protocol: Any = config.http_protocol_class
+    transport = MemoryTransport(asyncio.get_running_loop(), protocol(config, state, {}))
+    transport.feed(request)
+    await asyncio.gather(*state.tasks)
+    transport.lose()
+    return transport.writes
 
-    def watched(self: SingleWriteCycle, head: bytes, data: bytes) -> None:
-        transport: Any = self.transport
-        self.transport = type(
-            "Watched", (), {"write": writes.append, "close": transport.close, "is_closing": transport.is_closing}
-        )()
-        finish(self, head, data)
-        transport.write(writes[-1])
 
-    monkeypatch.setattr(SingleWriteCycle, "_finish", watched)
-    with serving(sends(start(length(3), (b"x-a", b"b")), body(b"abc"))) as server:
-        assert server.ask(GET).body == b"abc"
+@pytest.mark.parametrize("close", [(), ((b"connection", b"close"),)])
+@pytest.mark.parametrize("request_", [GET, HEAD, b"GET / HTTP/1.0\r\n\r\n"], ids=["get", "head", "1.0"])
+def test_a_whole_answer_is_one_write(request_: bytes, close: Any) -> None:
+    writes = asyncio.run(written(sends(start(length(3), (b"x-a", b"b"), *close), body(b"abc")), request_))
     assert len(writes) == 1
-    assert writes[0].endswith(b"x-a: b\r\n\r\nabc")
+    assert writes[0].endswith(b"\r\n\r\n" if request_ is HEAD else b"\r\n\r\nabc")
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3_000_000])
@@ -173,6 +178,12 @@ BROKEN = {
     "header name": [start(length(5), (b"x a", b"b"))],
     "length": [start((b"content-length", b"-5"))],
     "status": [start(length(5), status=1000)],
+    "two lengths": [start(length(5), length(5))],
+    "length and coding": [start(length(5), (b"transfer-encoding", b"chunked"))],
+    "coding": [start((b"transfer-encoding", b"gzip"))],
+    "too long": [start(length(1), (b"connection", b"close")), body(b"abc")],
+    "too short": [start(length(5)), body(b"abc")],
+    "body of 204": [start(status=204), body(b"abc")],
 }
 
 
