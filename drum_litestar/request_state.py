@@ -49,6 +49,8 @@ class RequestState:
     request_id: str = ""
     """Accepted or generated. Set by the outermost middleware, as is :attr:`route`."""
     route: Route = OTHER
+    path_template: str | None = None
+    """The path in its one spelling; None if it is in no row of the table, or has a part that varies."""
     deadline: float | None = None
     """Event-loop time at which the request must be answered; None is never. Set by the deadline's middleware."""
     timeout: float | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 READ: Final = ("GET", "HEAD")
 """HEAD is accepted wherever GET is (contract, 3.1)."""
@@ -47,8 +47,19 @@ async def _no_answer(_: Any, __: Any) -> None:
     raise NotImplementedError
 
 
-OTHER: Final = Route(paths=(), answer=_no_answer)
+OTHER: Final = Route(paths=(), answer=_no_answer, methods=())
 """Stands for all that is in no table: routes of extensions, pages of the OpenAPI document, unknown paths."""
+
+
+class Match(NamedTuple):
+    """What the table finds for a path."""
+
+    route: Route
+    template: str | None = None
+    """The whole path in its one spelling; None for :data:`OTHER` and for paths with a :data:`REST`."""
+
+
+_NO_MATCH: Final = Match(OTHER)
 
 
 class RouteTable:
@@ -56,25 +67,29 @@ class RouteTable:
 
     def __init__(self, routes: Iterable[Route] = (), url_prefix: str = "") -> None:
         prefix = _SLASHES.sub("/", url_prefix).rstrip("/")
-        self._routes: dict[str, Route] = {}
-        beginnings: list[tuple[str, Route]] = []
+        self._matches: dict[str, Match] = {}
+        beginnings: list[tuple[str, Match]] = []
         for route in routes:
             for path in route.paths:
                 if path.endswith(REST):
-                    beginnings.append((prefix + path.removesuffix(REST), route))
+                    beginnings.append((prefix + path.removesuffix(REST), Match(route)))
                     continue
                 # Spellings are built here, once: stripping slashes from the path of a request would leave nothing of
                 # the root.
                 bare = prefix + path.rstrip("/")
-                self._routes.update({spelling: route for spelling in (bare, f"{bare}/") if spelling})
+                match = Match(route, bare or "/")
+                self._matches.update({spelling: match for spelling in (bare, f"{bare}/") if spelling})
         self._beginnings = tuple(beginnings)
 
-    def find(self, path: str) -> Route:
+    def find(self, path: str) -> Match:
         """The route of ``path``; :data:`OTHER` if it has none. Repeated slashes count as one, as in Litestar."""
-        found = self._routes.get(path)
+        found = self._matches.get(path)
         if found is not None:
             return found
         merged = _SLASHES.sub("/", path)
         if merged != path:
             return self.find(merged)
-        return next((route for beginning, route in self._beginnings if path.startswith(beginning)), OTHER)
+        for beginning, match in self._beginnings:
+            if path.startswith(beginning) and path != beginning:
+                return match
+        return _NO_MATCH

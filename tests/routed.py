@@ -24,7 +24,8 @@ def routed(app: ASGIApp, url_prefix: str = "") -> ASGIApp:
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            request_state(scope).route = table.find(scope["path"])
+            request = request_state(scope)
+            request.route, request.path_template = table.find(scope["path"])
         await app(scope, receive, send)
 
     return wrapped

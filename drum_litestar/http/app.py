@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from litestar import Litestar, Router
 from litestar.connection import ASGIConnection
@@ -18,6 +18,7 @@ from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive
 from drum_litestar.context import WorkerContext
 from drum_litestar.execution.executor import Executor
 from drum_litestar.http.app_options import AppOptions, normalize_prefix
+from drum_litestar.http.dispatcher import Dispatcher
 from drum_litestar.http.exception_handlers import HANDLERS
 from drum_litestar.http.handlers import route_handlers
 from drum_litestar.http.lifespan import model_lifespan
@@ -30,6 +31,9 @@ from drum_litestar.request_state import request_state
 class DrumLitestar(Litestar):
     """Litestar without the default plugins that import pydantic; frees each request's resources."""
 
+    dispatcher: Dispatcher | None = None
+    """The short way to our own endpoints."""
+
     @staticmethod
     def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
         """Add only msgspec's plugin. Litestar's own list imports pydantic if installed, and fails with a broken one."""
@@ -39,13 +43,18 @@ class DrumLitestar(Litestar):
         self, scope: Scope | LifeSpanScope, receive: Receive | LifeSpanReceive, send: Send | LifeSpanSend
     ) -> None:
         """Answer a request, then free its resources, also when it failed or was cancelled."""
-        try:
+        if scope["type"] != ScopeType.HTTP:
             await super().__call__(scope, receive, send)
+            return
+        state = request_state(scope)
+        try:
+            if self.dispatcher is not None and self.dispatcher.answers(scope):
+                await self.dispatcher.answer(scope, receive, send)
+            else:
+                await super().__call__(scope, receive, send)
         finally:
-            if scope["type"] == ScopeType.HTTP:
-                resources = request_state(cast("Scope", scope)).resources
-                if resources is not None:
-                    await resources.aclose()
+            if state.resources is not None:
+                await state.resources.aclose()
 
 
 def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
@@ -69,6 +78,8 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
         debug=False,
         pdb_on_exception=False,
     )
+    if not options.on_app_init:
+        app.dispatcher = Dispatcher(service)
     if options.on_routes is not None:
         options.on_routes(route.path_format for route in app.routes)
     return app
