@@ -561,7 +561,7 @@ def test_a_processor_that_raises_costs_spans_and_no_request(
         with step("model"):
             return Reply()
 
-    spans.reported.cache_clear()
+    spans.warn_once.cache_clear()
     processes.trace_steps()
     for provider in processes.providers:
         provider.add_span_processor(Failing())
