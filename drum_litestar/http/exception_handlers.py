@@ -16,11 +16,12 @@ from typing import Final
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
 from litestar.types import ExceptionHandlersMap
 
-from drum_litestar.errors import RequestError
+from drum_litestar.errors import RequestError, is_error
 from drum_litestar.http.app_options import AnyRequest
 from drum_litestar.http.bodies import ClientGoneError
 from drum_litestar.http.replies import BytesResponse, NoResponse, json_response
 from drum_litestar.request_state import request_state
+from drum_litestar.settings.masking import masked
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +29,9 @@ NOT_FOUND: Final = "The requested URL was not found on the server."
 METHOD_NOT_ALLOWED: Final = "The method is not allowed for the requested URL."
 
 
-def answer_request_error(_: AnyRequest, error: RequestError) -> BytesResponse:
+def answer_request_error(request: AnyRequest, error: RequestError) -> BytesResponse:
     """Send the error's own status, body and headers."""
+    _fail_span(request, error.status, str(error))
     return json_response(error.body(), status=error.status, pairs=error.headers)
 
 
@@ -48,14 +50,23 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> BytesRes
         message = error.detail
     if error.status_code >= 500:
         logger.error("%s %s: %s", request.method, request.url.path, message, exc_info=error)
+    _fail_span(request, error.status_code, message)
     return json_response({"message": message}, status=error.status_code, pairs=tuple((error.headers or {}).items()))
 
 
 def answer_unexpected(request: AnyRequest, error: Exception) -> BytesResponse:
     """Send a 500 without details, and log the traceback."""
     logger.error("Unhandled exception while answering %s %s", request.method, request.url.path, exc_info=error)
+    _fail_span(request, 500, masked(f"{type(error).__name__}: {error}"))
     request_id = request_state(request.scope).request_id or None
     return json_response({"message": "Internal server error", "request_id": request_id}, status=500)
+
+
+def _fail_span(request: AnyRequest, status: int, message: str) -> None:
+    """Exceptions end here, before they could reach the span of the request."""
+    span = request_state(request.scope).span
+    if span is not None and is_error(status):
+        span.fail(message)
 
 
 HANDLERS: Final[ExceptionHandlersMap] = {

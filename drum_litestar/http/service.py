@@ -15,7 +15,6 @@ from drum_litestar.errors import (
     QueueFullError,
     QueueTimeoutError,
     RequestError,
-    is_error,
 )
 from drum_litestar.execution.executor import Executor, ReplyStream
 from drum_litestar.execution.queue_limits import Place, Ticket
@@ -166,13 +165,13 @@ class ModelService:
         except UnusableReplyError as error:
             status = 500
             logger.error("The model's answer cannot be sent: %s", error)
+            if (span := request_state(request.scope).span) is not None:
+                span.fail(str(error))
             return json_response({"message": f"ERROR: {error}"}, status=status)
         except RequestError as error:
             status = error.status
             if isinstance(error, FormTooLargeError) and self.options.on_rejected is not None:
                 self.options.on_rejected("form_too_large")
-            if (span := request_state(request.scope).span) is not None and is_error(status):
-                span.fail(str(error))
             raise
         finally:
             if self.options.on_observe is not None:

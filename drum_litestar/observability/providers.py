@@ -12,8 +12,9 @@ import importlib
 import logging
 import os
 import threading
+import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 from drum_litestar.errors import MissingExtraError
@@ -44,10 +45,6 @@ class Telemetry:
         self._handler = handler
         self._closed = False
 
-    def flush(self, timeout: float = SHUTDOWN_TIMEOUT) -> bool:
-        """Send what is queued; False when ``timeout`` seconds were not enough. Blocks the calling thread."""
-        return _bounded([provider.force_flush for provider in self._providers], timeout)
-
     def shutdown(self, timeout: float = SHUTDOWN_TIMEOUT) -> bool:
         """Flush and stop, in at most ``timeout`` seconds. Idempotent. Blocks the calling thread."""
         if self._closed:
@@ -60,11 +57,7 @@ class Telemetry:
 
 
 def configure_telemetry(
-    *,
-    sdk_disabled: bool = False,
-    worker: int | None = None,
-    trace_steps: bool = False,
-    environ: Mapping[str, str] = os.environ,
+    *, sdk_disabled: bool = False, worker: int | None = None, trace_steps: bool = False
 ) -> Telemetry:
     """Set up traces, metrics and logs when ``OTEL_EXPORTER_OTLP_ENDPOINT`` asks for it.
 
@@ -74,8 +67,8 @@ def configure_telemetry(
     handler to the root logger.
     """
     _load_propagators()
-    endpoint = environ.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").strip()
-    disabled = sdk_disabled or environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    endpoint = _variable("OTEL_EXPORTER_OTLP_ENDPOINT")
+    disabled = sdk_disabled or _variable("OTEL_SDK_DISABLED").lower() == "true"
     given = None if disabled else _given_provider()
     if given is None and not endpoint:
         logging.getLogger("drum").info("OTEL is not configured")
@@ -91,10 +84,15 @@ def configure_telemetry(
     except ImportError:
         _log.warning("%s", MissingExtraError("OTEL_EXPORTER_OTLP_ENDPOINT", "otel", "opentelemetry-sdk"))
         return Telemetry(Tracing())
-    telemetry = _Setup(given, worker, environ).run(trace_steps)
+    telemetry = _Setup(given, worker).run(trace_steps)
     atexit.register(telemetry.shutdown)
     _log.info("OTEL is configured with endpoint: %s", endpoint)
     return telemetry
+
+
+def _variable(name: str) -> str:
+    """The value of an environment variable; empty is as good as unset."""
+    return os.environ.get(name, "").strip()
 
 
 def _given_provider() -> Any:
@@ -112,11 +110,10 @@ def _given_provider() -> Any:
 class _Setup:
     """Makes the providers that are wanted and not there yet. Each signal may lack its exporter."""
 
-    def __init__(self, given: Any, worker: int | None, environ: Mapping[str, str]) -> None:
+    def __init__(self, given: Any, worker: int | None) -> None:
         from opentelemetry.sdk.resources import Resource
 
         self._worker = worker
-        self._environ = environ
         self._tracer_provider = given
         self._providers: list[Any] = []
         self._handler: logging.Handler | None = None
@@ -127,10 +124,10 @@ class _Setup:
     def run(self, trace_steps: bool) -> Telemetry:
         # shutdown_on_exit is off for all three: their own exit handlers have no time limit, Telemetry.shutdown has.
         for signal, set_up in (("TRACES", self._traces), ("METRICS", self._metrics), ("LOGS", self._logs)):
-            if self._environ.get(f"OTEL_{signal}_EXPORTER", "").strip().lower() == "none":
+            if _variable(f"OTEL_{signal}_EXPORTER").lower() == "none":
                 continue
-            protocol = self._environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "")
-            grpc = self._environ.get(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL", protocol).strip().lower() == "grpc"
+            general = _variable("OTEL_EXPORTER_OTLP_PROTOCOL")
+            grpc = (_variable(f"OTEL_EXPORTER_OTLP_{signal}_PROTOCOL") or general).lower() == "grpc"
             try:
                 set_up(grpc)
             except ImportError as error:
@@ -178,7 +175,7 @@ class _Setup:
             from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
         # DRUM's choice; the standard variable wins when it is set.
         temporality = None
-        if "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE" not in self._environ:
+        if not _variable("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"):
             temporality = dict.fromkeys((Counter, Histogram, ObservableCounter), AggregationTemporality.DELTA)
             if sdk_version.startswith("1.20."):  # its differences of observed counters are wrong
                 del temporality[ObservableCounter]
@@ -207,13 +204,19 @@ class _Setup:
             provider.add_log_record_processor(MaskingProcessor())
             provider.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter()))
             handler: logging.Handler = LoggingHandler(level=logging.DEBUG, logger_provider=provider)
-        handler.addFilter(lambda record: not record.name.startswith("opentelemetry"))
+        handler.addFilter(_is_not_of_an_export)
         handler.addFilter(ContextFilter(self._worker))
         handler.addFilter(_flatten_context)
         logging.getLogger().addHandler(handler)
         _logs.set_logger_provider(provider)
         self._providers.append(provider)
         self._handler = handler
+
+
+def _is_not_of_an_export(record: logging.LogRecord) -> bool:
+    """What the SDK and its HTTP client log while they export would be the next export, without end. The client's
+    records are known by the thread: the SDK's or one of ours."""
+    return not (record.name.startswith("opentelemetry") or (record.threadName or "").lower().startswith("otel"))
 
 
 def _flatten_context(record: logging.LogRecord) -> bool:
@@ -264,11 +267,20 @@ def instrument_clients() -> None:
             instrumentor.instrument()
 
 
+def _start(thread: threading.Thread) -> None:
+    try:
+        thread.start()
+    except RuntimeError:  # Python 3.12.0 and 3.12.1 start none at exit: only the exporters' own timeouts hold there
+        thread.run()
+
+
 def _bounded(actions: list[Callable[[], Any]], timeout: float) -> bool:
     """Run ``actions`` side by side in daemon threads; False when one has not ended in ``timeout`` seconds."""
     threads = [threading.Thread(target=action, name="otel-flush", daemon=True) for action in actions]
+    deadline = time.monotonic() + timeout
     for thread in threads:
-        thread.start()
+        _start(thread)
     for thread in threads:
-        thread.join(timeout)  # they wait for the same collector, so at the same time
+        if thread.is_alive():
+            thread.join(max(0.0, deadline - time.monotonic()))
     return not any(thread.is_alive() for thread in threads)

@@ -7,7 +7,6 @@ from typing import Final
 from drum_litestar.errors import BadRequestError, MissingExtraError, MissingExtraRequestError
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.service import ModelService
-from drum_litestar.request_state import request_state
 
 NO_LLM: Final = "This endpoint is only supported by OpenAI based predictors"
 
@@ -16,8 +15,6 @@ async def forward(service: ModelService, request: AnyRequest) -> AnyResponse:
     """Send the request on, and its answer back."""
     base_url = (await service.loaded_card(request)).direct_access
     if base_url is None:
-        if (span := request_state(request.scope).span) is not None:
-            span.fail(NO_LLM)  # an error in the trace, although a 400 for the client (contract, 5.6)
         raise BadRequestError(NO_LLM)
     if service.options.direct_access is None:
         raise MissingExtraRequestError(str(MissingExtraError("/directAccess/", "proxy", "httpx")))

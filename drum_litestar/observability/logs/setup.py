@@ -37,25 +37,16 @@ LEVELS: Final = {
 
 
 class LogPipeline:
-    """The HTTP process's running log output: forwards lines of workers, flushes, closes."""
+    """The HTTP process's running log output: forwards lines of workers, closes."""
 
     def __init__(self, sink: LineSink, stdout: TextIO, stderr: TextIO, *, json_lines: bool) -> None:
         self._sink = sink
         self._streams = {"stdout": stdout, "stderr": stderr}
         self._json_lines = json_lines
 
-    @property
-    def dropped(self) -> int:
-        """Lines lost because they could not be written fast enough."""
-        return self._sink.dropped
-
     def forward(self, worker: int, stream: str, line: str) -> None:
         """Write a line that ``worker`` wrote to its ``stdout`` or ``stderr``. Does not block."""
         self._sink.put(self._streams[stream], forwarded(stream, line, worker, json_lines=self._json_lines))
-
-    def flush(self, timeout: float = 5.0) -> bool:
-        """Wait until everything logged so far is written; False after ``timeout`` seconds."""
-        return self._sink.flush(timeout)
 
     def close(self) -> None:
         """Write what is queued. Later lines are written at once. Idempotent."""

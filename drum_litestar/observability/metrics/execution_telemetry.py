@@ -27,25 +27,24 @@ class ExecutorTelemetry:
         self._metrics = metrics
         self._tracing = tracing if tracing is not None and tracing.enabled else None
         self._on_rejected = on_rejected
-        self.stats = stats
-        """May be set after construction, because the reporter needs the executor's counters."""
+        self._stats = stats
 
     def queue_wait(self, seconds: float, trace: Mapping[str, str]) -> None:
         """Record a call's wait for a worker; ``trace`` (``ModelCall.trace``) names the request."""
         if self._metrics is not None:
-            self._metrics.queue_wait(seconds)
+            self._metrics.queue_wait.observe(seconds)
         if self._tracing is not None:
             self._tracing.queue_waited(seconds, trace)
 
     def model_seconds(self, seconds: float) -> None:
         """Record the time that one call of the model took."""
         if self._metrics is not None:
-            self._metrics.model_seconds(seconds)
+            self._metrics.model_seconds.observe(seconds)
 
     def batch_rows(self, rows: int) -> None:
         """Record the rows of one call of the model."""
         if self._metrics is not None:
-            self._metrics.batch_rows(rows)
+            self._metrics.batch_rows.observe(rows)
 
     def rejected(self, reason: str) -> None:
         """Count a call that was refused without asking the model; ``reason`` is one of a few fixed words."""
@@ -61,5 +60,5 @@ class ExecutorTelemetry:
 
     def call_answered(self, kind: CallKind, status: int, seconds: float) -> None:
         """Count one finished prediction for ``/stats/``, failed ones too; probes and ``/models`` are not counted."""
-        if self.stats is not None and kind in _PREDICTIONS:
-            self.stats.observe(seconds)
+        if self._stats is not None and kind in _PREDICTIONS:
+            self._stats.observe(seconds)

@@ -44,8 +44,8 @@ def create_metrics(
 class Metrics:
     """Updates the series and renders them for a scrape.
 
-    Methods that are called for each request (:meth:`request_finished`, :meth:`queue_wait`, :meth:`model_seconds`,
-    :meth:`batch_rows`) take no lock: call them on one thread, the event loop's. The others may be called on any.
+    What is observed for each request (:meth:`request_finished` and the histograms) takes no lock: call it on one
+    thread, the event loop's. The other methods may be called on any.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class Metrics:
         self._routes = RouteTable()
         registry.register(self._requests)
         self._connections = Gauge("drum_connections", "Open client connections.", registry=registry)
-        self._queue_wait = PlainHistogram("drum_queue_wait_seconds", "Wait of a call for a worker.", BUCKETS)
-        self._model = PlainHistogram("drum_model_seconds", "Time of a call in its worker.", BUCKETS)
-        self._batch_rows = PlainHistogram("drum_batch_rows", "Rows of one call of the model.", ROW_BUCKETS)
-        for histogram in (self._queue_wait, self._model, self._batch_rows):
+        self.queue_wait = PlainHistogram("drum_queue_wait_seconds", "Wait of a call for a worker.", BUCKETS)
+        self.model_seconds = PlainHistogram("drum_model_seconds", "Time of a call in its worker.", BUCKETS)
+        self.batch_rows = PlainHistogram("drum_batch_rows", "Rows of one call of the model.", ROW_BUCKETS)
+        for histogram in (self.queue_wait, self.model_seconds, self.batch_rows):
             registry.register(histogram)
         self._restarts = Counter("drum_worker_restarts", "Model workers replaced.", ("cause",), registry=registry)
         self._rejected = Counter(
@@ -91,18 +91,6 @@ class Metrics:
     def connection_closed(self) -> None:
         """Count an open client connection no longer."""
         self._connections.dec()
-
-    def queue_wait(self, seconds: float) -> None:
-        """Record a call's wait for a worker."""
-        self._queue_wait.observe(seconds)
-
-    def model_seconds(self, seconds: float) -> None:
-        """Record the time of a call in its worker."""
-        self._model.observe(seconds)
-
-    def batch_rows(self, rows: int) -> None:
-        """Record the rows of one call of the model."""
-        self._batch_rows.observe(rows)
 
     def worker_restarted(self, cause: str) -> None:
         """Count a replaced worker. ``cause`` is a fixed word (crash, deadline, memory, ...), never free text."""

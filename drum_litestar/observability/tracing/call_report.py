@@ -62,15 +62,13 @@ class CallReport:
             self._error = f"{type(error).__name__}: {self._raised[1]}"
 
     def chat(self, part: ChatPart, value: Any) -> None:
-        try:
+        with _not_failing():
             if part == "request":
                 self.attributes.update(chat_attributes.request_attributes(value))
             elif part == "answer":
                 self.attributes.update(chat_attributes.response_attributes(value))
             else:
                 self._chunks.add(value)
-        except Exception:  # telemetry must not fail a request
-            _log.exception("Attributes of a chat could not be read")
 
     def begin_stream(self, span: Span) -> None:
         """What is reported from now on belongs to ``span``."""
@@ -79,7 +77,8 @@ class CallReport:
     def end_stream(self) -> None:
         """End the stream's span, with the attributes of the chat that was streamed. Idempotent."""
         if self._stream is not None and self._stream.is_recording():
-            self._stream.set_attributes(settable(self._chunks.attributes()))
+            with _not_failing():
+                self._stream.set_attributes(settable(self._chunks.attributes()))
             end_span(self._stream)
 
     def span_report(self, status: int, body: bytes) -> SpanReport:
@@ -89,6 +88,15 @@ class CallReport:
         if error is None and is_error(status):
             error = body[:1000].decode("utf-8", "replace").strip() or f"status {status}"
         return SpanReport(self.attributes, sendable(error), self._raised)
+
+
+@contextmanager
+def _not_failing() -> Iterator[None]:
+    """Log what a chat of an unexpected shape raises: telemetry must not fail a request."""
+    try:
+        yield
+    except Exception:
+        _log.exception("Attributes of a chat could not be read")
 
 
 class _Timed:

@@ -10,7 +10,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, StatusCode
 
-from drum_litestar.errors import RequestError, is_error
+from drum_litestar.errors import is_error
 from drum_litestar.observability.tracing.attributes import settable
 from drum_litestar.observability.tracing.context_carrier import Carrier
 from drum_litestar.observability.tracing.spans import add_exception, end_span, mark_failed
@@ -20,8 +20,7 @@ from drum_litestar.predictors.protocol import Reply, StreamHead
 class RequestSpan(msgspec.Struct):
     """A context manager that makes the span current, and ends it.
 
-    An exception that leaves the block is recorded with status ERROR and an ``exception`` event, unless it is one of
-    the answers that DRUM gives without raising.
+    An exception that leaves the block (a response broke off) is recorded: status ERROR, and an ``exception`` event.
     """
 
     span: Span
@@ -29,7 +28,6 @@ class RequestSpan(msgspec.Struct):
     carrier: Carrier
     """Goes into ``ModelCall.trace``."""
     token: Any = None
-    failed: bool = False
 
     @property
     def recorded(self) -> bool:
@@ -53,9 +51,7 @@ class RequestSpan(msgspec.Struct):
             self.fail(report.error)
 
     def fail(self, message: str) -> None:
-        """Set status ERROR without an exception event, also for one that is raised next (``/directAccess`` without an
-        LLM, contract, 5.6)."""
-        self.failed = True
+        """Set status ERROR without an exception event: the request is answered with an error."""
         self.span.set_status(StatusCode.ERROR, message)
 
     def __enter__(self) -> RequestSpan:
@@ -69,7 +65,6 @@ class RequestSpan(msgspec.Struct):
             otel_context.detach(self.token)
         if not self.recorded:
             return
-        answered = isinstance(error, RequestError) and not is_error(error.status)
-        if isinstance(error, Exception) and not self.failed and not answered:
+        if isinstance(error, Exception):
             mark_failed(self.span, error)
         end_span(self.span)

@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, TracerProvider
 
-from drum_litestar.observability.tracing.context_carrier import W3C_FIELDS, Carrier, carrier_of, context_of
+from drum_litestar.observability.tracing.context_carrier import Carrier, carrier_of
 from drum_litestar.observability.tracing.request_span import RequestSpan
 from drum_litestar.observability.tracing.spans import TRACER, end_span, start_span, within
 
@@ -57,7 +57,6 @@ class Tracing:
         self._steps = steps
         self._tracer: Tracer = trace.NoOpTracer() if provider is None else provider.get_tracer(TRACER)
         self._propagator = propagator
-        self._w3c = set(propagator.fields) == W3C_FIELDS
         self._fields = {name.lower().encode("ascii"): name.lower() for name in propagator.fields}
         self._read = frozenset([*self._fields, *_CONSUMER])
 
@@ -75,7 +74,7 @@ class Tracing:
 
     def _extract(self, headers: RawHeaders) -> Context:
         incoming = {self._fields[key]: value.decode("latin-1") for key, value in headers if key in self._fields}
-        return context_of(incoming) if self._w3c else self._propagator.extract(incoming, Context())
+        return self._propagator.extract(incoming, Context())
 
     def queue_waited(self, seconds: float, carrier: Mapping[str, str]) -> None:
         """Record a wait for a worker that ends now, for the request with the trace context ``carrier``."""

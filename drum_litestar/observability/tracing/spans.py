@@ -25,7 +25,7 @@ def start_span(tracer: Tracer, name: str, context: Context | None = None, **opti
     try:
         return tracer.start_span(name, context, **options)
     except Exception as error:
-        reported(type(error).__name__)
+        warn_once(type(error).__name__)
         return trace.INVALID_SPAN
 
 
@@ -34,11 +34,11 @@ def end_span(span: Span, end_time: int | None = None) -> None:
     try:
         span.end(end_time)
     except Exception as error:
-        reported(type(error).__name__)
+        warn_once(type(error).__name__)
 
 
 @functools.lru_cache(maxsize=None)
-def reported(kind: str) -> None:
+def warn_once(kind: str) -> None:
     _log.exception("A span processor fails; spans may be lost. %s is reported once.", kind)
 
 

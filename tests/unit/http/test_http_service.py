@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from drum_litestar.errors import UnprocessableError, UpstreamError
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import ModelCall, Reply, StreamHead
 from drum_litestar.request_state import request_state
@@ -158,19 +159,18 @@ class Span:
         self.answered = self.answers.append
         self.fail = self.failures.append
 
-
-def test_the_span_of_the_request_is_in_the_call_and_gets_the_answer() -> None:
-    span = Span()
-
-    def wrap(app: Any) -> Any:
+    def wrap(self, app: Any) -> Any:
         async def wrapped(scope: Any, receive: Any, send: Any) -> None:
             if scope["type"] == "http":
-                request_state(scope).span = span
+                request_state(scope).span = self
             await app(scope, receive, send)
 
         return wrapped
 
-    with mirror(card(chat=True), wrap=wrap) as (server, predictor):
+
+def test_the_span_of_the_request_is_in_the_call_and_gets_the_answer() -> None:
+    span = Span()
+    with mirror(card(chat=True), wrap=span.wrap) as (server, predictor):
         headers = {"traceparent": "00-cc-dd-01"}
         assert server.client.post("/predict", content=CSV, headers=headers).json()["trace"] == span.carrier
         assert isinstance(span.answers.pop(), Reply)
@@ -179,6 +179,31 @@ def test_the_span_of_the_request_is_in_the_call_and_gets_the_answer() -> None:
         assert isinstance(span.answers.pop(), StreamHead)
         server.client.get("/nim/x")
         assert span.failures == ["This endpoint is only supported by OpenAI based predictors"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failures"),
+    [
+        (Reply(status=99), ["unusable response status: 99"]),
+        (KeyError("key"), ["KeyError: 'key'"]),
+        (UpstreamError("no LLM server"), ["no LLM server"]),
+        (UnprocessableError("no data"), []),
+        (Reply(), []),
+    ],
+)
+def test_the_span_of_the_request_tells_of_errors_of_this_process(
+    outcome: Reply | Exception, failures: list[str]
+) -> None:
+    class Scripted(InlineExecutor):
+        async def submit(self, call: ModelCall, *, ticket: Any, deadline: float | None = None) -> Any:
+            if isinstance(outcome, Exception):
+                raise outcome
+            return outcome
+
+    span = Span()
+    with serving(Scripted(lambda: Mirror(card())), wrap=span.wrap) as server:
+        server.client.post("/predict", content=CSV)
+    assert span.failures == failures
 
 
 def test_our_own_bugs_are_500_with_the_request_id(caplog: pytest.LogCaptureFixture) -> None:

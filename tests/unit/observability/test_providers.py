@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -155,13 +154,6 @@ def test_a_provider_that_is_there_stays(environ: dict[str, str], paths: set[str]
     assert "Overriding" not in done.stderr
 
 
-def test_flushed_before_a_planned_kill() -> None:
-    with Collector() as collector:
-        done = run(collector.endpoint, end="telemetry.flush(); import os; os.kill(os.getpid(), 9)")
-        assert done.returncode == -signal.SIGKILL
-        assert sorted(collector.names()) == ["drum.invocations", "hook"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "environ", "message"),
     [
@@ -198,11 +190,44 @@ def test_without_the_sdk_a_warning_names_the_command() -> None:
 
 
 def test_a_collector_that_does_not_answer_delays_the_exit_no_longer_than_the_timeout() -> None:
+    """All three signals together."""
+    end = "import time; began = time.monotonic(); print(telemetry.shutdown(2), time.monotonic() - began)"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        done = run(url, end="print(telemetry.shutdown(0.5))", OTEL_EXPORTER_OTLP_TIMEOUT="3600")
+        done = run(url, end=end, OTEL_EXPORTER_OTLP_TIMEOUT="3600")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[1] == "False"
+    sent, taken = done.stdout.splitlines()[1].split()
+    assert sent == "False"
+    assert 2 <= float(taken) < 4
+
+
+def test_an_export_is_not_logged_in_the_next_one() -> None:
+    """At level debug the SDK's HTTP client logs each request; without end if these records were exported."""
+    begin = """
+import logging, threading
+exported = threading.Event()
+
+class Seen(logging.Handler):
+    def emit(self, record):
+        if record.name.startswith("urllib3") and "/v1/traces" in record.getMessage():
+            exported.set()
+
+logging.getLogger("urllib3").setLevel("DEBUG")
+logging.getLogger("urllib3").addHandler(Seen())
+"""
+    end = 'assert exported.wait(60); logging.getLogger("urllib3").debug("of a hook")'
+    with Collector() as collector:
+        done = run(collector.endpoint, begin=begin, end=end, OTEL_BSP_SCHEDULE_DELAY="1")
+        assert done.returncode == 0, done.stderr
+        assert [log["body"] for log in collector.logs if log["logger"].startswith("urllib3")] == ["of a hook"]
+
+
+def test_an_empty_variable_is_as_good_as_unset() -> None:
+    empty = {f"OTEL_{name}": "" for name in ("TRACES_EXPORTER", "EXPORTER_OTLP_LOGS_PROTOCOL")}
+    with Collector() as collector:
+        done = run(collector.endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="grpc", **empty)
+        for signal in ("Traces", "Metrics", "Logs"):
+            assert f"{signal} are not sent" in done.stderr
 
 
 def test_unknown_propagators_are_replaced_with_a_warning() -> None:

@@ -176,7 +176,7 @@ def test_opentelemetry_reads_the_same_series() -> None:
     provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
     export_metrics(metrics.registry, provider.get_meter("test"))
     metrics.request_finished("POST", "/predict", "/predict", 200, 0.02)
-    metrics.model_seconds(0.5)
+    metrics.model_seconds.observe(0.5)
     metrics.rejected("queue_full")
     found = {
         (metric.name, frozenset((point.attributes or {}).items())): point.value

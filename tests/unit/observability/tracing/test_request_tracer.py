@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from drum_litestar.errors import BadRequestError, QueueTimeoutError, UnprocessableError, UpstreamError
+from drum_litestar.errors import RequestError, UpstreamError
 from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
 from drum_litestar.observability.tracing import spans
 from drum_litestar.observability.tracing.context_carrier import context_of
@@ -235,23 +235,19 @@ def test_error_answers_without_a_reported_exception(processes: Processes, status
     )
 
 
-def test_errors_of_the_http_process(processes: Processes) -> None:
-    for error in (UnprocessableError("no data"), BadRequestError("bad"), QueueTimeoutError()):
-        with suppress(type(error)), processes.front.request_span("drum.invocations", ()):
-            raise error
-    unset, bad, queue = processes.collector.spans
-    assert (unset["status"][0], unset["events"]) == ("unset", [])
-    assert (bad["status"], bad["events"][0][0]) == (("error", "BadRequestError: bad"), "exception")
-    assert queue["status"][1].startswith("QueueTimeoutError: Service temporarily")
-
-
-def test_direct_access_without_llm_fails_without_an_event(processes: Processes) -> None:
-    text = "This endpoint is only supported by OpenAI based predictors"
-    with suppress(BadRequestError), processes.front.request_span("drum.directAccess", ()) as request_span:
-        request_span.fail(text)
-        raise BadRequestError(text)
+def test_an_error_of_the_http_process_has_no_event(processes: Processes) -> None:
+    with processes.front.request_span("drum.directAccess", ()) as request_span:
+        request_span.fail("no LLM")
     request = processes.collector.span("drum.directAccess")
-    assert (request["status"], request["events"]) == (("error", text), [])
+    assert (request["status"], request["events"]) == (("error", "no LLM"), [])
+
+
+def test_an_answer_that_breaks_off_is_an_error_with_its_event(processes: Processes) -> None:
+    with suppress(RequestError), processes.front.request_span("drum.invocations", ()):
+        raise RequestError("The model failed while streaming")
+    request = processes.collector.span("drum.invocations")
+    assert request["status"] == ("error", "RequestError: The model failed while streaming")
+    assert request["events"][0][0] == "exception"
 
 
 def test_an_upstream_gets_the_context_of_its_own_span(processes: Processes) -> None:
@@ -393,6 +389,21 @@ def test_a_client_that_leaves_ends_the_stream(processes: Processes) -> None:
     assert ended == [True]
     stream = processes.collector.span("drum.chat.completions.stream")
     assert (stream["status"], stream["attributes"]["gen_ai.completion"]) == (("unset", ""), "hel")
+
+
+def test_a_chat_of_a_wrong_shape_costs_attributes_and_no_answer(
+    processes: Processes, caplog: pytest.LogCaptureFixture
+) -> None:
+    def chunks() -> Iterator[bytes]:
+        for index in (0, "first"):  # which cannot be put in order
+            report_chat("chunk", {"choices": [{"index": index, "delta": {"content": "x"}}]})
+            yield b"x"
+
+    reply = processes.request(streaming(chunks), "drum.chat.completions")
+    assert isinstance(reply, StreamReply)
+    assert list(reply.chunks) == [b"x", b"x"]
+    assert processes.collector.span("drum.chat.completions.stream")["attributes"] == {}
+    assert [record.getMessage() for record in caplog.records] == ["Attributes of a chat could not be read"]
 
 
 # Batches, sampling, propagators, tracing switched off
@@ -550,7 +561,7 @@ def test_a_processor_that_raises_costs_spans_and_no_request(
         with step("model"):
             return Reply()
 
-    spans.reported.cache_clear()
+    spans.warn_once.cache_clear()
     processes.trace_steps()
     for provider in processes.providers:
         provider.add_span_processor(Failing())
