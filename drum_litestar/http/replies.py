@@ -28,6 +28,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_OK: Final = drum_json({"message": "OK"})
 _FRAMING: Final = frozenset(
     {"connection", "content-length", "content-type", "keep-alive", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -86,6 +87,11 @@ class BytesResponse(_WithPairs[bytes]):
 def json_response(body: dict[str, Any], *, status: int = 200, pairs: Headers = ()) -> BytesResponse:
     """Build the response with ``body`` as DRUM's JSON."""
     return BytesResponse(drum_json(body), status=status, pairs=pairs)
+
+
+def ok_response() -> BytesResponse:
+    """Build the answer to a probe that passes."""
+    return BytesResponse(_OK)
 
 
 class StreamResponse(_WithPairs[ReplyStream]):

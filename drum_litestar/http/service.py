@@ -28,6 +28,7 @@ from drum_litestar.http.replies import (
     SingleChunk,
     UnusableReplyError,
     json_response,
+    ok_response,
     to_response,
 )
 from drum_litestar.http.spool import SpoolDirectory
@@ -135,7 +136,7 @@ class ModelService:
             except (QueueFullError, QueueTimeoutError):
                 if kind == "readiness":
                     raise
-        return json_response({"message": "OK"})
+        return ok_response()
 
     async def answer(
         self,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
-from drum_litestar.http.replies import json_response
+from drum_litestar.http.replies import ok_response
 from drum_litestar.http.service import ModelService
 
 
 async def livez(_: ModelService, __: AnyRequest) -> AnyResponse:
     """The process is alive."""
-    return json_response({"message": "OK"})
+    return ok_response()
 
 
 async def liveness(service: ModelService, request: AnyRequest) -> AnyResponse:
@@ -26,4 +26,4 @@ async def readiness(service: ModelService, request: AnyRequest) -> AnyResponse:
 async def startup(service: ModelService, _: AnyRequest) -> AnyResponse:
     """The model has been ready once."""
     service.card()
-    return json_response({"message": "OK"})
+    return ok_response()
