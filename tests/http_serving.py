@@ -220,7 +220,7 @@ def serving(
     """Serve the application; ``wrap`` adds middleware. ``loaded`` waits until the model's load has ended."""
     settings = settings or options()
     app = build_app(executor, settings)
-    served = admitted(app, executor, settings.url_prefix)
+    served = admitted(app, executor, settings)
     config = uvicorn.Config(
         wrap(served) if wrap else served, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=5
     )

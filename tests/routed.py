@@ -6,8 +6,10 @@ from typing import Any
 
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Place
+from drum_litestar.http.app_options import AppOptions
 from drum_litestar.http.routes import ROUTES
 from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send
+from drum_litestar.middleware.body_limit import BodyLimitMiddleware
 from drum_litestar.middleware.request_admission import AdmissionMiddleware
 from drum_litestar.request_state import request_state
 from drum_litestar.route_table import RouteTable
@@ -31,6 +33,7 @@ def routed(app: ASGIApp, url_prefix: str = "") -> ASGIApp:
     return wrapped
 
 
-def admitted(app: Any, executor: Executor, url_prefix: str = "") -> ASGIApp:
-    """``app`` as the stack serves it, with admission alone."""
-    return routed(AdmissionMiddleware(app, new_place=lambda: Place(executor.admit)), url_prefix)
+def admitted(app: Any, executor: Executor, options: AppOptions) -> ASGIApp:
+    """``app`` as the stack serves it, with admission and the limit of bodies alone."""
+    inner = AdmissionMiddleware(app, new_place=lambda: Place(executor.admit))
+    return routed(BodyLimitMiddleware(inner, max_upload_size=options.uploads.max_upload_size), options.url_prefix)

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from litestar.types import Receive, Scope
 
-from drum_litestar.errors import BodyTooLargeError, DiskFullError
+from drum_litestar.errors import DiskFullError
 from drum_litestar.execution.queue_limits import MemoryShare
 from drum_litestar.http.spool import SpoolDirectory, SpoolFile, discard_all
 from drum_litestar.predictors.protocol import Payload
@@ -32,22 +32,19 @@ class ClientGoneError(Exception):
 
 
 class BodyStream:
-    """The chunks of one request body, at most ``limit`` bytes together."""
+    """The chunks of one request body, whose size the middleware limits."""
 
-    __slots__ = ("_limit", "_receive", "announced", "done", "size")
+    __slots__ = ("_receive", "announced", "done", "size")
 
-    def __init__(self, scope: Scope, receive: Receive, limit: int) -> None:
-        """Raises BodyTooLargeError when ``Content-Length`` is over the limit."""
+    def __init__(self, scope: Scope, receive: Receive) -> None:
         self._receive = receive
-        self._limit = limit
         self.size = 0
         self.done = False
         self.announced = _content_length(scope)
-        if self.announced > limit:
-            raise BodyTooLargeError(limit)
 
     async def read(self) -> bytes:
-        """Return the next non-empty chunk; ``b""`` at the end. Raises ClientGoneError and BodyTooLargeError."""
+        """Return the next non-empty chunk; ``b""`` at the end. Raises ClientGoneError, and what the middleware raises
+        in ``receive``: BodyTooLargeError."""
         while not self.done:
             message = await self._receive()
             if message["type"] != "http.request":
@@ -56,8 +53,6 @@ class BodyStream:
             chunk = message.get("body", b"")
             if chunk:
                 self.size += len(chunk)
-                if self.size > self._limit:
-                    raise BodyTooLargeError(self._limit)
                 return chunk
         return b""
 

@@ -54,13 +54,10 @@ Headers = list[tuple[bytes, bytes]]
 class DirectAccessProxy:
     """Forwards requests through one pooled client, created on first use and bound to one event loop."""
 
-    def __init__(
-        self, *, timeout: float, max_upload_size: int, url_prefix: str = "", tracing: Tracing | None = None
-    ) -> None:
+    def __init__(self, *, timeout: float, url_prefix: str = "", tracing: Tracing | None = None) -> None:
         """``timeout``: seconds without data from the upstream (``NIM_DIRECT_ACCESS_REQUEST_TIMEOUT``), at most 10 to
-        connect. ``max_upload_size``: bytes of a request body."""
+        connect."""
         self._timeout = httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT))
-        self._max_upload_size = max_upload_size
         self._tracing = tracing or Tracing()
         self._prefix = [part.encode() for part in normalize_prefix(url_prefix).split("/") if part]
         self._client: httpx.AsyncClient | None = None
@@ -73,7 +70,7 @@ class DirectAccessProxy:
         """
         scope: Any = request.scope
         state = request_state(scope)
-        body = BodyStream(scope, request.receive, self._max_upload_size)
+        body = BodyStream(scope, request.receive)
         interrupt = Interrupt()
         unwatch: Callable[[], object] | None = None
 

@@ -50,8 +50,8 @@ class Inbound:
         self.spool = spool
 
     def body(self) -> BodyStream:
-        """Return the body, which can be read once. Raises BodyTooLargeError."""
-        return BodyStream(self.scope, self.receive, self.uploads.max_upload_size)
+        """Return the body, which can be read once."""
+        return BodyStream(self.scope, self.receive)
 
     def content_type(self) -> str:
         """Return the last ``Content-Type``, which DRUM's framework uses; empty when there is none."""

@@ -117,7 +117,6 @@ def with_proxy(options: AppOptions, plan: LaunchPlan, tracing: Tracing) -> AppOp
 
     proxy = DirectAccessProxy(
         timeout=plan.direct_access_timeout,
-        max_upload_size=options.uploads.max_upload_size,
         url_prefix=options.url_prefix,
         tracing=tracing,
     )

@@ -19,6 +19,7 @@ from opentelemetry.trace import StatusCode
 from drum_litestar.http.direct_access_proxy import DirectAccessProxy
 from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.settings.groups.limits import UploadSettings
 from http_serving import Serving, card, mirror, options, read_all, read_until
 from support.servers.process import free_port
 from support.servers.upstream import Seen, Upstream, ok, upstream
@@ -28,8 +29,9 @@ from support.servers.upstream import Seen, Upstream, ok, upstream
 def proxied(
     url: str, *, timeout: float = 10.0, max_body: int = 1 << 20, prefix: str = "", tracing: Tracing | None = None
 ) -> Iterator[Serving]:
-    proxy = DirectAccessProxy(timeout=timeout, max_upload_size=max_body, url_prefix=prefix, tracing=tracing)
-    settings = options(direct_access=proxy, on_shutdown=(proxy.aclose,), url_prefix=prefix)
+    proxy = DirectAccessProxy(timeout=timeout, url_prefix=prefix, tracing=tracing)
+    uploads = UploadSettings(max_upload_size=max_body)
+    settings = options(direct_access=proxy, on_shutdown=(proxy.aclose,), url_prefix=prefix, uploads=uploads)
     with mirror(card(TargetType.TEXT_GENERATION, direct_access=url), settings) as (server, _):
         yield server
 
@@ -267,7 +269,7 @@ def test_headers_of_an_extension_are_added(both: tuple[Serving, Upstream]) -> No
         return config
 
     _, up = both
-    proxy = DirectAccessProxy(timeout=60, max_upload_size=100)
+    proxy = DirectAccessProxy(timeout=60)
     settings = options(direct_access=proxy, on_shutdown=(proxy.aclose,), on_app_init=(configure,))
     with mirror(card(TargetType.TEXT_GENERATION, direct_access=up.url), settings) as (server, _):
         assert server.client.get("/nim/x").headers["x-added"] == "yes"

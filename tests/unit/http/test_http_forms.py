@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drum_litestar.errors import BodyTooLargeError, FormTooLargeError
+from drum_litestar.errors import FormTooLargeError
 from drum_litestar.execution.queue_limits import MemoryShare, QueueMemory
 from drum_litestar.http.bodies import BodyStream, ClientGoneError, Spool, read_raw
 from drum_litestar.http.forms import read_form
@@ -28,7 +28,7 @@ BODY = form(
 )
 
 
-def stream_of(*chunks: bytes, end: Any = None, limit: int = 10_000_000, headers: Any = ()) -> BodyStream:
+def stream_of(*chunks: bytes, end: Any = None, headers: Any = ()) -> BodyStream:
     """A body stream over prepared messages."""
     messages: list[Any] = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     messages.append(end or {"type": "http.request", "body": b"", "more_body": False})
@@ -37,7 +37,7 @@ def stream_of(*chunks: bytes, end: Any = None, limit: int = 10_000_000, headers:
     async def receive() -> Any:
         return next(source)
 
-    return BodyStream({"type": "http", "headers": list(headers)}, receive, limit)  # type: ignore[arg-type]
+    return BodyStream({"type": "http", "headers": list(headers)}, receive)  # type: ignore[arg-type]
 
 
 def cut(body: bytes, positions: list[int]) -> list[bytes]:
@@ -107,12 +107,6 @@ def test_body_stream_counts_and_notices() -> None:
         assert await gone.read() == b"a"
         with pytest.raises(ClientGoneError):
             await gone.read()
-        over = stream_of(b"aa", b"bb", limit=3)
-        assert await over.read() == b"aa"
-        with pytest.raises(BodyTooLargeError):
-            await over.read()
-        with pytest.raises(BodyTooLargeError):
-            stream_of(limit=3, headers=[(b"content-length", b"4")])
         assert stream_of(headers=[(b"content-length", b"x")]).size == 0
 
     asyncio.run(run())

@@ -25,7 +25,7 @@ def stream_of(*chunks: bytes) -> BodyStream:
     async def receive() -> Any:
         return next(source)
 
-    return BodyStream({"type": "http", "headers": []}, receive, 1 << 40)  # type: ignore[arg-type]
+    return BodyStream({"type": "http", "headers": []}, receive)  # type: ignore[arg-type]
 
 
 @pytest.fixture

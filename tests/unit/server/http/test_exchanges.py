@@ -71,7 +71,7 @@ async def app(scope: Any, receive: Any, send: Send) -> None:
     limits = UploadSettings()
     spool = Spool(SpoolDirectory(), limits, MemoryShare(QueueMemory(10**9)))
     try:
-        parts = await read_form(BodyStream(scope, receive, 10_000), spool, "b0", limits)
+        parts = await read_form(BodyStream(scope, receive), spool, "b0", limits)
     except DrumLitestarError:
         return
     await reply(send, repr([(name, part.filename, part.data) for name, part in parts.items()]).encode())
