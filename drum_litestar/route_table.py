@@ -62,11 +62,16 @@ class Match(NamedTuple):
 _NO_MATCH: Final = Match(OTHER)
 
 
+def merged_slashes(path: str) -> str:
+    """``path`` with repeated slashes as one, as Litestar sees it."""
+    return _SLASHES.sub("/", path) if "//" in path else path
+
+
 class RouteTable:
     """Finds the route of a path."""
 
     def __init__(self, routes: Iterable[Route] = (), url_prefix: str = "") -> None:
-        prefix = _SLASHES.sub("/", url_prefix).rstrip("/")
+        prefix = merged_slashes(url_prefix).rstrip("/")
         self._matches: dict[str, Match] = {}
         beginnings: list[tuple[str, Match]] = []
         for route in routes:
@@ -86,7 +91,7 @@ class RouteTable:
         found = self._matches.get(path)
         if found is not None:
             return found
-        merged = _SLASHES.sub("/", path)
+        merged = merged_slashes(path)
         if merged != path:
             return self.find(merged)
         for beginning, match in self._beginnings:

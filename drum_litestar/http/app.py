@@ -73,7 +73,7 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
         lifespan=[lambda _: model_lifespan(executor, context, spool_directory, options)],
         on_app_init=options.on_app_init,
         openapi_config=_openapi(options) if options.enable_docs else None,
-        request_max_body_size=None,  # ``BodyStream`` has its own limit
+        request_max_body_size=None,  # the middleware limits bodies
         logging_config=None,
         debug=False,
         pdb_on_exception=False,

@@ -1,7 +1,7 @@
 """Error server: whether a failed load ends the server (contract, 5.1, 5.2; section 8, Q-3, Q-22).
 
-There is no second application. The one that listens since the start answers 513 from the executor's ``failure`` (see
-``drum_litestar.http.app``), in a process that never imports user code. This module decides and logs the reason.
+There is no second application. The one that listens since the start answers 513 by ``Executor.check_failure``, in
+a process that never imports user code. This module decides and logs the reason.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psutil
 
-from drum_litestar.observability.metrics.request_series import PlainHistogram, RequestSeries, RouteTable
+from drum_litestar.observability.metrics.request_series import PlainHistogram, RequestSeries, RouteLabels
 from drum_litestar.observability.metrics.resources import memory_status
 from drum_litestar.predictors.protocol import ModelCard
 
@@ -55,7 +55,7 @@ class Metrics:
 
         self.registry = registry = CollectorRegistry()
         self._requests = RequestSeries(BUCKETS)
-        self._routes = RouteTable()
+        self._routes = RouteLabels()
         registry.register(self._requests)
         self._connections = Gauge("drum_connections", "Open client connections.", registry=registry)
         self.queue_wait = PlainHistogram("drum_queue_wait_seconds", "Wait of a call for a worker.", BUCKETS)
@@ -82,7 +82,7 @@ class Metrics:
 
     def set_routes(self, templates: Iterable[str]) -> None:
         """Set the templates of all routes, to label requests that were refused before routing."""
-        self._routes = RouteTable(templates)
+        self._routes = RouteLabels(templates)
 
     def connection_opened(self) -> None:
         """Count an open client connection."""

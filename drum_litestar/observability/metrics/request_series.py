@@ -11,6 +11,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from drum_litestar.route_table import merged_slashes
+
 if TYPE_CHECKING:
     from prometheus_client import Metric
     from prometheus_client.core import HistogramMetricFamily
@@ -59,7 +61,7 @@ class PlainHistogram:
         yield family
 
 
-class RouteTable:
+class RouteLabels:
     """Lookup of route templates by path, for requests that were refused before routing."""
 
     def __init__(self, templates: Iterable[str] = ()) -> None:
@@ -74,7 +76,11 @@ class RouteTable:
         )
 
     def find(self, path: str) -> str | None:
-        """Return the template of ``path``, with or without a trailing slash; None when no route has it."""
+        """Return the template of ``path``, with or without a trailing slash; None when no route has it.
+
+        Repeated slashes count as one, as in Litestar.
+        """
+        path = merged_slashes(path)
         bare = path.rstrip("/") or "/"
         if bare in self._fixed:
             return bare

@@ -376,7 +376,7 @@ def make_protocol(
         write_timeout: seconds without any progress after which a client that does not read is dropped.
         max_head_size: bytes of request line and headers (32 more for each header), then 431 and close.
         max_connections: open connections; requests that arrive while more are open are marked
-            ``scope.OVER_CONNECTION_LIMIT``, for the middleware stack to refuse.
+            ``RequestState.over_connection_limit``, for the middleware stack to refuse.
         events: observer of the connections.
     """
     attributes: dict[str, Any] = {

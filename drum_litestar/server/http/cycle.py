@@ -8,7 +8,7 @@
 
 A head of known length is held back until the body comes, so that a whole answer is one write: head and body apart
 would cost a second system call and wake the client twice. Until then the response can be withdrawn
-(``scope.WITHDRAW``).
+(:data:`~drum_litestar.request_state.WITHDRAW`).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class ConnectionEvents:
 
 
 class DisconnectCallbacks:
-    """Callbacks for a client that disconnects (``scope.ON_DISCONNECT``)."""
+    """Callbacks for a client that disconnects (``RequestState.on_disconnect``)."""
 
     __slots__ = ("_callbacks", "_loop", "_transport")
 

@@ -88,7 +88,9 @@ def test_clients_cannot_create_series(metrics: Metrics) -> None:
     [
         ("/p/predict", "/p/predict"),
         ("/p/predict/", "/p/predict"),
+        ("//p//predict//", "/p/predict"),
         ("/p/nim/v1/models", "/p/nim/{path}"),
+        ("//p/nim//v1/models", "/p/nim/{path}"),
         ("/p/items/1/x", UNMATCHED),
         ("/p/predict/x", UNMATCHED),
         ("/", UNMATCHED),
