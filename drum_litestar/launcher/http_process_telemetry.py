@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import replace
-from typing import Any, Final, get_args
+from typing import Any
 
 from drum_litestar.execution.executor import Executor
-from drum_litestar.execution.observer import RejectReason
 from drum_litestar.http.app_options import AppOptions
 from drum_litestar.launcher.refusals import RefusalLog
 from drum_litestar.middleware.access_log import OnRequestEnd
@@ -21,8 +20,6 @@ from drum_litestar.observability.providers import configure_telemetry
 from drum_litestar.predictors.protocol import ModelCard
 from drum_litestar.server.http.observers import ConnectionEvents
 from drum_litestar.settings.server_settings import ServerSettings
-
-EXECUTOR_REASONS: Final = frozenset(get_args(RejectReason))
 
 
 class ConnectionMetrics(ConnectionEvents):
@@ -87,8 +84,6 @@ class HttpProcessTelemetry:
 
     def refused(self, reason: str) -> None:
         """Record a rejection outside the executor, which reports its own."""
-        if reason in EXECUTOR_REASONS:
-            return
         self.refusals.refused(reason)
         if self.metrics is not None:
             self.metrics.rejected(reason)

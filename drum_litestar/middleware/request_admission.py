@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from drum_litestar.errors import ModelNotReadyError, QueueFullError, RequestError
-from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, Send, send_error
+from drum_litestar.errors import RequestError
+from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send, send_error
 from drum_litestar.request_state import Place, request_state
 
 
@@ -14,13 +14,12 @@ class AdmissionMiddleware:
     back when the response has ended or failed, if the application has not done so before.
 
     The place is in :attr:`RequestState.place`; a request without a body takes it there when it needs it. A refused
-    request gets the error of ``take()``, and ``on_rejected`` is called with ``queue_full`` or ``not_ready``.
+    request gets the error of ``take()``, which the executor has counted.
     """
 
-    def __init__(self, app: ASGIApp, *, new_place: Callable[[], Place], on_rejected: OnRejected | None = None) -> None:
+    def __init__(self, app: ASGIApp, *, new_place: Callable[[], Place]) -> None:
         self.app = app
         self.new_place = new_place
-        self.on_rejected = on_rejected
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http" or not request_state(scope).route.calls_model:
@@ -34,8 +33,6 @@ class AdmissionMiddleware:
             try:
                 place.take()
             except RequestError as error:
-                if self.on_rejected is not None and isinstance(error, (QueueFullError, ModelNotReadyError)):
-                    self.on_rejected("queue_full" if isinstance(error, QueueFullError) else "not_ready")
                 await send_error(send, error)
                 return
         try:

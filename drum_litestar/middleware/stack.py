@@ -92,14 +92,14 @@ def build_stack(
         new_place: makes a request's place among the calls of the model.
         on_request_start: called at the beginning of each HTTP request, for metrics.
         on_request_end: called at its end, with method, path, route template, status and seconds.
-        on_rejected: called with ``connection_limit``, ``unauthorized``, ``body_too_large``, ``rate_limit``,
-            ``queue_full`` or ``not_ready`` when the stack refuses a request.
+        on_rejected: called with ``connection_limit``, ``unauthorized``, ``body_too_large`` or ``rate_limit`` when the
+            stack refuses a request; the executor counts those that admission refuses.
         shared_store: rate-limit store common to several replicas.
         mask: masks secrets in tracebacks that are sent.
         clock: monotonic seconds, of the rate limit.
     """
     app = DeadlineMiddleware(app, request_timeout=options.timeouts.request_timeout)
-    app = AdmissionMiddleware(app, new_place=new_place, on_rejected=on_rejected)
+    app = AdmissionMiddleware(app, new_place=new_place)
     if options.rate_limit.enabled:
         app = RateLimitMiddleware(
             app,

@@ -31,8 +31,8 @@ class SingleTicket:
         self.released += 1
 
 
-def guarded(app: Any, admission: SingleTicket, **options: Any) -> ASGIApp:
-    return routed(AdmissionMiddleware(app, new_place=lambda: Place(admission.admit), **options))
+def guarded(app: Any, admission: SingleTicket) -> ASGIApp:
+    return routed(AdmissionMiddleware(app, new_place=lambda: Place(admission.admit)))
 
 
 def test_the_ticket_is_held_for_the_request_and_released() -> None:
@@ -62,7 +62,6 @@ def test_the_ticket_is_released_however_the_request_ends(error: BaseException, a
 def test_a_full_queue_is_refused_before_the_body_is_read() -> None:
     admission = SingleTicket()
     admission.admit()
-    reasons: list[str] = []
 
     async def main() -> list[Message]:
         sent: list[Message] = []
@@ -73,7 +72,7 @@ def test_a_full_queue_is_refused_before_the_body_is_read() -> None:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await guarded(replying(), admission, on_rejected=reasons.append)(http_scope(), receive, send)
+        await guarded(replying(), admission)(http_scope(), receive, send)
         return sent
 
     start, body = asyncio.run(main())
@@ -81,7 +80,6 @@ def test_a_full_queue_is_refused_before_the_body_is_read() -> None:
     assert (b"retry-after", b"5") in start["headers"]
     assert body["body"].endswith(b' (DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH)","retry_after":5}\n')
     assert (admission.taken, admission.released) == (1, 0)
-    assert reasons == ["queue_full"]
 
 
 @pytest.mark.parametrize(
@@ -102,21 +100,19 @@ def test_both_spellings_of_the_models_routes_take_a_ticket(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "reasons"),
+    ("error", "status"),
     [
-        (QueueFullError(), 503, ["queue_full"]),
-        (ModelNotReadyError("Model is not ready"), 503, ["not_ready"]),
-        (ModelFailedError("no such artifact"), 513, []),
+        (QueueFullError(), 503),
+        (ModelNotReadyError("Model is not ready"), 503),
+        (ModelFailedError("no such artifact"), 513),
     ],
 )
-def test_refusals_and_their_reasons(error: RequestError, status: int, reasons: list[str]) -> None:
+def test_a_refusal_is_the_error_of_the_executor(error: RequestError, status: int) -> None:
     def refuse() -> Any:
         raise error
 
-    found: list[str] = []
-    app = AdmissionMiddleware(replying(), new_place=lambda: Place(refuse), on_rejected=found.append)
-    answer = ask(routed(app))
-    assert (answer.status, answer.json, found) == (status, error.body(), reasons)
+    answer = ask(routed(AdmissionMiddleware(replying(), new_place=lambda: Place(refuse))))
+    assert (answer.status, answer.json) == (status, error.body())
 
 
 def test_a_request_without_a_body_takes_its_place_when_it_needs_it() -> None:
