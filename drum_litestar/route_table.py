@@ -30,7 +30,7 @@ class Route:
     """All its paths, without ``URL_PREFIX``; each also answers with a slash at its end (contract, section 8). The last
     segment may be :data:`REST`."""
     answer: Callable[[Any, Any], Awaitable[Any]]
-    """The endpoint: ``(ModelService, Request)`` to the response."""
+    """The endpoint: ``(ModelService, Request)`` to the response. Its ``__name__`` is part of the operation's id."""
     methods: tuple[str, ...] = READ
     access: Access = "client"
     calls_model: bool = False

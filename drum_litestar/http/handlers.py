@@ -33,6 +33,7 @@ def _handler(route: Route, service: ModelService) -> HTTPRouteHandler:
     async def answer(request: AnyRequest) -> AnyResponse:
         return cast("AnyResponse", await route.answer(service, request))
 
+    answer.__name__ = route.answer.__name__  # the end of the operation's id in the OpenAPI document
     documented: dict[str, Any] = (
         {"include_in_schema": False} if route.summary is None else {"summary": route.summary, "tags": [route.tag]}
     )

@@ -39,6 +39,11 @@ class CallOfModel:
     headers: Headers = ()
     """Of answers below 400."""
 
+    @property
+    def __name__(self) -> str:
+        """As a function has it."""
+        return self.kind
+
     async def __call__(self, service: ModelService, request: AnyRequest) -> AnyResponse:
         self.rule(await service.loaded_card(request))
         return await service.answer(

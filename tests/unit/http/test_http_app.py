@@ -255,6 +255,10 @@ def test_docs_are_off_unless_asked_for(client: httpx.Client) -> None:
         assert "text/html" in server.client.get("/docs").headers["content-type"]
         document = json.loads(server.client.get("/docs/openapi.json").content)
         assert {"/predict", "/ping", "/v1/chat/completions", "/metrics"} <= set(document["paths"])
+        operations = [operation["operationId"] for path in document["paths"].values() for operation in path.values()]
+        assert len(operations) == len(set(operations))
+        # generators of clients make their names from these
+        assert {"PredictPredict", "PingGetLiveness", "V1ChatCompletionsChat", "InfoHeadInfo"} <= set(operations)
 
 
 def test_probes_are_forwarded_to_a_predictor_that_answers_them() -> None:
