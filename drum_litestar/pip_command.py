@@ -14,7 +14,7 @@ EXTRAS: Final[Mapping[str, str]] = {
     "torch": "torch",
     "keras": "keras h5py",
     "sparse": "scipy",
-    "otel": "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http opentelemetry-propagator-b3",
+    "otel": "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http opentelemetry-propagator-b3 prometheus-client",
     "monitoring": "datarobot-mlops",
     "lazy-loading": "boto3",
 }
