@@ -71,17 +71,17 @@ class RouteTable:
     """Finds the route of a path."""
 
     def __init__(self, routes: Iterable[Route] = (), url_prefix: str = "") -> None:
-        prefix = merged_slashes(url_prefix).rstrip("/")
+        """``url_prefix`` as :func:`drum_litestar.http.app_options.normalize_prefix` returns it."""
         self._matches: dict[str, Match] = {}
         beginnings: list[tuple[str, Match]] = []
         for route in routes:
             for path in route.paths:
                 if path.endswith(REST):
-                    beginnings.append((prefix + path.removesuffix(REST), Match(route)))
+                    beginnings.append((url_prefix + path.removesuffix(REST), Match(route)))
                     continue
                 # Spellings are built here, once: stripping slashes from the path of a request would leave nothing of
                 # the root.
-                bare = prefix + path.rstrip("/")
+                bare = url_prefix + path.rstrip("/")
                 match = Match(route, bare or "/")
                 self._matches.update({spelling: match for spelling in (bare, f"{bare}/") if spelling})
         self._beginnings = tuple(beginnings)

@@ -6,7 +6,7 @@ from typing import Any
 
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Place
-from drum_litestar.http.app_options import AppOptions
+from drum_litestar.http.app_options import AppOptions, normalize_prefix
 from drum_litestar.http.routes import ROUTES
 from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send
 from drum_litestar.middleware.body_limit import BodyLimitMiddleware
@@ -22,7 +22,7 @@ MODEL_POSTS = [path for route in ROUTES if route.calls_model and "POST" in route
 
 def routed(app: ASGIApp, url_prefix: str = "") -> ASGIApp:
     """``app``, whose requests know their routes."""
-    table = RouteTable(ROUTES, url_prefix)
+    table = RouteTable(ROUTES, normalize_prefix(url_prefix))
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -6,7 +6,6 @@ Four servers of one process each answer the same requests in turns, in one run:
 - ``logged``: the same with uvicorn's own access log, as ``uvicorn app`` runs it
 - ``stack``: the application inside the whole middleware stack, with access log and metrics
 - ``server``: that, behind our own protocol (what ``drum-litestar server`` runs)
-- ``before``: ``server`` of another checkout, with ``--before``
 
 The figure is the server's own CPU time per request, which other load on the machine hardly touches; throughput is
 shown beside it. ``python benchmarks/costs/stack_cost.py`` prints a table and the ratios to ``bare``.
@@ -15,15 +14,12 @@ shown beside it. ``python benchmarks/costs/stack_cost.py`` prints a table and th
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib
 import logging
 import multiprocessing
 import multiprocessing.synchronize
 import os
 import socket
 import statistics
-import sys
 import time
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -50,17 +46,8 @@ class NoModel:
     def close(self) -> None: ...
 
 
-def protocol(events: Any) -> Any:
-    """Our protocol class, wherever a checkout has it."""
-    for module in ("connection", "http_protocol"):
-        with contextlib.suppress(ModuleNotFoundError):
-            return importlib.import_module(f"drum_litestar.server.http.{module}").make_protocol(events=events)
-    raise SystemExit("no protocol of ours")
-
-
-def serve(variant: str, checkout: str, listener: socket.socket, ready: multiprocessing.synchronize.Event) -> None:
+def serve(variant: str, listener: socket.socket, ready: multiprocessing.synchronize.Event) -> None:
     """Serve until killed. Logs go to the null device, but are formatted and written as always."""
-    sys.path.insert(0, checkout)
     import asyncio
 
     import uvicorn
@@ -77,6 +64,7 @@ def serve(variant: str, checkout: str, listener: socket.socket, ready: multiproc
     from drum_litestar.observability.logs.setup import configure_logging
     from drum_litestar.route_table import RouteTable
     from drum_litestar.server.event_loop import run
+    from drum_litestar.server.http.connection import make_protocol
     from drum_litestar.settings.server_settings import ServerSettings
 
     null = Path(os.devnull).open("w")  # noqa: SIM115
@@ -84,7 +72,7 @@ def serve(variant: str, checkout: str, listener: socket.socket, ready: multiproc
     executor = InlineExecutor(NoModel)
     app: Any = build_app(executor, AppOptions(drum_version="1.18.1", server_version="0"))
     options: dict[str, Any] = {"http": "httptools", "timeout_keep_alive": 3600}
-    if variant in ("stack", "server", "before"):
+    if variant in ("stack", "server"):
         telemetry = HttpProcessTelemetry(ServerSettings(), show_perf=False, otel_disabled=True)
         stack = StackOptions(drum_version="1.18.1", server_version="0")
         app = build_stack(
@@ -95,8 +83,8 @@ def serve(variant: str, checkout: str, listener: socket.socket, ready: multiproc
             on_request_end=telemetry.request_ended,
             on_rejected=telemetry.refused,
         )
-        if variant != "stack":
-            options["http"] = protocol(telemetry.connections)
+        if variant == "server":
+            options["http"] = make_protocol(events=telemetry.connections)
             tune_garbage_collector(model_in_process=False)
     elif variant == "logged":
         log = logging.getLogger("uvicorn.access")
@@ -154,22 +142,17 @@ def main() -> None:
         "--rounds", type=int, default=150, help="requests per connection and turn (default: %(default)s)"
     )
     parser.add_argument("--connections", type=int, default=16)
-    parser.add_argument("--before", type=Path, help="another checkout, to compare with")
     args = parser.parse_args()
-    here = Path(__file__).resolve().parents[2]
-    variants = dict.fromkeys(VARIANTS, here)
-    if args.before:
-        variants["before"] = args.before.resolve()
     context = multiprocessing.get_context("spawn")
     processes: dict[str, SpawnProcess] = {}
     clients: dict[str, Client] = {}
     cpu: dict[str, list[float]] = {}
     speed: dict[str, list[float]] = {}
     try:
-        for variant, checkout in variants.items():
+        for variant in VARIANTS:
             listener = socket.create_server(("127.0.0.1", 0), backlog=256)
             ready = context.Event()
-            arguments = (variant, str(checkout), listener, ready)
+            arguments = (variant, listener, ready)
             processes[variant] = context.Process(target=serve, args=arguments, daemon=True)
             processes[variant].start()
             if not ready.wait(60):
@@ -179,7 +162,7 @@ def main() -> None:
             clients[variant].run(args.rounds)  # warm-up
             cpu[variant], speed[variant] = [], []
         for _ in range(args.blocks):
-            for variant in variants:
+            for variant in VARIANTS:
                 measured = psutil.Process(processes[variant].pid)
                 before, began = measured.cpu_times(), time.perf_counter()
                 count = clients[variant].run(args.rounds)
@@ -192,7 +175,7 @@ def main() -> None:
             process.kill()
     base = statistics.mean(cpu["bare"])
     print(f"{'':8} {'CPU us/request':>15} {'ratio':>7} {'requests/s':>11}")
-    for variant in variants:
+    for variant in VARIANTS:
         used = statistics.mean(cpu[variant])
         print(f"{variant:8} {used:15.1f} {used / base:7.2f} {statistics.median(speed[variant]):11.0f}")
 

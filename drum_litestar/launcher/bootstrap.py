@@ -15,7 +15,7 @@ from drum_litestar import __version__
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Place, default_queue_depth
-from drum_litestar.http.app_options import AppOptions
+from drum_litestar.http.app_options import AppOptions, normalize_prefix
 from drum_litestar.http.routes import ROUTES
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
@@ -152,7 +152,7 @@ class Server:
             drum_version=drum_version(),
             server_version=__version__,
             info_server=settings.listen.info_server,
-            url_prefix=settings.listen.url_prefix or "",
+            url_prefix=normalize_prefix(settings.listen.url_prefix or ""),
             uploads=settings.uploads,
             spool_owner=worker_uid(settings.workers.user),
             enable_docs=settings.listen.docs,
@@ -185,7 +185,7 @@ class Server:
             rate_limit=settings.rate_limit,
             cors=settings.cors,
             access=settings.access,
-            docs_prefixes=(f"{options.url_prefix.rstrip('/')}/docs",) if options.enable_docs else (),
+            docs_prefixes=(f"{options.url_prefix}/docs",) if options.enable_docs else (),
             show_stacktrace=self.plan.show_stacktrace,
         )
 

@@ -11,6 +11,7 @@ import pytest
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.queue_limits import Place
 from drum_litestar.http.app import build_app
+from drum_litestar.http.app_options import normalize_prefix
 from drum_litestar.http.payloads import collect_raw
 from drum_litestar.http.replies import json_response
 from drum_litestar.http.routes import ROUTES, CallOfModel
@@ -24,13 +25,13 @@ from support.options import executor_options
 
 
 def find(path: str, prefix: str = "") -> str | None:
-    return RouteTable(ROUTES, prefix).find(path).route.summary
+    return RouteTable(ROUTES, normalize_prefix(prefix)).find(path).route.summary
 
 
 @pytest.mark.parametrize("prefix", ["", "/p", "/p/", "//p//q"])
 def test_every_spelling_finds_the_row(prefix: str) -> None:
     bare = prefix.replace("//", "/").rstrip("/")
-    table = RouteTable(ROUTES, prefix)
+    table = RouteTable(ROUTES, normalize_prefix(prefix))
     for route in ROUTES:
         for path in route.paths:
             if path.endswith(REST):

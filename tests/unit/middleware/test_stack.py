@@ -10,6 +10,7 @@ import pytest
 
 from asgi_calls import Answer, ask, http_scope, raising, replying
 from drum_litestar.errors import QueueFullError
+from drum_litestar.http.app_options import normalize_prefix
 from drum_litestar.http.routes import ROUTES
 from drum_litestar.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
 from drum_litestar.middleware.stack import StackOptions, build_stack
@@ -37,7 +38,7 @@ def stack(
     return build_stack(
         app,
         StackOptions(drum_version="1.18.1", server_version="0.1", **options),
-        routes=RouteTable(ROUTES, prefix),
+        routes=RouteTable(ROUTES, normalize_prefix(prefix)),
         new_place=place,
         **(hooks or {}),
     )
