@@ -71,6 +71,7 @@ class RequestParser:
         "_max_head_size",
         "_offer",
         "_parser",
+        "_piece",
         "_special",
         "_template",
         "_unfinished",
@@ -89,6 +90,7 @@ class RequestParser:
         self._special: list[Header] = []
         self._offer: tuple[bytes, str] | None = None
         self._keep_alive = True
+        self._piece = 0  # bytes of what is being fed
         self._fed = 0  # not less than the bytes of the head that is being read
         self._unfinished = 0  # bytes since the last complete head, piece of a body, or message
         self.in_head = False
@@ -100,7 +102,9 @@ class RequestParser:
         """Parse ``data``; returns the error of what is no request, after which the parser cannot be used."""
         if self.ended:
             return None
-        self._fed = self._unfinished = self._unfinished + len(data)
+        self._piece = len(data)
+        self._fed += self._piece
+        self._unfinished += self._piece
         try:
             self._feed(data)
         except httptools.HttpParserError as error:
@@ -126,7 +130,7 @@ class RequestParser:
             assert self._offer is not None
             data = _head_without_upgrade(*self._offer, self._url, self._headers) + rest
             self._offer = None
-            self._fed = len(data)
+            self._piece = len(data)
             self._parser = httptools.HttpRequestParser(self)
 
     # httptools' callbacks
@@ -138,6 +142,7 @@ class RequestParser:
         self._url = b""
         self._headers = []
         self._special = []
+        self._fed = self._piece  # it begins somewhere in this one
         self.in_head = True
 
     def on_url(self, url: bytes) -> None:

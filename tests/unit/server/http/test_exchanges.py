@@ -104,6 +104,21 @@ def test_a_split_at_any_byte_changes_nothing(name: str) -> None:
         assert b"('X', 'x.csv', b'a,b\\r\\n--b\\r\\n1,2'), ('y', 'y', b'')" in whole
 
 
+@pytest.mark.parametrize(
+    "before",
+    [get("/1"), post("/1", b"a" * 300), chunked("/1", b"abc", end=b"0\r\nX-T: 1\r\n\r\n"), get("/1", *exchanges.OFFER)],
+    ids=["get", "post", "chunks", "offer"],
+)
+def test_a_split_hides_no_part_of_a_head_from_its_limit(before: bytes) -> None:
+    """Also of one that begins in the piece in which the message before it ends."""
+    with MemoryServer(exchanges.app, max_head_size=400) as server:
+        for length, status in ((200, b"200"), (480, b"431")):
+            data = before + get("/2", f"a: {'b' * length}")
+            for position in range(1, len(data)):
+                first, second = server.say(data[:position], data[position:]).split(b"HTTP/1.1 ")[1:]
+                assert (first[:3], second[:3]) == (b"200", status), data[:position]
+
+
 @pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
 def test_each_loop_says_the_same(kind: str) -> None:
     """Those that need no time limit, on real loops."""
