@@ -10,7 +10,15 @@ from typing import List, NamedTuple
 
 from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.predictors.protocol import BatchPredictor, ModelCall, ModelCard, Predictor, Reply, StreamReply
+from drum_litestar.predictors.protocol import (
+    BatchPredictor,
+    ModelCall,
+    ModelCard,
+    Predictor,
+    Reply,
+    StreamReply,
+    batch_predictor,
+)
 from drum_litestar.request_context import request_id_var
 
 _log = logging.getLogger(__name__)
@@ -72,8 +80,9 @@ def invoke_batch(predictor: Predictor, calls: Sequence[ModelCall]) -> Iterator[B
     """Answers to ``calls``: all at once, or one by one as they are computed where batching is not possible or fails."""
     began = time.perf_counter()
     request_id_var.set(f"{calls[0].request_id}+{len(calls) - 1}")
-    replies = _try_batch(predictor, calls)
-    batching = isinstance(predictor, BatchPredictor) and predictor.batching
+    batches = batch_predictor(predictor)
+    replies = _try_batch(batches, calls) if batches is not None else None
+    batching = batches is not None and batches.batching
     if replies is not None:
         yield BatchPart(0, replies, time.perf_counter() - began, True, batching, True)
     else:
@@ -88,9 +97,7 @@ def invoke_batch(predictor: Predictor, calls: Sequence[ModelCall]) -> Iterator[B
     request_id_var.set("")
 
 
-def _try_batch(predictor: Predictor, calls: Sequence[ModelCall]) -> list[Reply] | None:
-    if not isinstance(predictor, BatchPredictor):
-        return None
+def _try_batch(predictor: BatchPredictor, calls: Sequence[ModelCall]) -> list[Reply] | None:
     try:
         replies = predictor.handle_batch(calls)
     except (Exception, SystemExit):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Dict, Final, Mapping
 
-from opentelemetry import trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
@@ -13,6 +12,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 W3C_FIELDS: Final = frozenset({"traceparent", "tracestate", "baggage"})
 
+_ODD: Final = tuple("13579bdf")
 _W3C: Final = CompositePropagator([TraceContextTextMapPropagator(), W3CBaggagePropagator()])
 
 
@@ -37,6 +37,9 @@ def context_of(carrier: Mapping[str, str]) -> Context:
     return _W3C.extract(carrier, Context())
 
 
-def is_sampled(context: Context) -> bool:
-    """Whether the current span of ``context`` is to be exported."""
-    return trace.get_current_span(context).get_span_context().trace_flags.sampled
+def is_sampled(carrier: Mapping[str, str]) -> bool:
+    """Whether the span that :func:`carrier_of` has written is to be exported: the last bit of ``traceparent``.
+
+    A twentieth of the cost of a context.
+    """
+    return carrier.get("traceparent", "").endswith(_ODD)

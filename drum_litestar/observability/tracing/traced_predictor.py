@@ -11,7 +11,15 @@ from opentelemetry.trace import Link, Span, Tracer
 from drum_litestar.observability.tracing.call_report import CallReport, report_to
 from drum_litestar.observability.tracing.context_carrier import context_of, is_sampled
 from drum_litestar.observability.tracing.spans import end_span, start_span, within
-from drum_litestar.predictors.protocol import BatchPredictor, ModelCall, ModelCard, Predictor, Reply, StreamReply
+from drum_litestar.predictors.protocol import (
+    BatchPredictor,
+    ModelCall,
+    ModelCard,
+    Predictor,
+    Reply,
+    StreamReply,
+    batch_predictor,
+)
 
 
 def traced(predictor: Predictor, tracer: Tracer, *, reports: bool, steps: bool) -> Predictor:
@@ -20,8 +28,10 @@ def traced(predictor: Predictor, tracer: Tracer, *, reports: bool, steps: bool) 
     ``reports``: the HTTP process wants to know of sampled calls what belongs to their requests' spans. ``steps``: the
     steps of these calls get spans by ``tracer``.
     """
-    kind = _TracedBatchPredictor if isinstance(predictor, BatchPredictor) else _TracedPredictor
-    return kind(predictor, tracer, reports=reports, steps=steps)
+    batches = batch_predictor(predictor)
+    if batches is None:
+        return _TracedPredictor(predictor, tracer, reports=reports, steps=steps)
+    return _TracedBatchPredictor(batches, tracer, reports=reports, steps=steps)
 
 
 class _TracedPredictor:
@@ -42,9 +52,9 @@ class _TracedPredictor:
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         if not call.trace:
             return self._predictor.handle(call)
-        context = context_of(call.trace)
-        wanted = self._reports and is_sampled(context)
+        wanted = self._reports and is_sampled(call.trace)
         report = CallReport(self._tracer if self._steps else None) if wanted else None
+        context = context_of(call.trace)
         with report_to(report, context):
             reply = self._predictor.handle(call)
         if isinstance(reply, Reply):
@@ -71,33 +81,34 @@ class _BatchReport(CallReport):
 class _TracedBatchPredictor(_TracedPredictor):
     """Implements :class:`~drum_litestar.predictors.protocol.BatchPredictor` too."""
 
+    def __init__(self, predictor: BatchPredictor, tracer: Tracer, *, reports: bool, steps: bool) -> None:
+        super().__init__(predictor, tracer, reports=reports, steps=steps)
+        self._batches = predictor
+
     @property
     def batching(self) -> bool:
-        assert isinstance(self._predictor, BatchPredictor)
-        return self._predictor.batching
+        return self._batches.batching
 
     def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
         """Answer all calls in the context of the first sampled one, and report the common steps to each of these.
 
         With spans of steps, they are below a span ``batch``, which has links to the other sampled calls.
         """
-        assert isinstance(self._predictor, BatchPredictor)
-        contexts = [context_of(call.trace) for call in calls]
-        sampled = [number for number, context in enumerate(contexts) if is_sampled(context)] if self._reports else []
+        sampled = [number for number, call in enumerate(calls) if is_sampled(call.trace)] if self._reports else []
         if not sampled:
-            with report_to(None, contexts[0]):
-                return self._predictor.handle_batch(calls)
+            with report_to(None, context_of(calls[0].trace)):
+                return self._batches.handle_batch(calls)
         report = _BatchReport(self._tracer if self._steps else None)
-        context = contexts[sampled[0]]
+        context, *others = (context_of(calls[number].trace) for number in sampled)
         span: Span = trace.INVALID_SPAN
         report.attributes["drum.batch.calls"] = len(calls)
         if self._steps:
-            links = [Link(trace.get_current_span(contexts[number]).get_span_context()) for number in sampled[1:]]
+            links = [Link(trace.get_current_span(other).get_span_context()) for other in others]
             attributes = {"drum.batch.calls": len(calls)}
             span = start_span(self._tracer, "batch", context, links=links, attributes=attributes)
         try:
             with report_to(report, within(span, context)):
-                replies = self._predictor.handle_batch(calls)
+                replies = self._batches.handle_batch(calls)
         finally:
             end_span(span)
         if replies is not None and len(replies) == len(calls):

@@ -26,7 +26,6 @@ from drum_litestar.observability.tracing.request_tracer import RawHeaders, Traci
 from drum_litestar.observability.tracing.spans import TRACER
 from drum_litestar.observability.tracing.traced_predictor import traced
 from drum_litestar.predictors.protocol import (
-    BatchPredictor,
     CallKind,
     ModelCall,
     ModelCard,
@@ -35,6 +34,7 @@ from drum_litestar.predictors.protocol import (
     StreamHead,
     StreamReply,
     TargetType,
+    batch_predictor,
 )
 from drum_litestar.predictors.steps import record_exception, report_chat, step
 from support.servers.otlp import Collector
@@ -411,8 +411,8 @@ def test_a_chat_of_a_wrong_shape_costs_attributes_and_no_answer(
 
 def test_each_request_of_a_batch_has_the_durations_of_all(processes: Processes) -> None:
     """And only its own errors."""
-    predictor = processes.traced(ScriptedBatchPredictor(lambda call: Reply()))
-    assert isinstance(predictor, BatchPredictor)
+    predictor = batch_predictor(processes.traced(ScriptedBatchPredictor(lambda call: Reply())))
+    assert predictor is not None
     carriers = [{"traceparent": f"00-{TRACE}-{PARENT}-{flags}"} for flags in ("00", "01", "01")]
     calls = [ModelCall(kind="predict", trace=carrier) for carrier in (*carriers, {})]
     replies = predictor.handle_batch(calls)
@@ -427,8 +427,8 @@ def test_each_request_of_a_batch_has_the_durations_of_all(processes: Processes) 
 
 def test_a_batch_links_to_all_its_requests(processes: Processes) -> None:
     processes.trace_steps()
-    predictor = processes.traced(ScriptedBatchPredictor(lambda call: Reply()))
-    assert isinstance(predictor, BatchPredictor)
+    predictor = batch_predictor(processes.traced(ScriptedBatchPredictor(lambda call: Reply())))
+    assert predictor is not None
     with (
         processes.front.request_span("drum.invocations", [TRACEPARENT]) as first,
         processes.front.request_span("drum.invocations", ()) as second,
@@ -441,7 +441,7 @@ def test_a_batch_links_to_all_its_requests(processes: Processes) -> None:
     assert batch["attributes"] == {"drum.batch.calls": 3}
     assert [link["trace_id"] for link in batch["links"]] == [f"{second.span.get_span_context().trace_id:032x}"]
     assert processes.collector.span("model")["parent"] == batch["span_id"]
-    assert not isinstance(processes.traced(ScriptedPredictor(lambda call: Reply())), BatchPredictor)
+    assert batch_predictor(processes.traced(ScriptedPredictor(lambda call: Reply()))) is None
 
 
 def test_a_request_that_is_not_sampled_is_not_reported(processes: Processes) -> None:
@@ -480,12 +480,12 @@ def test_hooks_of_a_request_that_is_not_sampled_see_its_context_everywhere(proce
             return [Reply() for _ in calls]
 
     call = ModelCall(kind="predict", trace={"traceparent": unsampled})
-    predictor = processes.traced(Batching(stream))
+    predictor = batch_predictor(processes.traced(Batching(stream)))
+    assert predictor is not None
     reply = predictor.handle(call)
     assert isinstance(reply, StreamReply)
     assert next(iter(reply.chunks)) == b"x"
     reply.close()
-    assert isinstance(predictor, BatchPredictor)
     assert predictor.handle_batch([call] * 2) == [Reply()] * 2
     assert seen == [(TRACE, False)] * 4
     assert processes.collector.spans == []
