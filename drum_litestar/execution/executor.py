@@ -19,7 +19,7 @@ from drum_litestar.settings.groups.limits import TimeoutSettings
 from drum_litestar.settings.groups.serving import AdmissionSettings, WorkerSettings
 
 ExecutorState = Literal["starting", "ready", "unready", "failed", "draining", "stopped"]
-"""``unready``: was ready, but has no live worker at present. ``failed``: the model cannot be loaded."""
+"""``unready``: was ready, but has no live worker at present, or only stuck slots. ``failed``: the model cannot be loaded."""
 
 
 class ReplyStream(Protocol):
@@ -79,7 +79,8 @@ class Executor(Protocol):
         """Refuse new calls, let running ones end within ``grace`` seconds, then stop the model. Idempotent."""
 
     def stats(self) -> dict[str, Any]:
-        """``executor_*`` and ``backpressure_*`` counters for ``/stats/``."""
+        """``executor_*`` and ``backpressure_*`` counters for ``/stats/``; ``executor_stuck`` are calls that hold a slot
+        past their deadline."""
 
     def pids(self) -> list[int]:
         """Processes that hold a copy of the model (this one, for an inline executor)."""

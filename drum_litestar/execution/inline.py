@@ -49,11 +49,15 @@ class InlineExecutor(BaseExecutor):
         self._predictor: Predictor | None = None
         self._threads: ComputeThreads | None = None
         self._free = 0
+        self._stuck: set[PendingCall | BatchedCall] = set()
+        """Calls past their deadline whose threads have not returned."""
         self._streams: set[ChunkStream] = set()
         self._flusher = StdoutFlusher()
 
     def _live_state(self) -> ExecutorState:
-        return "ready" if self._predictor is not None else "starting"
+        if self._predictor is None:
+            return "starting"
+        return "unready" if len(self._stuck) >= self._admission.slot_count else "ready"
 
     def _begin(self) -> None:
         self._threads = ComputeThreads(1, "model")
@@ -111,6 +115,7 @@ class InlineExecutor(BaseExecutor):
         return {
             "executor_workers": self._admission.slot_count,
             "executor_workers_busy": self._admission.running,
+            "executor_stuck": len(self._stuck),
             **self._admission.stats(),
         }
 
@@ -143,7 +148,7 @@ class InlineExecutor(BaseExecutor):
         _log.warning("A call is past its deadline; its thread cannot be stopped")
 
     def timed_out(self, work: PendingCall | BatchedCall) -> None:
-        """No-op: the slot is busy until the thread returns."""
+        self._stuck.add(work)  # the slot is busy until the thread returns
 
     def _compute(self, entry: PendingCall) -> None:
         """Answer one call; runs in a compute thread."""
@@ -176,6 +181,7 @@ class InlineExecutor(BaseExecutor):
         batch.answer(part)
         if part.last:
             self._free += 1
+            self._stuck.discard(batch)
             batch.end()
 
     def _begin_stream(self, entry: PendingCall, answer: StreamReply, flow: ThreadFlow) -> None:
@@ -191,6 +197,7 @@ class InlineExecutor(BaseExecutor):
 
     def _ended(self, entry: PendingCall, reply: Reply | None, error: Exception | None, seconds: float) -> None:
         self._free += 1
+        self._stuck.discard(entry)
         if entry.stream is not None:
             self._streams.discard(entry.stream)
         self._admission.counters.observer.model_seconds(seconds)

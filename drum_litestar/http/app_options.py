@@ -39,6 +39,10 @@ class AppOptions:
     enable_docs: bool = False
     graceful_timeout: float = TimeoutSettings().graceful_timeout
     """Seconds in which running calls may end at shutdown."""
+    leaving: Callable[[], bool] = bool
+    """Whether a stop has been announced: readiness says 503, and calls are served."""
+    ready_queue: float | None = None
+    """Share of the queue, above 0 and at most 1; while as much is taken, readiness says 503."""
     stats: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """Body of ``/stats/``; None shows the executor's counters alone."""
     metrics: Callable[[], tuple[bytes, str]] | None = None

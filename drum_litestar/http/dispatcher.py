@@ -39,11 +39,11 @@ class Dispatcher:
         try:
             response: AnyResponse = await state.route.answer(self._service, request)
         except Exception as error:
-            response = _error_response(request, error)
+            response = error_response(request, error)
         await response.to_asgi_response(app=None, request=request)(scope, receive, send)
 
 
-def _error_response(request: AnyRequest, error: Exception) -> AnyResponse:
+def error_response(request: AnyRequest, error: Exception) -> AnyResponse:
     handler: Any = next(HANDLERS[kind] for kind in type(error).__mro__ if kind in HANDLERS)
     response: AnyResponse = handler(request, error)
     return response

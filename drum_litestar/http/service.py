@@ -40,6 +40,7 @@ from drum_litestar.request_state import RequestState, request_state
 logger = logging.getLogger(__name__)
 
 _SHUTTING_DOWN: Final = dict.fromkeys(("draining", "stopped"), "Server is shutting down")
+LEAVING: Final = "Server is shutting down; requests are still answered"
 _NOT_LOADED: Final = {"failed": "Model failed to load", **_SHUTTING_DOWN}
 
 
@@ -119,11 +120,29 @@ class ModelService:
                 place.give_back()
 
     def check_readiness(self) -> None:
-        """Raises ModelNotReadyError unless a call would be served now."""
+        """Raises ModelNotReadyError, with the reason, unless a call would be served now, and more calls are wanted."""
         self.card()
         state = self.executor.state
+        if self.options.leaving():
+            raise ModelNotReadyError(_SHUTTING_DOWN.get(state, LEAVING))
         if state != "ready":
-            raise ModelNotReadyError(_SHUTTING_DOWN.get(state, "No model worker is ready"))
+            raise ModelNotReadyError(_SHUTTING_DOWN.get(state) or self._no_worker())
+        if self.options.ready_queue is not None:
+            self._check_queue(self.options.ready_queue)
+
+    def _no_worker(self) -> str:
+        stats = self.executor.stats()
+        if stuck := stats.get("executor_stuck"):
+            return (
+                f"No model worker is ready: calls past their deadline hold {stuck} of {stats['executor_slots']} slots"
+            )
+        return "No model worker is ready"
+
+    def _check_queue(self, share: float) -> None:
+        stats = self.executor.stats()
+        waiting, most = stats["executor_queue_depth"], stats["executor_max_queue"]
+        if most and waiting >= share * most:
+            raise ModelNotReadyError(f"{waiting} of {most} places in the queue are taken (DRUM_READY_QUEUE)")
 
     async def probe(self, request: AnyRequest, kind: CallKind) -> AnyResponse:
         """Forward a probe to a predictor that answers probes; else answer ``OK``.

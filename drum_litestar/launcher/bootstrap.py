@@ -6,8 +6,11 @@ import asyncio
 import gc
 import logging
 import os
+import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from functools import cached_property
 from importlib import metadata
 from typing import Any
 
@@ -16,7 +19,8 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Place, default_queue_depth
 from drum_litestar.http.app_options import AppOptions, normalize_prefix
-from drum_litestar.http.routes import ROUTES
+from drum_litestar.http.probe_app import ProbeApp
+from drum_litestar.http.routes import PROBE_ROUTES, ROUTES
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
 from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
@@ -37,10 +41,13 @@ from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.route_table import RouteTable
 from drum_litestar.server.descriptors import raise_descriptor_limit
 from drum_litestar.server.http.connection import make_protocol
+from drum_litestar.server.probe_listener import ProbeListener
 from drum_litestar.server.shutdown import ServerHandle
 from drum_litestar.server.sockets import bind_sockets
 from drum_litestar.server.uvicorn_options import uvicorn_options
 from drum_litestar.server.uvicorn_server import run_server
+from drum_litestar.settings.groups.edge import AccessSettings, CorsSettings, RateLimitSettings
+from drum_litestar.settings.groups.limits import ConnectionSettings
 from drum_litestar.settings.masking import masked, set_secrets
 
 CONTRACT_DRUM_VERSION = "1.18.1"
@@ -82,7 +89,11 @@ def serve(plan: LaunchPlan) -> int:
     sockets = bind_sockets(settings.listen.address.host, settings.listen.address.port)
     logs = configure_logging(plan.logging_level, json_lines=settings.log.json, server_level=settings.log.level)
     server: Server | None = None
+    probe_sockets: list[socket.socket] = []
     try:
+        probe_address = settings.listen.probe_address
+        if probe_address is not None:
+            probe_sockets = bind_sockets(probe_address.host, probe_address.port)
         depth = settings.admission.queue_depth
         slots = settings.slots()
         shortage = raise_descriptor_limit(slots + (default_queue_depth(slots) if depth is None else depth))
@@ -102,6 +113,8 @@ def serve(plan: LaunchPlan) -> int:
             ),
             graceful_timeout=settings.timeouts.graceful_timeout,
             handshake_timeout=settings.timeouts.header_timeout,
+            lame_duck=settings.timeouts.lame_duck,
+            probes=server.probe_listener(probe_sockets) if probe_address is not None else None,
             on_started=server.started,
             on_drain=server.drain,
             on_stop=server.executor.shutdown,
@@ -110,7 +123,7 @@ def serve(plan: LaunchPlan) -> int:
         _log.info("<<< Finish drum in the server mode")
         return code
     finally:
-        for sock in sockets:
+        for sock in (*sockets, *probe_sockets):
             sock.close()
         logs.close()
         if server is not None and server.failure is not None:
@@ -145,8 +158,8 @@ class Server:
         self._handle: ServerHandle | None = None
         self._tasks: set[asyncio.Future[Any]] = set()
 
-    def application(self) -> Any:
-        """The Litestar application inside the middleware stack."""
+    @cached_property
+    def _app_options(self) -> AppOptions:
         settings = self.plan.settings
         options = AppOptions(
             drum_version=drum_version(),
@@ -157,12 +170,18 @@ class Server:
             spool_owner=worker_uid(settings.workers.user),
             enable_docs=settings.listen.docs,
             graceful_timeout=settings.timeouts.graceful_timeout,
+            leaving=lambda: self._handle is not None and self._handle.lame_duck,
+            ready_queue=settings.admission.ready_queue,
         )
         options = self.telemetry.add_to(options)
         options = with_proxy(options, self.plan, self.telemetry.otel.tracing)
         if self.rate_store is not None:
             options = self.rate_store.add_to(options)
-        options = with_extension(options, self.extension)
+        return with_extension(options, self.extension)
+
+    def application(self) -> Any:
+        """The Litestar application inside the middleware stack."""
+        options = self._app_options
         return build_stack(
             self.telemetry.traced(extended_app(self.executor, options, self.extension)),
             self._stack_options(options),
@@ -173,6 +192,28 @@ class Server:
             on_request_end=self.telemetry.request_ended,
             on_rejected=self.telemetry.refused,
         )
+
+    def probe_listener(self, sockets: Sequence[socket.socket]) -> ProbeListener:
+        """Probes and metrics on ``sockets``: nothing there refuses a request that is in the table."""
+        options, settings = self._app_options, self.plan.settings
+        app = build_stack(
+            ProbeApp(self.executor, options),
+            replace(
+                self._stack_options(options),
+                connections=ConnectionSettings(),
+                rate_limit=RateLimitSettings(),
+                cors=CorsSettings(),
+                access=AccessSettings(),
+            ),
+            routes=RouteTable(PROBE_ROUTES, options.url_prefix),
+            new_place=lambda: Place(self.executor.admit),
+            mask=masked,
+            on_request_end=self.telemetry.request_ended,
+        )
+        protocol = make_protocol(
+            header_timeout=settings.timeouts.header_timeout, max_head_size=settings.connections.max_head_size
+        )
+        return ProbeListener(app, sockets, protocol, settings.timeouts.keep_alive)
 
     def _stack_options(self, options: AppOptions) -> StackOptions:
         settings = self.plan.settings

@@ -22,9 +22,20 @@ _logger: Final = logging.getLogger(__name__)
 class ServerHandle:
     """Stops a running server. Not thread-safe: call its methods on the event loop's thread."""
 
-    def __init__(self, on_drain: Callable[[], None] | None = None) -> None:
-        """``on_drain`` is called once, when the first stop begins."""
+    def __init__(
+        self,
+        on_drain: Callable[[], None] | None = None,
+        *,
+        lame_duck: float = 0.0,
+        on_lame_duck: Callable[[], None] | None = None,
+    ) -> None:
+        """``on_drain`` is called once, when the first stop begins. ``lame_duck``: seconds for which SIGTERM announces
+        the stop before it begins; ``on_lame_duck`` is called when it does."""
         self.exit_code = 0
+        self.lame_duck = False
+        """Whether the stop has been announced: readiness says 503, requests are answered."""
+        self._lame_duck_seconds = lame_duck
+        self._on_lame_duck = on_lame_duck
         self.stop_begun = asyncio.Event()
         self.force_stopped = asyncio.Event()
         self._on_drain = on_drain
@@ -43,6 +54,16 @@ class ServerHandle:
         if self._on_drain is not None:
             self._on_drain()
 
+    def begin_lame_duck(self) -> bool:
+        """Announce the stop, which begins by itself later. False where that is not wanted, or no more to be done."""
+        if self.stopping or self.lame_duck or not self._lame_duck_seconds:
+            return False
+        self.lame_duck = True
+        if self._on_lame_duck is not None:
+            self._on_lame_duck()
+        asyncio.get_running_loop().call_later(self._lame_duck_seconds, self.stop)
+        return True
+
     def force_stop(self) -> None:
         """Stop without waiting for running requests, with exit code 130. Idempotent."""
         self.stop()
@@ -53,9 +74,15 @@ class ServerHandle:
         asyncio.get_running_loop().call_later(FORCE_STOP_GRACE, os._exit, FORCE_STOP_EXIT_CODE)
 
     def handle_signal(self, number: int) -> None:
-        """Stop gracefully on the first signal, at once on another one."""
+        """Stop gracefully on the first signal, at once on another one. A first SIGTERM begins the lame duck, if there is
+        one, which the next signal ends: other signals come from people, who do not want to wait."""
         name = signal.Signals(number).name
-        if self.stopping:
+        if number == signal.SIGTERM and self.begin_lame_duck():
+            seconds = self._lame_duck_seconds
+            _logger.info(
+                "%s: not ready any more; requests are answered for %g s, another signal ends that", name, seconds
+            )
+        elif self.stopping:
             _logger.warning("%s again: stopping at once", name)
             self.force_stop()
         else:

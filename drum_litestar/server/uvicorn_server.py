@@ -6,9 +6,12 @@ failed start ends in ``sys.exit`` inside uvicorn.
 
 Shutdown::
 
+    SIGTERM, with a lame duck ─▶ each connection's next answer is its last; the lame duck's end is handle.stop()
     first signal, or handle.stop() ─▶ on_drain() ─▶ close listeners and idle connections
         ─▶ running requests end (grace) ─▶ on_stop(seconds left) ─▶ lifespan shutdown ─▶ exit code
     second signal ─▶ requests cancelled ─▶ on_stop(0) ─▶ 130
+
+The port of the probes stays open to the end.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ import uvicorn
 from drum_litestar.errors import StartupError
 from drum_litestar.middleware.asgi import ASGIApp
 from drum_litestar.server.event_loop import run
+from drum_litestar.server.http.connection import HttpConnection
+from drum_litestar.server.probe_listener import ProbeListener
 from drum_litestar.server.shutdown import ServerHandle, stop_signals
 from drum_litestar.server.sockets import describe
 
@@ -50,12 +55,14 @@ class DrainingServer(uvicorn.Server):
         handle: ServerHandle,
         graceful_timeout: float,
         handshake_timeout: float = 0.0,
+        probes: ProbeListener | None = None,
         on_started: OnStarted | None = None,
         on_stop: OnStop | None = None,
     ) -> None:
         """See :func:`run_server`; ``graceful_timeout`` and ``handshake_timeout`` are in seconds."""
         super().__init__(config)
         self._handshake_timeout = handshake_timeout
+        self._probes = probes
         self.handle = handle
         self.graceful_timeout = graceful_timeout
         self._on_started = on_started
@@ -72,6 +79,8 @@ class DrainingServer(uvicorn.Server):
         if self.lifespan.should_exit:
             raise StartupError("The application failed to start; the log has the reason")
         await self._listen(sockets or ())
+        if self._probes is not None:
+            await self._probes.open()
         self.started = True
         _logger.info("Listening on %s", describe(sockets or (), "https" if self.config.is_ssl else "http"))
         if self._on_started is not None:
@@ -105,7 +114,18 @@ class DrainingServer(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Do uvicorn's housekeeping; True ends the main loop."""
-        return await super().on_tick(counter) or self.handle.stopping
+        ended = await super().on_tick(counter) or self.handle.stopping
+        if self._probes is not None:
+            self._probes.tick(self.server_state.default_headers)
+        return ended
+
+    def end_keep_alive(self) -> None:
+        """Let the next answer of each connection be its last, as it then says: clients that come back find another
+        server, and few connections are left to be closed while a request is on its way."""
+        self.config.timeout_keep_alive = 0  # of connections that are still to come
+        for connection in self.server_state.connections:
+            if isinstance(connection, HttpConnection):
+                connection.end_keep_alive()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, drain, stop the model, run the lifespan's shutdown; see the module's docstring."""
@@ -126,6 +146,8 @@ class DrainingServer(uvicorn.Server):
                 await self.lifespan.shutdown()
         finally:
             forced.cancel()
+            if self._probes is not None:
+                self._probes.close()
 
     async def _drain(self, deadline: float, forced: asyncio.Task[Any]) -> None:
         """Wait until every response is sent, the grace period is over, or a second signal arrives."""
@@ -178,6 +200,8 @@ def run_server(
     protocol: type[asyncio.Protocol],
     graceful_timeout: float,
     handshake_timeout: float = 0.0,
+    lame_duck: float = 0.0,
+    probes: ProbeListener | None = None,
     on_started: OnStarted | None = None,
     on_drain: Callable[[], None] | None = None,
     on_stop: OnStop | None = None,
@@ -195,6 +219,8 @@ def run_server(
         graceful_timeout: seconds from the beginning of a shutdown in which running requests and the model may end.
         handshake_timeout: seconds in which a client must complete its TLS handshake; 0 is the event loop's own
             limit of a minute.
+        lame_duck: seconds from SIGTERM to the beginning of the shutdown.
+        probes: listens on a port of its own, to the end.
         on_started: awaited when the port is open, with the handle that can stop the server.
         on_drain: called when a shutdown begins, so that readiness answers 503.
         on_stop: awaited when the last response is sent, with the seconds left of the grace period; 0 is a force stop.
@@ -212,13 +238,14 @@ def run_server(
     config = uvicorn.Config(app, log_config=None, **arguments)
 
     async def serve() -> int:
-        handle = ServerHandle(on_drain)
+        handle = ServerHandle(on_drain, lame_duck=lame_duck, on_lame_duck=lambda: server.end_keep_alive())
         with stop_signals(handle, on_reload):
             server = DrainingServer(
                 config,
                 handle=handle,
                 graceful_timeout=graceful_timeout,
                 handshake_timeout=handshake_timeout,
+                probes=probes,
                 on_started=on_started,
                 on_stop=on_stop,
             )

@@ -55,7 +55,7 @@ def advise(settings: ServerSettings, given: Collection[str]) -> Iterator[Notice]
 def _advise_times(settings: ServerSettings, given: Collection[str]) -> Iterator[Notice]:
     times, queue_timeout = settings.timeouts, settings.admission.queue_timeout
     request, graceful = times.request_timeout, times.graceful_timeout
-    if 0 < request < times.keep_alive:
+    if "DRUM_UVICORN_KEEP_ALIVE" in given and 0 < request < times.keep_alive:
         yield warning(
             f"DRUM_CLIENT_REQUEST_TIMEOUT ({request:g} s) is below DRUM_UVICORN_KEEP_ALIVE "
             f"({times.keep_alive:g} s): idle connections live longer than any request may; did you mix them up?"
@@ -131,6 +131,8 @@ def _advise_without_effect(settings: ServerSettings, given: Collection[str]) -> 
         yield from unused(
             ("DRUM_BATCH_MAX_ROWS", "DRUM_BATCH_MAX_WAIT_MS"), "DRUM_SHORTCUTS is false: calls are not batched"
         )
+    if settings.admission.queue_depth == 0:
+        yield from unused(("DRUM_READY_QUEUE",), "DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH is 0, so there is no queue")
     if settings.workers.max_requests == 0:
         yield from unused(("DRUM_UVICORN_MAX_REQUESTS_JITTER",), "DRUM_UVICORN_MAX_REQUESTS is 0")
     if not settings.tls.certfile:

@@ -86,6 +86,11 @@ class ModelWorker:
         return self.threads - len(self.calls) if self.state == "ready" else 0
 
     @property
+    def stuck(self) -> int:
+        """Calls past their deadline that have not ended."""
+        return len(self._timed_out)
+
+    @property
     def streams(self) -> list[ChunkStream]:
         """Answers that are being streamed."""
         works = self.calls.values()

@@ -67,6 +67,7 @@ class PoolExecutor(BaseExecutor):
         return {
             "executor_workers": self._options.workers.count,
             "executor_workers_busy": sum(bool(worker.calls) for worker in workers),
+            "executor_stuck": sum(worker.stuck for worker in workers),
             "executor_workers_by_state": dict(
                 Counter(_STATE_NAMES.get(worker.state, worker.state) for worker in workers)
             ),

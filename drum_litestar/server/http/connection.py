@@ -73,6 +73,7 @@ class HttpConnection(asyncio.Protocol):
         "_context",
         "_error",
         "_keep_alive",
+        "_last",
         "_newest",
         "_on_disconnect",
         "_parser",
@@ -110,6 +111,7 @@ class HttpConnection(asyncio.Protocol):
             "root_path": config.root_path,
             "extensions": _EXTENSIONS,
         }
+        self._last = False  # the next response is the connection's last
         self._state = HEAD
         self._queue: deque[Cycle] = deque()  # requests that have not begun to run
         self._running: Cycle | None = None
@@ -183,6 +185,12 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._newest.keep_alive = False
 
+    def end_keep_alive(self) -> None:
+        """Close after the next response, which says so; an idle connection stays open for it."""
+        self._last = True
+        if self._newest is not None and self._newest.stage == NOTHING:
+            self._newest.keep_alive = False
+
     # the parser's events
 
     def on_request(self, scope: dict[str, Any], keep_alive: bool, expects_continue: bool) -> None:
@@ -197,7 +205,10 @@ class HttpConnection(asyncio.Protocol):
         self._time_limit.set(0)
         previous = self._newest
         self._newest = cycle = Cycle(
-            self, scope, keep_alive=keep_alive and self._keep_alive > 0, expects_continue=expects_continue
+            self,
+            scope,
+            keep_alive=keep_alive and self._keep_alive > 0 and not self._last,
+            expects_continue=expects_continue,
         )
         if previous is None or previous.stage == COMPLETE:
             self._run(cycle)

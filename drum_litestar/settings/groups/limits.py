@@ -35,7 +35,7 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
             unit="s",
             old=("DRUM_GUNICORN_KEEP_ALIVE",),
         ),
-    ] = 5.0
+    ] = 95.0
     header_timeout: Annotated[
         float,
         Option(
@@ -78,6 +78,17 @@ class TimeoutSettings(msgspec.Struct, frozen=True):
             old=("DRUM_GUNICORN_GRACEFUL_TIMEOUT",),
         ),
     ] = 299.0
+    lame_duck: Annotated[
+        float,
+        Option(
+            "DRUM_LAME_DUCK",
+            "time after SIGTERM in which readiness says 503 and requests are still answered, before the port closes; "
+            "0 = none",
+            low=0,
+            high=600,
+            unit="s",
+        ),
+    ] = 0.0
 
 
 class ConnectionSettings(msgspec.Struct, frozen=True):

@@ -21,6 +21,14 @@ class ListenSettings(msgspec.Struct, frozen=True):
             flag="--address",
         ),
     ] = Address()
+    probe_address: Annotated[
+        Address | None,
+        Option(
+            "DRUM_PROBE_ADDRESS",
+            "address of a second port, with probes and metrics only: plain HTTP, no token, no limits",
+            default="none",
+        ),
+    ] = None
     url_prefix: Annotated[str | None, Option("URL_PREFIX", "path in front of every route, probes included")] = None
     server_type: Annotated[
         Literal["litestar", "fastapi", "uvicorn", "gunicorn", "werkzeug", "flask"] | None,
@@ -180,6 +188,16 @@ class AdmissionSettings(msgspec.Struct, frozen=True):
             aliases=("DRUM_BACKPRESSURE_TIMEOUT",),
         ),
     ] = 30.0
+    ready_queue: Annotated[
+        float | None,
+        Option(
+            "DRUM_READY_QUEUE",
+            "share of the queue; while at least this much is taken, readiness says 503",
+            above=0,
+            high=1,
+            default="off",
+        ),
+    ] = None
     max_concurrent: Annotated[
         int | None,
         Option("DRUM_MAX_CONCURRENT_REQUESTS", "most slots in use over all workers", low=1, high=100_000),
