@@ -97,17 +97,20 @@ def test_a_wrong_field_is_found(validator: Path) -> None:
 
 
 @pytest.mark.parametrize("name", RENDERED)
-def test_the_parameters_are_settings_and_in_range(name: str) -> None:
+def test_the_parameters_are_settings_and_in_range(name: str, tmp_path: Path) -> None:
     for deployment in manifests(name, "Deployment"):
-        assert resolve({}, parameters(name, deployment)).notices == ()
+        spool = {"DRUM_SPOOL_DIR": str(tmp_path)}  # a volume there
+        assert resolve({}, {**parameters(name, deployment), **spool}).notices == ()
 
 
 @pytest.mark.parametrize("name", RENDERED)
-def test_the_grace_covers_what_a_stop_takes(name: str) -> None:
+def test_the_grace_covers_what_a_stop_takes(name: str, tmp_path: Path) -> None:
     """Lame duck, drain, the end of the workers, and the flush of telemetry; and not a minute more."""
     for deployment in manifests(name, "Deployment"):
-        values = {item.setting.option.name: item.value for item in resolve({}, parameters(name, deployment)).values}
-        stop = PoolOptions.stop_grace + PoolOptions.kill_grace + SHUTDOWN_TIMEOUT
+        resolution = resolve({}, {**parameters(name, deployment), "DRUM_SPOOL_DIR": str(tmp_path)})
+        values = {item.setting.option.name: item.value for item in resolution.values}
+        pool = PoolOptions(builder="")
+        stop = pool.stop_grace + pool.kill_grace + SHUTDOWN_TIMEOUT
         longest = values["DRUM_LAME_DUCK"] + values["DRUM_UVICORN_GRACEFUL_TIMEOUT"] + stop
         grace = deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
         assert longest <= grace < longest + 60
