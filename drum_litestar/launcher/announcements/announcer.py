@@ -52,20 +52,27 @@ class Announcer:
         def elapsed() -> float:
             return self._clock() - began
 
-        def tick(show: Callable[[str], None]) -> None:
+        def tick() -> None:
             nonlocal timer
-            show(f"{text()} ... {elapsed():.1f} s")
-            timer = loop.call_later(INTERVAL, tick, show)
+            self._show(f"{text()} ... {elapsed():.1f} s")
+            timer = loop.call_later(INTERVAL, tick) if self._show_status is not None else None
 
-        if self._show_status is None:
-            yield elapsed
-            return
-        timer: asyncio.Handle = loop.call_soon(tick, self._show_status)
+        timer: asyncio.Handle | None = loop.call_soon(tick)
         try:
             yield elapsed
         finally:
-            timer.cancel()
-            self._show_status("")
+            if timer is not None:
+                timer.cancel()
+            self._show("")
+
+    def _show(self, text: str) -> None:
+        if self._show_status is not None:
+            self._show_status(text)
+
+    def quiet(self) -> None:
+        """Show no progress any more: a stop has begun."""
+        self._show("")
+        self._show_status = None
 
     def loading(self, what: str = "Loading") -> contextlib.AbstractContextManager[Callable[[], float]]:
         """:meth:`progress` of a load of the model folder."""
@@ -96,7 +103,7 @@ class Announcer:
 
         def state() -> str:
             workers = _workers(executor)
-            if not workers.get("starting") or executor.state != "ready":
+            if not workers.get("starting"):
                 settled.set()
             return f"{workers.get('ready', 0)} of {count} workers are ready"
 
@@ -114,6 +121,7 @@ class Announcer:
         settings = self._plan.settings
         return Target.of(
             self._sockets,
+            host=settings.listen.address.host,
             tls=settings.tls.certfile is not None,
             url_prefix=normalize_prefix(settings.listen.url_prefix or ""),
         )
