@@ -33,6 +33,11 @@ CALLBACK_TIMEOUT: Final = 30.0
 """Timeout of one asynchronous callback in seconds. A synchronous one cannot be interrupted."""
 
 
+class WorkerStop(BaseException):
+    """Raised in a worker on SIGTERM, to leave user code: nobody waits for its answer. A BaseException, so that
+    ``except Exception`` does not catch it."""
+
+
 class WorkerContext:
     """Registry of the callbacks, threads and tasks that end with the process.
 
@@ -227,17 +232,20 @@ class StdoutFlusher:
 
     def close(self) -> None:
         """Stop the thread and flush."""
-        self._closing.set()
+        with self._guard:  # another thread may be starting it
+            self._closing.set()
+            thread = self._thread
         self._armed.set()
-        if self._thread is not None:
-            self._thread.join()
+        if thread is not None:
+            thread.join()
         _flush_stdout()
 
     def _arm(self) -> None:
         with self._guard:
             if self._thread is None and not self._closing.is_set():
-                self._thread = threading.Thread(target=self._run, name="stdout-flusher", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="stdout-flusher", daemon=True)
+                thread.start()
+                self._thread = thread
         self._armed.set()
 
     def _run(self) -> None:

@@ -31,6 +31,9 @@ class Command(NamedTuple):
     summary: str
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl+C, as a shell reports it."""
+
 COMMANDS = (
     Command("server", "drum_litestar.cli.server_command", "serve a model folder over HTTP"),
     Command("settings", "drum_litestar.cli.settings_command", "show every setting and its source"),
@@ -58,6 +61,10 @@ def main(argv: Sequence[str] | None = None, prog: str = "drum-litestar") -> int:
             _print_traceback()
         print(f"{prog}: error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:  # before the server handles it, or in another command
+        new_line = "\n" if sys.stderr.isatty() else ""  # after the ^C that the terminal has echoed
+        print(f"{new_line}{prog}: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except Exception:  # a bug: print Python's traceback with secrets masked
         _print_traceback()
         return 1

@@ -10,6 +10,8 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
+from drum_litestar.observability.logs.log_format import LIFECYCLE_LOGGER
+
 FORCE_STOP_EXIT_CODE: Final = 130
 """Exit code after a second signal: what a shell reports for a process ended by SIGINT."""
 
@@ -17,6 +19,7 @@ FORCE_STOP_GRACE: Final = 3.0
 """Seconds after a second signal at which the process exits, even if the model's shutdown has not ended."""
 
 _logger: Final = logging.getLogger(__name__)
+_lifecycle: Final = logging.getLogger(LIFECYCLE_LOGGER)
 
 
 class ServerHandle:
@@ -26,14 +29,19 @@ class ServerHandle:
         self,
         on_drain: Callable[[], None] | None = None,
         *,
+        running: Callable[[], int] = int,
+        grace: float = 0.0,
         lame_duck: float = 0.0,
         on_lame_duck: Callable[[], None] | None = None,
     ) -> None:
-        """``on_drain`` is called once, when the first stop begins. ``lame_duck``: seconds for which SIGTERM announces
-        the stop before it begins; ``on_lame_duck`` is called when it does."""
+        """``on_drain`` is called once, when the first stop begins. ``running`` counts the requests that a stop waits
+        for, up to ``grace`` seconds. ``lame_duck``: seconds for which SIGTERM announces the stop before it begins;
+        ``on_lame_duck`` is called when it does."""
         self.exit_code = 0
         self.lame_duck = False
         """Whether the stop has been announced: readiness says 503, requests are answered."""
+        self._running = running
+        self._grace = grace
         self._lame_duck_seconds = lame_duck
         self._on_lame_duck = on_lame_duck
         self.stop_begun = asyncio.Event()
@@ -61,8 +69,12 @@ class ServerHandle:
         self.lame_duck = True
         if self._on_lame_duck is not None:
             self._on_lame_duck()
-        asyncio.get_running_loop().call_later(self._lame_duck_seconds, self.stop)
+        asyncio.get_running_loop().call_later(self._lame_duck_seconds, self._end_lame_duck)
         return True
+
+    def _end_lame_duck(self) -> None:
+        if not self.stopping:
+            self._stop_and_say("lame duck has ended", "another signal")
 
     def force_stop(self) -> None:
         """Stop without waiting for running requests, with exit code 130. Idempotent."""
@@ -74,20 +86,37 @@ class ServerHandle:
         asyncio.get_running_loop().call_later(FORCE_STOP_GRACE, os._exit, FORCE_STOP_EXIT_CODE)
 
     def handle_signal(self, number: int) -> None:
-        """Stop gracefully on the first signal, at once on another one. A first SIGTERM begins the lame duck, if there is
-        one, which the next signal ends: other signals come from people, who do not want to wait."""
+        """Stop gracefully on the first signal, at once on another one, and say what is waited for, or given up.
+
+        A first SIGTERM begins the lame duck, if there is one, which the next signal ends: other signals come from
+        people, who do not want to wait.
+        """
         name = signal.Signals(number).name
+        running = self._running()
+        if self.force_stopped.is_set():
+            return
         if number == signal.SIGTERM and self.begin_lame_duck():
             seconds = self._lame_duck_seconds
-            _logger.info(
-                "%s: not ready any more; requests are answered for %g s, another signal ends that", name, seconds
+            _lifecycle.info(
+                "not ready any more (%s): requests are answered for %g s; another signal ends that", name, seconds
             )
-        elif self.stopping:
-            _logger.warning("%s again: stopping at once", name)
+            return
+        if self.stopping:
+            cut_off = f"; {_requests(running)} cut off" if running else ""
+            _lifecycle.warning("stopping at once (%s again)%s", name, cut_off)
             self.force_stop()
-        else:
-            _logger.info("%s: stopping", name)
-            self.stop()
+            return
+        self._stop_and_say(name, "Ctrl+C again" if number == signal.SIGINT else f"another {name}")
+
+    def _stop_and_say(self, why: str, again: str) -> None:
+        running = self._running()
+        waits = f", up to {self._grace:g} s" if running else ""
+        _lifecycle.info("stopping (%s): %s under way%s; %s to force", why, _requests(running), waits, again)
+        self.stop()
+
+
+def _requests(count: int) -> str:
+    return f"{count or 'no'} request{'s' if count > 1 else ''}"
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Callable
 
+from drum_litestar.context import WorkerStop
 from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import ModelNotReadyError
 from drum_litestar.predictors.native.calls.batch import BatchHandler
@@ -17,6 +18,7 @@ from drum_litestar.predictors.native.calls.structured import StructuredHandler
 from drum_litestar.predictors.native.calls.transform import TransformHandler
 from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
 from drum_litestar.predictors.native.concurrency import model_concurrency
+from drum_litestar.predictors.native.example_row import example_row
 from drum_litestar.predictors.native.startup import load_model_folder
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply, TargetType
 from drum_litestar.predictors.rules import check_call
@@ -63,6 +65,7 @@ class NativePredictor:
             unstructured=unstructured.available,
             batching=self._batch.rule,
             concurrency=model_concurrency(loaded),
+            example=example_row(loaded),
             description=_description(loaded, self._shortcuts(structured)),
             warnings=tuple(loaded.warnings),
         )
@@ -72,10 +75,15 @@ class NativePredictor:
         return structured.shortcuts + (("merged CSV",) if self.batching else ())
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
-        """Answer one call. Never raises: exceptions of hooks and models, SystemExit included, become replies."""
+        """Answer one call. Never raises but WorkerStop: exceptions of hooks and models, SystemExit included, become
+        replies."""
         try:
             answer = self._answer(call)
+        except WorkerStop:
+            raise
         except BaseException as error:
+            if self._card is None:  # close() has cancelled what hooks run on their event loop; nobody waits for it
+                return _not_loaded()
             answer = error_reply(error, client_errors_4xx=self._spec.client_errors_4xx)
         if self._loaded is not None and self._loaded.monitor is not None:
             head = answer.head if isinstance(answer, StreamReply) else answer
@@ -103,9 +111,14 @@ class NativePredictor:
     def _answer(self, call: ModelCall) -> Reply | StreamReply:
         card, handler = self._card, self._handlers.get(call.kind)  # close() may run in another thread
         if card is None or handler is None:
-            raise ModelNotReadyError("The model is not loaded")
+            return _not_loaded()
         check_call(card, call.kind)
         return handler(call)
+
+
+def _not_loaded() -> Reply:
+    error = ModelNotReadyError("The model is not loaded")
+    return Reply(status=error.status, body=drum_json(error.body()), headers=error.headers)
 
 
 def alive(_: ModelCall) -> Reply:
