@@ -35,6 +35,8 @@ class Route:
     access: Access = "client"
     calls_model: bool = False
     """A request needs a place among the calls of the model. A POST takes it before its body is read."""
+    decodes: bool = False
+    """A compressed body (``Content-Encoding``) is undone; elsewhere the endpoint gets it as it was sent."""
     span: str | None = None
     """Name of the span of its requests (contract, 5.6); None: they are not traced."""
     summary: str | None = None

@@ -184,6 +184,7 @@ class Server:
             connections=settings.connections,
             rate_limit=settings.rate_limit,
             cors=settings.cors,
+            answers=settings.answers,
             access=settings.access,
             docs_prefixes=(f"{options.url_prefix}/docs",) if options.enable_docs else (),
             show_stacktrace=self.plan.show_stacktrace,

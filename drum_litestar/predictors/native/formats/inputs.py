@@ -39,8 +39,8 @@ class StructuredInput(NamedTuple):
 
 
 def structured_input(call: ModelCall, *, any_format: bool) -> StructuredInput:
-    """The data of ``call``. Raises UnprocessableError when it is missing or of another format (with DRUM's texts), or is
-    JSON that cannot be read.
+    """The data of ``call``. Raises UnprocessableError when it is missing or of another format, with DRUM's texts, or
+    when it is JSON without rows.
 
     ``any_format``: a ``read_input_data`` hook takes every format, as it was sent.
     """

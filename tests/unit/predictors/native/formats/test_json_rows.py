@@ -149,8 +149,11 @@ def test_read_input_data_gets_the_body_as_it_was_sent(serve_folder: Any) -> None
 
 def test_rows_in_json_are_not_merged(serve_folder: Any) -> None:
     """They are answered in a batch, too, if one hands them over."""
-    code = "import pandas as pd\ndef load_model(d): return 1\ndef score(data, model, **kwargs):\n    return data[['a']]"
-    predictor = serve_folder({"custom.py": code.replace("data[['a']]", "data[['a']].set_axis(['Predictions'], axis=1)")})
+    code = (
+        "def load_model(d): return 1\n"
+        "def score(data, model, **kwargs): return data[['a']].set_axis(['Predictions'], axis=1)\n"
+    )
+    predictor = serve_folder({"custom.py": code})
     calls = [csv_call(b"a\n1\n"), csv_call(b'{"a": [5]}', mimetype="application/json"), csv_call(b"a\n2\n")]
     replies = predictor.handle_batch(calls)
     assert [reply.body for reply in replies] == [b'{"predictions":[%s]}' % n for n in (b"1.0", b"5.0", b"2.0")]

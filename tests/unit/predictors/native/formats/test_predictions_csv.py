@@ -43,7 +43,9 @@ def test_one_number_a_row(serve_folder: Any) -> None:
 
 
 def test_class_labels_and_extra_output(serve_folder: Any) -> None:
-    predictor = serve_folder({"custom.py": CODE}, TargetType.BINARY, positive_class_label="ye,s", negative_class_label="no")
+    predictor = serve_folder(
+        {"custom.py": CODE}, TargetType.BINARY, positive_class_label="ye,s", negative_class_label="no"
+    )
     answer, file = both(predictor, "pd.DataFrame({'no': [0.25, 1/3], 'ye,s': [0.75, 2/3]})")
     assert file == [["no", "ye,s"], *([row["no"], row["ye,s"]] for row in answer["predictions"])]
     _, file = both(
@@ -79,9 +81,8 @@ def test_a_batch_leaves_it_to_its_own_call(serve_folder: Any) -> None:
     predictor = serve_folder({"custom.py": CODE})
     body = "do\n\"pd.DataFrame({'Predictions': [1.0] * len(data)})\"\n"
     replies = predictor.handle_batch([csv_call(body), csv_call(body, prefers_csv=True), csv_call(body)])
-    assert [reply.body for reply in replies] == [b'{"predictions":[1.0]}', b"Predictions\n1.0\n"] + [
-        b'{"predictions":[1.0]}'
-    ]
+    plain = b'{"predictions":[1.0]}'
+    assert [reply.body for reply in replies] == [plain, b"Predictions\n1.0\n", plain]
 
 
 @pytest.mark.parametrize(
