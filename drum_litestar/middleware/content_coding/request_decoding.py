@@ -87,9 +87,9 @@ class _Decoding:
 
     async def _next(self) -> Message:
         while True:
+            await asyncio.sleep(0)  # a small body can be a long one, or take long: let other requests run
             piece = next(self._pieces, None)
             if piece is not None:
-                await asyncio.sleep(0)  # a small body can be a long one: let other requests run
                 return {"type": "http.request", "body": piece, "more_body": True}
             if not self._more:
                 if self._began and not self._decoder.complete:
