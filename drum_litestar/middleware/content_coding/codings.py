@@ -99,8 +99,13 @@ class ZstdDecoder:
                 yield piece
 
 
+def _gzip_compress(data: bytes) -> bytes:
+    packer = zlib.compressobj(_LEVEL, wbits=_GZIP_FORMAT)
+    return packer.compress(data) + packer.flush()
+
+
 def _gzip() -> Coding:
-    return Coding("gzip", (b"\x1f\x8b",), GzipDecoder, lambda data: zlib.compress(data, _LEVEL, _GZIP_FORMAT))
+    return Coding("gzip", (b"\x1f\x8b",), GzipDecoder, _gzip_compress)
 
 
 def _zstd_module() -> Any:

@@ -17,13 +17,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any, Dict, Iterable, List, Sequence
+from typing import Any, Dict, Iterable, Iterator, List, Sequence
+
+import msgspec
 
 from drum_litestar.errors import UnprocessableError
 
 _SPLIT = frozenset({"columns", "index", "data"})
 _LISTS_OF_ROWS = ("instances", "data")
-_NESTED = frozenset({dict, list})
+_TEXTS = frozenset({str})
+_VALUES = frozenset({str, int, bool, type(None)})
+_LINE_END = "\r\n"
+_DECODER = msgspec.json.Decoder(float_hook=str)
 _LONGEST_NAME = 60
 """Characters of a column's name in a message."""
 
@@ -37,19 +42,23 @@ Rows = Iterable[Sequence[Any]]
 
 def csv_of_json(body: bytes) -> bytes:
     """The CSV file for ``body``. Raises UnprocessableError, which names the place of what cannot be read."""
+    columns, rows = _table(_parsed(body))
     try:
-        value = json.loads(body, parse_float=str, parse_int=str, parse_constant=str)
-    except (ValueError, RecursionError) as error:  # its texts have positions, and nothing of the body
-        raise _refusal(f"not JSON: {error}") from None
-    columns, rows = _table(value)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")  # older versions quote a line break only if it is in here
-    try:
-        writer.writerow(columns)
-        writer.writerows(rows)
-        return text.getvalue().encode()
+        return _file([list(map(str, columns)), *_cells(columns, rows)]).encode()
     except UnicodeEncodeError:
         raise _refusal("not JSON: a text has half of a surrogate pair (\\ud800 to \\udfff)") from None
+
+
+def _parsed(body: bytes) -> Any:
+    """The value of ``body``. Numbers with a fraction or an exponent are the texts that were sent."""
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        pass  # the decoder of the standard library is slower, but reads NaN, and says where a text is wrong
+    try:
+        return json.loads(body, parse_float=str, parse_int=str, parse_constant=str)
+    except (ValueError, RecursionError) as error:  # its texts hold nothing of the body
+        raise _refusal(f"not JSON: {error}") from None
 
 
 def _table(value: Any) -> tuple[Sequence[Any], Rows]:
@@ -75,12 +84,11 @@ def _of_records(records: List[Any]) -> tuple[Sequence[Any], Rows]:
             names.update(dict.fromkeys(record))
     if not names:
         raise _refusal(f"there are no rows; {_FORMS}" if not records else "the rows have no columns")
-    rows = [[record.get(name) for name in names] for record in records]
-    return list(names), _checked(list(names), rows)
+    return list(names), [tuple(map(record.get, names)) for record in records]
 
 
 def _of_split(columns: Any, data: Any) -> tuple[Sequence[Any], Rows]:
-    if not isinstance(columns, list) or not columns or not all(isinstance(name, str) for name in columns):
+    if not isinstance(columns, list) or not columns or not all(type(name) in (str, int) for name in columns):
         raise _refusal('"columns" must be a list of names')
     if not isinstance(data, list):
         raise _refusal(f'"data" must be a list of rows, not {_kind(data)}')
@@ -89,7 +97,7 @@ def _of_split(columns: Any, data: Any) -> tuple[Sequence[Any], Rows]:
             raise _refusal(f'"data": row {number} is {_kind(row)}, not a list')
         if len(row) != len(columns):
             raise _refusal(f'"data": row {number} has {len(row)} cells for {len(columns)} columns')
-    return columns, _checked(columns, data)
+    return columns, data
 
 
 def _of_columns(columns: Dict[str, Any]) -> tuple[Sequence[Any], Rows]:
@@ -100,26 +108,46 @@ def _of_columns(columns: Dict[str, Any]) -> tuple[Sequence[Any], Rows]:
     if len(lengths) > 1:
         each = ", ".join(f"{_shown(name)} {len(cells)}" for name, cells in list(columns.items())[:5])
         raise _refusal(f"the columns have different numbers of cells: {each}{', ...' if len(columns) > 5 else ''}")
-    return list(columns), _checked(list(columns), zip(*columns.values()))
+    return list(columns), zip(*columns.values())
 
 
-def _checked(columns: Sequence[str], rows: Rows) -> Rows:
+def _cells(columns: Sequence[Any], rows: Rows) -> Iterator[Sequence[str]]:
+    """The rows as texts."""
     for number, row in enumerate(rows, 1):
-        if not _NESTED.isdisjoint(map(type, row)):
-            name, cell = next((name, cell) for name, cell in zip(columns, row) if type(cell) in _NESTED)
+        kinds = set(map(type, row))
+        if kinds == _TEXTS:
+            yield row
+        elif kinds <= _VALUES:
+            yield ["" if cell is None else str(cell) for cell in row]
+        else:
+            name, cell = next((name, cell) for name, cell in zip(columns, row) if type(cell) not in _VALUES)
             raise _refusal(
-                f"row {number}, column {_shown(name)} is {_kind(cell)}; a cell is a number, a text, true, false or null"
+                f"row {number}, column {_shown(str(name))} is {_kind(cell)}; "
+                "a cell is a number, a text, true, false or null"
             )
-        yield row
+
+
+def _file(lines: List[Sequence[str]]) -> str:
+    text = _LINE_END.join(map(",".join, lines))
+    ends, width = len(lines) - 1, len(lines[0])
+    separators = (text.count(","), text.count("\r"), text.count("\n"), text.count('"'))
+    if width > 1 and separators == ((width - 1) * len(lines), ends, ends, 0):
+        return text + _LINE_END  # no cell needs quotes, nor is a line empty
+    quoted = io.StringIO()
+    # older versions quote a line break only if it is in the line's end
+    csv.writer(quoted, lineterminator=_LINE_END).writerows(lines)
+    return quoted.getvalue()
 
 
 def _kind(value: Any) -> str:
-    """``value`` in JSON's words. Numbers have been read as texts."""
+    """``value`` in JSON's words. Some numbers have been read as texts."""
     if isinstance(value, dict):
         return "an object" if value else "an empty object"
     if isinstance(value, list):
         return "a list"
-    return "a number or text" if isinstance(value, str) else "null" if value is None else "true or false"
+    if isinstance(value, bool):
+        return "true or false"
+    return "null" if value is None else "a number or text"
 
 
 def _shown(name: str) -> str:

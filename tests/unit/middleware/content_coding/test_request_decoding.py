@@ -28,7 +28,7 @@ needs_zstd = pytest.mark.skipif(b"zstd" not in ACCEPTED, reason="needs zstd")
 
 async def show(scope: Scope, receive: Receive, send: Send) -> None:
     """Answers with the names of the headers and the body."""
-    body = await read_body(receive)
+    body = await read_body(receive) or b""
     names = b",".join(name for name, _ in scope["headers"])
     await reply(send, names + b" " + body)
 
