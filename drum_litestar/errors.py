@@ -16,6 +16,7 @@
         ├── BodyTooLargeError        413
         ├── FormTooLargeError        413  a form has too many parts, or too large ones
         ├── UnsupportedMediaTypeError 415 chat without a JSON content type
+        ├── UnsupportedCodingError   415  a Content-Encoding that cannot be undone
         ├── UnprocessableError       422  DRUM's answer to missing or unusable data
         ├── RateLimitedError         429  the client's token bucket is empty
         ├── MissingExtraRequestError 501  the route needs an extra that is not installed
@@ -36,7 +37,7 @@ error with the same bytes.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Sequence
 
 from drum_litestar.pip_command import install_extra
 from drum_litestar.settings.masking import masked
@@ -167,6 +168,20 @@ class UnsupportedMediaTypeError(RequestError):
         super().__init__(
             "415 Unsupported Media Type: Did not attempt to load JSON data because the request Content-Type was not "
             "'application/json'."
+        )
+
+
+class UnsupportedCodingError(RequestError):
+    """``accepted`` are the codings that can be undone; ``problem`` says why this one cannot, if there is a reason."""
+
+    status = 415
+
+    def __init__(self, coding: str, accepted: Sequence[str], problem: str = "") -> None:
+        super().__init__(
+            f"Content-Encoding '{coding}' cannot be undone; send the body as it is, or as {' or '.join(accepted)}"
+            + (f". {problem}" if problem else ""),
+            headers=(("Accept-Encoding", ", ".join(accepted)),),
+            accepted=list(accepted),
         )
 
 

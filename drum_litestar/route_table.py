@@ -37,6 +37,8 @@ class Route:
     """Orchestrators and monitoring ask it every few seconds, so that its lines may be left out of the access log."""
     calls_model: bool = False
     """A request needs a place among the calls of the model. A POST takes it before its body is read."""
+    decodes: bool = False
+    """A compressed body (``Content-Encoding``) is undone; elsewhere the endpoint gets it as it was sent."""
     span: str | None = None
     """Name of the span of its requests (contract, 5.6); None: they are not traced."""
     summary: str | None = None

@@ -30,6 +30,7 @@ TITLES = {
     "uploads": "Bodies and forms",
     "rate_limit": "Rate limit",
     "cors": "Cross-origin requests",
+    "answers": "Answers",
     "tls": "TLS",
     "access": "Access",
     "log": "Logs",

@@ -21,6 +21,7 @@ LARGEST_BODY = 128 * 1024
 """Bytes. Larger bodies have enough rows to be worth a call of their own."""
 LARGEST_BATCH = 4 * 1024 * 1024
 """Bytes of all bodies in one batch."""
+NO_CSV = ("/mtx", "/json")
 AUTO_ROWS = 2000
 """Most rows in one batch unless the operator sets them: by then a call's fixed cost is spread over enough of them."""
 
@@ -159,10 +160,11 @@ def csv_payload(call: ModelCall) -> Payload | None:
         or call.colnames is not None
         or call.y is not None
         or call.query
+        or call.prefers_csv
     ):
         return None
     if payload.filename is None:
-        return None if payload.mimetype is not None and payload.mimetype.lower().endswith("/mtx") else payload
+        return None if payload.mimetype is not None and payload.mimetype.lower().endswith(NO_CSV) else payload
     return None if PurePath(payload.filename).suffix.lower() == ".mtx" else payload
 
 

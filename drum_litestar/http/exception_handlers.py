@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import logging
+from difflib import get_close_matches
 from typing import Final
 
 from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 NOT_FOUND: Final = "The requested URL was not found on the server."
 METHOD_NOT_ALLOWED: Final = "The method is not allowed for the requested URL."
+_LONGEST_PATH: Final = 80
+_STATIC: Final = "/static/"
 
 
 def answer_request_error(request: AnyRequest, error: RequestError) -> BytesResponse:
@@ -41,11 +44,13 @@ def answer_client_gone(_: AnyRequest, __: ClientGoneError) -> NoResponse:
 
 
 def answer_http_exception(request: AnyRequest, error: HTTPException) -> BytesResponse:
-    """Send the status of Litestar's error, with DRUM's text for 404 and 405; logs those of 500 and above."""
+    """Send the status of Litestar's error, with DRUM's text and what exists for 404 and 405; logs those of 500 and
+    above."""
     if isinstance(error, NotFoundException):
-        message = NOT_FOUND
+        # an endpoint of an extension has found nothing, but its route exists
+        message = NOT_FOUND if "route_handler" in request.scope else f"{NOT_FOUND} {_missing(request)}"
     elif isinstance(error, MethodNotAllowedException):
-        message = METHOD_NOT_ALLOWED
+        message = f"{METHOD_NOT_ALLOWED} {_shown_path(request)} takes {_allowed(error)}."
     else:
         message = error.detail
     if error.status_code >= 500:
@@ -60,6 +65,25 @@ def answer_unexpected(request: AnyRequest, error: Exception) -> BytesResponse:
     _fail_span(request, 500, masked(f"{type(error).__name__}: {error}"))
     request_id = request_state(request.scope).request_id or None
     return json_response({"message": "Internal server error", "request_id": request_id}, status=500)
+
+
+def _missing(request: AnyRequest) -> str:
+    """What there is instead of the request's path."""
+    path = _shown_path(request)
+    known = sorted({route.path_format for route in request.app.routes if _STATIC not in route.path_format})
+    near = get_close_matches(path.rstrip("/"), known, n=1)
+    return f"There is no {path}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}.")
+
+
+def _allowed(error: HTTPException) -> str:
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    methods = {method.strip() for method in headers.get("allow", "").split(",")} - {"OPTIONS"}
+    return ", ".join(sorted(methods))
+
+
+def _shown_path(request: AnyRequest) -> str:
+    path: str = request.scope["path"]
+    return path if len(path) <= _LONGEST_PATH else f"{path[:_LONGEST_PATH]}..."
 
 
 def _fail_span(request: AnyRequest, status: int, message: str) -> None:

@@ -12,10 +12,10 @@ from litestar.types import HTTPScope, Receive
 from drum_litestar.errors import UnprocessableError, UnsupportedMediaTypeError
 from drum_litestar.http.bodies import BodyStream, Spool, read_raw
 from drum_litestar.http.forms import read_form
-from drum_litestar.media_types import FORM, URLENCODED, is_json, parameter, split_content_type
+from drum_litestar.media_types import FORM, URLENCODED, is_json, parameter, prefers_csv, split_content_type
 from drum_litestar.observability.tracing.context_carrier import W3C_FIELDS
 from drum_litestar.predictors.protocol import CallKind, ModelCall, ModelCard, Payload
-from drum_litestar.predictors.rules import NO_DATA, unsupported_format
+from drum_litestar.predictors.rules import NO_DATA, accepts, unsupported_format
 from drum_litestar.request_state import request_state
 from drum_litestar.settings.groups.limits import UploadSettings
 
@@ -61,6 +61,11 @@ class Inbound:
                 found = value
         return found.decode("latin-1")
 
+    def prefers_csv(self) -> bool:
+        """Whether the client prefers CSV to JSON."""
+        accept = b",".join([value for name, value in self.scope["headers"] if name == b"accept"]).decode("latin-1")
+        return "csv" in accept.lower() and prefers_csv(accept)
+
     def call(
         self,
         kind: CallKind,
@@ -70,8 +75,10 @@ class Inbound:
         y: Payload | None = None,
         colnames: Payload | None = None,
         with_head: bool = False,
+        csv: bool = False,
     ) -> ModelCall:
-        """Build the call. ``with_head`` adds query and headers, for hooks that are given them."""
+        """Build the call. ``with_head`` adds query and headers, for hooks that are given them. ``csv``: the client
+        prefers CSV to JSON."""
         scope = self.scope
         raw = scope["headers"] if with_head else ()
         headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
@@ -86,6 +93,7 @@ class Inbound:
             headers=headers,
             query=tuple(parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors=_AS_SENT)) if query else (),
             trace=self._trace(),
+            prefers_csv=csv,
         )
 
     def _trace(self) -> dict[str, str]:
@@ -135,13 +143,14 @@ async def collect_structured(inbound: Inbound, kind: CallKind) -> ModelCall:
     elif media == URLENCODED:  # DRUM's framework has parsed such a form before DRUM reads the body
         raise UnprocessableError(NO_DATA)
     stream = inbound.body()
-    if mimetype is not None and mimetype not in inbound.card.mimetypes and not inbound.card.any_format:
-        raise await _refusal(stream, mimetype)
+    card = inbound.card
+    if mimetype is not None and not card.any_format and not accepts(mimetype, card.mimetypes):
+        raise await _refusal(stream, mimetype, card)
     charset = parameter(parameters, "charset") if parameters else None
     x = await read_raw(stream, inbound.spool, mimetype=mimetype, charset=charset)
     if not x.size:
         raise UnprocessableError(NO_DATA)
-    return inbound.call(kind, x=x)
+    return inbound.call(kind, x=x, csv=inbound.prefers_csv())
 
 
 async def _collect_form(inbound: Inbound, kind: CallKind, boundary: str) -> ModelCall:
@@ -151,10 +160,10 @@ async def _collect_form(inbound: Inbound, kind: CallKind, boundary: str) -> Mode
         raise UnprocessableError(NO_DATA)
     if kind != "transform" or (y is not None and not y.size):  # an empty y counts as absent
         y = None
-    return inbound.call(kind, x=x, y=y, colnames=parts.get("X.colnames"))
+    return inbound.call(kind, x=x, y=y, colnames=parts.get("X.colnames"), csv=inbound.prefers_csv())
 
 
-async def _refusal(stream: BodyStream, mimetype: str) -> UnprocessableError:
+async def _refusal(stream: BodyStream, mimetype: str, card: ModelCard) -> UnprocessableError:
     if not await stream.read():
         return UnprocessableError(NO_DATA)
-    return unsupported_format(mimetype)
+    return unsupported_format(mimetype, card.mimetypes)

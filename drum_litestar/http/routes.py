@@ -51,8 +51,19 @@ class CallOfModel:
         )
 
 
-def _prediction(*paths: str, answer: CallOfModel, span: str, summary: str, tag: str = "predictions") -> Route:
-    return Route(paths=paths, answer=answer, methods=("POST",), calls_model=True, span=span, summary=summary, tag=tag)
+def _prediction(
+    *paths: str, answer: CallOfModel, span: str, summary: str, tag: str = "predictions", decodes: bool = True
+) -> Route:
+    return Route(
+        paths=paths,
+        answer=answer,
+        methods=("POST",),
+        calls_model=True,
+        decodes=decodes,
+        span=span,
+        summary=summary,
+        tag=tag,
+    )
 
 
 DIRECT_ACCESS: Final = ("directAccess", "nim")
@@ -90,6 +101,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         answer=CallOfModel("unstructured", check_unstructured, collect_raw),
         span="drum.predictUnstructured",
         summary="Predict from any body",
+        decodes=False,  # a hook may read the coding from the headers that it gets, as under DRUM
     ),
     _prediction(
         "/chat/completions",

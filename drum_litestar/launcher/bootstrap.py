@@ -227,6 +227,7 @@ class Server:
             connections=settings.connections,
             rate_limit=settings.rate_limit,
             cors=settings.cors,
+            answers=settings.answers,
             access=settings.access,
             log=settings.log,
             docs_prefixes=(f"{options.url_prefix}/docs",) if options.enable_docs else (),

@@ -36,7 +36,7 @@ class BodyLimitMiddleware:
                 return self._refuse(send)
             # The server's parser delivers exactly what was announced.
         elif announced is not None or encoding is not None or scope["http_version"] >= "2":
-            return self._count(scope, receive, send)
+            return self.counted(scope, receive, send)
         return self.app(scope, receive, send)  # in HTTP/1 neither header means no body
 
     async def _refuse(self, send: Send) -> None:
@@ -44,7 +44,8 @@ class BodyLimitMiddleware:
             self.on_rejected("body_too_large")
         await send_error(send, BodyTooLargeError(self.max_upload_size), close=True)
 
-    async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The app for a request whose head does not tell the size of its body."""
         received = 0
         started = False
         refused = False

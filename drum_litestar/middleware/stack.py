@@ -16,8 +16,11 @@
                        and rate limit may trust a key header
     body limit         413 from Content-Length before other work on the request
     rate limit         429 before a ticket is taken
-    admission          503; the last refusal that needs no body
+    admission          503; the last refusal that needs no admitted request
+    request decoding   415, and 413 for a body that becomes too large; only for an
+                       admitted request, since undoing a compression is work
     deadline           504 as a backstop; innermost, since it cancels the app
+    compression        (with a size) answers of the application alone; the others are short
       │
       ▼
     Litestar
@@ -37,6 +40,8 @@ from drum_litestar.middleware.asgi import ASGIApp, OnRejected
 from drum_litestar.middleware.auth import AuthMiddleware
 from drum_litestar.middleware.body_limit import BodyLimitMiddleware
 from drum_litestar.middleware.connection_limit import ConnectionLimitMiddleware
+from drum_litestar.middleware.content_coding.request_decoding import RequestDecodingMiddleware
+from drum_litestar.middleware.content_coding.response_compression import ResponseCompressionMiddleware
 from drum_litestar.middleware.cors import CORSMiddleware
 from drum_litestar.middleware.deadline import DeadlineMiddleware
 from drum_litestar.middleware.rate_limit import RateLimitMiddleware, SharedStore
@@ -46,7 +51,13 @@ from drum_litestar.middleware.security_headers import DOCS_POLICY, SecurityHeade
 from drum_litestar.middleware.server_error import ServerErrorMiddleware
 from drum_litestar.request_state import Place
 from drum_litestar.route_table import RouteTable
-from drum_litestar.settings.groups.edge import AccessSettings, CorsSettings, LogSettings, RateLimitSettings
+from drum_litestar.settings.groups.edge import (
+    AccessSettings,
+    AnswerSettings,
+    CorsSettings,
+    LogSettings,
+    RateLimitSettings,
+)
 from drum_litestar.settings.groups.limits import ConnectionSettings, TimeoutSettings, UploadSettings
 
 
@@ -61,6 +72,7 @@ class StackOptions:
     uploads: UploadSettings = UploadSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     connections: ConnectionSettings = ConnectionSettings()
+    answers: AnswerSettings = AnswerSettings()
     rate_limit: RateLimitSettings = RateLimitSettings()
     cors: CorsSettings = CorsSettings()
     access: AccessSettings = field(default=AccessSettings(), repr=False)
@@ -99,7 +111,11 @@ def build_stack(
         mask: masks secrets in tracebacks that are sent.
         clock: monotonic seconds, of the rate limit.
     """
+    if options.answers.compress_above is not None:
+        app = ResponseCompressionMiddleware(app, above=options.answers.compress_above)
     app = DeadlineMiddleware(app, request_timeout=options.timeouts.request_timeout)
+    decoded = BodyLimitMiddleware(app, max_upload_size=options.uploads.max_upload_size, on_rejected=on_rejected)
+    app = RequestDecodingMiddleware(app, counted=decoded.counted)
     app = AdmissionMiddleware(app, new_place=new_place)
     if options.rate_limit.enabled:
         app = RateLimitMiddleware(

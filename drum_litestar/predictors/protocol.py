@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Literal, Optional, Protocol, Tuple, cast
+from typing import Any, BinaryIO, Dict, Final, Literal, Optional, Protocol, Tuple, cast
 
 import msgspec
 
 CallKind = Literal["predict", "predict_stream", "transform", "unstructured", "chat", "models", "liveness", "readiness"]
 """One for each family of routes that needs the model. Probes are sent only with ``ModelCard.probes_model``."""
+
+
+STRUCTURED_TYPES: Final = ("text/csv", "text/plain", "application/json")
+"""Content types that the body of a structured call may have for every model (contract, 3.5 and 8)."""
+SPARSE_TYPE: Final = "text/mtx"
 
 
 class TargetType(Enum):
@@ -110,6 +115,8 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """Decoded query parameters in order, repeats kept."""
     trace: Dict[str, str] = {}
     """Trace context carrier (W3C headers)."""
+    prefers_csv: bool = False
+    """The client prefers predictions as CSV to JSON."""
 
 
 class SpanReport(msgspec.Struct, frozen=True, array_like=True):
@@ -178,8 +185,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """The fields of ``/info/`` except ``drumServer`` and ``drumVersion``."""
     payload_formats: Dict[str, Optional[str]] = msgspec.field(default_factory=lambda: {"csv": None, "mtx": None})
     """``supported_payload_formats`` of ``/capabilities/``."""
-    mimetypes: Tuple[str, ...] = ("text/csv", "text/plain", "text/mtx")
-    """Content types that a raw structured body may have (contract, 3.5); a missing one is CSV."""
+    mimetypes: Tuple[str, ...] = (*STRUCTURED_TYPES, SPARSE_TYPE)
+    """Content types that a raw structured body may have; a missing one is CSV."""
     any_format: bool = False
     """The model reads its input itself (``read_input_data``), so the format is not checked."""
     hooks: Tuple[str, ...] = ()

@@ -7,9 +7,10 @@ too, because its callers need not.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Dict, Final
+from typing import Dict, Final, Sequence
 
 from drum_litestar.errors import UnprocessableError, UnsupportedRouteError
+from drum_litestar.media_types import FORM, JSON
 from drum_litestar.predictors.protocol import CallKind, ModelCard, TargetType
 
 NO_DATA: Final = "Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data"
@@ -72,9 +73,17 @@ def check_call(card: ModelCard, kind: CallKind) -> None:
         rule(card)
 
 
-def unsupported_format(mimetype: str | None) -> UnprocessableError:
-    """The error for a media type that neither the readers nor a ``read_input_data`` hook reads (contract, 3.5)."""
+def accepts(mimetype: str, accepted: Sequence[str]) -> bool:
+    """Whether ``accepted``, of the model's card, has ``mimetype``. DRUM distinguishes case (contract, 3.5); JSON is
+    ours."""
+    return mimetype in accepted or (mimetype.lower() == JSON and JSON in accepted)
+
+
+def unsupported_format(mimetype: str | None, accepted: Sequence[str]) -> UnprocessableError:
+    """The error for a media type that neither the readers nor a ``read_input_data`` hook reads: DRUM's text (contract,
+    3.5), and the types that are read."""
     return UnprocessableError(
         f"payload format `{mimetype}` is not supported by predictor/transformer. Make DRUM support the format or "
-        "implement `read_input_data` hook to read the data. "
+        "implement `read_input_data` hook to read the data. ",
+        accepted=[*accepted, FORM],
     )

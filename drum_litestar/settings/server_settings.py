@@ -6,6 +6,7 @@ import msgspec
 
 from drum_litestar.settings.groups.edge import (
     AccessSettings,
+    AnswerSettings,
     CorsSettings,
     LogSettings,
     LoopSettings,
@@ -29,6 +30,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     uploads: UploadSettings = UploadSettings()
     rate_limit: RateLimitSettings = RateLimitSettings()
     cors: CorsSettings = CorsSettings()
+    answers: AnswerSettings = AnswerSettings()
     tls: TlsSettings = TlsSettings()
     access: AccessSettings = AccessSettings()
     log: LogSettings = LogSettings()

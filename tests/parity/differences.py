@@ -166,6 +166,34 @@ DIFFERENCES = (
         ),
     ),
     Difference(
+        "Rows in JSON",
+        "application/json is read as the CSV file with the same cells",
+        lambda pair: pair.drum.status == 422 and pair.drum_says("payload format `[Aa]pplication/[Jj][Ss][Oo][Nn]`"),
+        lambda pair: (
+            pair.ours.status == 200 or (message_of(pair.ours) or "").startswith("ERROR: JSON rows cannot be read: ")
+        ),
+    ),
+    Difference(
+        "Unsupported format",
+        "the types that are read, beside DRUM's text",
+        lambda pair: pair.drum.status == 422 and pair.drum_says("payload format `"),
+        lambda pair: (
+            (pair.ours.status, message_of(pair.ours)) == (422, message_of(pair.drum))
+            and set(json.loads(pair.ours.body)) == {"accepted", "message"}
+        ),
+    ),
+    Difference(
+        "Chat hooks",
+        "dicts and texts are answers and chunks",
+        lambda pair: (
+            CHAT.fullmatch(pair.path) is not None
+            and pair.drum_says(r"ERROR: Expected response to be .*<class '(dict|str|list|list_iterator|generator)'>")
+        ),
+        lambda pair: (
+            pair.ours.status == 200 and (b"chat.completion" in pair.ours.body or pair.ours.body.startswith(b"data: "))
+        ),
+    ),
+    Difference(
         "Q-7",
         "the real status of a wrong media type",
         lambda pair: (

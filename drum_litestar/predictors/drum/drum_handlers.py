@@ -39,7 +39,7 @@ class DrumStructuredHandler(StructuredHandler):
         )
         frame = response.predictions
         validated = ValidatedPredictions(frame.to_numpy(), tuple(str(name) for name in frame.columns))
-        return Reply(body=self.encode(Predictions(validated, response.extra_model_output)))
+        return self.reply(Predictions(validated, response.extra_model_output), csv=call.prefers_csv)
 
 
 class DrumTransformHandler:

@@ -29,7 +29,14 @@ from drum_litestar.predictors.native.example_row import example_row
 from drum_litestar.predictors.native.hooks.custom_module import Hooks
 from drum_litestar.predictors.native.native_predictor import alive, model_info
 from drum_litestar.predictors.native.startup import hide_secrets, load_errors
-from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply
+from drum_litestar.predictors.protocol import (
+    SPARSE_TYPE,
+    STRUCTURED_TYPES,
+    ModelCall,
+    ModelCard,
+    Reply,
+    StreamReply,
+)
 from drum_litestar.predictors.rules import check_call
 from drum_litestar.predictors.spec import PredictorSpec
 
@@ -98,7 +105,7 @@ class DrumPredictor:
             target_type=loaded.target_type,
             info=_info(loaded, drum),
             payload_formats={"csv": None, "mtx": None} if backend.sparse else {"csv": None},
-            mimetypes=("text/csv", "text/plain", *(("text/mtx",) if backend.sparse else ())),
+            mimetypes=(*STRUCTURED_TYPES, *((SPARSE_TYPE,) if backend.sparse else ())),
             any_format=bool(drum.has_read_input_data_hook()),
             chat=chat.available,
             models=models.available,

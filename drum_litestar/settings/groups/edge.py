@@ -1,4 +1,4 @@
-"""Settings of the network edge: rate limit, CORS, TLS, access token, logs, traces, event loop."""
+"""Settings of the network edge: rate limit, CORS, compression, TLS, access token, logs, traces, event loop."""
 
 from __future__ import annotations
 
@@ -36,6 +36,21 @@ class CorsSettings(msgspec.Struct, frozen=True):
 
     enabled: Annotated[bool, Option("DRUM_CORS_ENABLED", "answer CORS preflights and add CORS headers")] = False
     origins: Annotated[tuple[str, ...], Option("DRUM_CORS_ORIGINS", "allowed origins; * for all")] = ("*",)
+
+
+class AnswerSettings(msgspec.Struct, frozen=True):
+    """Compression of answers. DRUM compresses none."""
+
+    compress_above: Annotated[
+        int | None,
+        Option(
+            "DRUM_COMPRESS_ABOVE",
+            "answers of this size and more are compressed for clients that accept it",
+            low=1,
+            unit="bytes",
+            default="never",
+        ),
+    ] = None
 
 
 class TlsSettings(msgspec.Struct, frozen=True):

@@ -49,6 +49,26 @@ def new_id(answer: Answer, path: Path) -> None:
     assert UUID4.fullmatch(answer.json()["datarobot_association_id"])
 
 
+def said(text: str) -> Check:
+    def check(answer: Answer, path: Path) -> None:
+        assert answer.json()["choices"][0]["message"] == {"content": text, "role": "assistant"}
+
+    return check
+
+
+def chunks_of(*texts: str | None) -> Check:
+    """A stream of these pieces; None is a chunk without one."""
+
+    def check(answer: Answer, path: Path) -> None:
+        *events, done = answer.body.decode().removesuffix("\n\n").split("\n\n")
+        chunks = [json.loads(event.removeprefix("data: ")) for event in events]
+        assert [chunk["choices"][0]["delta"].get("content") for chunk in chunks] == list(texts)
+        assert {chunk["datarobot_association_id"] for chunk in chunks} == {AID}
+        assert done == "data: [DONE]"
+
+    return check
+
+
 def error_event(*before: str) -> Check:
     """Events, then one error event, no ``[DONE]`` (contract, section 8, Q-16)."""
 
@@ -110,7 +130,13 @@ TEXT = [
          {"x-drum-user-http-error": "true"}),
     Case("hook returns a dict", ask("{'a': 1}"), 500, error_like(
         re.escape(EXPECTED) + r"<class 'dict'>\.response\(str\): \{'a': 1\}")),
-    Case("hook returns a string", ask("'text'"), 500, message(EXPECTED + "<class 'str'>.response(str): text")),
+    Case("hook returns a completion as a dict", ask("complete('x').to_dict()"), body=drum_json(whole("x")),
+         differs="Chat hooks"),
+    Case("hook yields chunks as dicts", ask("(chunk(text).to_dict() for text in 'ab')"), body=chunks_of("a", "b"),
+         headers=SSE, differs="Chat hooks"),
+    Case("hook returns a string", ask("'text'"), body=said("text"), differs="Chat hooks"),
+    Case("hook yields strings", ask("iter(['a', 'b'])"), body=chunks_of("a", "b", None), headers=SSE,
+         differs="Chat hooks"),
     Case("hook returns None", ask("None"), 500, message(EXPECTED + "<class 'NoneType'>.response(str): None")),
     Case("hook returns a number", ask("3"), 500, message(EXPECTED + "<class 'int'>.response(str): 3")),
     Case("no choices", ask("complete(choices=[])"), 500, error("list index out of range")),

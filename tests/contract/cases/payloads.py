@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-from support.cases import Case, Check, error, error_like, predicts
+from support.cases import Case, Check, error, error_like, pandas_json, predicts
 from support.data import csv_of, matrix_market, table
-from support.wire import BOUNDARY, Part, csv, form, post, upload
+from support.wire import BOUNDARY, Answer, Part, Request, csv, form, post, upload
 from support.zoo.artifacts import expected_values
 
 FRAME = table(3, seed=11)
 DATA = csv_of(FRAME)
+RECORDS = FRAME.to_dict("records")
 PAIRS = table(4, ("a", "b"), seed=5)
 MTX = matrix_market(PAIRS)
+JSON_ROWS, CSV_ANSWER = "Rows in JSON", "Answers as CSV"
 NO_DATA = error("Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data")
 NOTHING_TO_PARSE = error("No columns to parse from file")
 NOT_UTF8 = error("Supplied CSV input file encoding must be UTF-8.")
 
 
-def unsupported(mimetype: str) -> bytes:
-    return error(
-        f"payload format `{mimetype}` is not supported by predictor/transformer. Make DRUM support the format or "
-        "implement `read_input_data` hook to read the data. "
-    )
+def unsupported(mimetype: str) -> Check:
+    """DRUM's text; ours has a list of the accepted types beside it."""
+
+    def check(answer: Answer, path: Path) -> None:
+        assert answer.json()["message"] == (
+            f"ERROR: payload format `{mimetype}` is not supported by predictor/transformer. Make DRUM support the "
+            "format or implement `read_input_data` hook to read the data. "
+        )
+
+    return check
+
+
+def refused_json(pattern: str) -> Check:
+    return error_like(f"ERROR: JSON rows cannot be read: {pattern}")
+
+
+def json_rows(value: Any, content_type: str = "application/json") -> Request:
+    return post("/predict/", json.dumps(value), content_type)
+
+
+def as_csv(answer: Answer, path: Path) -> None:
+    """The numbers of the JSON answer, as a file."""
+    numbers = json.loads(pandas_json(expected_values(path, FRAME)))["predictions"]
+    assert answer.body.decode().splitlines() == ["Predictions", *map(str, numbers)]
 
 
 def model_says(frame: Any = FRAME) -> Check:
@@ -79,7 +101,28 @@ REGRESSION = [
     Case("both a field and a file", form([part("X", b"a,b", None), part("X", DATA, "x.csv")]), body=SAID),
     Case("urlencoded", csv(DATA, content_type="application/x-www-form-urlencoded"), 422, NO_DATA),
     Case("no parts", form([]), 422, NO_DATA),
-    Case("json", csv(b"{}", content_type="application/json"), 422, unsupported("application/json")),
+    Case("json rows", json_rows(RECORDS), body=SAID, differs=JSON_ROWS),
+    Case("json rows, odd spelling", json_rows(RECORDS, "Application/JSON; charset=utf-8"), body=SAID,
+         differs=JSON_ROWS),
+    Case("json rows, split", json_rows({"columns": list(FRAME), "index": [0, 1, 2], "data": FRAME.values.tolist()}),
+         body=SAID, differs=JSON_ROWS),
+    Case("json rows, columns", json_rows(FRAME.to_dict("list")), body=SAID, differs=JSON_ROWS),
+    Case("json rows, instances", json_rows({"instances": RECORDS}), body=SAID, differs=JSON_ROWS),
+    Case("json without rows", json_rows({}), 422, refused_json("an empty object has no rows; send .*"),
+         differs=JSON_ROWS),
+    Case("json with a nested value", json_rows([{"x0": 1}, {"x0": [2]}]), 422,
+         refused_json("row 2, column 'x0' is a list; .*"), differs=JSON_ROWS),
+    Case("broken json", csv(b'[{"x0": 1},\n{"x0" 2}]', content_type="application/json"), 422,
+         refused_json(r"not JSON: Expecting ':' delimiter: line 2 column 7 \(char 18\)"), differs=JSON_ROWS),
+    Case("csv for json", csv(DATA, content_type="application/json"), 422, refused_json("not JSON: .*"),
+         differs=JSON_ROWS),
+    Case("an uploaded file is csv, whatever its name", upload(json.dumps(RECORDS), "x.json"), 500, error_like(".*")),
+    Case("answer as csv", csv(DATA).with_headers(("Accept", "text/csv")), body=as_csv,
+         headers={"content-type": "text/csv; charset=utf-8"}, differs=CSV_ANSWER),
+    Case("answer as csv, stream route", csv(DATA, "/predictionsStream/").with_headers(("Accept", "text/csv")),
+         body=as_csv, headers={"content-type": "text/csv; charset=utf-8"}, differs=CSV_ANSWER),
+    Case("any answer", csv(DATA).with_headers(("Accept", "*/*")), body=SAID),
+    Case("csv is welcome, too", csv(DATA).with_headers(("Accept", "application/json, text/csv")), body=SAID),
     Case("upper case type", csv(DATA, content_type="TEXT/CSV"), 422, unsupported("TEXT/CSV")),
     Case("octets", csv(DATA, content_type="application/octet-stream"), 422, unsupported("application/octet-stream")),
     Case("arrow", csv(DATA, content_type="application/vnd.apache.arrow.stream"), 422,

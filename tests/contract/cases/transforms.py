@@ -112,9 +112,10 @@ TRANSFORM = [
          error("This model has target type 'transform', use the /transform/ endpoint.")),
     Case("no data", csv(b"", ROUTE), 422, NO_DATA),
     Case("wrong part", form([Part("Z", SMALL, "x.csv")], ROUTE), 422, NO_DATA),
-    Case("json", post(ROUTE, b"{}", "application/json"), 422, error(
-        "payload format `application/json` is not supported by predictor/transformer. Make DRUM support the format or "
-        "implement `read_input_data` hook to read the data. ")),
+    Case("json rows", post(ROUTE, b'{"a": [1, 2], "b": ["x", null]}', "application/json"),
+         body=dense(b"a,b\r\n1,x\r\n2,"), differs="Rows in JSON"),
+    Case("json without rows", post(ROUTE, b"{}", "application/json"), 422,
+         error_like("ERROR: JSON rows cannot be read: an empty object .*"), differs="Rows in JSON"),
     Case("empty file", upload(b"", target=ROUTE), 500, error("No columns to parse from file")),
     Case("raises", asks("fail(ValueError('x'))"), 500, error(HOOK + "ValueError('x')")),
     Case("returns a tuple", asks("(data, data)"), 500, error(HOOK + "DrumTransformException('Transformation of the "

@@ -13,6 +13,9 @@ FIELD_LIMIT = 100_000
 """``DRUM_FORM_MAX_FIELD_SIZE``."""
 
 BOMB = gzip.compress(bytes(64 << 20), 9)  # 64 kB that would be 64 MB
+BOMB_IN_CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BOMB), BOMB)
+EMPTY = gzip.compress(b"")
+NOTHING = (b"%x\r\n%s\r\n" % (len(EMPTY) * 1000, EMPTY * 1000)) * (LIMIT // len(EMPTY) // 1000 + 2)
 
 
 def sized(body: bytes, *headers: bytes, path: bytes = b"/predict/") -> bytes:
@@ -39,11 +42,18 @@ NESTED = (
 FLOOD = b"%x\r\n" % 65536 + b"a" * 65536 + b"\r\n"
 
 BODIES: dict[str, tuple[str | Step, ...]] = {
-    # compression is not undone, so it cannot explode
-    "gzip-bomb": ("422", sized(BOMB, b"Content-Type: text/csv", b"Content-Encoding: gzip")),
+    # compression
+    "gzip-bomb": ("413", sized(BOMB, b"Content-Type: text/csv", b"Content-Encoding: gzip")),
     "gzip-bomb-in-form": ("422", form(part(b"X", BOMB, headers=b"Content-Encoding: gzip\r\n") + END)),
-    "deflate-rubbish": ("422", sized(b"\x78\x9c" + b"\xff" * 1000, b"Content-Encoding: deflate")),
-    "encoding-unknown": ("200|422", sized(CSV, b"Content-Type: text/csv", b"Content-Encoding: br, zstd, rot13")),
+    "gzip-bomb-chunked": ("413", post(b"Transfer-Encoding: chunked", b"Content-Encoding: gzip", body=BOMB_IN_CHUNKS)),
+    "gzip-cut": ("400", sized(BOMB[:1000], b"Content-Type: text/csv", b"Content-Encoding: gzip")),
+    "gzip-rubbish": ("400", sized(b"\x1f\x8b" + b"\xff" * 1000, b"Content-Encoding: gzip")),
+    "gzip-of-nothing-for-ever": ("413", post(b"Transfer-Encoding: chunked", b"Content-Encoding: gzip", body=NOTHING)),
+    "gzip-twice": ("415", sized(gzip.compress(BOMB), b"Content-Encoding: gzip, gzip")),
+    "gzip-that-is-none": ("200", sized(CSV, b"Content-Type: text/csv", b"Content-Encoding: gzip")),
+    "zstd-rubbish": ("400|415", sized(b"\x28\xb5\x2f\xfd" + b"\xff" * 1000, b"Content-Encoding: zstd")),
+    "deflate-rubbish": ("415", sized(b"\x78\x9c" + b"\xff" * 1000, b"Content-Encoding: deflate")),
+    "encoding-unknown": ("415", sized(CSV, b"Content-Type: text/csv", b"Content-Encoding: br, zstd, rot13")),
     # forms
     "form-too-many-parts": ("413", form(part(b"f", b"", None) * 2000 + END)),
     "form-too-many-part-headers": ("413", form(part(b"X", headers=b"X-A: 1\r\n" * 200) + END)),

@@ -55,3 +55,9 @@ def text_unstructured(path: Path) -> None:
 @folder("async_text", "textgeneration", env=NAMED, needs=OPENAI, drum=False)
 def async_text(path: Path) -> None:
     copy_hooks("async_text", path)
+
+
+@folder("chat_plain", "textgeneration", env=NAMED, drum=False)
+def chat_plain(path: Path) -> None:
+    """Chat in dicts and texts, which DRUM refuses."""
+    copy_hooks("chat_plain", path)

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from litestar import Request, Response, get
-from litestar.exceptions import NotAuthorizedException
+from litestar.exceptions import NotAuthorizedException, NotFoundException
 
 from drum_litestar.errors import BadRequestError, StartupError
 from drum_litestar.http.app import build_app
@@ -89,7 +89,37 @@ def test_unknown_paths_are_404_json(client: httpx.Client, path: str) -> None:
     answer = client.get(path)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == {"message": "The requested URL was not found on the server."}
+    more = "" if path.startswith("/static/") else f" There is no {path}; "
+    assert answer.json()["message"].startswith(f"The requested URL was not found on the server.{more}")
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [("/predct/", "/predict"), ("/Predict", "/predict"), ("/v1/chat/completion", "/v1/chat/completions"),
+     ("/healthz", "/health"), ("/ready", "/readyz")],
+)  # fmt: skip
+def test_a_404_names_the_nearest_route(client: httpx.Client, path: str, meant: str) -> None:
+    assert client.get(path).json()["message"].endswith(f"There is no {path}; did you mean {meant}?")
+
+
+def test_a_404_without_a_near_route_names_all(client: httpx.Client) -> None:
+    message = client.get("/" + "x" * 500).json()["message"]
+    assert f"There is no /{'x' * 79}...; there are /, /capabilities, /chat/completions, /directAccess" in message
+    assert message.endswith("/v1/chat/completions, /v1/models.")
+    assert "/static" not in message
+
+
+def test_a_404_knows_the_prefix_and_extensions() -> None:
+    @get("/hello")
+    async def hello() -> str:
+        raise NotFoundException
+
+    extra = options(route_handlers=(hello,), url_prefix="/pfx")
+    with serving(StateExecutor("ready", card()), extra) as server:
+        assert server.client.get("/predict/").json()["message"].endswith("did you mean /pfx/predict?")
+        assert server.client.get("/pfx/helo").json()["message"].endswith("did you mean /pfx/hello?")
+        assert server.client.get("/pfx/hello").json() == {"message": "The requested URL was not found on the server."}
+        assert "/static" not in server.client.get("/pfx/nothing-like-it").json()["message"]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"])
@@ -97,7 +127,12 @@ def test_wrong_methods_are_405_json_with_allow(client: httpx.Client, method: str
     answer = client.request(method, "/predict/")
     assert answer.status_code == 405
     assert set(answer.headers["allow"].split(", ")) == {"POST", "OPTIONS"}
-    assert answer.json() == {"message": "The method is not allowed for the requested URL."}
+    assert answer.json() == {"message": "The method is not allowed for the requested URL. /predict/ takes POST."}
+
+
+def test_a_405_names_all_methods(client: httpx.Client) -> None:
+    assert client.post("/info").json()["message"].endswith(" /info takes GET, HEAD.")
+    assert client.patch("/nim/x").json()["message"].endswith(" /nim/x takes GET, HEAD, POST, PUT.")
 
 
 def test_no_response_names_the_server_software_twice(client: httpx.Client) -> None:

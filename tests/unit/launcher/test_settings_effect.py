@@ -73,6 +73,7 @@ CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "DRUM_RATE_LIMIT_STORE": ("redis://127.0.0.1:1/0", LIMITED),
     "DRUM_CORS_ENABLED": ("true", {}),
     "DRUM_CORS_ORIGINS": ("https://a.example", {"DRUM_CORS_ENABLED": "true"}),
+    "DRUM_COMPRESS_ABOVE": ("1MB", {}),
     "DRUM_SSL_CERTFILE": (TLS["DRUM_SSL_CERTFILE"], {"DRUM_SSL_KEYFILE": TLS["DRUM_SSL_KEYFILE"]}),
     "DRUM_SSL_KEYFILE": (TLS["DRUM_SSL_KEYFILE"], {"DRUM_SSL_CERTFILE": TLS["DRUM_SSL_CERTFILE"]}),
     "DRUM_SSL_KEYFILE_PASSWORD": (

@@ -15,7 +15,7 @@ from drum_litestar.http.routes import ROUTES
 from drum_litestar.middleware.asgi import ASGIApp, Message, Receive, Scope, Send
 from drum_litestar.middleware.stack import StackOptions, build_stack
 from drum_litestar.route_table import RouteTable
-from drum_litestar.settings.groups.edge import AccessSettings, CorsSettings, RateLimitSettings
+from drum_litestar.settings.groups.edge import AccessSettings, AnswerSettings, CorsSettings, RateLimitSettings
 from drum_litestar.settings.groups.limits import UploadSettings
 from raw_serving import echo, serving
 from routed import OPERATORS, PROBES
@@ -49,6 +49,7 @@ EVERYTHING: dict[str, Any] = {
     "rate_limit": RateLimitSettings(enabled=True, burst=1),
     "cors": CorsSettings(enabled=True, origins=("https://app.example",)),
     "access": AccessSettings(api_token="t"),
+    "answers": AnswerSettings(compress_above=10),
     "docs_prefixes": ("/schema",),
 }
 KEY = (b"x-api-key", b"t")
@@ -100,7 +101,8 @@ def test_middlewares_that_are_switched_off_are_absent() -> None:
     while hasattr(app, "app"):
         names.append(type(app).__name__.removesuffix("Middleware"))
         app = app.app
-    assert names == ["RequestId", "AccessLog", "SecurityHeaders", "ServerError", "BodyLimit", "Admission", "Deadline"]
+    assert names == ["RequestId", "AccessLog", "SecurityHeaders", "ServerError", "BodyLimit", "Admission",
+                     "RequestDecoding", "Deadline"]  # fmt: skip
     names.clear()
     app = stack(replying(), **EVERYTHING)
     while hasattr(app, "app"):
@@ -116,7 +118,9 @@ def test_middlewares_that_are_switched_off_are_absent() -> None:
         "BodyLimit",
         "RateLimit",
         "Admission",
+        "RequestDecoding",
         "Deadline",
+        "ResponseCompression",
     ]
 
 

@@ -29,6 +29,7 @@ def test_every_size_takes_units() -> None:
         "DRUM_FASTAPI_MAX_UPLOAD_SIZE",
         "DRUM_SPOOL_THRESHOLD",
         "DRUM_FORM_MAX_FIELD_SIZE",
+        "DRUM_COMPRESS_ABOVE",
     }
     resolution = resolve({}, dict.fromkeys(SIZES, "100 kB"))
     assert {item.value for item in resolution.values if item.setting.is_size} == {100_000}
@@ -108,6 +109,7 @@ def test_the_table_of_settings_shows_them_readably(capsys: pytest.CaptureFixture
         "DRUM_FASTAPI_MAX_UPLOAD_SIZE": "100MiB",
         "DRUM_SPOOL_THRESHOLD": "10MiB",
         "DRUM_FORM_MAX_FIELD_SIZE": "500kB",
+        "DRUM_COMPRESS_ABOVE": "never",
     }
 
 

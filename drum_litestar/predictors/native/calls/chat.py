@@ -1,6 +1,6 @@
 """Chat completions: the ``chat`` hook behind OpenAI's wire format (contract, 3.10).
 
-The openai package is never imported: answers and chunks are recognised by their ``object`` attribute.
+The openai package is never imported: answers and chunks are recognised by their ``object`` attribute, or key.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import UnsupportedMediaTypeError
 from drum_litestar.media_types import is_json
+from drum_litestar.predictors.native.calls.chat_objects import COMPLETION_OBJECT, ChunkSource, as_completion
 from drum_litestar.predictors.native.calls.event_stream import (
     ASSOCIATION_ID,
     CHUNK_OBJECT,
@@ -28,7 +29,6 @@ from drum_litestar.predictors.native.hooks.request_values import RequestHeaders,
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamHead, StreamReply, TargetType
 from drum_litestar.predictors.steps import report_chat, step
 
-_COMPLETION_OBJECT = "chat.completion"
 _HOOK = "chat"
 _END = object()
 
@@ -61,8 +61,9 @@ class ChatHandler:
     ) -> Reply | StreamReply:
         with step("model"):
             result = self._call_hook(params, call, association_id)
-        if getattr(result, "object", None) != _COMPLETION_OBJECT:
-            return self._stream(result, association_id, report)
+        result = as_completion(result, params)
+        if getattr(result, "object", None) != COMPLETION_OBJECT:
+            return self._stream(result, params, association_id, report)
         reply = _complete(result, association_id)
         report_chat("answer", result)
         if report is not None:
@@ -77,9 +78,14 @@ class ChatHandler:
             return moderation.chat(params, model, hook, association_id, **headers)
         return hook(params, model, **headers) if self._takes_headers else hook(params, model)
 
-    def _stream(self, result: Any, association_id: Any, report: ChatReport | None) -> StreamReply:
+    def _stream(
+        self, result: Any, params: dict[str, Any], association_id: Any, report: ChatReport | None
+    ) -> StreamReply:
+        if isinstance(result, dict):
+            raise _unexpected(result)
         try:
-            source: Any = self._loaded.hooks.iterate(result)
+            items = [result] if isinstance(result, str) else result
+            source: Any = ChunkSource(self._loaded.hooks.iterate(items), params)
             if report is not None:
                 source = report.source(source)
         except TypeError:

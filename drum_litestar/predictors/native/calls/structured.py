@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
-from drum_litestar.predictors.native.formats import pandas_json
+from drum_litestar.predictors.native.formats import pandas_json, predictions_csv
 from drum_litestar.predictors.native.formats.inputs import (
     ClientDataError,
     StructuredInput,
@@ -84,8 +84,8 @@ class StructuredHandler:
 
     def handle(self, call: ModelCall) -> Reply:
         """Answer one predict call. Raises exceptions that :func:`error_reply` turns into replies."""
-        data = self.parse(call)
         with step("parse"):
+            data = self.parse(call)
             rows = self._read(data)
         monitor = self._loaded.monitor
         features = None if monitor is None else monitor.keep(rows)
@@ -94,7 +94,7 @@ class StructuredHandler:
             predictions = self.predict(rows, data)
         seconds = time.perf_counter() - began
         with step("serialize"):
-            reply = Reply(body=self.encode(predictions))
+            reply = self.reply(predictions, csv=call.prefers_csv)
         if monitor is not None:
             monitor.predicted(features, predictions.validated, self._proba, seconds)
         return reply
@@ -158,6 +158,17 @@ class StructuredHandler:
         if lengths is None:
             self._check_count(validated, rows)
         return Predictions(validated, extra)
+
+    def reply(self, predictions: Predictions, *, csv: bool) -> Reply:
+        """The answer: as CSV if ``csv``, but JSON in the prediction server's layout, which CSV does not have."""
+        if not csv or self._loaded.deployment_config is not None:
+            return Reply(body=self.encode(predictions))
+        (validated, extra), columns = predictions, predictions.validated.columns
+        if self._keeps_values and not self._proba:
+            body = predictions_csv.of_values(columns[0], pandas_json.encode_values(validated.column()), extra)
+        else:
+            body = predictions_csv.of_numbers(columns, self._encode(validated.floats().ravel()), extra)
+        return Reply(body=body, content_type=predictions_csv.MEDIA_TYPE)
 
     def encode(self, predictions: Predictions) -> bytes:
         """The answer's body: pandas' JSON, or the prediction server's with a deployment configuration."""

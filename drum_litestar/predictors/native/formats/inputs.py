@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from drum_litestar.errors import MissingExtraError, MissingExtraRequestError, UnprocessableError
-from drum_litestar.media_types import URLENCODED
+from drum_litestar.media_types import CSV, JSON, URLENCODED
+from drum_litestar.predictors.native.formats.json_rows import csv_of_json
 from drum_litestar.predictors.native.hooks.user_errors import run_stage
 from drum_litestar.predictors.native.shortcuts.csv_parser import CsvParser, CsvTable, has_blank_line
-from drum_litestar.predictors.rules import NO_DATA, unsupported_format
+from drum_litestar.predictors.protocol import SPARSE_TYPE, STRUCTURED_TYPES, Payload
+from drum_litestar.predictors.rules import NO_DATA, accepts, unsupported_format
 
 if TYPE_CHECKING:
     from drum_litestar.predictors.native.hooks.custom_module import Hooks
-    from drum_litestar.predictors.protocol import ModelCall, Payload
+    from drum_litestar.predictors.protocol import ModelCall
 
-MTX = "text/mtx"
-CSV_TYPES = ("", "text/csv", "text/plain")
+MTX = SPARSE_TYPE
 
 
 class ClientDataError(Exception):
@@ -26,7 +27,8 @@ class ClientDataError(Exception):
 
 
 class StructuredInput(NamedTuple):
-    """The data of a structured call, with the facts about it that DRUM passes to ``score``."""
+    """The data of a structured call, with the facts about it that DRUM passes to ``score``. Rows in JSON have become
+    CSV, for hooks too."""
 
     payload: Payload
     mimetype: str | None
@@ -37,9 +39,10 @@ class StructuredInput(NamedTuple):
 
 
 def structured_input(call: ModelCall, *, any_format: bool) -> StructuredInput:
-    """The data of ``call``. Raises UnprocessableError with DRUM's texts when it is missing or of another format.
+    """The data of ``call``. Raises UnprocessableError when it is missing or of another format, with DRUM's texts, or
+    when it is JSON without rows.
 
-    ``any_format``: a ``read_input_data`` hook takes every format.
+    ``any_format``: a ``read_input_data`` hook takes every format, as it was sent.
     """
     payload = call.x if call.x is not None else call.body
     if payload is None:
@@ -48,6 +51,9 @@ def structured_input(call: ModelCall, *, any_format: bool) -> StructuredInput:
     if payload.filename is None and (is_empty(payload) or mimetype == URLENCODED):
         raise UnprocessableError(NO_DATA)
     check_format(mimetype, any_format=any_format)
+    if mimetype is not None and mimetype.lower() == JSON and not any_format:
+        rows = csv_of_json(payload.read())
+        payload, mimetype = Payload(data=rows, size=len(rows), mimetype=CSV, charset=payload.charset), CSV
     colnames = None if call.colnames is None else _column_names(call.colnames)
     return StructuredInput(payload, mimetype, payload.charset, colnames)
 
@@ -62,9 +68,10 @@ def check_format(mimetype: str | None, *, any_format: bool, sparse: bool = True)
 
     ``sparse``: the readers read Matrix Market.
     """
-    if any_format or mimetype is None or mimetype in CSV_TYPES or (sparse and mimetype == MTX):
+    accepted = (*STRUCTURED_TYPES, SPARSE_TYPE) if sparse else STRUCTURED_TYPES
+    if any_format or not mimetype or accepts(mimetype, accepted):
         return
-    raise unsupported_format(mimetype)
+    raise unsupported_format(mimetype, accepted)
 
 
 def _mimetype(payload: Payload) -> str | None:

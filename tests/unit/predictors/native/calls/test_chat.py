@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,7 +152,7 @@ def test_an_error_before_the_first_chunk_keeps_its_status(predictor: Any) -> Non
     assert headers == {"X-Drum-User-Http-Error": "true"}
 
 
-@pytest.mark.parametrize("result", [None, 5, "text", {"object": "chat.completion"}, [1]])
+@pytest.mark.parametrize("result", [None, 5, {"object": "chat.completion"}, [1]])
 def test_other_results(predictor: Any, result: Any) -> None:
     reply = ask(predictor, result)
     assert isinstance(reply, Reply)
@@ -215,3 +217,114 @@ def test_no_chat_hook_is_404_whatever_the_body(serve_folder: Any) -> None:
 def test_an_association_id_is_made_up(predictor: Any) -> None:
     body = json.loads(summary(predictor.handle(chat_call('{"what": "complete"}')))[2])
     assert len(body["datarobot_association_id"]) == 36
+
+
+PLAIN = (Path(__file__).parents[4] / "support/folders/chat_plain/custom.py").read_text()
+MADE = re.compile(r"chatcmpl-[0-9a-f]{32}")
+
+
+@pytest.fixture
+def plain(serve_folder: Any) -> Any:
+    return serve_folder({"custom.py": PLAIN})
+
+
+def ask_plain(predictor: Any, do: str, **params: Any) -> Any:
+    return predictor.handle(chat_call(json.dumps({"do": do, "datarobot_association_id": "AID", **params})))
+
+
+def events(answer: Any) -> list[Any]:
+    """The chunks of a stream: their texts, finish reasons, roles and models; what was raised in mid-stream."""
+    assert isinstance(answer, StreamReply)
+    lines = b"".join(answer.chunks).decode().removesuffix("\n\n").split("\n\n")
+    found: list[Any] = []
+    for line in lines:
+        if line == "data: [DONE]":
+            found.append("done")
+            continue
+        chunk = json.loads(line.removeprefix("data: "))
+        if "error" in chunk:
+            found.append(chunk["error"]["message"])
+            continue
+        assert chunk["datarobot_association_id"] == "AID"
+        delta = chunk["choices"][0]["delta"]
+        found.append((delta.get("content"), chunk["choices"][0]["finish_reason"], delta.get("role"), chunk["model"]))
+    return found
+
+
+def test_a_dict_is_passed_on_as_it_is(plain: Any) -> None:
+    whole = (
+        "message('hé', usage={'total_tokens': 3}, choices=message('hé')['choices'] + [{'index': 1, 'x': [None, {}]}])"
+    )
+    for do in (whole, f"later({whole})"):
+        status, content_type, body, _ = summary(ask_plain(plain, do, stream=True))
+        assert (status, content_type) == (200, "application/json")
+        assert json.loads(body) == {
+            "id": "i", "object": "chat.completion", "created": 1, "model": "mm", "usage": {"total_tokens": 3},
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "hé"}, "finish_reason": "stop"},
+                        {"index": 1, "x": [None, {}]}],
+            "datarobot_association_id": "AID",
+        }  # fmt: skip
+
+
+def test_a_text_is_wrapped(plain: Any) -> None:
+    status, content_type, body, _ = summary(ask_plain(plain, "'hé'", model="m1"))
+    assert (status, content_type) == (200, "application/json")
+    answer = json.loads(body)
+    assert MADE.fullmatch(answer.pop("id"))
+    assert isinstance(answer.pop("created"), int)
+    assert answer == {
+        "object": "chat.completion",
+        "model": "m1",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "hé"}, "finish_reason": "stop"}],
+        "datarobot_association_id": "AID",
+    }
+    assert json.loads(summary(ask_plain(plain, "''", model=None))[2])["model"] == ""
+
+
+def test_a_text_is_streamed_to_a_client_that_asks_for_it(plain: Any) -> None:
+    expected = [("hé", None, "assistant", "m1"), (None, "stop", None, "m1"), "done"]
+    assert events(ask_plain(plain, "'hé'", stream=True, model="m1")) == expected
+
+
+TEXT_A, TEXT_B, STOP = ("a", None, "assistant", ""), ("b", None, None, ""), (None, "stop", None, "")
+DICT_A, DICT_B = ("a", None, None, "mm"), ("b", "stop", None, "mm")
+
+
+@pytest.mark.parametrize("items", ["[{}]", "iter([{}])", "slowly([{}])", "later([{}])", "({} for _ in '1')"])
+@pytest.mark.parametrize(
+    ("pair", "expected"),
+    [
+        ("'a', 'b'", [TEXT_A, TEXT_B, STOP]),
+        ("chunk('a'), chunk('b', 'stop')", [DICT_A, DICT_B]),
+        ("'a', chunk('b', 'stop')", [TEXT_A, DICT_B]),
+        ("chunk('a'), 'b'", [DICT_A, ("b", None, "assistant", ""), STOP]),
+    ],
+)
+def test_streams_of_dicts_and_texts(plain: Any, items: str, pair: str, expected: list[Any]) -> None:
+    if items.startswith("("):
+        answer = ask_plain(plain, f"(each for each in ({pair}))")
+    else:
+        answer = ask_plain(plain, items.replace("{}", pair))
+    assert events(answer) == [*expected, "done"]
+
+
+def test_what_is_neither(plain: Any) -> None:
+    for do in ("{'a': 1}", "message('x', choices=[])", "chunk('a')", "b'text'", "[b'text']", "[{'a': 1}]"):
+        reply = ask_plain(plain, do)
+        assert reply.status == 500
+        assert json.loads(reply.body)["message"].startswith("ERROR: Expected response to be ChatCompletion or Iterable")
+    last = events(ask_plain(plain, "['a', {'b': 1}]"))[1]
+    assert last == "Expected a chat completion chunk, but received <class 'dict'>"
+
+
+def test_dicts_with_the_openai_packages_objects(serve_folder: Any) -> None:
+    """Only the outside is a dict: objects inside keep their own way into JSON."""
+    inside = "Thing(object='x', choices=[])"
+    code = (
+        "class Thing:\n    def __init__(self, **fields): self.__dict__.update(fields)\n"
+        "def load_model(d): return 1\n"
+        "def chat(params, model): return {'object': 'chat.completion', 'choices': [Thing(message=Thing(content='x'))],"
+        f" 'more': {inside}}}\n"
+    )
+    body = json.loads(summary(ask_plain(serve_folder({"custom.py": code}), ""))[2])
+    assert (body["choices"], body["more"]) == ([{"message": {"content": "x"}}], {"object": "x", "choices": []})
