@@ -123,7 +123,12 @@ class ModelService:
         self.card()
         state = self.executor.state
         if state != "ready":
-            raise ModelNotReadyError(_SHUTTING_DOWN.get(state, "No model worker is ready"))
+            raise ModelNotReadyError(_SHUTTING_DOWN.get(state) or self._no_worker())
+
+    def _no_worker(self) -> str:
+        if self.executor.folder_error:  # the reason itself may be for the operator only, and a probe needs no token
+            return "No model worker is ready: the model folder cannot be loaded any more; the log and /stats/ say why"
+        return "No model worker is ready"
 
     async def probe(self, request: AnyRequest, kind: CallKind) -> AnyResponse:
         """Forward a probe to a predictor that answers probes; else answer ``OK``.
