@@ -116,7 +116,7 @@ class FolderWatch:
 
     async def _notify(self) -> None:
         try:
-            async for _ in self._notifications(self._folder, watch_filter=None, ignore_permission_denied=True):
+            async for _ in self._notifications(self._folder, watch_filter=None):
                 self._notified.set()
         except Exception as error:  # the system's limit of watches, or the folder is gone
             _log.error("Changes of %s are no longer noticed (%s); SIGHUP reloads the model", self._folder, error)
@@ -147,7 +147,7 @@ class FolderWatch:
     async def _except_written(self, before: Snapshot) -> None:
         """What the model wrote while it loaded is no change, or it would be loaded again and again. ``before``: the
         folder when the load began."""
-        now = await asyncio.to_thread(snapshot, self._folder)
+        now = await self._settled()
         written = [path for path in changed(before, now) if not path.endswith(_SOURCES)]
         if written:
             _log.info("%s changed while the model was loading: not taken as a change", some_of(written))
