@@ -20,9 +20,7 @@ from drum_litestar.http.app_options import AppOptions, normalize_prefix
 from drum_litestar.http.routes import ROUTES
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
-from drum_litestar.launcher.folder_watch import folder_watch
 from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
-from drum_litestar.launcher.model_reload import ModelReload
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.preparation import (
     extended_app,
@@ -31,6 +29,8 @@ from drum_litestar.launcher.preparation import (
     with_proxy,
     with_worker_python,
 )
+from drum_litestar.launcher.reloading.folder_watch import folder_watch
+from drum_litestar.launcher.reloading.model_reload import ModelReload
 from drum_litestar.launcher.shared_store import RedisRateLimitStore
 from drum_litestar.launcher.worker_user import worker_uid
 from drum_litestar.middleware.stack import StackOptions, build_stack

@@ -17,7 +17,7 @@ from typing import Final
 
 from drum_litestar.extensions import FILE as EXTENSION_FILE
 from drum_litestar.extras import require
-from drum_litestar.launcher.model_reload import RELOAD_LOGGER
+from drum_litestar.launcher.reloading.model_reload import RELOAD_LOGGER
 from drum_litestar.settings.groups.serving import ModelSettings
 
 _log = logging.getLogger(RELOAD_LOGGER)

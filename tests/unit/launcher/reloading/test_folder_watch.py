@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from drum_litestar.errors import MissingExtraError, SettingsError
-from drum_litestar.launcher.folder_watch import FolderWatch, changed, folder_watch, ignored, snapshot, some_of
+from drum_litestar.launcher.reloading.folder_watch import FolderWatch, changed, folder_watch, ignored, snapshot, some_of
 from drum_litestar.settings.groups.serving import ModelSettings
 from drum_litestar.settings.resolve import resolve
 from support.files import replace_text
