@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -55,6 +55,12 @@ def folder_watch(settings: ModelSettings, folder: Path, on_change: Callable[[], 
     return FolderWatch(folder, on_change) if settings.reload else None
 
 
+def notifications() -> Callable[..., AsyncIterator[object]]:
+    """The function of watchfiles that tells of changes. Raises MissingExtraError without that package."""
+    awatch: Callable[..., AsyncIterator[object]] = require("watchfiles", "--reload (DRUM_RELOAD)", "reload").awatch
+    return awatch
+
+
 def ignored(name: str) -> bool:
     """Whether a file of this ``name`` does not matter to the model."""
     return _IGNORED_FILES.match(name) is not None
@@ -93,7 +99,7 @@ class FolderWatch:
 
         Raises MissingExtraError without watchfiles.
         """
-        self._notifications = require("watchfiles", "--reload (DRUM_RELOAD)", "reload").awatch
+        self._notifications = notifications()
         self._folder = folder
         self._on_change = on_change
         self._loaded = snapshot(folder)
