@@ -264,6 +264,7 @@ class StateExecutor:
         self.error_server = error_server
         self.state = state
         self.card = description
+        self.folder_error = ""
         self.failure: ModelLoadError | None = ModelLoadError("no such artifact") if state == "failed" else None
 
     async def start(self) -> None: ...

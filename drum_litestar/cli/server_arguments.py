@@ -78,6 +78,12 @@ def add_setting_arguments(parser: argparse.ArgumentParser, *, required: bool) ->
         help="native: this server's own predictor, for Python models; drum: datarobot-drum's; auto (default): native "
         "where it supports the model and the options (env: DRUM_PREDICTOR)",
     )
+    server.add_argument(
+        "--reload",
+        action="store_true",
+        help="for development: load the model folder again when one of its files changes; needs the package watchfiles "
+        "(env: DRUM_RELOAD)",
+    )
 
 
 def add_server_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:

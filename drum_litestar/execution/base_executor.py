@@ -40,6 +40,10 @@ class BaseExecutor(ABC):
     def failure(self) -> ModelLoadError | None:
         return self._failure
 
+    @property
+    def folder_error(self) -> str:
+        return ""
+
     async def start(self) -> None:
         self._started = asyncio.get_running_loop().create_future()
         self._begin()
@@ -56,6 +60,8 @@ class BaseExecutor(ABC):
         self.check_failure()
         if self._phase is not None:
             raise self._admission.refuse_not_ready(f"The model is not ready: {self.state}")
+        if (refusal := self._refusal()) is not None:
+            raise self._admission.refuse_not_ready(refusal)
         return self._admission.admit()
 
     async def wait_loaded(self, ticket: Ticket, deadline: float | None = None) -> None:
@@ -65,6 +71,8 @@ class BaseExecutor(ABC):
     async def submit(self, call: ModelCall, *, ticket: Ticket, deadline: float | None = None) -> Reply | ReplyStream:
         if self._phase in ("failed", "stopped"):
             raise self._admission.refuse_not_ready(f"The model is not ready: {self._phase}")
+        if (refusal := self._refusal()) is not None:  # since it was admitted
+            raise self._admission.refuse_not_ready(refusal)
         return await self._admission.submit(call, ticket, deadline)
 
     async def shutdown(self, grace: float) -> None:
@@ -93,6 +101,10 @@ class BaseExecutor(ABC):
         self._admission.load_queue.end(loaded=self._card is not None)
         if self._started is not None and not self._started.done():
             self._started.set_result(None)
+
+    def _refusal(self) -> str | None:
+        """The text for calls that would wait in vain at present; None when they are served or may wait."""
+        return None
 
     @abstractmethod
     def _live_state(self) -> ExecutorState:

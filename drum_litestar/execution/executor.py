@@ -48,6 +48,11 @@ class Executor(Protocol):
     def failure(self) -> ModelLoadError | None:
         """Why the model cannot be loaded, when ``state`` is ``failed``."""
 
+    @property
+    def folder_error(self) -> str:
+        """Why the model folder could not be loaded again, by a reload or by a worker that replaces another one; empty
+        when it could."""
+
     async def start(self) -> None:
         """Begin to load; returns at once."""
 

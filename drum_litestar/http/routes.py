@@ -8,7 +8,7 @@ from typing import Final
 
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.controllers.direct_access import forward
-from drum_litestar.http.controllers.health import liveness, livez, readiness, startup
+from drum_litestar.http.controllers.health import liveness, livez, readiness, readyz, startup
 from drum_litestar.http.controllers.info import capabilities, info, stats
 from drum_litestar.http.controllers.metrics import metrics
 from drum_litestar.http.controllers.static import no_file
@@ -138,14 +138,17 @@ ROUTES: Final[tuple[Route, ...]] = (
         summary="The model has loaded",
         tag="health",
     ),
-    Route(
-        paths=("/health", "/readyz"),
-        answer=readiness,
-        access="probe",
-        is_polled=True,
-        calls_model=True,
-        summary="A call would be served now",
-        tag="health",
+    *(
+        Route(
+            paths=(path,),
+            answer=answer,
+            access="probe",
+            is_polled=True,
+            calls_model=True,
+            summary="A call would be served now",
+            tag="health",
+        )
+        for path, answer in (("/health", readiness), ("/readyz", readyz))
     ),
     Route(
         paths=("/startupz",),

@@ -131,6 +131,8 @@ class ModelService:
             self._check_queue(self.options.ready_queue)
 
     def _no_worker(self) -> str:
+        if self.executor.folder_error:  # the reason itself may be for the operator only, and a probe needs no token
+            return "No model worker is ready: the model folder cannot be loaded any more; the log and /stats/ say why"
         stats = self.executor.stats()
         if stuck := stats.get("executor_stuck"):
             return (

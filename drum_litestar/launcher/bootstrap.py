@@ -8,10 +8,11 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from drum_litestar import __version__
@@ -32,13 +33,13 @@ from drum_litestar.launcher.preparation import (
     with_extension,
     with_proxy,
     with_worker_python,
-    worker_spec,
 )
+from drum_litestar.launcher.reloading.folder_watch import folder_watch
+from drum_litestar.launcher.reloading.model_reload import ModelReload
 from drum_litestar.launcher.shared_store import RedisRateLimitStore
 from drum_litestar.launcher.worker_user import worker_uid
 from drum_litestar.middleware.stack import StackOptions, build_stack
 from drum_litestar.observability.logs.setup import LogPipeline, configure_logging
-from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.route_table import RouteTable
 from drum_litestar.server.descriptors import raise_descriptor_limit
 from drum_litestar.server.http.connection import make_protocol
@@ -119,7 +120,7 @@ def serve(plan: LaunchPlan) -> int:
             on_started=server.started,
             on_drain=server.drain,
             on_stop=server.executor.shutdown,
-            on_reload=server.reload,
+            on_reload=server.model_reload.run,
         )
         _log.info("<<< Finish drum in the server mode")
         return code
@@ -133,7 +134,7 @@ def serve(plan: LaunchPlan) -> int:
 
 
 class Server:
-    """The parts of one running server, and their start, drain, stop and reload."""
+    """The parts of one running server, and their start, drain and stop."""
 
     def __init__(self, plan: LaunchPlan, sockets: Sequence[socket.socket], logs: LogPipeline) -> None:
         prepared = prepare(plan)
@@ -155,10 +156,13 @@ class Server:
         limit = plan.settings.rate_limit
         self.rate_store = RedisRateLimitStore(limit.store) if limit.enabled and limit.store else None
         self.telemetry.attach(self.executor)
+        self.model_reload = ModelReload(self.executor, plan, self.announcer, self.telemetry.model_loaded)
+        self._folder_watch = folder_watch(plan.settings.model, Path(plan.spec.code_dir), self.model_reload.run)
         self.failure: ModelLoadError | None = None
         """The load failure that ended the server."""
         self._handle: ServerHandle | None = None
         self._tasks: set[asyncio.Future[Any]] = set()
+        self._folder_watching: asyncio.Future[Any] | None = None
 
     @cached_property
     def _app_options(self) -> AppOptions:
@@ -238,6 +242,8 @@ class Server:
         """Start waiting for the model, in a task of its own, once the port is open."""
         self._handle = handle
         self._spawn(self._watch(handle))
+        if self._folder_watch is not None:
+            self._folder_watching = self._spawn(self._folder_watch.run(self.executor.wait_started()))
 
     async def _watch(self, handle: ServerHandle) -> None:
         with self.announcer.loading() as elapsed:
@@ -266,21 +272,12 @@ class Server:
     def drain(self) -> None:
         """Set readiness to 503 at once; admitted calls continue."""
         self.announcer.quiet()
+        if self._folder_watching is not None:
+            self._folder_watching.cancel()
         self._spawn(self.executor.shutdown(self.plan.settings.timeouts.graceful_timeout))
 
-    async def reload(self) -> None:
-        """Load the model folder again (SIGHUP)."""
-        reload: Callable[[PredictorSpec], Awaitable[None]] | None = getattr(self.executor, "reload", None)
-        if reload is None:
-            _log.warning("SIGHUP ignored: only the pool executor can reload the model")
-            return
-        with self.announcer.loading("Reloading") as elapsed:
-            await reload(await asyncio.to_thread(worker_spec, self.plan))  # it may read and parse a file
-        self.announcer.reloaded(elapsed())
-        if self.executor.card is not None:
-            self.telemetry.model_loaded(self.executor.card)
-
-    def _spawn(self, work: Awaitable[Any]) -> None:
+    def _spawn(self, work: Awaitable[Any]) -> asyncio.Future[Any]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

@@ -63,6 +63,7 @@ def make_executor(
             "log_level": plan.logging_level,
             "json_lines": settings.log.json,
             "otel_disabled": plan.otel_disabled,
+            "write_bytecode": not settings.model.reload,
             **trace_options,
         },
     )

@@ -61,6 +61,7 @@ def resolve_settings(args: argparse.Namespace, environ: MutableMapping[str, str]
         "CUSTOM_MODEL_WORKERS": args.max_workers,
         "DRUM_EXECUTOR": args.executor,
         "DRUM_PREDICTOR": args.predictor,
+        "DRUM_RELOAD": "true" if args.reload else None,
         "DRUM_WORKER_PYTHON": args.worker_python,
     }
     # An option whose value came from its environment variable has that variable as its source.

@@ -34,14 +34,17 @@ def set_up_worker(
     otel_disabled: bool = False,
     trace_requests: bool = False,
     trace_steps: bool = False,
+    write_bytecode: bool = True,
 ) -> Callable[[Predictor], Predictor]:
     """Configure logging and telemetry of this worker process. The returned function makes a predictor trace its calls.
 
     ``log_level`` is a word of ``--logging-level``; ``otel_disabled`` the runtime parameter ``OTEL_SDK_DISABLED``;
-    ``trace_requests``: the HTTP process exports spans; ``trace_steps``: so does this one, of each step. Telemetry is
-    flushed when the process exits, also after SIGTERM; only SIGKILL loses what is queued. An interpreter of the
-    model's own may lack the OpenTelemetry API: then nothing is traced here.
+    ``trace_requests``: the HTTP process exports spans; ``trace_steps``: so does this one, of each step;
+    ``write_bytecode`` is off where sources change quickly: Python takes a ``.pyc`` file for that of any source of the
+    same second and size. Telemetry is flushed when the process exits, also after SIGTERM; only SIGKILL loses what is
+    queued. An interpreter of the model's own may lack the OpenTelemetry API: then nothing is traced here.
     """
+    sys.dont_write_bytecode |= not write_bytecode
     configure_worker_logging(log_level, worker=worker, json_lines=json_lines)
     try:
         from drum_litestar.observability.providers import configure_telemetry, instrument_clients

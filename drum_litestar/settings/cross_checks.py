@@ -30,6 +30,8 @@ def refuse(settings: ServerSettings) -> None:
         raise SettingsError(f"DRUM_SPOOL_DIR='{spool}' is not a writable directory")
     if settings.workers.python is not None and settings.model.executor == "inline":
         raise SettingsError("DRUM_WORKER_PYTHON needs worker processes, which --executor inline does not have")
+    if settings.model.reload and settings.model.executor == "inline":
+        raise SettingsError("DRUM_RELOAD needs worker processes, which --executor inline does not have")
     if settings.rate_limit.store is not None and not settings.rate_limit.store.lower().startswith(STORE_SCHEMES):
         raise SettingsError(f"DRUM_RATE_LIMIT_STORE must begin with one of {', '.join(STORE_SCHEMES)}")
 

@@ -82,7 +82,7 @@ def collect(args: argparse.Namespace) -> list[Finding]:
         *faults,
     ]
     if plan is not None and not _blocked(own):  # else the server's modules cannot be imported
-        findings += _store(plan)
+        findings += [*_store(plan), *_reload(plan)]
     if plan is not None and code_dir is not None:
         findings += _folder(plan, code_dir, drum, hook, args, None if _blocked(about_python) else python)
     return findings
@@ -128,6 +128,19 @@ def _store(plan: LaunchPlan) -> list[Finding]:
     try:
         RedisRateLimitStore(limit.store)
     except (StartupError, ImportError) as error:
+        return [Finding("settings", BLOCKING, str(error))]
+    return []
+
+
+def _reload(plan: LaunchPlan) -> list[Finding]:
+    """Findings about ``--reload``."""
+    if not plan.settings.model.reload:
+        return []
+    from drum_litestar.launcher.reloading.folder_watch import notifications
+
+    try:
+        notifications()
+    except StartupError as error:
         return [Finding("settings", BLOCKING, str(error))]
     return []
 

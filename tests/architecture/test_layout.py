@@ -57,6 +57,7 @@ GLOBALS = {
     "name_clashes.py": "sys.modules",
     "observability/logs/setup.py": "sys.?",
     "observability/providers.py": "os.environ",
+    "observability/worker_setup.py": "sys.dont_write_bytecode",
     "predictors/drum/drum_predictor.py": "sys.argv",
     "predictors/native/frameworks/keras_framework.py": "os.environ",
     "predictors/native/hooks/custom_module.py": "sys.modules sys.path",

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from drum_litestar.errors import ModelLoadError, RequestError, WorkerDiedError
+from drum_litestar.execution.observer import RestartCause
 from drum_litestar.execution.pending import BatchedCall, PendingCall
 from drum_litestar.execution.pool import wire
 from drum_litestar.execution.pool.channel import Channel
@@ -58,6 +59,8 @@ class ModelWorker:
         self.load_failure: ModelLoadError | None = None
         self.replaces: ModelWorker | None = None
         """The worker that retires when this one is ready."""
+        self.cause: RestartCause | None = None
+        """Why it replaces that one."""
         self.call_limit: int | None = None
         """Calls after which it should be replaced."""
         self.settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()

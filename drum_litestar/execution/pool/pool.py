@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -42,9 +43,18 @@ class PoolExecutor(BaseExecutor):
         self._supervisor = Supervisor(self._spec, self._options, self)
         self._supervisor.start()
 
-    async def reload(self, spec: msgspec.Struct | None = None) -> None:
-        """Load the model folder again in new workers; old ones retire when those are ready (SIGHUP). ``spec`` replaces
-        the present one.
+    @property
+    def folder_error(self) -> str:
+        return self._supervisor.folder.error if self._supervisor is not None else ""
+
+    def _refusal(self) -> str | None:
+        if self._supervisor is None or not self._supervisor.out_of_service:
+            return None
+        return f"No model worker is ready: the model folder cannot be loaded any more: {self.folder_error}"
+
+    async def reload(self, make_spec: Callable[[], msgspec.Struct] | None = None) -> None:
+        """Load the model folder again in new workers; old ones retire when those are ready (SIGHUP). The spec that
+        ``make_spec`` makes, in a thread, replaces the present one.
 
         Raises ModelLoadError when that fails; the model that was served stays in service.
         """
@@ -52,7 +62,7 @@ class PoolExecutor(BaseExecutor):
             raise ModelLoadError(f"The model cannot be reloaded: it is {self.state}")
         if self._admission.batcher is not None:
             self._admission.batcher.model_changes()
-        await self._supervisor.reload(spec)
+        await self._supervisor.reload(make_spec)
 
     async def _stop_model(self, clean: bool) -> None:
         if self._supervisor is not None:
@@ -63,7 +73,8 @@ class PoolExecutor(BaseExecutor):
             self._supervisor.force_stop()
 
     def stats(self) -> dict[str, Any]:
-        workers = self._supervisor.workers if self._supervisor is not None else []
+        supervisor = self._supervisor
+        workers = supervisor.workers if supervisor is not None else []
         return {
             "executor_workers": self._options.workers.count,
             "executor_workers_busy": sum(bool(worker.calls) for worker in workers),
@@ -71,7 +82,8 @@ class PoolExecutor(BaseExecutor):
             "executor_workers_by_state": dict(
                 Counter(_STATE_NAMES.get(worker.state, worker.state) for worker in workers)
             ),
-            "executor_restarts": dict(self._supervisor.restarts) if self._supervisor is not None else {},
+            "executor_restarts": dict(supervisor.restarts) if supervisor is not None else {},
+            **(supervisor.folder.stats() if supervisor is not None else {}),
             **self._admission.stats(),
         }
 
@@ -111,6 +123,8 @@ class PoolExecutor(BaseExecutor):
             self._admission.dispatch_waiting()
         elif self._phase is not None and not any(worker.state == "starting" for worker in self._supervisor.workers):
             self._admission.fail_waiting("No model worker is left")
+        elif (refusal := self._refusal()) is not None:
+            self._admission.fail_waiting(refusal)
 
     def gave_up(self, failure: ModelLoadError) -> None:
         loaded = self._card is not None

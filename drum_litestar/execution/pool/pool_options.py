@@ -41,6 +41,10 @@ class PoolOptions(ExecutorOptions, frozen=True, kw_only=True):
     backoff: float = 0.25
     """Wait after a death before ready; doubles with each death, up to ``backoff_limit``."""
     backoff_limit: float = 30.0
+    load_backoff: float = 5.0
+    """Wait once it is known that the model folder, which was loaded before, cannot be loaded any more; doubles with
+    each failure, up to ``load_backoff_limit``. It is tried again for ever."""
+    load_backoff_limit: float = 60.0
     kill_grace: float = 2.0
     """Between SIGTERM and SIGKILL."""
     stop_grace: float = 10.0

@@ -115,7 +115,7 @@ class Announcer:
 
     def reloaded(self, seconds: float) -> None:
         """Say that the model was loaded again."""
-        _log.info("reloaded in %.1f s: %s", seconds, self._plan.spec.code_dir)
+        _log.info("The model is reloaded, in %.1f s", seconds)
 
     def _target(self) -> Target:
         settings = self._plan.settings

@@ -137,7 +137,7 @@ class _Scraped:
         self._workers = workers
 
     def collect(self) -> Iterator[Metric]:
-        from prometheus_client.core import GaugeMetricFamily
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         stats = self._executor_stats()
         for name, key, text in (
@@ -147,6 +147,21 @@ class _Scraped:
             ("drum_executor_workers_busy", "executor_workers_busy", "Slots of model workers in use."),
         ):
             yield GaugeMetricFamily(name, text, value=float(stats.get(key) or 0))
+        reloads = CounterMetricFamily("drum_model_reloads", "Reloads of the model folder.", labels=("result",))
+        for result in ("succeeded", "failed"):
+            reloads.add_metric((result,), (stats.get("executor_reloads") or {}).get(result, 0))
+        yield reloads
+        yield GaugeMetricFamily(
+            "drum_model_last_reload_successful",
+            "0 while workers serve what was loaded before a reload that failed, or none is left.",
+            value=0.0 if stats.get("executor_reload_error") else 1.0,
+        )
+        loaded_at = GaugeMetricFamily(
+            "drum_model_loaded_timestamp_seconds", "When the model folder was first loaded, or last reloaded in full."
+        )
+        if stats.get("executor_loaded_at"):
+            loaded_at.add_metric((), stats["executor_loaded_at"])
+        yield loaded_at
         memory = GaugeMetricFamily(
             "drum_memory_bytes", "Memory of each process, and of the container.", labels=("type", "process")
         )
@@ -161,8 +176,6 @@ class _Scraped:
                 memory.add_metric((kind, "container"), size)
         yield memory
         if status.oom_kills is not None:
-            from prometheus_client.core import CounterMetricFamily
-
             yield CounterMetricFamily(
                 "drum_oom_kills", "Processes killed by the kernel for lack of memory.", value=status.oom_kills
             )

@@ -64,6 +64,14 @@ class ModelSettings(msgspec.Struct, frozen=True):
             "DRUM_EXECUTOR", "run the model in worker processes, or in the server's own (debugging)", flag="--executor"
         ),
     ] = "pool"
+    reload: Annotated[
+        bool,
+        Option(
+            "DRUM_RELOAD",
+            "for development: load the model folder again when its files change",
+            flag="--reload",
+        ),
+    ] = False
     single_output_is: Annotated[
         Literal["negative", "positive"],
         Option("DRUM_SINGLE_OUTPUT_IS", "class that the one output of a binary model without label names stands for"),

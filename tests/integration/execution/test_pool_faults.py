@@ -15,7 +15,13 @@ from typing import Any
 import psutil
 import pytest
 
-from drum_litestar.errors import DeadlineExceededError, ModelLoadError, RequestError, WorkerDiedError
+from drum_litestar.errors import (
+    DeadlineExceededError,
+    ModelLoadError,
+    ModelNotReadyError,
+    RequestError,
+    WorkerDiedError,
+)
 from drum_litestar.execution.executor import Executor
 from drum_litestar.predictors.protocol import Reply
 from support import clock
@@ -284,18 +290,44 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path, script: str, message: str
 
 
 def test_a_load_failure_of_a_replacement_is_retried(tmp_path: Path) -> None:
+    """For ever. A first failure may be a passing one, and calls wait; after a second one they are answered at once."""
+    told: list[ModelLoadError] = []
+
     async def main() -> None:
-        async with pool(tmp_path, crash_loop_deaths=100) as executor:
+        async with pool(tmp_path, crash_loop_deaths=3, load_backoff=0.01, on_fatal=told.append) as executor:
             replace_text(tmp_path / "on_load", "raise")
-            with pytest.raises(WorkerDiedError):
-                await run(executor, order("kill"))
+            dying = begin(executor, order("kill"))
             waiting = begin(executor, order("echo"))
-            await until(lambda: noted(tmp_path, "loads") >= 3)
+            with pytest.raises(WorkerDiedError):
+                await dying
+            with pytest.raises(
+                ModelNotReadyError, match=r"the model folder cannot be loaded any more: broken custom\.py"
+            ):
+                await waiting
+            assert noted(tmp_path, "loads") == 3
+            await until(lambda: noted(tmp_path, "loads") >= 6)
             assert executor.state == "unready"
             (tmp_path / "on_load").unlink()
-            assert not isinstance(await waiting, Exception)
-            assert executor.state == "ready"  # type: ignore[comparison-overlap]  # it has changed since the last look
+            await until(lambda: executor.state == "ready")
             await still_works(executor)
+
+    asyncio.run(main())
+    assert not told
+
+
+def test_calls_wait_for_the_second_try_to_load(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with pool(tmp_path, backoff=0.5) as executor:
+            replace_text(tmp_path / "on_load", "raise")
+            dying = begin(executor, order("kill"))
+            waiting = begin(executor, order("echo", a=1))
+            with pytest.raises(WorkerDiedError):
+                await dying
+            await until(lambda: executor.folder_error)
+            (tmp_path / "on_load").unlink()
+            answer = await waiting
+            assert isinstance(answer, Reply)
+            assert answer.body == b'{"a": 1}'
 
     asyncio.run(main())
 
@@ -305,7 +337,7 @@ def test_a_crash_loop_ends_the_service_and_answers_waiting_calls(tmp_path: Path)
 
     async def main() -> None:
         async with pool(tmp_path, crash_loop_deaths=3, on_fatal=told.append) as executor:
-            replace_text(tmp_path / "on_load", "raise")
+            replace_text(tmp_path / "on_load", "die")
             dying = begin(executor, order("kill"))
             waiting = begin(executor, order("echo"))
             with pytest.raises(WorkerDiedError):
@@ -316,7 +348,7 @@ def test_a_crash_loop_ends_the_service_and_answers_waiting_calls(tmp_path: Path)
             assert quiet(executor)
 
     asyncio.run(main())
-    assert [str(failure) for failure in told] == ["broken custom.py"]
+    assert [str(failure) for failure in told] == ["The model worker died 3 times before it was ready (exit code 7)"]
 
 
 def test_death_policy_exit_is_reported_once_and_other_calls_finish(tmp_path: Path) -> None:

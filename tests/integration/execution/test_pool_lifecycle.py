@@ -8,6 +8,8 @@ import json
 import logging
 import os
 import pwd
+import re
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -228,7 +230,7 @@ def test_recycling_under_load_runs_every_call_once(tmp_path: Path, workers: int)
 
             await asyncio.gather(*(client() for _ in range(8)))
             assert noted(tmp_path, "begins") == noted(tmp_path, "ends") == 400
-            assert executor.stats()["executor_restarts"]["max_requests"] >= 1
+            await until(lambda: executor.stats()["executor_restarts"].get("max_requests"))
             await still_works(executor)
 
     asyncio.run(main())
@@ -310,12 +312,103 @@ def test_reload_serves_the_new_folder_without_a_gap(tmp_path: Path) -> None:
             assert executor.card.description == "2"
             assert executor.stats()["executor_restarts"] == {"reload": 2}
 
+            stats = executor.stats()
+            assert stats["executor_reloads"] == {"succeeded": 1, "failed": 0}
+            assert executor.folder_error == ""
+
             second = executor.pids()
             replace_text(tmp_path / "on_load", "fail")
             with pytest.raises(ModelLoadError, match="no such artifact"):
                 await executor.reload()
             assert executor.pids() == second
             await still_works(executor)
+            failed = executor.stats()
+            assert failed["executor_restarts"] == {"reload": 2}  # none was replaced
+            assert failed["executor_reloads"] == {"succeeded": 1, "failed": 1}
+            assert failed["executor_reload_error"] == executor.folder_error == "no such artifact"
+            assert failed["executor_loaded_at"] == stats["executor_loaded_at"]
+
+            replace_text(tmp_path / "on_load", "")
+            await executor.reload()
+            mended = executor.stats()
+            assert mended["executor_reloads"] == {"succeeded": 2, "failed": 1}
+            assert executor.folder_error == ""
+            assert mended["executor_loaded_at"] > stats["executor_loaded_at"]
+
+
+def test_workers_of_before_and_after_a_failed_reload(tmp_path: Path) -> None:
+    """The reload counts as failed until no worker is left that was loaded before it."""
+
+    async def main() -> None:
+        async with pool(tmp_path, workers=2) as executor:
+            await until(lambda: states(executor) == {"ready": 2})
+            olds = executor.pids()
+            replace_text(tmp_path / "on_load", "raise")
+            with pytest.raises(ModelLoadError, match=r"broken custom\.py"):
+                await executor.reload()
+            replace_text(tmp_path / "on_load", "")
+            with pytest.raises(WorkerDiedError):
+                await run(executor, order("kill"))
+            await until(lambda: states(executor) == {"ready": 2})
+            assert executor.folder_error == "broken custom.py"
+            (old,) = set(olds) & set(executor.pids())
+            os.kill(old, signal.SIGKILL)
+            await until(lambda: states(executor) == {"ready": 2} and old not in executor.pids())
+            assert executor.folder_error == ""
+            assert executor.stats()["executor_reloads"] == {"succeeded": 0, "failed": 1}
+
+    asyncio.run(main())
+
+
+def test_a_broken_folder_costs_only_the_workers_that_die(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The others go on; one worker tries again at growing intervals, until the folder is mended."""
+
+    async def main() -> None:
+        async with pool(tmp_path, workers=3, crash_loop_deaths=3, load_backoff=0.02) as executor:
+            await until(lambda: states(executor) == {"ready": 3})
+            replace_text(tmp_path / "on_load", "raise")
+            loads = noted(tmp_path, "loads")
+            first, second, survivor = executor.pids()
+            for pid in (first, second):
+                os.kill(pid, signal.SIGKILL)
+            await until(lambda: noted(tmp_path, "loads") >= loads + 6)
+            assert executor.pids()[0] == survivor
+            assert states(executor).get("starting", 0) <= 1
+            assert executor.state == "ready"
+            assert executor.folder_error == "broken custom.py"
+            await still_works(executor)
+            replace_text(tmp_path / "on_load", "")
+            await until(lambda: states(executor) == {"ready": 3})
+            assert executor.folder_error == ""
+            assert survivor in executor.pids()
+
+    asyncio.run(main())
+    waits = [float(text) for text in re.findall(r"Next try in ([\d.]+) s, or at SIGHUP", caplog.text)]
+    assert waits[:5] == [0.01, 0.02, 0.04, 0.08, 0.16]
+    assert "1 of 3 model workers go on" in caplog.text
+    assert [bool(getattr(record, "traceback", "")) for record in caplog.records].count(True) == 1  # the same reason
+    assert "The model folder can be loaded again" in caplog.text
+
+
+def test_a_reload_brings_back_workers_that_are_missing(tmp_path: Path) -> None:
+    """It does not wait for the next try, and counts as failed as long as there is no worker."""
+
+    async def main() -> None:
+        async with pool(tmp_path, load_backoff=3600, load_backoff_limit=3600) as executor:
+            replace_text(tmp_path / "on_load", "raise")
+            with pytest.raises(WorkerDiedError):
+                await run(executor, order("kill"))
+            await until(lambda: executor.folder_error and not executor.pids())
+            with pytest.raises(ModelLoadError, match=r"broken custom\.py"):
+                await executor.reload()
+            with pytest.raises(ModelNotReadyError, match=r"cannot be loaded any more: broken custom\.py"):
+                executor.admit()
+            replace_text(tmp_path / "on_load", "")
+            await executor.reload()
+            assert executor.state == "ready"
+            await still_works(executor)
+
+    asyncio.run(main())
 
     asyncio.run(main())
 

@@ -219,10 +219,10 @@ def test_a_reload_is_one_line(faults: Faults) -> None:
     server = faults.start(arguments=["--logging-level", "warning"])
     server.server.wait_output("ready on ")
     server.server.process.send_signal(signal.SIGHUP)
-    server.server.wait_output("reloaded in ")
+    server.server.wait_output("The model is reloaded, in ")
     logged = [line for line in server.server.output().splitlines() if '"GET ' not in line]
     assert len(logged) == 2, logged
-    assert re.search(r"INFO drum_litestar\.lifecycle:  reloaded in \d+\.\d s: /", logged[1])
+    assert re.search(r"INFO drum_litestar\.lifecycle:  The model is reloaded, in \d+\.\d s", logged[1])
 
 
 @pytest.mark.parametrize("threads", ["1", "3"])

@@ -90,21 +90,33 @@ def test_a_crash_loop_behind_the_error_server(faults: Faults) -> None:
 
 
 def test_a_load_failure_on_respawn_only(faults: Faults) -> None:
-    """The model has loaded before, so the load is tried again; readiness answers 503 meanwhile."""
+    """The model has loaded before, so the load is tried again for ever; calls and readiness answer 503 meanwhile."""
     server = faults.start()
     server.on_load("raise")
-    assert server.send(order("exit")).status == 503
-    server.noted_more("loads", 2)
+    dying = server.begin_one("wait", 1)
+    waiting = server.begin(order("echo", 4))
+    eventually(lambda: server.stats()["executor_queue_depth"] == 1, "one waits")
+    os.kill(server.workers()[0], signal.SIGKILL)
+    assert dying.result().status == 503
+    for answer in (waiting.result(), server.send(order("echo", 4))):
+        assert answer.status == 503
+        assert message(answer).startswith("No model worker is ready: the model folder cannot be loaded any more: ")
+        assert "no such artifact" in message(answer)
+        assert dict(answer.headers)["retry-after"]
     assert server.send(get("/livez")).status == 200
     assert server.send(get("/ping/")).status == 200
-    refused = server.send(get("/readyz"))
-    assert (refused.status, message(refused)) == (503, "No model worker is ready")
-    waiting = server.begin(order("echo", 4))  # waits for the next attempt
-    eventually(lambda: server.stats()["executor_queue_depth"] == 1, "one waits")
+    for probe in ("/readyz", "/health/"):
+        refused = server.send(get(probe))
+        assert refused.status == 503
+        assert message(refused) == (
+            "No model worker is ready: the model folder cannot be loaded any more; the log and /stats/ say why"
+        )
+    server.server.wait_output("no model worker is left, and calls get 503. Next try in 5 s, or at SIGHUP")
+    assert "no such artifact" in server.stats()["executor_load_error"]
     server.on_load("")
-    assert waiting.result().json() == {"predictions": [4.0]}
     server.still_works()
-    eventually(lambda: "no such artifact" in server.server.output(), "the reason in the log")
+    assert server.stats()["executor_load_error"] is None
+    assert "The model folder can be loaded again" in server.server.output()
 
 
 def test_death_policy_exit(faults: Faults) -> None:

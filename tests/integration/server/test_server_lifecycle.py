@@ -121,18 +121,72 @@ def test_sighup_reloads_the_folder(faults: Faults) -> None:
     eventually(reloaded, "the new version from all workers", 60)
     assert set(seen) == {1.0, 2.0}
     server.still_works(2)
-    assert server.stats()["executor_restarts"] == {"reload": 2}
+    stats = server.stats()
+    assert stats["executor_restarts"] == {"reload": 2}
+    assert stats["executor_reloads"] == {"succeeded": 1, "failed": 0}
+    server.server.wait_output("The model is reloaded, in ")
 
 
 def test_a_failing_reload_leaves_the_old_model_in_service(faults: Faults) -> None:
+    """It is told apart from one that works, and readiness, which does not change, says it."""
     server = faults.start()
     before = server.workers()
+    assert value(server, "drum_model_last_reload_successful") == 1
     server.on_load("raise")
     signalled(server, signal.SIGHUP)
-    eventually(lambda: "Reloading the model failed" in server.server.output(), "the failure in the log", 30)
+    server.server.wait_output("Reloading the model failed; the old one goes on: ")
+    assert "ValueError: no such artifact" in server.server.output()
     assert server.workers() == before
     assert server.send(PREDICT).json() == {"predictions": [1.0]}
     server.still_works()
+    stats = server.stats()
+    assert "no such artifact" in stats["executor_reload_error"]
+    assert stats["executor_reloads"] == {"succeeded": 0, "failed": 1}
+    assert stats["executor_restarts"] == {}
+    assert value(server, "drum_model_last_reload_successful") == 0
+    assert value(server, 'drum_model_reloads_total{result="failed"}') == 1
+    probe = server.send(get("/readyz"))
+    assert (probe.status, message(probe)) == (200, "OK")
+    assert probe.json()["warning"].startswith("The model folder could not be loaded again")
+    for target in ("/", "/ping/", "/health/"):  # DRUM's
+        assert server.send(get(target)).json() == {"message": "OK"}
+    server.on_load("")
+    signalled(server, signal.SIGHUP)
+    eventually(lambda: server.stats()["executor_reload_error"] is None, "a reload that works")
+    assert server.send(get("/readyz")).json() == {"message": "OK"}
+    assert value(server, "drum_model_last_reload_successful") == 1
+
+
+def test_after_a_failed_reload_a_dead_worker_does_not_end_the_server(faults: Faults) -> None:
+    """The other worker goes on; when it has died too, calls get 503 at once, until the folder is mended."""
+    server = faults.start(env={"CUSTOM_MODEL_WORKERS": "2"})
+    server.settle(2)
+    server.on_load("raise")
+    signalled(server, signal.SIGHUP)
+    server.server.wait_output("Reloading the model failed")
+    first, second = server.workers()
+    os.kill(first, signal.SIGKILL)
+    server.server.wait_output(
+        "What was loaded before cannot be loaded from the model folder as it is now: 1 of 2 model"
+    )
+    assert server.send(PREDICT).json() == {"predictions": [1.0]}
+    assert server.send(get("/readyz")).status == 200
+    os.kill(second, signal.SIGKILL)
+    eventually(lambda: server.send(get("/readyz")).status == 503, "nothing is ready")
+    assert server.send(PREDICT).status == 503
+    signalled(server, signal.SIGHUP)
+    server.server.wait_output("Reloading the model failed; no model worker is left: ")
+    server.on_load("")
+    signalled(server, signal.SIGHUP)
+    server.still_works(2)
+    stats = server.stats()
+    assert (stats["executor_reload_error"], stats["executor_load_error"]) == (None, None)
+
+
+def value(server: FaultyServer, series: str) -> float:
+    """The value of ``series`` on ``/metrics``."""
+    text = server.send(get("/metrics")).body.decode()
+    return next(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{series} "))
 
 
 @pytest.mark.parametrize(("script", "words"), [("raise", "no such artifact"), ("die", "exit code 7")])

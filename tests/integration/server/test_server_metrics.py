@@ -202,6 +202,7 @@ DEPENDS_ON_THE_MACHINE = {"drum_oom_kills_total": set[str]()}
 """Only a kernel with memory cgroups counts these; and only a container has ``type="limit"``."""
 ENUMERATED = {
     "type": {"rss", "vms", "limit", "used", "available"},
+    "result": {"succeeded", "failed"},
     "cause": set(get_args(RestartCause)),
     "reason": {*get_args(RejectReason), "rate_limit", "body_too_large", "unauthorized", "connection_limit"},
 }

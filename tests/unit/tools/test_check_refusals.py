@@ -210,6 +210,17 @@ def test_shared_store_without_its_package(
     assert "pip install 'drum-litestar[redis]'" in finding["text"]
 
 
+def test_reload_without_its_package(
+    folder: Callable[..., Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ("-cd", str(folder()), "--target-type", "regression", "--reload")
+    assert check(capsys, *given)[0] == 0
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    code, (finding,) = check(capsys, *given)
+    assert code == 1
+    assert "--reload (DRUM_RELOAD) needs the package 'watchfiles'" in finding["text"]
+
+
 def test_options_that_do_not_go_together_leave_the_json_whole(
     folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,9 @@ NAMES = {
     "drum_rejected_total",
     "drum_connections",
     "drum_model_info",
+    "drum_model_reloads_total",
+    "drum_model_last_reload_successful",
+    "drum_model_loaded_timestamp_seconds",
 }
 
 
@@ -127,6 +130,21 @@ def test_executor_events(metrics: Metrics) -> None:
     assert value(metrics, "drum_batch_rows_bucket", le="8.0") == 1
     assert value(metrics, "drum_rejected_total", reason="queue_full") == 1
     assert value(metrics, "drum_worker_restarts_total", cause="died") == 2
+
+
+def test_reloads(metrics: Metrics) -> None:
+    assert value(metrics, "drum_model_last_reload_successful") == 1
+    stats: dict[str, Any] = {
+        "executor_reloads": {"succeeded": 3, "failed": 1},
+        "executor_reload_error": "no such artifact",
+        "executor_loaded_at": 1.5e9,
+    }
+    after = create_metrics(executor_stats=lambda: stats)
+    assert after is not None
+    assert value(after, "drum_model_reloads_total", result="succeeded") == 3
+    assert value(after, "drum_model_reloads_total", result="failed") == 1
+    assert value(after, "drum_model_last_reload_successful") == 0
+    assert value(after, "drum_model_loaded_timestamp_seconds") == 1.5e9
 
 
 def test_connections_go_up_and_down(metrics: Metrics) -> None:
