@@ -54,9 +54,9 @@ DISTRIBUTIONS: Final[Mapping[str, str]] = {
 """Distributions whose name is not that of their top-level module, by module."""
 
 _SAME_NAME: Final = frozenset((
-    "boto3", "catboost", "datarobot", "h5py", "httpx", "joblib", "keras", "langchain", "lightgbm", "matplotlib", "mlflow",
-    "nltk", "numpy", "onnxruntime", "openai", "pandas", "polars", "pyarrow", "pydantic", "requests", "scipy", "shap",
-    "spacy", "statsmodels", "tensorflow", "tiktoken", "torch", "torchvision", "transformers", "xgboost",
+    "boto3", "catboost", "datarobot", "h5py", "httpx", "joblib", "keras", "langchain", "lightgbm", "matplotlib",
+    "mlflow", "nltk", "numpy", "onnxruntime", "openai", "pandas", "polars", "pyarrow", "pydantic", "requests", "scipy",
+    "shap", "spacy", "statsmodels", "tensorflow", "tiktoken", "torch", "torchvision", "transformers", "xgboost",
 ))  # fmt: skip
 """Modules that are surely a package of that name, not code of the user's own."""
 

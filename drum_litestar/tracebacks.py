@@ -47,7 +47,7 @@ def format_exception(error: BaseException) -> str:
     while described is not None:
         described.stack = traceback.StackSummary.from_list(_cut(described.stack, reported))
         described = described.__cause__ or (None if described.__suppress_context__ else described.__context__)
-    if _is_own(error) and not outermost.stack and outermost.__context__ is None:
+    if _is_own(error) and not outermost.stack and (error.__context__ is None or error.__suppress_context__):
         return ""
     return _EMPTY.sub("", "".join(outermost.format())).rstrip("\n")
 
@@ -84,4 +84,9 @@ def _is_server(frame: traceback.FrameSummary) -> bool:
 
 def _is_library(frame: traceback.FrameSummary) -> bool:
     name = frame.filename
-    return name.startswith(_LIBRARIES) or "site-packages" in name or "dist-packages" in name
+    return (
+        name.startswith(_LIBRARIES)
+        or "site-packages" in name
+        or "dist-packages" in name
+        or name.endswith((".pyx", ".pxi"))  # compiled by Cython
+    )

@@ -73,7 +73,7 @@ def _pickles(path: Path) -> Iterator[BinaryIO]:
         elif compression == "bz2":
             yield cast("BinaryIO", bz2.BZ2File(file))
         elif compression == "lzma":
-            yield cast("BinaryIO", lzma.LZMAFile(file))
+            yield cast("BinaryIO", lzma.LZMAFile(file))  # noqa: SIM115 - the file below it is closed
         elif compression == "zlib":
             yield io.BytesIO(zlib.decompressobj().decompress(file.read(), MAX_INFLATED))
         else:
