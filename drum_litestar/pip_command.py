@@ -83,6 +83,11 @@ def install(distributions: str) -> str:
     return f"{pip()} install {distributions}"
 
 
+def module_of(distribution: str) -> str:
+    """The top-level module that ``distribution`` installs."""
+    return next((module for module, name in DISTRIBUTIONS.items() if name == distribution), distribution)
+
+
 def install_extra(extra: str) -> str:
     """The shell command that installs what ``extra`` of this package brings."""
     return install(EXTRAS[extra])

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.pip_command import EXTRAS, install
+from drum_litestar.pip_command import EXTRAS, install, module_of
 from drum_litestar.predictors.folder.files import PYTHON_INTRO, find_artifact
-from drum_litestar.predictors.native.frameworks.base import Framework
-from drum_litestar.predictors.native.frameworks.keras_framework import KerasFramework
+from drum_litestar.predictors.native.frameworks.base import Framework, installed
+from drum_litestar.predictors.native.frameworks.keras_framework import BACKENDS, KerasFramework
 from drum_litestar.predictors.native.frameworks.onnx_framework import OnnxFramework
 from drum_litestar.predictors.native.frameworks.sklearn_framework import SklearnFramework
 from drum_litestar.predictors.native.frameworks.torch_framework import TorchFramework
@@ -51,8 +51,7 @@ def find_framework(path: Path) -> Framework:
     candidates = [framework for framework in FRAMEWORKS if suffix in framework.suffixes]
     found = next((framework for framework in candidates if framework.can_load()), None)
     if found is None:
-        command = install(EXTRAS[candidates[-1].extra])
-        remedy = pickle_remedy(path) or f"Install what loads {path.name} with: {command}"
+        remedy = pickle_remedy(path) or f"{path.name} needs packages. Install with: {install(_lacking(candidates[-1]))}"
         raise ModelLoadError(_missing(candidates), remedy=remedy)
     return found
 
@@ -75,6 +74,14 @@ def recognise(model: Any) -> Framework:
     raise ModelLoadError(
         f"{PYTHON_INTRO}Could not find any framework to handle loaded model and a score hook is not provided"
     )
+
+
+def _lacking(framework: Framework) -> str:
+    """The distributions that ``framework`` needs and the interpreter does not have."""
+    names = [name for name in EXTRAS[framework.extra].split() if not installed(module_of(name))]
+    if framework is _KERAS and not any(map(installed, BACKENDS)):
+        names.append(BACKENDS[0])
+    return " ".join(names) or EXTRAS[framework.extra]
 
 
 def _missing(candidates: list[Framework]) -> str:

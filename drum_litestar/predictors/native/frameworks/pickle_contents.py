@@ -50,7 +50,7 @@ def is_joblib(path: Path) -> bool:
 def _compression(head: bytes) -> Optional[str]:
     if head[:1] == b"\x78" and head[1:2] in (b"\x01", b"\x5e", b"\x9c", b"\xda"):
         return "zlib"
-    for name, magic in (("gzip", b"\x1f\x8b"), ("bz2", b"BZh"), ("lzma", b"\xfd7zXZ"), ("lzma", b"]\x00\x00\x80")):
+    for name, magic in (("gzip", b"\x1f\x8b"), ("bz2", b"BZh"), ("lzma", b"\xfd7zXZ"), ("lzma", b"]\x00")):
         if head.startswith(magic):
             return name
     return None
