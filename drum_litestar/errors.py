@@ -77,7 +77,7 @@ class MissingExtraError(StartupError):
     """A feature needs an optional dependency; the message names the pip command."""
 
     def __init__(self, feature: str, extra: str, package: str | None = None) -> None:
-        """``feature`` needs ``package`` (default: the extra's name), which ``drum-litestar[extra]`` installs."""
+        """``feature`` needs ``package`` (default: the extra's name), one of what ``extra`` of this package brings."""
         self.extra = extra
         super().__init__(
             f"{feature} needs the package '{package or extra}', which is not installed. "
@@ -88,14 +88,24 @@ class MissingExtraError(StartupError):
 class ModelLoadError(StartupError):
     """The model folder cannot be served.
 
-    ``str(error)`` is what DRUM's error server shows after ``ERROR: `` (contract, 5.1). ``detail`` is a traceback
-    for the log. ``exit_code`` is 1, or 3 for an invalid ``typeSchema`` combination (contract, section 8, Q-3).
+    ``reason`` is what DRUM's error server shows after ``ERROR: `` (contract, 5.1). ``remedy`` says to the operator what
+    to do about it; ``str(error)`` has both. ``detail`` is a traceback for the log. ``exit_code`` is 1, or 3 for an
+    invalid ``typeSchema`` combination (contract, section 8, Q-3).
     """
 
-    def __init__(self, message: str, *, exit_code: int = 1, detail: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, *, exit_code: int = 1, detail: str = "", remedy: str = "") -> None:
+        super().__init__(reason)
+        self.remedy = remedy
         self.exit_code = exit_code
         self.detail = detail
+
+    @property
+    def reason(self) -> str:
+        """The text without the remedy."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return f"{self.reason}\n{masked(self.remedy)}" if self.remedy else self.reason
 
 
 class RequestError(DrumLitestarError):

@@ -10,7 +10,6 @@ import importlib
 import inspect
 import logging
 import sys
-import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from drum_litestar.documentation import MIGRATING
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.tracebacks import format_exception
 
 if TYPE_CHECKING:
     from litestar.config.app import AppConfig
@@ -231,7 +231,7 @@ def _init_app(module: ModuleType) -> Callable[[AppBuilder], Any]:
 
 def _failure(path: Path, error: Exception) -> ModelLoadError:
     text = f"{error}" if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
-    detail = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    detail = format_exception(error)
     return ModelLoadError(f"Failed to extend the application from [{path}] : {text}", detail=detail)
 
 

@@ -11,9 +11,9 @@ from drum_litestar.errors import MissingExtraError
 def require(module: str, feature: str, extra: str) -> ModuleType:
     """Import ``module`` and return it.
 
-    Raises :class:`~drum_litestar.errors.MissingExtraError`, with ``feature`` and ``extra`` (``pip install
-    'drum-litestar[extra]'``) in its message, when the package is absent. An ``ImportError`` from *inside* an installed
-    package means a broken installation and is raised unchanged.
+    Raises :class:`~drum_litestar.errors.MissingExtraError`, whose message names ``feature`` and the command that
+    installs what ``extra`` brings, when the package is absent. An ``ImportError`` from *inside* an installed package
+    means a broken installation and is raised unchanged.
     """
     package = module.partition(".")[0]
     try:

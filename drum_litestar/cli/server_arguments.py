@@ -147,7 +147,9 @@ def _add_log_arguments(parser: argparse.ArgumentParser) -> None:
         "(env: WITH_ERROR_SERVER)",
     )
     group.add_argument(
-        "--show-stacktrace", action="store_true", help="show tracebacks of start-up errors (env: SHOW_STACKTRACE)"
+        "--show-stacktrace",
+        action="store_true",
+        help="show tracebacks of start-up errors, and every frame in the log's (env: SHOW_STACKTRACE)",
     )
 
 

@@ -53,8 +53,8 @@ class BaseExecutor(ABC):
             await asyncio.shield(self._started)
 
     def check_failure(self) -> None:
-        if self._error_server and self._phase == "failed":
-            raise ModelFailedError(str(self._failure))
+        if self._error_server and self._phase == "failed" and self._failure is not None:
+            raise ModelFailedError(self._failure.reason)
 
     def admit(self) -> Ticket:
         self.check_failure()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import List, NamedTuple
 
@@ -20,6 +19,7 @@ from drum_litestar.predictors.protocol import (
     batch_predictor,
 )
 from drum_litestar.request_context import request_id_var
+from drum_litestar.tracebacks import format_exception
 
 _log = logging.getLogger(__name__)
 
@@ -37,10 +37,10 @@ def load(build: Callable[[], Predictor]) -> tuple[Predictor, ModelCard]:
             raise
         if isinstance(exc, ModelLoadError):
             if not exc.detail and exc.__cause__ is not None:  # else its text is complete
-                exc.detail = traceback.format_exc()
+                exc.detail = format_exception(exc)
             raise
         message = f"the model called sys.exit({exc.code!r}) while loading" if isinstance(exc, SystemExit) else str(exc)
-        raise ModelLoadError(message or type(exc).__name__, detail=traceback.format_exc()) from exc
+        raise ModelLoadError(message or type(exc).__name__, detail=format_exception(exc)) from exc
 
 
 def close(predictor: Predictor) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import functools
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, quote
@@ -18,6 +20,8 @@ from drum_litestar.predictors.protocol import CallKind, ModelCall, ModelCard, Pa
 from drum_litestar.predictors.rules import NO_DATA, accepts, unsupported_format
 from drum_litestar.request_state import request_state
 from drum_litestar.settings.groups.limits import UploadSettings
+
+logger = logging.getLogger(__name__)
 
 TRACE_HEADERS: Final = frozenset(name.encode() for name in W3C_FIELDS)
 
@@ -141,6 +145,7 @@ async def collect_structured(inbound: Inbound, kind: CallKind) -> ModelCall:
         if boundary is not None:
             return await _collect_form(inbound, kind, boundary)
     elif media == URLENCODED:  # DRUM's framework has parsed such a form before DRUM reads the body
+        _warn_of_curl()
         raise UnprocessableError(NO_DATA)
     stream = inbound.body()
     card = inbound.card
@@ -151,6 +156,16 @@ async def collect_structured(inbound: Inbound, kind: CallKind) -> ModelCall:
     if not x.size:
         raise UnprocessableError(NO_DATA)
     return inbound.call(kind, x=x, csv=inbound.prefers_csv())
+
+
+@functools.cache
+def _warn_of_curl() -> None:
+    """Log once what most probably sent an urlencoded form: the answer is DRUM's, and does not tell."""
+    logger.warning(
+        "Data came as %s and was refused with 422. That is the type that curl -d sends: use -F X=@FILE, or "
+        "--data-binary @FILE -H 'Content-Type: text/csv'. This is reported once.",
+        URLENCODED,
+    )
 
 
 async def _collect_form(inbound: Inbound, kind: CallKind, boundary: str) -> ModelCall:

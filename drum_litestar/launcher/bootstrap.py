@@ -89,7 +89,12 @@ def serve(plan: LaunchPlan) -> int:
     set_secrets(plan.spec.argv, os.environ)  # which now includes the runtime parameters' file
     uvicorn_kwargs = uvicorn_options(settings)
     sockets = bind_sockets(settings.listen.address.host, settings.listen.address.port)
-    logs = configure_logging(plan.logging_level, json_lines=settings.log.json, server_level=settings.log.level)
+    logs = configure_logging(
+        plan.logging_level,
+        json_lines=settings.log.json,
+        server_level=settings.log.level,
+        all_frames=plan.show_stacktrace,
+    )
     server: Server | None = None
     probe_sockets: list[socket.socket] = []
     try:

@@ -62,6 +62,7 @@ def make_executor(
         builder_kwargs={
             "log_level": plan.logging_level,
             "json_lines": settings.log.json,
+            "all_frames": plan.show_stacktrace,
             "otel_disabled": plan.otel_disabled,
             "write_bytecode": not settings.model.reload,
             **trace_options,

@@ -6,6 +6,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Final, Protocol
 
+from drum_litestar.pip_command import pip
+
 CHECKED_MODULES: Final = ("boto3", "datarobot_dome", "strictyaml", "opentelemetry")
 """Top-level modules that :meth:`Packages.has_module` is called with."""
 
@@ -27,7 +29,9 @@ class Packages(Protocol):
 class ServerPackages:
     """Packages of this process's interpreter."""
 
-    pip = "pip"
+    @property
+    def pip(self) -> str:
+        return pip()
 
     def version_of(self, distribution: str) -> str | None:
         try:

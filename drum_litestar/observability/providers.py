@@ -257,10 +257,9 @@ def instrument_clients() -> None:
             instrumentor = getattr(importlib.import_module(module), name)()
         except ImportError:
             _log.warning(
-                "Instrumentation for %s is not loaded, make sure appropriate packages are installed: "
-                "pip install opentelemetry-instrumentation-%s",
+                "Instrumentation for %s is not loaded, make sure appropriate packages are installed: %s",
                 package.partition("-")[0],
-                package,
+                install(f"opentelemetry-instrumentation-{package}"),
             )
             continue
         if not instrumentor.is_instrumented_by_opentelemetry:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
+from drum_litestar.pip_command import install
+
 MINIMUM_ON_312 = (0, 19)
 """Older uvloops crash on Python 3.12 and later."""
 
@@ -43,12 +45,12 @@ def choose_loop(
         return LoopChoice("asyncio", "uvloop does not run on Windows; using asyncio")
     version = installed_uvloop() if uvloop == "installed" else uvloop
     if version is None:
-        return LoopChoice("asyncio", "uvloop is not installed; using asyncio. Install it with: pip install uvloop")
+        return LoopChoice("asyncio", f"uvloop is not installed; using asyncio. Install it with: {install('uvloop')}")
     if python >= (3, 12) and _release(version) < MINIMUM_ON_312:
         return LoopChoice(
             "asyncio",
             f"uvloop {version} does not work on Python {'.'.join(map(str, python[:2]))}; using asyncio. "
-            "Upgrade it with: pip install 'uvloop>=0.20'",
+            f"""Upgrade it with: {install("'uvloop>=0.20'")}""",
         )
     return LoopChoice("uvloop")
 

@@ -80,9 +80,9 @@ def _native(spec: PredictorSpec, target_type: TargetType, python: WorkerPython |
 
 
 def _refusal(error: ModelLoadError, code_dir: Path) -> str:
-    """DRUM's text with the missing variable or file added."""
-    if str(error) == NO_TARGET_NAME:
-        return f"{error} Set the environment variable TARGET_NAME."
+    """The text, with the file that it may speak of."""
+    if error.reason == NO_TARGET_NAME:
+        return _line(error)
     metadata = code_dir / METADATA_FILE
     return f"{_line(error)} ({metadata})" if metadata.exists() else _line(error)
 

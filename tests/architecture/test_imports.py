@@ -104,6 +104,7 @@ GROUND = ours(
     "request_state",
     "route_table",
     "settings",
+    "tracebacks",
 )
 LAYERS = (
     GROUND,

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.zoo.artifacts import classifier, dump
+
 Build = Callable[[Path], None]
 
 
@@ -47,6 +49,11 @@ def custom(source: str, **files: str | bytes) -> Build:
 
 def only(**files: str | bytes) -> Build:
     return lambda path: others(path, files)
+
+
+def artifact(classes: list[str]) -> Build:
+    """A folder with a classifier alone."""
+    return lambda path: dump(classifier(classes), path)
 
 
 def others(path: Path, files: Mapping[str, str | bytes]) -> None:
@@ -104,11 +111,21 @@ STARTS = (
     Start("nothing in the folder", only(readme__txt=""),
           "Can not detect language by artifacts and/or custom.py/R files.\n"
           "Detected: language by artifacts - None; language by custom - None.\n.*\nreadme.txt\n", like=True),
-    Start("no loadable artifact", only(a__joblib=b"x"),
+    Start("no loadable artifact", custom("def score(data, model, **kwargs):\n    return data\n"),
           LOADING + PYTHON + "Could not find model artifact file in: {dir} supported by default predictors.\n"
           "They support filenames with the following extensions ['.h5', '.onnx', '.pkl', '.pth'].\n"
           "If your artifact is not supported by default predictor, implement custom.load_model() hook.\n"
-          "List of retrieved files are: a.joblib"),
+          "List of retrieved files are: custom.py"),
+    Start("a damaged joblib file", only(a__joblib=b"x"),
+          LOADING + r"Could not load model from the artifact file. Exception: UnpicklingError\(.*", like=True,
+          differs="Artifacts of joblib"),
+    Start("labels that are not the model's", artifact(["a", "b"]),
+          "The class labels 'yes', 'no' are not the model's classes 'a', 'b': 'yes' is none of them. 'no' is none of "
+          "them. No request could be answered.", args=YES_NO, differs="A model that could answer no request"),
+    Start("a classifier of words as regression", artifact(["a", "b"]),
+          "The model (LogisticRegression) is a classifier with the classes 'a', 'b', but the target type is "
+          "regression: its predictions are class labels, not numbers. No request could be answered.",
+          differs="A model that could answer no request"),
     Start("two artifacts", only(a__pkl=b"x", b__PKL=b"x"),
           LOADING + PYTHON + "Multiple serialized model files found. Remove extra artifacts or overwrite "
           "custom.load_model()\nList of retrieved files are: a.pkl | b.PKL"),

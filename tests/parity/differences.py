@@ -255,6 +255,15 @@ DIFFERENCES = (
         ),
     ),
     Difference(
+        "Data of one line",
+        "what a framework says of no rows is followed by a hint",
+        lambda pair: pair.drum.status == 500 and pair.drum_says(r"ERROR: Failure when making predictions\."),
+        lambda pair: (
+            pair.ours.status == 500
+            and (message_of(pair.ours) or "").startswith(f"{message_of(pair.drum)} The data has 0 rows, ")
+        ),
+    ),
+    Difference(
         "Q-18",
         "frames of text, and boolean columns, have their own types in typeSchema checks",
         lambda pair: pair.target_type == "transform" and pair.drum.status in (200, 422) and pair.ours.status == 422,

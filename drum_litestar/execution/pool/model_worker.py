@@ -203,7 +203,9 @@ class ModelWorker:
                 self.settled.set_result(None)
                 self._listener.worker_ready(self, message.card)
         elif isinstance(message, wire.LoadFailed):
-            self.load_failure = ModelLoadError(message.message, exit_code=message.exit_code, detail=message.detail)
+            self.load_failure = ModelLoadError(
+                message.reason, exit_code=message.exit_code, detail=message.detail, remedy=message.remedy
+            )
 
     def _single(self, call_id: int) -> PendingCall | None:
         entry = self.calls.get(call_id)

@@ -87,9 +87,10 @@ class Ready(msgspec.Struct, tag=5, array_like=True):
 class LoadFailed(msgspec.Struct, tag=6, array_like=True):
     """The fields of a :class:`drum_litestar.errors.ModelLoadError`; the worker exits after it."""
 
-    message: str
+    reason: str
     exit_code: int
     detail: str
+    remedy: str
 
 
 class Answer(msgspec.Struct, tag=7, array_like=True):

@@ -86,7 +86,7 @@ def _serve(init: wire.Init, connection: Connection) -> int:
             _ThreadedLoop(connection, answering, threads).run()
         return 0
     except ModelLoadError as exc:
-        connection.send(wire.LoadFailed(str(exc), exc.exit_code, exc.detail))
+        connection.send(wire.LoadFailed(exc.reason, exc.exit_code, exc.detail, exc.remedy))
         return exc.exit_code
     finally:
         context.close()

@@ -16,6 +16,7 @@ import msgspec
 
 from drum_litestar.observability.logs.terminal import Terminal
 from drum_litestar.request_context import request_id_var
+from drum_litestar.tracebacks import format_exception
 
 # C0 and C1 controls but the tab, line and paragraph separators, and the marks that reorder what is displayed.
 _UNSAFE: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -143,12 +144,12 @@ def timestamp(seconds: float) -> str:
 
 
 def exception_text(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    """Return the record's traceback and stack, as the standard formatter would append them.
+    """Return the record's traceback, without the frames of the server, and its stack.
 
     A traceback that came as text from another process is the record's attribute ``traceback`` (``extra=``).
     """
-    if record.exc_info and not record.exc_text:
-        record.exc_text = formatter.formatException(record.exc_info)
+    if record.exc_info and record.exc_info[1] is not None and not record.exc_text:
+        record.exc_text = format_exception(record.exc_info[1])
     parts = [
         record.exc_text,
         getattr(record, "traceback", "").rstrip(),

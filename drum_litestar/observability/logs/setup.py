@@ -24,6 +24,7 @@ from drum_litestar.observability.logs.log_format import (
 from drum_litestar.observability.logs.log_sink import LineSink, SinkHandler
 from drum_litestar.observability.logs.prints import LineStream, forwarded, json_print, text_line
 from drum_litestar.observability.logs.terminal import Terminal
+from drum_litestar.tracebacks import show_all_frames
 
 LEVELS: Final = {
     "all": logging.NOTSET,
@@ -65,6 +66,7 @@ def configure_logging(
     *,
     json_lines: bool = False,
     server_level: str = "warning",
+    all_frames: bool = False,
     queue_size: int = 10_000,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
@@ -72,11 +74,12 @@ def configure_logging(
     """Set up the HTTP process's logging, replacing any handlers.
 
     ``level`` is a value of ``--logging-level``; ``server_level`` (``DRUM_UVICORN_LOG_LEVEL``) is uvicorn's own, which
-    like gunicorn's does not depend on it. The access log goes to ``stdout``, at any level, everything else to
-    ``stderr``, the records of the life cycle at any level too. Raises KeyError for a level that is not in
-    :data:`LEVELS`.
+    like gunicorn's does not depend on it. ``all_frames``: tracebacks keep the server's own frames, as at the level
+    ``debug``. The access log goes to ``stdout``, at any level, everything else to ``stderr``, the records of the life
+    cycle at any level too. Raises KeyError for a level that is not in :data:`LEVELS`.
     """
     root_level, uvicorn_level = LEVELS[level.lower()], LEVELS[server_level.lower()]
+    show_all_frames(all_frames or root_level <= logging.DEBUG)
     out, err = stdout or sys.stdout, stderr or sys.stderr
     terminal = None if json_lines else Terminal.behind(err)
     sink = LineSink(queue_size, terminal)
@@ -97,12 +100,17 @@ def configure_logging(
     return pipeline
 
 
-def configure_worker_logging(level: str = "warning", *, worker: int, json_lines: bool = False) -> None:
+def configure_worker_logging(
+    level: str = "warning", *, worker: int, json_lines: bool = False, all_frames: bool = False
+) -> None:
     """Set up a model worker's logging and prints: records and printed lines name the request and ``worker``.
+
+    ``all_frames`` as in :func:`configure_logging`.
 
     ``sys.stdout`` and ``sys.stderr`` are replaced, so call it before user code is imported. Lines go to the streams
     that the process was started with; :meth:`LogPipeline.forward` passes them on if those are pipes.
     """
+    show_all_frames(all_frames or LEVELS[level.lower()] <= logging.DEBUG)
     handler = logging.StreamHandler(sys.stderr)
     _install(logging.getLogger(), handler, LEVELS[level.lower()], _formatter(json_lines, worker), worker)
     for name in ("stdout", "stderr"):

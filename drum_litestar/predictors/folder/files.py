@@ -21,13 +21,16 @@ def find_custom(code_dir: Path) -> Path | None:
     return found[0] if found else None
 
 
-def find_artifact(code_dir: Path, suffixes: list[str]) -> Path:
-    """The only file directly in ``code_dir`` with one of the lower-case ``suffixes``.
+def find_artifact(code_dir: Path, suffixes: list[str], otherwise: str = "") -> Path:
+    """The only file directly in ``code_dir`` with one of the lower-case ``suffixes``; without any, the only one with
+    the suffix ``otherwise``.
 
     Raises ModelLoadError with DRUM's texts for none and for several (contract, 4.3).
     """
     names = sorted(path.name for path in code_dir.iterdir())
     found = [name for name in names if Path(name).suffix.lower() in suffixes]
+    if not found:
+        found = [name for name in names if otherwise and Path(name).suffix.lower() == otherwise]
     listed = f"List of retrieved files are: {' | '.join(names)}"
     if not found:
         raise ModelLoadError(

@@ -132,4 +132,7 @@ def read_labels_file(path: str | Path) -> list[str]:
 def require_target_name(spec: PredictorSpec, target_type: TargetType) -> None:
     """Check that a text target has a name (contract, 4.8). Raises ModelLoadError."""
     if target_type.is_text and not (spec.target_name or os.environ.get("TARGET_NAME")):
-        raise ModelLoadError(NO_TARGET_NAME)
+        raise ModelLoadError(
+            NO_TARGET_NAME,
+            remedy="Set the environment variable TARGET_NAME to the name of the column that the score hook returns.",
+        )

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from drum_litestar.predictors.folder.files import find_artifact, find_custom
+from drum_litestar.predictors.folder.files import find_custom
 from drum_litestar.predictors.native.datarobot.moderation import PACKAGE, start_moderation
-from drum_litestar.predictors.native.frameworks.artifacts import SUFFIXES, find_framework
+from drum_litestar.predictors.native.frameworks.artifacts import find_framework, locate_artifact
 from drum_litestar.predictors.native.frameworks.base import installed
 from drum_litestar.predictors.native.hooks.custom_module import Hooks, require_hooks
 from drum_litestar.predictors.protocol import TargetType
@@ -25,5 +25,5 @@ def review_model(spec: PredictorSpec, target_type: TargetType) -> list[str]:
     code_dir = Path(spec.code_dir)
     if find_custom(code_dir) is None:
         require_hooks(target_type, Hooks())
-        find_framework(find_artifact(code_dir, SUFFIXES))
+        find_framework(locate_artifact(code_dir))
     return [] if installed(PACKAGE) else start_moderation(spec, code_dir, target_type, "")[1]

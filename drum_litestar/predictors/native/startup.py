@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,6 @@ from types import ModuleType
 from typing import Any
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.predictors.folder.files import find_artifact
 from drum_litestar.predictors.folder.language import PYTHON
 from drum_litestar.predictors.folder.model_folder import read_folder
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
@@ -20,16 +18,19 @@ from drum_litestar.predictors.native.datarobot.api_client import connect_api
 from drum_litestar.predictors.native.datarobot.lazy_loading import download_files
 from drum_litestar.predictors.native.datarobot.moderation import start_moderation
 from drum_litestar.predictors.native.datarobot.monitoring import start_monitor
-from drum_litestar.predictors.native.frameworks.artifacts import SUFFIXES, load_artifact, recognise
+from drum_litestar.predictors.native.frameworks.artifacts import load_artifact, locate_artifact, recognise
 from drum_litestar.predictors.native.frameworks.base import Framework
 from drum_litestar.predictors.native.hooks.custom_module import Hooks, import_custom, require_hooks
 from drum_litestar.predictors.native.hooks.custom_task import load_custom_task, require_interface
+from drum_litestar.predictors.native.hooks.hook_review import review_hooks
 from drum_litestar.predictors.native.hooks.user_errors import is_user_error
+from drum_litestar.predictors.native.model_checks import check_model
 from drum_litestar.predictors.native.shortcuts.csv_parser import csv_parser
 from drum_litestar.predictors.native.standin import install_standin
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.settings.masking import set_secrets
+from drum_litestar.tracebacks import format_exception
 
 _ARTIFACT_ERROR = "An error occurred when loading your artifact: "
 
@@ -46,16 +47,15 @@ def load_errors() -> Iterator[None]:
     try:
         yield
     except ModelLoadError as error:
-        cause = error.__cause__
-        if not error.detail and cause is not None:
-            error.detail = "".join(traceback.format_exception(type(cause), cause, cause.__traceback__))
+        if not error.detail and error.__cause__ is not None:
+            error.detail = format_exception(error)
         raise
     except SystemExit as error:
         raise ModelLoadError(
-            f"The model's code called sys.exit({error.code!r}) during start-up.", detail=traceback.format_exc()
+            f"The model's code called sys.exit({error.code!r}) during start-up.", detail=format_exception(error)
         ) from error
     except Exception as error:
-        raise ModelLoadError(str(error) or repr(error), detail=traceback.format_exc()) from error
+        raise ModelLoadError(str(error) or repr(error), detail=format_exception(error)) from error
 
 
 def hide_secrets(spec: PredictorSpec) -> None:
@@ -80,19 +80,24 @@ def _load(spec: PredictorSpec) -> LoadedModel:
         sys.argv = list(spec.argv)
     install_standin()
     hooks, module = import_custom(code_dir, target_type)
+    notes = review_hooks(module, hooks, target_type)
+    warnings.extend(notes)
     monitor = None
     try:
         connect_api(spec)
         monitor = start_monitor(spec, target_type)
         model, framework = _load_model(spec, code_dir, target_type, hooks, module)
-    except BaseException:
+        loaded = LoadedModel.from_folder(
+            spec, folder, hooks, model, framework=framework, monitor=monitor, moderation=moderation, warnings=warnings
+        )
+        warnings.extend(check_model(loaded))
+    except BaseException as error:
         hooks.close()
         if monitor is not None:
             monitor.close()
+        if isinstance(error, ModelLoadError):
+            error.remedy = "\n".join(filter(None, [error.remedy, *notes]))
         raise
-    loaded = LoadedModel.from_folder(
-        spec, folder, hooks, model, framework=framework, monitor=monitor, moderation=moderation, warnings=warnings
-    )
     if spec.shortcuts:
         loaded.parse_csv = csv_parser()  # after the user's code, which may set options of pandas
     warnings.extend(_single_output_warnings(loaded))
@@ -122,14 +127,14 @@ def _artifact_errors() -> Iterator[None]:
         cause = error.__cause__
         if cause is not None and is_user_error(cause) is not None:
             raise cause from None
-        raise ModelLoadError(f"{_ARTIFACT_ERROR}{error}") from cause
+        raise ModelLoadError(f"{_ARTIFACT_ERROR}{error.reason}", remedy=error.remedy) from cause
 
 
 def _load_by_hook_or_artifact(code_dir: Path, target_type: TargetType, hooks: Hooks) -> tuple[Any, Framework | None]:
     if hooks.get("load_model") is not None:
         model = _call_load_model(hooks, code_dir)
     else:
-        model = load_artifact(find_artifact(code_dir, SUFFIXES))
+        model = load_artifact(locate_artifact(code_dir))
     if target_type is TargetType.TRANSFORM:
         if hooks.get("transform") is None and "sklearn" not in str(type(model)):
             raise ModelLoadError("A transform task requires a user-defined transform hook for non-sklearn transformers")

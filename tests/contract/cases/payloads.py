@@ -140,6 +140,9 @@ REGRESSION = [
         "(?!.*1,2,3,4)ERROR: Pandas failed to read input binary data.*"), differs="Q-8"),
     Case("header only", csv(DATA.splitlines()[0] + b"\n"), 500,
          error_like("ERROR: Failure when making predictions. Exception: ValueError\\(.*0 sample.*")),
+    Case("header alone, as curl -d sends a file", csv(DATA.splitlines()[0]), 500, error_like(
+        "ERROR: Failure when making predictions. Exception: ValueError\\(.*0 sample.*\\) The data has 0 rows, .*"
+        "--data-binary.*"), differs="Data of one line"),
     Case("missing column", csv(csv_of(FRAME[FRAME.columns[:9]])), 500,
          error_like("ERROR: Failure when making predictions. Exception: ValueError\\(.*x9.*")),
     Case("text in a number", csv(DATA.replace(DATA.split(b"\n")[1].split(b",")[0], b"abc", 1)), 500,

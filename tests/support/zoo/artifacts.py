@@ -69,11 +69,6 @@ def binary_numbers(path: Path) -> None:
     dump(classifier([0, 1]), path)
 
 
-@folder("binary_other_labels", "binary", *YES_NO, needs=SKLEARN)
-def binary_other_labels(path: Path) -> None:
-    dump(classifier(["a", "b"]), path)
-
-
 @folder("multiclass", "multiclass", "--class-labels", "c", "a", "b", needs=SKLEARN)
 def multiclass(path: Path) -> None:
     dump(classifier(["a", "b", "c"]), path)

@@ -19,7 +19,7 @@ from drum_litestar.predictors.protocol import (
 
 FROM_WORKER = [
     wire.Ready(ModelCard(target_type=TargetType.BINARY, info={"a": [1, None]}), 4),
-    wire.LoadFailed("text", 3, "Traceback"),
+    wire.LoadFailed("text", 3, "Traceback", "remedy"),
     wire.Answer(7, 0.25, Reply(status=422, content_type=None, headers=(("A", "b"),), span=SpanReport({"k": 1}))),
     wire.StreamBegin(2**40, StreamHead(status=201)),
     wire.Chunk(3),

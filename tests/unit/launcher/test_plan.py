@@ -10,6 +10,7 @@ import pytest
 
 from drum_litestar.errors import SettingsError, StartupError
 from drum_litestar.launcher.plan import LaunchPlan
+from drum_litestar.pip_command import pip
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.settings.address import Address
 from support.plans import build_plan
@@ -170,4 +171,4 @@ def test_a_replaced_event_loop_is_the_last_notice(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("drum_litestar.server.loop_choice.installed_uvloop", lambda: None)
     texts = [notice.text for notice in plan(tmp_path, DRUM_RATE_LIMIT_RPM="5").notices]
     assert texts[1].startswith("DRUM_RATE_LIMIT_RPM has no effect")
-    assert texts[2:] == ["uvloop is not installed; using asyncio. Install it with: pip install uvloop"]
+    assert texts[2:] == [f"uvloop is not installed; using asyncio. Install it with: {pip()} install uvloop"]

@@ -186,7 +186,7 @@ def test_without_the_sdk_a_warning_names_the_command() -> None:
         check=True,
     )
     assert done.stdout == "enabled False False\n"
-    assert "pip install 'drum-litestar[otel]'" in done.stderr
+    assert "pip install opentelemetry-sdk" in done.stderr
 
 
 def test_a_collector_that_does_not_answer_delays_the_exit_no_longer_than_the_timeout() -> None:

@@ -10,7 +10,7 @@ from drum_litestar.errors import RequestError, is_error
 from drum_litestar.predictors.native.formats.inputs import ClientDataError
 from drum_litestar.predictors.native.formats.type_schema import SchemaValidationError
 from drum_litestar.predictors.native.hooks.request_values import RequestValueError
-from drum_litestar.predictors.native.hooks.user_errors import StageError, is_user_error
+from drum_litestar.predictors.native.hooks.user_errors import ModelError, StageError, is_user_error
 from drum_litestar.predictors.protocol import Reply
 from drum_litestar.predictors.steps import record_exception
 from drum_litestar.settings.masking import masked
@@ -27,7 +27,8 @@ def error_reply(error: BaseException, *, client_errors_4xx: bool = False) -> Rep
     A violated schema has been logged already, one line for each violation.
     """
     if not isinstance(error, SchemaValidationError):
-        logger.error("%s", _text(error), exc_info=error)
+        remedy = f" ({masked(error.remedy)})" if isinstance(error, ModelError) and error.remedy else ""
+        logger.error("%s%s", _text(error), remedy, exc_info=error)
     if not isinstance(error, (RequestError, SchemaValidationError)) or is_error(getattr(error, "status", 422)):
         record_exception(error)
     user = is_user_error(error)

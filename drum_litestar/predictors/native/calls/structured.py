@@ -23,16 +23,21 @@ from drum_litestar.predictors.native.formats.inputs import (
 )
 from drum_litestar.predictors.native.formats.prediction_server_json import prediction_server_json
 from drum_litestar.predictors.native.formats.validation import SINGLE_COLUMN, ValidatedPredictions, validate_predictions
-from drum_litestar.predictors.native.hooks.user_errors import StageError, run_stage
+from drum_litestar.predictors.native.hooks.user_errors import ModelError, StageError, run_stage
 from drum_litestar.predictors.native.shortcuts.csv_parser import CsvTable
 from drum_litestar.predictors.native.shortcuts.merged_estimator import MergedModel, merged_model
 from drum_litestar.predictors.native.shortcuts.sklearn_direct import direct_model
-from drum_litestar.predictors.protocol import BatchingRule, ModelCall, Reply, TargetType
+from drum_litestar.predictors.protocol import BatchingRule, ModelCall, Payload, Reply, TargetType
 from drum_litestar.predictors.steps import step
 
 logger = logging.getLogger("drum")
 
 _SCORE_FAILURE = "Model 'score' hook failed to make predictions."
+_FRAMEWORK_FAILURE = "Failure when making predictions."
+
+NO_ROWS = (
+    "The data has 0 rows, only a header line: curl -d removes line breaks. Use --data-binary @FILE, or -F X=@FILE."
+)
 
 
 class Predictions(NamedTuple):
@@ -91,7 +96,10 @@ class StructuredHandler:
         features = None if monitor is None else monitor.keep(rows)
         began = time.perf_counter()
         with step("model"):
-            predictions = self.predict(rows, data)
+            try:
+                predictions = self.predict(rows, data)
+            except StageError as error:
+                raise _about_rows(error, rows, data.payload) from error.__cause__
         seconds = time.perf_counter() - began
         with step("serialize"):
             reply = self.reply(predictions, csv=call.prefers_csv)
@@ -206,7 +214,7 @@ class StructuredHandler:
 
     def _framework(self, data: Any, source: StructuredInput) -> tuple[Any, Any]:
         try:
-            return run_stage("Failure when making predictions.", self._call_framework, data, source)
+            return run_stage(_FRAMEWORK_FAILURE, self._call_framework, data, source)
         except StageError as error:
             missing = self._missing_columns(data.frame() if isinstance(data, CsvTable) else data)
             if missing and self._loaded.spec.client_errors_4xx:
@@ -249,13 +257,29 @@ class StructuredHandler:
             labels = list(reversed(self._labels or ())) if self._binary else list(self._labels or ())
             if scored.shape[1] <= len(labels):
                 return scored, None
-            extra = scored.drop(columns=labels)
+            extra = self._without(scored, labels)
             return scored[[name for name in scored.columns if name in labels]], extra
         if scored.shape[1] <= 1:
             return scored, None
         target = self._target_column(scored)
-        extra = scored.drop(columns=[target])
+        extra = self._without(scored, [target])
         return scored[[target]], extra
+
+    def _without(self, scored: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+        """``scored`` without the columns of the predictions. Raises ModelError with DRUM's text when one is missing."""
+        try:
+            return scored.drop(columns=names)
+        except KeyError as error:
+            listed = ", ".join(repr(str(name)) for name in scored.columns)
+            wanted = ", ".join(map(repr, names))
+            kind = f"for target type {self._target_type.value} it must return"
+            if self._proba:
+                remedy = f"the score hook returned the columns {listed}; {kind} one for each label, named {wanted}"
+            else:
+                remedy = f"the score hook returned the columns {listed}; {kind} one column, or {wanted} beside others"
+            if self._target_type.is_text:
+                remedy += ", the name that the environment variable TARGET_NAME has"
+            raise ModelError(str(error), remedy) from None
 
     def _target_column(self, scored: pd.DataFrame) -> str:
         if not self._target_type.is_text:
@@ -304,6 +328,19 @@ class StructuredHandler:
                 len(validated.values),
                 len(rows),
             )
+
+
+def _about_rows(error: StageError, rows: Any, payload: Payload) -> StageError:
+    """``error``, with a hint where the data is one line: a header, because ``curl -d`` has removed the line breaks.
+
+    The client sees it only after the text of a library: what a hook raises is the model's own.
+    """
+    data = payload.data
+    if data is None or b"\n" in data or b"\r" in data or not isinstance(rows, (pd.DataFrame, CsvTable)) or len(rows):
+        return error
+    if str(error).startswith(_FRAMEWORK_FAILURE):
+        return StageError(f"{error} {NO_ROWS}")
+    return StageError(str(error), NO_ROWS)
 
 
 def _require_scores(result: Any) -> pd.DataFrame:

@@ -98,15 +98,17 @@ def _two_dimensional(predictions: Any) -> NDArray[Any]:
 
 def _match_labels(names: Sequence[Any] | pd.Index[Any], labels: Sequence[str]) -> tuple[str, ...]:
     configured = {normalise_label(label): label for label in labels}
-    normalised = [_normalise(name) for name in names]
+    normalised = [normalise_name(name) for name in names]
     if set(normalised) != configured.keys():
         raise PredictionError(f"Expected predictions to have columns {list(labels)}, but encountered {names}")
     return tuple(configured[name] for name in normalised)
 
 
-def _normalise(name: Any) -> float | str:
+def normalise_name(name: Any) -> float | str:
+    """The key by which a column's name, or a model's class, is compared with labels. Raises TypeError for a date or a
+    tuple."""
     if not isinstance(name, str):
-        float(name)  # raises for a date or a tuple; DRUM's text is that of the TypeError
+        float(name)  # DRUM's text is that of the TypeError
     return normalise_label(str(name))
 
 

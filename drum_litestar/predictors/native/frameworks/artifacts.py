@@ -8,14 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from drum_litestar.errors import MissingExtraError, ModelLoadError
-from drum_litestar.predictors.folder.files import PYTHON_INTRO
-from drum_litestar.predictors.native.frameworks.base import Framework
-from drum_litestar.predictors.native.frameworks.keras_framework import KerasFramework
+from drum_litestar.errors import ModelLoadError
+from drum_litestar.pip_command import EXTRAS, install, module_of
+from drum_litestar.predictors.folder.files import PYTHON_INTRO, find_artifact
+from drum_litestar.predictors.native.frameworks.base import Framework, installed
+from drum_litestar.predictors.native.frameworks.keras_framework import BACKENDS, KerasFramework
 from drum_litestar.predictors.native.frameworks.onnx_framework import OnnxFramework
 from drum_litestar.predictors.native.frameworks.sklearn_framework import SklearnFramework
 from drum_litestar.predictors.native.frameworks.torch_framework import TorchFramework
 from drum_litestar.predictors.native.frameworks.xgboost_framework import XGBoostFramework
+from drum_litestar.predictors.native.missing_modules import pickle_remedy
 
 _KERAS, _XGBOOST, _TORCH, _SKLEARN, _ONNX = (
     KerasFramework(),
@@ -28,18 +30,29 @@ FRAMEWORKS: tuple[Framework, ...] = (_KERAS, _XGBOOST, _TORCH, _SKLEARN, _ONNX)
 """In order of precedence, for suffixes and for objects."""
 
 SUFFIXES = sorted({suffix for framework in FRAMEWORKS for suffix in framework.suffixes})
-"""Lower-case suffixes of the artifacts that some framework loads."""
+"""Lower-case suffixes of the artifacts that DRUM loads."""
+
+JOBLIB_SUFFIX = ".joblib"
+"""Loaded like a ``.pkl`` where the folder has no artifact of DRUM's suffixes: DRUM loads none."""
+
+
+def locate_artifact(code_dir: Path) -> Path:
+    """The model folder's artifact. Raises ModelLoadError as :func:`find_artifact` does."""
+    return find_artifact(code_dir, SUFFIXES, JOBLIB_SUFFIX)
 
 
 def find_framework(path: Path) -> Framework:
     """The first installed framework that loads ``path``'s suffix; it is not imported.
 
-    Raises ModelLoadError that names DRUM's requirements and our pip command.
+    Raises ModelLoadError with DRUM's requirements, and a remedy that names what is missing for this file.
     """
-    candidates = [framework for framework in FRAMEWORKS if path.suffix.lower() in framework.suffixes]
+    suffix = path.suffix.lower()
+    suffix = ".pkl" if suffix == JOBLIB_SUFFIX else suffix
+    candidates = [framework for framework in FRAMEWORKS if suffix in framework.suffixes]
     found = next((framework for framework in candidates if framework.can_load()), None)
     if found is None:
-        raise ModelLoadError(_missing(candidates))
+        remedy = pickle_remedy(path) or f"{path.name} needs packages. Install with: {install(_lacking(candidates[-1]))}"
+        raise ModelLoadError(_missing(candidates), remedy=remedy)
     return found
 
 
@@ -50,7 +63,7 @@ def load_artifact(path: Path) -> Any:
         return framework.load(path)
     except Exception as error:
         text = f"Could not load model from the artifact file. Exception: {error!r}"
-        raise ModelLoadError(text + _hint(error)) from error
+        raise ModelLoadError(text, remedy=pickle_remedy(path, error)) from error
 
 
 def recognise(model: Any) -> Framework:
@@ -63,18 +76,18 @@ def recognise(model: Any) -> Framework:
     )
 
 
+def _lacking(framework: Framework) -> str:
+    """The distributions that ``framework`` needs and the interpreter does not have."""
+    names = [name for name in EXTRAS[framework.extra].split() if not installed(module_of(name))]
+    if framework is _KERAS and not any(map(installed, BACKENDS)):
+        names.append(BACKENDS[0])
+    return " ".join(names) or EXTRAS[framework.extra]
+
+
 def _missing(candidates: list[Framework]) -> str:
     lines = [
         "\n    The following frameworks support this model artifact\n"
         "    but could not load the model. Check if requirements are missing"
     ]
     lines += [f"Framework: {item.name}, requirements: {list(item.requirements)}" for item in candidates]
-    lines.append(str(MissingExtraError("This artifact", candidates[-1].extra)))
     return "\n".join(lines)
-
-
-def _hint(error: Exception) -> str:
-    """The pip command, when a pickle needs a framework that is not installed."""
-    module = (error.name or "").split(".", 1)[0] if isinstance(error, ModuleNotFoundError) else ""
-    extra = {"sklearn": "sklearn", "xgboost": "xgboost", "torch": "torch", "keras": "keras"}.get(module)
-    return f"\n{MissingExtraError('This artifact', extra, module)}" if extra else ""

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
 
+from drum_litestar.predictors.native.frameworks.pickle_contents import is_joblib
 from drum_litestar.predictors.protocol import TargetType
 
 if TYPE_CHECKING:
@@ -57,9 +58,19 @@ def imported(module: str) -> ModuleType | None:
 
 
 def load_pickle(path: Path) -> Any:
-    """The object in a pickle file; latin-1 so that Python 2 pickles with NumPy arrays load too."""
-    with path.open("rb") as file:
-        return pickle.load(file, encoding="latin1")
+    """The object in a pickle file; latin-1 so that Python 2 pickles with NumPy arrays load too.
+
+    A file of ``joblib.dump``, which DRUM cannot load, is loaded by joblib where that is installed.
+    """
+    try:
+        with path.open("rb") as file:
+            return pickle.load(file, encoding="latin1")
+    except Exception:
+        if not (is_joblib(path) and installed("joblib")):
+            raise
+    import joblib
+
+    return joblib.load(path)
 
 
 def last_step(model: Any) -> Any:

@@ -12,7 +12,7 @@ from drum_litestar.predictors.protocol import TargetType
 if TYPE_CHECKING:
     import pandas as pd
 
-_BACKENDS = ("tensorflow", "torch", "jax")
+BACKENDS = ("tensorflow", "torch", "jax")
 
 
 class KerasFramework:
@@ -24,7 +24,7 @@ class KerasFramework:
     extra = "keras"
 
     def can_load(self) -> bool:
-        return installed("keras") and installed("h5py") and any(installed(backend) for backend in _BACKENDS)
+        return installed("keras") and installed("h5py") and any(installed(backend) for backend in BACKENDS)
 
     def load(self, path: Path) -> Any:
         _choose_backend()
@@ -45,6 +45,6 @@ class KerasFramework:
 def _choose_backend() -> None:
     """Set ``KERAS_BACKEND`` to an installed backend where TensorFlow, Keras' default, is absent."""
     if imported("keras") is None and "KERAS_BACKEND" not in os.environ and not installed("tensorflow"):
-        backend = next((name for name in _BACKENDS if installed(name)), None)
+        backend = next((name for name in BACKENDS if installed(name)), None)
         if backend is not None:
             os.environ["KERAS_BACKEND"] = backend

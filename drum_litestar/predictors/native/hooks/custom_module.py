@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.predictors.folder.files import CUSTOM_FILE, PYTHON_INTRO, find_custom
 from drum_litestar.predictors.native.hooks.hook_loop import AsyncSource, HookLoop, SyncSource
+from drum_litestar.predictors.native.missing_modules import import_remedy
 from drum_litestar.predictors.protocol import TargetType
 
 if TYPE_CHECKING:
     from drum_litestar.predictors.native.hooks.custom_task import CustomTask
 
 _MODULE = "custom"
-_STRUCTURED_HOOKS = (
+STRUCTURED_HOOKS = (
     "init",
     "load_model",
     "read_input_data",
@@ -35,7 +36,7 @@ _STRUCTURED_HOOKS = (
     "score_unstructured",
     "predict_stream",
 )
-_UNSTRUCTURED_HOOKS = ("init", "load_model", "score_unstructured")
+UNSTRUCTURED_HOOKS = ("init", "load_model", "score_unstructured")
 
 logger = logging.getLogger("drum")
 
@@ -109,7 +110,9 @@ def import_custom(code_dir: Path, target_type: TargetType) -> tuple[Hooks, Modul
         if hooks.get("init") is not None:
             hooks.call("init", code_dir=str(code_dir))
     except ImportError as error:
-        raise ModelLoadError(f"{PYTHON_INTRO}Failed loading hooks from [{path}] : {error}") from error
+        raise ModelLoadError(
+            f"{PYTHON_INTRO}Failed loading hooks from [{path}] : {error}", remedy=import_remedy(error, path.name)
+        ) from error
     return hooks, module
 
 
@@ -123,5 +126,5 @@ def _fresh_module() -> ModuleType:
 def _functions(module: ModuleType, target_type: TargetType) -> dict[str, Callable[..., Any]]:
     if getattr(module, "CustomTask", None):
         return {}
-    wanted = _UNSTRUCTURED_HOOKS if target_type is TargetType.UNSTRUCTURED else _STRUCTURED_HOOKS
+    wanted = UNSTRUCTURED_HOOKS if target_type is TargetType.UNSTRUCTURED else STRUCTURED_HOOKS
     return {name: hook for name in wanted if (hook := getattr(module, name, None)) is not None}

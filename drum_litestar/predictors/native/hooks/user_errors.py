@@ -17,7 +17,15 @@ _DEFAULT_STATUS = 400
 T = TypeVar("T")
 
 
-class StageError(Exception):
+class ModelError(Exception):
+    """What a hook returned, or the model did, ends the request with this text. ``remedy`` is for the log."""
+
+    def __init__(self, text: str, remedy: str = "") -> None:
+        super().__init__(text)
+        self.remedy = remedy
+
+
+class StageError(ModelError):
     """A hook or the model failed in a named stage of a request; ``__cause__`` is its exception (contract, 4.4)."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from drum_litestar.settings.masking import mask_values
+from drum_litestar.tracebacks import format_exception
 
 _INTERFACES = "datarobot_drum.custom_task_interfaces"
 _CLASSES = {
@@ -107,9 +108,9 @@ class OutputMask:
             record.msg, record.args = self.mask(record.getMessage()), None
         except Exception:
             return record  # arguments do not match the format: logging reports that itself, on the masked stderr
-        if record.exc_info and record.exc_info[0] is not None:
+        if record.exc_info and record.exc_info[1] is not None:
             # Formatters print this text instead of the exception.
-            record.exc_text = self.mask(logging.Formatter().formatException(record.exc_info))
+            record.exc_text = self.mask(format_exception(record.exc_info[1]))
         return record
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
@@ -22,6 +22,7 @@ PYTHON = "\n\nRunning environment language: Python.\n"
 SCORE = "def score(data, model, **kwargs): return data\n"
 TEA = "from datarobot_drum import CustomHTTPError\n"
 REGRESSOR = LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
+CLASSIFIER = LogisticRegression().fit([[1.0], [2.0]], [0, 1])
 
 
 def failure(load_folder: LoadFolder, *args: Any, **fields: Any) -> ModelLoadError:
@@ -44,7 +45,7 @@ def test_metadata_gives_target_and_labels(load_folder: LoadFolder) -> None:
         "name: n\ntype: inference\ntargetType: binary\n"
         "inferenceModel:\n  targetName: t\n  positiveClassLabel: 1\n  negativeClassLabel: 0\n"
     )
-    loaded = load_folder({"model-metadata.yaml": text, "m.pkl": REGRESSOR}, None)
+    loaded = load_folder({"model-metadata.yaml": text, "m.pkl": CLASSIFIER}, None)
     assert loaded.target_type is TargetType.BINARY
     assert loaded.labels == ("1", "0")
     assert loaded.metadata is not None
@@ -99,12 +100,12 @@ def test_syntax_error(load_folder: LoadFolder) -> None:
 
 
 def test_no_artifact(load_folder: LoadFolder, tmp_path: Path) -> None:
-    error = failure(load_folder, {"custom.py": SCORE, "a.joblib": b""})
+    error = failure(load_folder, {"custom.py": SCORE, "a.txt": b""})
     assert str(error) == (
         f"{PREFIX}{PYTHON}Could not find model artifact file in: {tmp_path / 'model'} supported by default "
         "predictors.\nThey support filenames with the following extensions ['.h5', '.onnx', '.pkl', '.pth'].\n"
         "If your artifact is not supported by default predictor, implement custom.load_model() hook.\n"
-        "List of retrieved files are: a.joblib | custom.py"
+        "List of retrieved files are: a.txt | custom.py"
     )
 
 
@@ -126,7 +127,7 @@ def test_several_artifacts(load_folder: LoadFolder) -> None:
 )
 def test_broken_pickle(load_folder: LoadFolder, content: bytes, message: str) -> None:
     error = failure(load_folder, {"a.pkl": content})
-    assert str(error) == f"{PREFIX}Could not load model from the artifact file. Exception: {message}"
+    assert error.reason == f"{PREFIX}Could not load model from the artifact file. Exception: {message}"
 
 
 @pytest.mark.parametrize("files", [{"a.pkl": {"a": 1}}, {"custom.py": "def load_model(d): return {}\n"}])

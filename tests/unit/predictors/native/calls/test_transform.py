@@ -87,4 +87,4 @@ def transform(data, model): return pd.DataFrame({"a": pd.arrays.SparseArray([0, 
     monkeypatch.setitem(__import__("sys").modules, "scipy.io", None)
     reply = predictor.handle(ModelCall(kind="transform", x=payload("a\n1\n2\n", mimetype="text/csv")))
     assert reply.status == 501
-    assert "pip install 'drum-litestar[sparse]'" in json.loads(reply.body)["message"]
+    assert "pip install scipy" in json.loads(reply.body)["message"]

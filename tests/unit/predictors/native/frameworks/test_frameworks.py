@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import pickle
 import subprocess
 import sys
@@ -189,17 +190,26 @@ def test_keras(load_folder: LoadFolder, tmp_path: Path) -> None:
     assert loaded.framework.name == "keras"
 
 
-@pytest.mark.parametrize("package", ["keras", "onnxruntime", "torch"])
+@pytest.mark.parametrize(
+    ("package", "suffix"), [("keras", ".h5"), ("h5py", ".h5"), ("onnxruntime", ".onnx"), ("torch", ".pth")]
+)
 def test_missing_framework_names_the_pip_command(
-    load_folder: LoadFolder, monkeypatch: pytest.MonkeyPatch, package: str
+    load_folder: LoadFolder, monkeypatch: pytest.MonkeyPatch, package: str, suffix: str
 ) -> None:
-    framework = next(item for item in _frameworks() if item.extra == {"onnxruntime": "onnx"}.get(package, package))
-    monkeypatch.setattr(type(framework), "can_load", lambda self: False)
+    """Only what is missing is named, and DRUM's text has the requirements of all frameworks for the suffix."""
+    framework = next(item for item in _frameworks() if suffix in item.suffixes)
+    monkeypatch.setattr(importlib.util, "find_spec", without(package))
+    monkeypatch.delitem(sys.modules, package, raising=False)
     with pytest.raises(ModelLoadError) as caught:
-        load_folder({f"m{framework.suffixes[0]}": b""})
-    text = str(caught.value)
-    assert f"Framework: {framework.name}, requirements: {list(framework.requirements)}" in text
-    assert text.endswith(f"pip install 'drum-litestar[{framework.extra}]'")
+        load_folder({f"m{suffix}": b""})
+    assert f"Framework: {framework.name}, requirements: {list(framework.requirements)}" in caught.value.reason
+    assert caught.value.remedy.endswith(f"pip install {package}")
+
+
+def without(package: str) -> Callable[[str], Any]:
+    """``find_spec`` of an environment that does not have ``package``."""
+    find_spec = importlib.util.find_spec
+    return lambda name: None if name == package else find_spec(name)
 
 
 def test_recognising_imports_only_what_the_model_needs(tmp_path: Path) -> None:
