@@ -33,6 +33,7 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("server", "drum_litestar.cli.server_command", "serve a model folder over HTTP"),
+    Command("predict", "drum_litestar.tools.predict.predict_command", "score a file without a server"),
     Command("settings", "drum_litestar.cli.settings_command", "show every setting and its source"),
     Command("check", "drum_litestar.tools.check_command", "report what this environment will do with a model folder"),
     Command(
@@ -80,6 +81,7 @@ def parse(argv: Sequence[str], environ: MutableMapping[str, str], prog: str) -> 
     if not argv:
         root.print_help()
         raise SystemExit(1)
+    root.refuse_unknown(argv)
     tokens: list[str] = []
     if command is not None and hasattr(module, "expand"):
         tokens = module.expand(f"{prog} {command.name}", argv[1:], environ)

@@ -9,12 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Literal, Optional, Protocol, Tuple, runtime_checkable
+from typing import Any, BinaryIO, Dict, Final, Literal, Optional, Protocol, Tuple, runtime_checkable
 
 import msgspec
 
-CallKind = Literal["predict", "predict_stream", "transform", "unstructured", "chat", "models", "liveness", "readiness"]
-"""One for each family of routes that needs the model. Probes are sent only with ``ModelCard.probes_model``."""
+CallKind = Literal[
+    "predict",
+    "predict_stream",
+    "transform",
+    "unstructured",
+    "chat",
+    "models",
+    "liveness",
+    "readiness",
+    "score",
+    "column_types",
+]
+"""One for each family of routes that needs the model. Probes are sent only with ``ModelCard.probes_model``. The last two
+have no route: ``drum-litestar predict`` scores a part of a table, and asks for the types of its columns."""
+
+CSV_HEADER: Final = "csv-header"
+"""Header of the reply to a ``score`` call that holds the CSV's header line, with its line end."""
+BLANK_COLUMN: Final = "blank"
+TEXT_COLUMN: Final = "text"
+"""Types of columns in the reply to a ``column_types`` call, besides those of NumPy."""
 
 
 class TargetType(Enum):
@@ -110,6 +128,9 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """Decoded query parameters in order, repeats kept."""
     trace: Dict[str, str] = {}
     """Trace context carrier (W3C headers)."""
+    column_types: Dict[str, str] = {}
+    """Types of columns of ``x``, a part of a table, where this part alone would be read with others: ``float64`` or
+    ``str`` by name."""
 
 
 class SpanReport(msgspec.Struct, frozen=True, array_like=True):
@@ -195,6 +216,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """Base URL of the OpenAI-compatible server behind ``/directAccess/``; None when there is none."""
     batching: BatchingRule = "never"
     """When structured CSV predictions may be answered by :meth:`BatchPredictor.handle_batch`."""
+    row_by_row: bool = False
+    """No code of the model folder's author sees rows, so that a table may be scored in parts."""
     concurrency: int = 1
     """Default number of concurrent calls in one worker."""
     description: str = ""
