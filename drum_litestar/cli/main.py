@@ -33,6 +33,7 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("server", "drum_litestar.cli.server_command", "serve a model folder over HTTP"),
+    Command("new", "drum_litestar.tools.new.new_command", "make a model folder that serves as it is"),
     Command("predict", "drum_litestar.tools.predict.predict_command", "score a file without a server"),
     Command("settings", "drum_litestar.cli.settings_command", "show every setting and its source"),
     Command("check", "drum_litestar.tools.check_command", "report what this environment will do with a model folder"),
