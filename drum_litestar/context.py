@@ -33,6 +33,11 @@ CALLBACK_TIMEOUT: Final = 30.0
 """Timeout of one asynchronous callback in seconds. A synchronous one cannot be interrupted."""
 
 
+class WorkerStop(BaseException):
+    """Raised in a worker on SIGTERM, to leave user code: nobody waits for its answer. A BaseException, so that
+    ``except Exception`` does not catch it."""
+
+
 class WorkerContext:
     """Registry of the callbacks, threads and tasks that end with the process.
 

@@ -33,6 +33,8 @@ class Route:
     """The endpoint: ``(ModelService, Request)`` to the response. Its ``__name__`` is part of the operation's id."""
     methods: tuple[str, ...] = READ
     access: Access = "client"
+    is_polled: bool = False
+    """Orchestrators and monitoring ask it every few seconds, so that its lines may be left out of the access log."""
     calls_model: bool = False
     """A request needs a place among the calls of the model. A POST takes it before its body is read."""
     span: str | None = None

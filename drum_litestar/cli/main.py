@@ -31,6 +31,9 @@ class Command(NamedTuple):
     summary: str
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl+C, as a shell reports it."""
+
 COMMANDS = (
     Command("server", "drum_litestar.cli.server_command", "serve a model folder over HTTP"),
     Command("new", "drum_litestar.tools.new.new_command", "make a model folder that serves as it is"),
@@ -60,6 +63,9 @@ def main(argv: Sequence[str] | None = None, prog: str = "drum-litestar") -> int:
             _print_traceback()
         print(f"{prog}: error: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:  # before the server handles it, or in another command
+        print(f"{prog}: interrupted", file=sys.stderr)
+        return INTERRUPTED
     except Exception:  # a bug: print Python's traceback with secrets masked
         _print_traceback()
         return 1

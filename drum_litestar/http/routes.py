@@ -114,11 +114,14 @@ ROUTES: Final[tuple[Route, ...]] = (
         summary="Forward to the LLM server",
         tag="chat",
     ),
-    Route(paths=("/livez",), answer=livez, access="probe", summary="The process is alive", tag="health"),
+    Route(
+        paths=("/livez",), answer=livez, access="probe", is_polled=True, summary="The process is alive", tag="health"
+    ),
     Route(
         paths=("/", "/ping"),
         answer=liveness,
         access="probe",
+        is_polled=True,
         calls_model=True,  # of predictors that answer probes themselves
         summary="The model has loaded",
         tag="health",
@@ -127,6 +130,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         paths=("/health", "/readyz"),
         answer=readiness,
         access="probe",
+        is_polled=True,
         calls_model=True,
         summary="A call would be served now",
         tag="health",
@@ -135,6 +139,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         paths=("/startupz",),
         answer=startup,
         access="probe",
+        is_polled=True,
         summary="The model has been ready once",
         tag="health",
     ),
@@ -153,6 +158,6 @@ ROUTES: Final[tuple[Route, ...]] = (
         summary="Memory, processes and counters",
         tag="info",
     ),
-    Route(paths=("/metrics",), answer=metrics, access="operator", summary="Metrics", tag="info"),
+    Route(paths=("/metrics",), answer=metrics, access="operator", is_polled=True, summary="Metrics", tag="info"),
     Route(paths=(f"/static/{REST}",), answer=no_file),
 )

@@ -6,8 +6,9 @@ import asyncio
 import gc
 import logging
 import os
+import socket
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -17,6 +18,7 @@ from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Place, default_queue_depth
 from drum_litestar.http.app_options import AppOptions, normalize_prefix
 from drum_litestar.http.routes import ROUTES
+from drum_litestar.launcher.announcements.announcer import Announcer
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
 from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
@@ -32,7 +34,7 @@ from drum_litestar.launcher.preparation import (
 from drum_litestar.launcher.shared_store import RedisRateLimitStore
 from drum_litestar.launcher.worker_user import worker_uid
 from drum_litestar.middleware.stack import StackOptions, build_stack
-from drum_litestar.observability.logs.setup import configure_logging
+from drum_litestar.observability.logs.setup import LogPipeline, configure_logging
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.route_table import RouteTable
 from drum_litestar.server.descriptors import raise_descriptor_limit
@@ -88,7 +90,7 @@ def serve(plan: LaunchPlan) -> int:
         shortage = raise_descriptor_limit(slots + (default_queue_depth(slots) if depth is None else depth))
         for notice in (*plan.notices, *((shortage,) if shortage else ())):
             notice.log()
-        server = Server(plan, logs.forward)
+        server = Server(plan, sockets, logs)
         code = run_server(
             server.application(),
             sockets=sockets,
@@ -121,9 +123,10 @@ def serve(plan: LaunchPlan) -> int:
 class Server:
     """The parts of one running server, and their start, drain, stop and reload."""
 
-    def __init__(self, plan: LaunchPlan, forward_output: Callable[..., None]) -> None:
+    def __init__(self, plan: LaunchPlan, sockets: Sequence[socket.socket], logs: LogPipeline) -> None:
         prepared = prepare(plan)
         self.plan = plan = prepared.plan
+        self.announcer = Announcer(plan, sockets, logs.show_status)
         self.extension = prepared.extension
         self.telemetry = HttpProcessTelemetry(plan.settings, show_perf=plan.show_perf, otel_disabled=plan.otel_disabled)
         self.executor: Executor = (
@@ -131,7 +134,7 @@ class Server:
                 plan,
                 observer=self.telemetry.observer,
                 tracing=self.telemetry.otel.tracing,
-                forward_output=forward_output,
+                forward_output=logs.forward,
                 on_fatal=self._executor_failed,
             )
             if prepared.failure is None
@@ -185,6 +188,7 @@ class Server:
             rate_limit=settings.rate_limit,
             cors=settings.cors,
             access=settings.access,
+            log=settings.log,
             docs_prefixes=(f"{options.url_prefix}/docs",) if options.enable_docs else (),
             show_stacktrace=self.plan.show_stacktrace,
         )
@@ -195,7 +199,9 @@ class Server:
         self._spawn(self._watch(handle))
 
     async def _watch(self, handle: ServerHandle) -> None:
-        self.failure = await watch_load(self.executor, error_server=self.plan.with_error_server)
+        with self.announcer.loading() as elapsed:
+            self.failure = await watch_load(self.executor, error_server=self.plan.with_error_server)
+        seconds = elapsed()
         if self.failure is not None:
             handle.stop(self.failure.exit_code)
             return
@@ -207,6 +213,8 @@ class Server:
             for text in card.warnings:
                 _log.warning("%s", text)
         tune_garbage_collector(model_in_process=self.plan.settings.model.executor != "pool")
+        if card is not None and not handle.stopping:
+            await self.announcer.ready(self.executor, card, seconds)
 
     def _executor_failed(self, failure: ModelLoadError) -> None:
         """Stop the server after the executor gave up (crash loop, death policy), so that an orchestrator notices."""
@@ -224,7 +232,9 @@ class Server:
         if reload is None:
             _log.warning("SIGHUP ignored: only the pool executor can reload the model")
             return
-        await reload(await asyncio.to_thread(worker_spec, self.plan))  # it may read and parse a file
+        with self.announcer.loading("Reloading") as elapsed:
+            await reload(await asyncio.to_thread(worker_spec, self.plan))  # it may read and parse a file
+        self.announcer.reloaded(elapsed())
         if self.executor.card is not None:
             self.telemetry.model_loaded(self.executor.card)
 

@@ -81,7 +81,7 @@ def choose_predictor(
     missing = [need for need in wanted if not _available(need, packages)]
     if not missing:
         served = ", ".join(need.name for need in wanted)
-        return Choice("native", f"Python model; {served} served natively" if served else "Python model, nothing else")
+        return Choice("native", f"Python model; {served} served natively" if served else "Python model")
     # Without their package moderations are refused, or skipped with a warning, by the native predictor.
     required = [need for need in missing if need.module != "datarobot_dome"]
     if not required:

@@ -39,8 +39,9 @@ class AccessLogMiddleware:
     """Logs each finished request, adds ``X-Response-Time-Ms`` and calls ``on_request_start``/``_end``, always in pairs.
 
     Access lines go to the logger ``drum_litestar.access`` in gunicorn's format; responses of status 400 and up are
-    also logged to ``drum.drum`` as DRUM does (contract, 5.8). The header counts from the request's head to the
-    response's; log and hook cover the whole response, streamed ones too.
+    also logged to ``drum.drum`` as DRUM does (contract, 5.8). What a line says is also in attributes of its record:
+    ``method``, ``path`` (without the query), ``client``, ``status``, ``duration`` (seconds). The header counts from the
+    request's head to the response's; log and hook cover the whole response, streamed ones too.
     """
 
     def __init__(
@@ -49,9 +50,13 @@ class AccessLogMiddleware:
         *,
         on_request_start: Callable[[], None] | None = None,
         on_request_end: OnRequestEnd | None = None,
+        probes: bool = True,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        """``probes`` False: requests of orchestrators and monitoring, which come every few seconds (probes and
+        ``/metrics``), have no access line."""
         self.app = app
+        self.probes = probes
         self.on_request_start = on_request_start
         self.on_request_end = on_request_end
         self.clock = clock
@@ -89,7 +94,7 @@ class AccessLogMiddleware:
             self._finish(scope, status, sent, clock() - started)
 
     def _finish(self, scope: Scope, status: int, sent: int, seconds: float) -> None:
-        if _access.isEnabledFor(logging.INFO):
+        if (self.probes or not request_state(scope).route.is_polled) and _access.isEnabledFor(logging.INFO):
             if not self._ended:
                 asyncio.get_running_loop().call_later(FLUSH_INTERVAL, self.flush)
             self._ended.append((scope, status, sent, seconds, time.time()))
@@ -121,6 +126,9 @@ class AccessLogMiddleware:
             record.__dict__.update(
                 created=now,
                 msecs=now % 1 * 1000,
+                method=scope["method"],
+                path=scope["path"],
+                client=(scope.get("client") or (None,))[0],
                 status=status,
                 duration=seconds,
                 request_id=request_id,

@@ -46,7 +46,7 @@ from drum_litestar.middleware.security_headers import DOCS_POLICY, SecurityHeade
 from drum_litestar.middleware.server_error import ServerErrorMiddleware
 from drum_litestar.request_state import Place
 from drum_litestar.route_table import RouteTable
-from drum_litestar.settings.groups.edge import AccessSettings, CorsSettings, RateLimitSettings
+from drum_litestar.settings.groups.edge import AccessSettings, CorsSettings, LogSettings, RateLimitSettings
 from drum_litestar.settings.groups.limits import ConnectionSettings, TimeoutSettings, UploadSettings
 
 
@@ -64,6 +64,7 @@ class StackOptions:
     rate_limit: RateLimitSettings = RateLimitSettings()
     cors: CorsSettings = CorsSettings()
     access: AccessSettings = field(default=AccessSettings(), repr=False)
+    log: LogSettings = LogSettings()
     docs_prefixes: tuple[str, ...] = ()
     """Path prefixes of the OpenAPI pages, ``url_prefix`` included; empty when they are off."""
     docs_policy: str = DOCS_POLICY
@@ -125,5 +126,7 @@ def build_stack(
         docs_prefixes=options.docs_prefixes,
         docs_policy=options.docs_policy,
     )
-    app = AccessLogMiddleware(app, on_request_start=on_request_start, on_request_end=on_request_end)
+    app = AccessLogMiddleware(
+        app, on_request_start=on_request_start, on_request_end=on_request_end, probes=options.log.probes
+    )
     return RequestIdMiddleware(app, routes)

@@ -220,6 +220,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """No code of the model folder's author sees rows, so that a table may be scored in parts."""
     concurrency: int = 1
     """Default number of concurrent calls in one worker."""
+    example: Tuple[Tuple[str, str], ...] = ()
+    """Column names and values of one row that the model can be asked with; empty where nothing tells."""
     description: str = ""
     """Log line: which predictor runs and why."""
     warnings: Tuple[str, ...] = ()

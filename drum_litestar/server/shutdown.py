@@ -10,6 +10,8 @@ import signal
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
+from drum_litestar.observability.logs.log_format import LIFECYCLE_LOGGER
+
 FORCE_STOP_EXIT_CODE: Final = 130
 """Exit code after a second signal: what a shell reports for a process ended by SIGINT."""
 
@@ -17,14 +19,20 @@ FORCE_STOP_GRACE: Final = 3.0
 """Seconds after a second signal at which the process exits, even if the model's shutdown has not ended."""
 
 _logger: Final = logging.getLogger(__name__)
+_lifecycle: Final = logging.getLogger(LIFECYCLE_LOGGER)
 
 
 class ServerHandle:
     """Stops a running server. Not thread-safe: call its methods on the event loop's thread."""
 
-    def __init__(self, on_drain: Callable[[], None] | None = None) -> None:
-        """``on_drain`` is called once, when the first stop begins."""
+    def __init__(
+        self, on_drain: Callable[[], None] | None = None, *, running: Callable[[], int] = int, grace: float = 0.0
+    ) -> None:
+        """``on_drain`` is called once, when the first stop begins. ``running`` counts the requests that a stop waits
+        for, up to ``grace`` seconds."""
         self.exit_code = 0
+        self._running = running
+        self._grace = grace
         self.stop_begun = asyncio.Event()
         self.force_stopped = asyncio.Event()
         self._on_drain = on_drain
@@ -53,14 +61,24 @@ class ServerHandle:
         asyncio.get_running_loop().call_later(FORCE_STOP_GRACE, os._exit, FORCE_STOP_EXIT_CODE)
 
     def handle_signal(self, number: int) -> None:
-        """Stop gracefully on the first signal, at once on another one."""
+        """Stop gracefully on the first signal, at once on another one. Says what is waited for, or given up."""
         name = signal.Signals(number).name
+        running = self._running()
+        if self.force_stopped.is_set():
+            return
         if self.stopping:
-            _logger.warning("%s again: stopping at once", name)
+            cut_off = f"; {_requests(running)} cut off" if running else ""
+            _lifecycle.warning("stopping at once (%s again)%s", name, cut_off)
             self.force_stop()
-        else:
-            _logger.info("%s: stopping", name)
-            self.stop()
+            return
+        waits = f", up to {self._grace:g} s" if running else ""
+        again = "Ctrl+C again" if number == signal.SIGINT else f"another {name}"
+        _lifecycle.info("stopping (%s): %s under way%s; %s to force", name, _requests(running), waits, again)
+        self.stop()
+
+
+def _requests(count: int) -> str:
+    return f"{count or 'no'} request{'s' if count > 1 else ''}"
 
 
 @contextlib.contextmanager

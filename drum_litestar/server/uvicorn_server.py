@@ -120,10 +120,12 @@ class DrainingServer(uvicorn.Server):
         forced = loop.create_task(self.handle.force_stopped.wait())
         try:
             await self._drain(deadline, forced)
-            await self._cut_off()
+            await self._cut_off(forced=forced.done())
             await self._stop_model(max(0.0, deadline - loop.time()), forced)
             if not forced.done():
                 await self.lifespan.shutdown()
+            else:  # the event loop's end cancels the lifespan, and uvicorn would log that with its traceback
+                logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         finally:
             forced.cancel()
 
@@ -141,11 +143,12 @@ class DrainingServer(uvicorn.Server):
             timeout = left if tasks else min(left, _FLUSH_POLL)
             await asyncio.wait({*tasks, forced}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
-    async def _cut_off(self) -> None:
-        """Cancel requests that still run, then abort all connections."""
+    async def _cut_off(self, *, forced: bool) -> None:
+        """Cancel requests that still run, then abort all connections. ``forced``: the log has their number already."""
         tasks = list(self.server_state.tasks)
         if tasks:
-            _logger.warning("Cancelling %d request(s) that did not end in time", len(tasks))
+            if not forced:
+                _logger.warning("Cancelling %d request(s) that did not end in time", len(tasks))
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=1.0)
@@ -212,16 +215,16 @@ def run_server(
     config = uvicorn.Config(app, log_config=None, **arguments)
 
     async def serve() -> int:
-        handle = ServerHandle(on_drain)
+        handle = ServerHandle(on_drain, running=lambda: len(server.server_state.tasks), grace=graceful_timeout)
+        server = DrainingServer(
+            config,
+            handle=handle,
+            graceful_timeout=graceful_timeout,
+            handshake_timeout=handshake_timeout,
+            on_started=on_started,
+            on_stop=on_stop,
+        )
         with stop_signals(handle, on_reload):
-            server = DrainingServer(
-                config,
-                handle=handle,
-                graceful_timeout=graceful_timeout,
-                handshake_timeout=handshake_timeout,
-                on_started=on_started,
-                on_stop=on_stop,
-            )
             await server.serve(sockets=list(sockets))
         return handle.exit_code
 

@@ -16,10 +16,6 @@ from drum_litestar.predictors.protocol import ModelCall
 _CLOSE_ON_EXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
-class WorkerStop(BaseException):
-    """Raised on SIGTERM, to leave user code. A BaseException, so that ``except Exception`` does not catch it."""
-
-
 class Connection:
     """Frames in, frames out. One thread receives; any thread may send."""
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import msgspec
 
-from drum_litestar.context import StdoutFlusher, WorkerContext
+from drum_litestar.context import StdoutFlusher, WorkerContext, WorkerStop
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution import invoke
 from drum_litestar.execution.pool import isolation, wire
-from drum_litestar.execution.pool.worker_connection import Connection, Inbox, WorkerStop
+from drum_litestar.execution.pool.worker_connection import Connection, Inbox
 from drum_litestar.execution.streaming import Flow, ThreadFlow, produce
 from drum_litestar.execution.threads import ComputeThreads
 from drum_litestar.observability.logs.prints import end_prints

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from drum_litestar.observability.logs.terminal import Terminal
 from drum_litestar.request_context import request_id_var
 
 # C0 and C1 controls but the tab, line and paragraph separators, and the marks that reorder what is displayed.
@@ -23,6 +24,15 @@ _INDENT: Final = "    "
 
 ACCESS_LOGGER: Final = "drum_litestar.access"
 OTEL_LOGGER: Final = "drum.otel"
+LIFECYCLE_LOGGER: Final = "drum_litestar.lifecycle"
+"""Ready, reloaded, stopping: a line each, at any level. On a terminal they are plain text."""
+
+FIELDS: Final = (
+    "method", "path", "client", "status", "duration",
+    "ready", "url", "target_type", "labels", "predictor", "predictor_reason", "workers", "load_seconds", "memory_bytes",
+)  # fmt: skip
+"""Attributes of a record (``extra=``) that are members of its JSON object: those of the access log, ``duration`` in
+seconds, and those of the line that says that the server is ready."""
 
 
 def escape(text: str) -> str:
@@ -64,12 +74,24 @@ class ContextFilter(logging.Filter):
 
 
 class TextFormatter(logging.Formatter):
-    """``<asctime> LEVEL logger:  message {'request_id': ...}``; access log messages have no prefix."""
+    """``<asctime> LEVEL logger:  message {'request_id': ...}``; access log messages have no prefix.
+
+    On a ``terminal``, records of :data:`LIFECYCLE_LOGGER` are for a person: without prefix, and where they have an
+    attribute ``block`` (lines, the first of which is stressed), that instead of the message.
+    """
+
+    def __init__(self, terminal: Terminal | None = None) -> None:
+        super().__init__()
+        self._terminal = terminal
 
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage()
         if record.name == ACCESS_LOGGER:
             return escape(message)
+        if record.name == LIFECYCLE_LOGGER and self._terminal is not None:
+            first, *rest = map(escape, getattr(record, "block", [message]))
+            first = self._terminal.stress(first, good=record.levelno < logging.WARNING)
+            return self._terminal.fresh("\n".join([first, *rest]))
         context = getattr(record, "context_data", "")
         line = escape(f"{self.formatTime(record)} {record.levelname} {record.name}:  {message} {context}")
         detail = exception_text(self, record)
@@ -79,10 +101,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line; keys that do not apply are left out.
-
-    ``status`` and ``duration`` (seconds) come from attributes of the record (``extra=``).
-    """
+    """One JSON object per line; keys that do not apply are left out. See :data:`FIELDS`."""
 
     def __init__(self, worker: int | None = None) -> None:
         super().__init__()
@@ -96,8 +115,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             "request_id": getattr(record, "request_id", None) or request_id_var.get() or None,
             "worker": getattr(record, "worker", self._worker),
-            "duration": getattr(record, "duration", None),
-            "status": getattr(record, "status", None),
+            **{name: getattr(record, name, None) for name in FIELDS},
             "exception": exception_text(self, record) or None,
         }
         trace = sys.modules.get("opentelemetry.trace")  # without it there is no span; it need not be installed

@@ -6,12 +6,27 @@ import contextlib
 import logging
 import threading
 from queue import Empty, SimpleQueue
-from typing import Final, TextIO
+from typing import Final, NamedTuple, TextIO, Union
 
+from drum_litestar.observability.logs.terminal import ERASE, Terminal
 from drum_litestar.settings.masking import masked
 
 BATCH: Final = 512
 """Maximum number of lines that are joined into one write."""
+
+
+class _Line(NamedTuple):
+    stream: TextIO
+    text: str
+
+
+class _Status(NamedTuple):
+    """A new status line; empty for none."""
+
+    text: str
+
+
+_Entry = Union[_Line, _Status, threading.Event]
 
 
 class LineSink:
@@ -21,10 +36,12 @@ class LineSink:
     when half of the queue is free again.
     """
 
-    def __init__(self, limit: int = 10_000) -> None:
-        """``limit``: lines that may be queued."""
+    def __init__(self, limit: int = 10_000, terminal: Terminal | None = None) -> None:
+        """``limit``: lines that may be queued. ``terminal``: where the status line is shown, if it can be rewritten."""
         self._limit = limit
-        self._queue: SimpleQueue[tuple[TextIO, str] | threading.Event] = SimpleQueue()
+        self._terminal = terminal if terminal is not None and terminal.rewrites else None
+        self._status = ""
+        self._queue: SimpleQueue[_Entry] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -36,6 +53,11 @@ class LineSink:
         """Whether at least half of the queue is free."""
         return self._queue.qsize() * 2 <= self._limit
 
+    @property
+    def has_terminal(self) -> bool:
+        """Whether a status line can be shown."""
+        return self._terminal is not None
+
     def put(self, stream: TextIO, line: str) -> None:
         """Write ``line``, without its newline, to ``stream`` as soon as possible."""
         if self._closed:
@@ -46,7 +68,14 @@ class LineSink:
         else:
             if self._thread is None:
                 self._start()
-            self._queue.put((stream, line))
+            self._queue.put(_Line(stream, line))
+
+    def show_status(self, text: str) -> None:
+        """Show ``text`` below all lines until the next call; empty shows nothing. No-op without a terminal."""
+        if self._terminal is not None and not self._closed and self._queue.qsize() < self._limit:
+            if self._thread is None:
+                self._start()
+            self._queue.put(_Status(text))
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until what is queued now has been written; False after ``timeout`` seconds."""
@@ -58,6 +87,7 @@ class LineSink:
 
     def close(self, timeout: float = 5.0) -> bool:
         """Flush; later lines are written by the thread that logs them. Idempotent."""
+        self.show_status("")
         done = self.flush(timeout)
         self._closed = True
         return done and self.flush(timeout)  # lines queued before ``_closed`` was set
@@ -76,15 +106,23 @@ class LineSink:
                     entries.append(self._queue.get_nowait())
             self._write(entries)
 
-    def _write(self, entries: list[tuple[TextIO, str] | threading.Event]) -> None:
+    def _write(self, entries: list[_Entry]) -> None:
         lines: dict[TextIO, list[str]] = {}
+        status = self._status
         for entry in entries:
-            if isinstance(entry, tuple):
-                lines.setdefault(entry[0], []).append(entry[1])
+            if isinstance(entry, _Line):
+                lines.setdefault(entry.stream, []).append(entry.text)
+            elif isinstance(entry, _Status):
+                status = entry.text
+        if self._status and self._terminal is not None:
+            _write(self._terminal.stream, ERASE)
         for stream, texts in lines.items():
             if not _write(stream, "\n".join(texts) + "\n"):
                 with self._lock:
                     self.dropped += len(texts)
+        self._status = status
+        if status and self._terminal is not None:
+            _write(self._terminal.stream, self._terminal.fitting(status))
         for entry in entries:
             if isinstance(entry, threading.Event):
                 entry.set()

@@ -10,10 +10,12 @@ import atexit
 import functools
 import logging
 import sys
+from collections.abc import Callable
 from typing import Final, TextIO
 
 from drum_litestar.observability.logs.log_format import (
     ACCESS_LOGGER,
+    LIFECYCLE_LOGGER,
     OTEL_LOGGER,
     ContextFilter,
     JsonFormatter,
@@ -21,6 +23,7 @@ from drum_litestar.observability.logs.log_format import (
 )
 from drum_litestar.observability.logs.log_sink import LineSink, SinkHandler
 from drum_litestar.observability.logs.prints import LineStream, forwarded, json_print, text_line
+from drum_litestar.observability.logs.terminal import Terminal
 
 LEVELS: Final = {
     "all": logging.NOTSET,
@@ -37,9 +40,12 @@ LEVELS: Final = {
 
 
 class LogPipeline:
-    """The HTTP process's running log output: forwards lines of workers, closes."""
+    """The HTTP process's running log output: forwards lines of workers, shows a status line, closes."""
 
     def __init__(self, sink: LineSink, stdout: TextIO, stderr: TextIO, *, json_lines: bool) -> None:
+        self.show_status: Callable[[str], None] | None = sink.show_status if sink.has_terminal else None
+        """Shows a text as the last line of the terminal until the next call, empty for none. None where stderr is no
+        terminal, or lines are JSON."""
         self._sink = sink
         self._streams = {"stdout": stdout, "stderr": stderr}
         self._json_lines = json_lines
@@ -58,7 +64,7 @@ def configure_logging(
     level: str = "warning",
     *,
     json_lines: bool = False,
-    server_level: str = "info",
+    server_level: str = "warning",
     queue_size: int = 10_000,
     stdout: TextIO | None = None,
     stderr: TextIO | None = None,
@@ -67,15 +73,18 @@ def configure_logging(
 
     ``level`` is a value of ``--logging-level``; ``server_level`` (``DRUM_UVICORN_LOG_LEVEL``) is uvicorn's own, which
     like gunicorn's does not depend on it. The access log goes to ``stdout``, at any level, everything else to
-    ``stderr``. Raises KeyError for a level that is not in :data:`LEVELS`.
+    ``stderr``, the records of the life cycle at any level too. Raises KeyError for a level that is not in
+    :data:`LEVELS`.
     """
     root_level, uvicorn_level = LEVELS[level.lower()], LEVELS[server_level.lower()]
     out, err = stdout or sys.stdout, stderr or sys.stderr
-    sink = LineSink(queue_size)
-    _install(logging.getLogger(), SinkHandler(sink, err), root_level, _formatter(json_lines, None))
+    terminal = None if json_lines else Terminal.behind(err)
+    sink = LineSink(queue_size, terminal)
+    _install(logging.getLogger(), SinkHandler(sink, err), root_level, _formatter(json_lines, None, terminal))
     access = logging.getLogger(ACCESS_LOGGER)
     access.propagate = False
     _install(access, SinkHandler(sink, out), logging.INFO, _formatter(json_lines, None))
+    logging.getLogger(LIFECYCLE_LOGGER).setLevel(logging.INFO)
     if root_level == logging.WARNING:  # where spans go is worth a line at the default level
         logging.getLogger(OTEL_LOGGER).setLevel(logging.INFO)
     for name in ("uvicorn", "uvicorn.error"):
@@ -103,8 +112,8 @@ def configure_worker_logging(level: str = "warning", *, worker: int, json_lines:
         setattr(sys, name, stream)
 
 
-def _formatter(json_lines: bool, worker: int | None) -> logging.Formatter:
-    return JsonFormatter(worker) if json_lines else TextFormatter()
+def _formatter(json_lines: bool, worker: int | None, terminal: Terminal | None = None) -> logging.Formatter:
+    return JsonFormatter(worker) if json_lines else TextFormatter(terminal)
 
 
 def _install(

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
+from drum_litestar.context import WorkerStop
 from drum_litestar.errors import ModelLoadError, ModelNotReadyError
 from drum_litestar.predictors.drum import backend as backends
 from drum_litestar.predictors.drum.drum_handlers import (
@@ -25,6 +26,7 @@ from drum_litestar.predictors.native.calls.score import ScoreHandler, answer_col
 from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
 from drum_litestar.predictors.native.concurrency import target_concurrency
 from drum_litestar.predictors.native.datarobot.lazy_loading import export_variables
+from drum_litestar.predictors.native.example_row import example_row
 from drum_litestar.predictors.native.hooks.custom_module import Hooks
 from drum_litestar.predictors.native.native_predictor import alive, model_info
 from drum_litestar.predictors.native.startup import hide_secrets, load_errors
@@ -111,6 +113,7 @@ class DrumPredictor:
             probes_model=probes_model,
             direct_access=upstream,
             concurrency=target_concurrency(loaded.target_type),
+            example=example_row(loaded),
             description=f"DRUM predictor ({backend.name}), target type {loaded.target_type.value}{why}",
         )
         return self._card
@@ -119,13 +122,15 @@ class DrumPredictor:
         return self._drum.predict_unstructured(data, **kwargs)
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
-        """Answer one call. Never raises."""
+        """Answer one call. Never raises but WorkerStop."""
         try:
             card, handler = self._card, self._handlers.get(call.kind)  # close() may run in another thread
             if card is None or handler is None:
                 raise ModelNotReadyError("The model is not loaded")
             check_call(card, call.kind)
             return handler(call)
+        except WorkerStop:
+            raise
         except BaseException as error:
             return error_reply(error, client_errors_4xx=self._spec.client_errors_4xx)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Callable
 
+from drum_litestar.context import WorkerStop
 from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import ModelNotReadyError
 from drum_litestar.predictors.native.calls.batch import BatchHandler
@@ -18,6 +19,7 @@ from drum_litestar.predictors.native.calls.structured import StructuredHandler
 from drum_litestar.predictors.native.calls.transform import TransformHandler
 from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
 from drum_litestar.predictors.native.concurrency import model_concurrency
+from drum_litestar.predictors.native.example_row import example_row
 from drum_litestar.predictors.native.startup import load_model_folder
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply, TargetType
 from drum_litestar.predictors.rules import check_call
@@ -68,6 +70,7 @@ class NativePredictor:
             batching=self._batch.rule,
             row_by_row=structured.row_by_row,
             concurrency=model_concurrency(loaded),
+            example=example_row(loaded),
             description=_description(loaded, self._shortcuts(structured)),
             warnings=tuple(loaded.warnings),
         )
@@ -77,9 +80,12 @@ class NativePredictor:
         return structured.shortcuts + (("merged CSV",) if self.batching else ())
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
-        """Answer one call. Never raises: exceptions of hooks and models, SystemExit included, become replies."""
+        """Answer one call. Never raises but WorkerStop: exceptions of hooks and models, SystemExit included, become
+        replies."""
         try:
             answer = self._answer(call)
+        except WorkerStop:
+            raise
         except BaseException as error:
             answer = error_reply(error, client_errors_4xx=self._spec.client_errors_4xx)
         if self._loaded is not None and self._loaded.monitor is not None:

@@ -110,8 +110,14 @@ class LogSettings(msgspec.Struct, frozen=True):
             old=("DRUM_GUNICORN_LOG_LEVEL",),
             synonyms=(("warn", "warning"), ("fatal", "critical")),
         ),
-    ] = "info"
+    ] = "warning"
     json: Annotated[bool, Option("DRUM_JSON_LOGGING", "log one JSON object a line")] = False
+    probes: Annotated[
+        bool,
+        Option(
+            "DRUM_ACCESS_LOG_PROBES", "requests to probes and /metrics are in the access log; false leaves them out"
+        ),
+    ] = True
 
 
 class TraceSettings(msgspec.Struct, frozen=True):

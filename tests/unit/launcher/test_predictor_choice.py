@@ -33,8 +33,8 @@ def spec(folder: Path, *files: str, **fields: Any) -> PredictorSpec:
 
 def test_python_models_are_native(tmp_path: Path) -> None:
     choice = choose(spec(tmp_path), "auto", "datarobot-drum")
-    assert choice == ("native", "Python model, nothing else")
-    assert str(choice) == "native (Python model, nothing else)"
+    assert choice == ("native", "Python model")
+    assert str(choice) == "native (Python model)"
 
 
 def test_what_was_asked_for(tmp_path: Path) -> None:

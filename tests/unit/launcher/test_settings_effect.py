@@ -86,6 +86,7 @@ CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "DRUM_API_TOKEN": ("t0ken", {}),
     "DRUM_UVICORN_LOG_LEVEL": ("debug", {}),
     "DRUM_JSON_LOGGING": ("true", {}),
+    "DRUM_ACCESS_LOG_PROBES": ("false", {}),
     "DRUM_TRACE_STEPS": ("true", {}),
     "DRUM_UVICORN_LOOP": ("asyncio", {}),
 }
@@ -158,6 +159,8 @@ def composed(folder: Path, environ: Mapping[str, str], monkeypatch: pytest.Monke
 
 class Logs:
     """Replaces the set-up of logging, which is for the whole process."""
+
+    show_status = None
 
     def forward(self, worker: int, stream: str, line: str) -> None: ...
 

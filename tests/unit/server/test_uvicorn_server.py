@@ -161,7 +161,7 @@ def test_a_signal_lets_running_requests_end_and_exits_with_0(number: signal.Sign
         code, out, err = process.end()
     assert (code, out) == (0, "")
     assert f"Listening on http://127.0.0.1:{process.port}\n" in err
-    assert f"{number.name}: stopping" in err
+    assert f"stopping ({number.name}): 1 request under way, up to 10 s; " in err
 
 
 def test_the_last_bytes_of_a_large_answer_are_sent() -> None:

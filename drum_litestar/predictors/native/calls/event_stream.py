@@ -8,6 +8,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, Iterator
 
+from drum_litestar.context import WorkerStop
 from drum_litestar.predictors.native.calls.error_replies import describe, http_status
 from drum_litestar.predictors.native.hooks.hook_loop import Source
 from drum_litestar.predictors.native.hooks.user_errors import is_user_error
@@ -44,6 +45,9 @@ class EventStream(Iterator[bytes]):
         except StopIteration:
             if self._end():
                 return _DONE
+            raise
+        except WorkerStop:
+            self.close()
             raise
         except BaseException as error:
             logger.error("%s", describe(error), exc_info=error)

@@ -10,6 +10,7 @@ import logging
 import threading
 from typing import Any, Iterator
 
+from drum_litestar.context import WorkerStop
 from drum_litestar.predictors.native.calls.error_replies import describe
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.structured import StructuredHandler
@@ -73,6 +74,9 @@ class _Chunks(Iterator[bytes]):
             item = self._pending.pop(0) if self._pending else next(self._source)
             return _to_bytes(item)
         except StopIteration:
+            raise
+        except WorkerStop:
+            self.close()
             raise
         except BaseException as error:
             logger.error("%s", describe(error), exc_info=error)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from drum_litestar.context import WorkerStop
+
 _PACKAGE = "datarobot_drum"
 _DEFAULT_STATUS = 400
 
@@ -23,10 +25,12 @@ def run_stage(failure: str, function: Callable[..., T], /, *args: Any, **kwargs:
     """Call ``function``; raise its exceptions as ``StageError("<failure> Exception: <repr>")``.
 
     Errors that user code raises for the client pass unchanged. ``SystemExit`` and ``KeyboardInterrupt`` become
-    StageErrors too: they must not end the worker (contract, section 8, Q-11).
+    StageErrors too: they must not end the worker (contract, section 8, Q-11). The worker's own end, WorkerStop, passes.
     """
     try:
         return function(*args, **kwargs)
+    except WorkerStop:
+        raise
     except BaseException as error:
         if is_user_error(error) is not None:
             raise

@@ -15,7 +15,7 @@ import logging, sys
 from drum_litestar.request_context import request_id_var
 from drum_litestar.observability.logs.setup import configure_logging
 logging.basicConfig(level=0)  # an existing configuration is replaced
-pipeline = configure_logging({level!r}, json_lines={json_lines})
+pipeline = configure_logging({level!r}, json_lines={json_lines}, server_level="info")
 request_id_var.set("RID1")
 fields = {{"status": 200, "duration": 0.5}}
 logging.getLogger("drum_litestar.access").info('1.2.3.4 - - "GET / HTTP/1.1" 200 3', extra=fields)

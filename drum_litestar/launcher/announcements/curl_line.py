@@ -1,0 +1,85 @@
+"""The command that a reader of the start message can paste: one request that fits the model, to where it listens."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+import socket
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from drum_litestar.predictors.protocol import ModelCard, TargetType
+from drum_litestar.server.sockets import format_address
+from drum_litestar.settings.groups.edge import AccessSettings, TlsSettings
+
+_EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Addresses of all interfaces, and one under which this machine reaches itself."""
+
+CHAT: Final = {"model": "any", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+class Target(NamedTuple):
+    """Where the server is reached from its own machine."""
+
+    url: str
+    """With ``URL_PREFIX``, without a slash at its end."""
+    unix_socket: str = ""
+    """Path of the socket; the URL then has any host."""
+
+    @classmethod
+    def of(cls, sockets: Sequence[socket.socket], *, tls: bool, url_prefix: str) -> Target:
+        """The first of ``sockets`` as a client sees it. ``url_prefix`` is normalized."""
+        scheme = "https" if tls else "http"
+        name = sockets[0].getsockname()
+        if not isinstance(name, tuple):
+            return cls(f"{scheme}://localhost{url_prefix}", str(name))
+        host = _EVERYWHERE.get(name[0], name[0])
+        return cls(f"{scheme}://{format_address(host, name[1])}{url_prefix}")
+
+    def __str__(self) -> str:
+        return f"{self.url} (UNIX socket {self.unix_socket})" if self.unix_socket else self.url
+
+
+def has_body(card: ModelCard) -> bool:
+    """Whether the command is complete; else it names a file that only the reader has."""
+    return _request(card)[2] is not None
+
+
+def curl_line(card: ModelCard, target: Target, access: AccessSettings, tls: TlsSettings) -> str:
+    """A shell command, for POSIX shells and fish. The access token is not in it: it takes that from the variable."""
+    path, media_type, body = _request(card)
+    words = ["curl"]
+    if target.unix_socket:
+        words += ["--unix-socket", shlex.quote(target.unix_socket)]
+    if tls.certfile is not None:
+        words += ["--cacert", shlex.quote(tls.certfile)]
+    if tls.cert_reqs == "required":
+        words += ["--cert CLIENT.pem --key CLIENT.key"]
+    if access.api_token:
+        words += ['-H "Authorization: Bearer $DRUM_API_TOKEN"']
+    url = shlex.quote(f"{target.url}{path}")
+    if body is None:
+        return " ".join([*words, "-F X=@data.csv", url])
+    words += ["-H", shlex.quote(f"Content-Type: {media_type}")]
+    if "\n" not in body:
+        return " ".join([*words, "-d" if media_type == "application/json" else "--data-binary", shlex.quote(body), url])
+    lines = body.replace("\\", r"\\").replace("%", "%%").replace("\n", r"\n")
+    return " ".join([f"printf {shlex.quote(lines)} |", *words, "--data-binary @-", url])
+
+
+def _request(card: ModelCard) -> tuple[str, str, str | None]:
+    """Route, media type and body; None for a body that only the reader has."""
+    if card.chat:
+        return "/chat/completions", "application/json", json.dumps(CHAT)
+    if card.target_type is TargetType.UNSTRUCTURED:
+        return "/predictUnstructured/", "text/plain", "some text"
+    path = "/transform/" if card.target_type is TargetType.TRANSFORM else "/predict/"
+    return path, "text/csv", _csv(card.example) if card.example else None
+
+
+def _csv(row: Sequence[tuple[str, str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(zip(*row, strict=True))
+    return text.getvalue()
