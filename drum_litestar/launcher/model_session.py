@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from types import TracebackType
 
@@ -13,6 +14,7 @@ from drum_litestar.execution.observer import NullObserver
 from drum_litestar.launcher.executor_choice import make_executor
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.preparation import with_predictor, with_worker_python
+from drum_litestar.observability.logs.setup import LEVELS
 from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply
 
@@ -34,7 +36,8 @@ class ModelSession:
         )
 
     async def __aenter__(self) -> ModelSession:
-        """Load the model. Raises ModelLoadError."""
+        """Load the model. Raises ModelLoadError. Records of this process are logged as plain lines from now on."""
+        logging.basicConfig(level=LEVELS[self._plan.logging_level], format="%(levelname)s %(name)s: %(message)s")
         await self._executor.start()
         try:
             await self._executor.wait_started()

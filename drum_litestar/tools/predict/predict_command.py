@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -72,9 +71,6 @@ def run(args: argparse.Namespace) -> int:
     if args.show_stacktrace and args.logging_level == "critical":
         args.logging_level = "error"
     plan = server_command.plan_without_server(args)
-    from drum_litestar.observability.logs.setup import LEVELS
-
-    logging.basicConfig(level=LEVELS[plan.logging_level], format="%(levelname)s %(name)s: %(message)s")
     try:
         asyncio.run(_predict(args, plan))
     except KeyboardInterrupt:

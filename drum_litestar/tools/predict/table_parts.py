@@ -35,55 +35,57 @@ def cut(path: Path, rows: int) -> Iterator[Part]:
     Records end as pandas sees them: a line end within quotes does not end one. Raises UncuttableError for a file that
     only the reader of the whole can be trusted with, and OSError.
     """
-    with path.open("rb") as stream:
-        lines = _records(iter(stream))
-        header, _ = next(lines, (b"", 0))
-        if not header.strip():
-            raise UncuttableError("its first line is blank")
-        end, first = len(header), 1
-        several = b"," in header
-        pieces: list[bytes] = []
-        size = count = 0
-        for record, records in lines:
-            pieces.append(record)
-            size += len(record)
-            count += records
-            if count >= rows or size >= LARGEST_PART:
-                end += size
-                yield Part(header + b"".join(pieces), first, first + count - 1, end)
-                first += count
-                pieces, size, count = [], 0, 0
-        rest = b"".join(pieces)
-        # Blank lines at the end are no rows, but for a single column, where they are missing values.
-        if rest.strip() or (rest and not several):
-            yield Part(header + rest, first, first + count - 1, end + size)
+    limit = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        with path.open("rb") as stream:
+            yield from _parts(iter(stream), rows)
+    finally:
+        csv.field_size_limit(limit)
 
 
-def _records(lines: Iterator[bytes]) -> Iterator[tuple[bytes, int]]:
-    """The header, then blocks of whole records, each with the number of its records. Raises UncuttableError."""
+def _parts(lines: Iterator[bytes], rows: int) -> Iterator[Part]:
+    header = _header(lines)
+    several = b"," in header
+    end, first = len(header), 1
+    pieces: list[bytes] = []
+    size = count = 0
+    while block := list(islice(lines, min(BLOCK_ROWS, rows - count))):
+        data, records = _whole_records(block, lines)
+        pieces.append(data)
+        size += len(data)
+        count += records
+        if count >= rows or size >= LARGEST_PART:
+            end += size
+            yield Part(header + b"".join(pieces), first, first + count - 1, end)
+            first += count
+            pieces, size, count = [], 0, 0
+    rest = b"".join(pieces)
+    # Blank lines at the end are no rows, but for a single column, where they are missing values.
+    if rest.strip() or (rest and not several):
+        yield Part(header + rest, first, first + count - 1, end + size)
+
+
+def _header(lines: Iterator[bytes]) -> bytes:
+    """The first record. Raises UncuttableError."""
     header = next(lines, b"")
     while header.count(b'"') % 2:
         more = next(lines, b"")
         if not more:
             raise UncuttableError("a quote in its header is not closed")
         header += more
+    if not header.strip():
+        raise UncuttableError("its first line is blank")
     _check(header)
-    yield header, 1
-    limit = csv.field_size_limit(_LONGEST_FIELD)
-    try:
-        while block := list(islice(lines, BLOCK_ROWS)):
-            data = b"".join(block)
-            count = len(block)
-            if b'"' in data:
-                data, count = _whole_records(block, lines)
-            _check(data)
-            yield data, count
-    finally:
-        csv.field_size_limit(limit)
+    return header
 
 
 def _whole_records(block: list[bytes], lines: Iterator[bytes]) -> tuple[bytes, int]:
-    """The lines of ``block`` and those that its last record still needs; and the number of records."""
+    """The lines of ``block`` and those that its last record still needs; and the number of records. Raises
+    UncuttableError."""
+    data = b"".join(block)
+    if b'"' not in data:
+        _check(data)
+        return data, len(block)
     taken: list[bytes] = []
 
     def texts() -> Iterator[str]:
@@ -102,7 +104,9 @@ def _whole_records(block: list[bytes], lines: Iterator[bytes]) -> tuple[bytes, i
                 break
     except csv.Error as error:
         raise UncuttableError(f"its quotes are not those of plain CSV ({error})") from error
-    return b"".join(taken), count
+    data = b"".join(taken)
+    _check(data)
+    return data, count
 
 
 def _check(data: bytes) -> None:
