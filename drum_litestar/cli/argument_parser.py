@@ -21,7 +21,9 @@ class Parser(argparse.ArgumentParser):
         self.arguments: list[argparse.Action] = []
         """Options and positional arguments, in the order of ``--help``; those of groups included."""
         self.commands: dict[str, Parser] = {}
-        """Sub-commands by name, once :meth:`refuse_unknown` or a completion script asks for them."""
+        """Sub-commands by name."""
+        self.summaries: dict[str, str] = {}
+        """What each of them is for, in a line."""
         super().__init__(*args, **kwargs)
 
     def add_argument(self, *args: Any, **kwargs: Any) -> argparse.Action:
@@ -36,9 +38,7 @@ class Parser(argparse.ArgumentParser):
         return _Group(super().add_mutually_exclusive_group(**kwargs), self.arguments)
 
     def add_subparsers(self, **kwargs: Any) -> Any:
-        action: Any = super().add_subparsers(**kwargs)
-        self.commands = action.choices
-        return action
+        return _Commands(super().add_subparsers(**kwargs), self)
 
     @property
     def options(self) -> list[str]:
@@ -70,8 +70,9 @@ class Parser(argparse.ArgumentParser):
 
     @staticmethod
     def _hint(word: str, known: Iterable[str], otherwise: str) -> str:
-        close = get_close_matches(word, list(known), n=1)
-        return f"; did you mean {close[0]}?" if close else f"; {otherwise}"
+        names = {each.lstrip("-"): each for each in known}  # dashes would make all options alike
+        close = get_close_matches(word.lstrip("-"), names, n=1)
+        return f"; did you mean {names[close[0]]}?" if close else f"; {otherwise}"
 
 
 class _Group:
@@ -91,6 +92,20 @@ class _Group:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._group, name)  # what argparse does with a group of its own
+
+
+class _Commands:
+    """The sub-commands of a parser, which keeps each in its list, too."""
+
+    def __init__(self, action: Any, parser: Parser) -> None:
+        self._action = action
+        self._parser = parser
+
+    def add_parser(self, name: str, **kwargs: Any) -> Parser:
+        parser: Parser = self._action.add_parser(name, **kwargs)
+        self._parser.commands[name] = parser
+        self._parser.summaries[name] = kwargs.get("help", "")
+        return parser
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):

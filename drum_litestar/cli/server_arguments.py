@@ -10,12 +10,12 @@ import argparse
 from typing import Any
 
 from drum_litestar.cli.argument_types import (
+    Choice,
     StoreLabels,
     directory,
     existing_file,
     labels_file,
     listen_address,
-    one_of,
     positive_number,
 )
 from drum_litestar.predictors.protocol import TargetType
@@ -51,7 +51,7 @@ def add_setting_arguments(parser: argparse.ArgumentParser, *, required: bool) ->
     server.add_argument(
         "--executor",
         metavar="{pool,inline}",
-        type=one_of("pool", "inline"),
+        type=Choice("pool", "inline"),
         help="run the model in worker processes (default), or inside the server for debugging (env: DRUM_EXECUTOR)",
     )
 
@@ -83,7 +83,7 @@ def _add_worker_arguments(group: Any) -> None:
     group.add_argument(
         "--predictor",
         metavar="{auto,native,drum}",
-        type=one_of("auto", "native", "drum"),
+        type=Choice("auto", "native", "drum"),
         help="native: this server's own predictor, for Python models; drum: datarobot-drum's; auto (default): native "
         "where it supports the model and the options (env: DRUM_PREDICTOR)",
     )
@@ -116,7 +116,7 @@ def _add_target_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--target-type",
         metavar="TYPE",
-        type=one_of(*(target.value for target in TargetType)),
+        type=Choice(*(target.value for target in TargetType)),
         help=f"what the model predicts, unless model-metadata.yaml has it; one of "
         f"{', '.join(target.value for target in TargetType)} (env: TARGET_TYPE)",
     )
@@ -147,7 +147,7 @@ def _add_log_arguments(group: Any, level: str) -> None:
     group.add_argument(
         "--logging-level",
         metavar="LEVEL",
-        type=one_of(*LOGGING_LEVELS),
+        type=Choice(*LOGGING_LEVELS),
         default=level,
         help=f"one of {', '.join(LOGGING_LEVELS)} (default: {level})",
     )
@@ -216,7 +216,7 @@ def _add_secret_arguments(group: Any) -> None:
 
 def _add_gpu_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("GPU predictors (datarobot-drum runs them)")
-    group.add_argument("--gpu-predictor", metavar="{triton,nim,vllm}", type=one_of("triton", "nim", "vllm"))
+    group.add_argument("--gpu-predictor", metavar="{triton,nim,vllm}", type=Choice("triton", "nim", "vllm"))
     group.add_argument("--sidecar", action="store_true", help="use a model server that already runs")
     group.add_argument("--triton-host", metavar="URL", default="http://localhost", help="(env: TRITON_HOST)")
     group.add_argument("--triton-http-port", metavar="PORT", default="8000", help="(env: TRITON_HTTP_PORT)")
@@ -228,7 +228,7 @@ def _add_other_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--language",
         metavar="{python,r,java,other}",
-        type=one_of("python", "r", "java", "other"),
+        type=Choice("python", "r", "java", "other"),
         help="the model's language, instead of detecting it",
     )
     group.add_argument(

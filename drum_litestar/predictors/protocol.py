@@ -25,8 +25,8 @@ CallKind = Literal[
     "score",
     "column_types",
 ]
-"""One for each family of routes that needs the model. Probes are sent only with ``ModelCard.probes_model``. The last two
-have no route: ``drum-litestar predict`` scores a part of a table, and asks for the types of its columns."""
+"""One for each family of routes that needs the model. Probes are sent only with ``ModelCard.probes_model``. The last
+two have no route: ``drum-litestar predict`` scores a part of a table, and asks for the types of its columns."""
 
 CSV_HEADER: Final = "csv-header"
 """Header of the reply to a ``score`` call that holds the CSV's header line, with its line end."""

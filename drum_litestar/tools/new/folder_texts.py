@@ -36,9 +36,7 @@ _LIST: Final = "  classLabels:\n    - {}\n    - {}\n    - {}\n"
 EXAMPLES: Final[Mapping[TargetType, Example]] = {
     TargetType.REGRESSION: Example({"base": 20000, "size": 3000, "rooms": 5000}, "price"),
     TargetType.ANOMALY: Example({"usual_size": 80}, "anomaly"),
-    TargetType.GEO_POINT: Example(
-        {"east": 13.4, "north": 52.5}, "place", "east,north\n0.01,0.02\n-0.03,0.01\n"
-    ),
+    TargetType.GEO_POINT: Example({"east": 13.4, "north": 52.5}, "place", "east,north\n0.01,0.02\n-0.03,0.01\n"),
     TargetType.BINARY: Example(
         {"middle": 80, "scale": 20}, "sold", labels="  positiveClassLabel: yes\n  negativeClassLabel: no\n"
     ),
@@ -56,7 +54,9 @@ EXAMPLES: Final[Mapping[TargetType, Example]] = {
         "query\nbridge\ncafé\n",
     ),
     TargetType.TRANSFORM: Example({"fewest_rooms": 1}, "features"),
-    TargetType.UNSTRUCTURED: Example({"longest": 40}, "answer", "How long is the longest of these words?\n", "data.txt"),
+    TargetType.UNSTRUCTURED: Example(
+        {"longest": 40}, "answer", "How long is the longest of these words?\n", "data.txt"
+    ),
 }
 
 REQUIREMENTS: Final = """\

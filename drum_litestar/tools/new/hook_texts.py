@@ -24,11 +24,11 @@ def load_model(code_dir):
     return json.loads((Path(code_dir) / "model.json").read_text())
 '''
 
-WAIT: Final = '''\
+WAIT: Final = """\
     # async def: 64 requests wait at once in each worker. Await what waits (an HTTP client, a database); a model that
     # computes is better off with `def`.
     await asyncio.sleep(0)
-'''
+"""
 
 OPTIONAL: Final = '''
 
@@ -61,8 +61,8 @@ ASYNCdef score(data, model, **kwargs):
     """
 WAIT'''
 
-_SINGLE: Final = '''column "Predictions". Further columns are
-    sent along as extra output.'''
+_SINGLE: Final = """column "Predictions". Further columns are
+    sent along as extra output."""
 
 
 def _score(body: str, returns: str = _SINGLE, kwargs: str = "") -> str:
@@ -112,8 +112,8 @@ MULTILABEL: Final = _score(
     ",\n    class_labels",
 )
 
-_TEXT: Final = '''a column with the texts, named as the
-    target (the variable TARGET_NAME). Further columns are sent along as extra output.'''
+_TEXT: Final = """a column with the texts, named as the
+    target (the variable TARGET_NAME). Further columns are sent along as extra output."""
 
 TEXT: Final = _score(
     """\
@@ -136,7 +136,7 @@ CHAT: Final = '''
 def answer(prompt, model):
     """Stands where a language model would be asked."""
     return next((text for word, text in model["answers"].items() if word in prompt.lower()), model["otherwise"])
-%s
+SCORE
 
 ASYNCdef chat(completion_create_params, model, headers=None):
     """Called for each request to /chat/completions (leave `headers` out if you do not need them).
@@ -164,7 +164,18 @@ def envelope(kind, **choice):
     return SimpleNamespace(
         id=f"chatcmpl-{uuid.uuid4().hex}", object=kind, created=int(time.time()), model="example", choices=choices
     )
-''' % TEXT
+'''.replace("SCORE\n", TEXT)
+
+OPTIONAL_TEXT: Final = '''
+
+# ASYNCdef predict_stream(data, model):
+#     """Called for each request to /predictionsStream/. Yields texts, which are sent as they come."""
+#     yield "Hello"
+
+# ASYNCdef get_supported_llm_models(model):
+#     """Called for each request to /models. Must return a list of the openai package's Model objects."""
+#     return []
+'''
 
 TRANSFORM: Final = '''
 
@@ -214,8 +225,8 @@ HOOKS: Final[Mapping[TargetType, str]] = {
     TargetType.BINARY: BINARY + OPTIONAL,
     TargetType.MULTICLASS: MULTICLASS + OPTIONAL,
     TargetType.MULTILABEL: MULTILABEL + OPTIONAL,
-    TargetType.TEXT_GENERATION: CHAT + OPTIONAL,
-    TargetType.AGENTIC_WORKFLOW: CHAT + OPTIONAL,
+    TargetType.TEXT_GENERATION: CHAT + OPTIONAL + OPTIONAL_TEXT[1:],
+    TargetType.AGENTIC_WORKFLOW: CHAT + OPTIONAL + OPTIONAL_TEXT[1:],
     TargetType.VECTOR_DATABASE: PASSAGES + OPTIONAL,
     TargetType.TRANSFORM: TRANSFORM,
     TargetType.UNSTRUCTURED: UNSTRUCTURED,

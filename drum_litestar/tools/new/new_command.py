@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from drum_litestar.cli.argument_parser import HelpFormatter
-from drum_litestar.cli.argument_types import one_of
+from drum_litestar.cli.argument_types import Choice
 from drum_litestar.errors import UsageError
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.tools.new.folder_texts import commands, files
@@ -51,7 +51,7 @@ def add_parser(subparsers: Any) -> None:
     model.add_argument(
         "--target-type",
         metavar="TYPE",
-        type=one_of(*types),
+        type=Choice(*types),
         required=True,
         help=f"what the model predicts; one of {', '.join(types)}",
     )

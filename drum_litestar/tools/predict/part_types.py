@@ -1,8 +1,8 @@
 """Types of a table's columns, from those of its parts: what reading the whole file at once would give.
 
-pandas infers a column's type from all of its values. A part alone may lack the value that decides: then the type is sent
-along with each part. Where a column's parts cannot be brought together so that every value is what the whole file gives
-(numbers in some rows, text in others), the file is scored as one table.
+pandas infers a column's type from all of its values. A part alone may lack the value that decides: then the type is
+sent along with each part. Where a column's parts cannot be brought together so that every value is what the whole file
+gives (numbers in some rows, text in others), the file is scored as one table.
 """
 
 from __future__ import annotations

@@ -38,11 +38,12 @@ examples:
   an unstructured model, as a request to /predictUnstructured/?lang=en would ask it
     %(prog)s ./model note.json --target-type unstructured --content-type application/json --query lang=en
 
-Large files: a model without hooks that see rows is asked for 100,000 rows (or 32 MiB) at a time, so memory does not grow
-with the file. Types of columns are found first, in a pass of their own, so that each part is read with those of the whole
-file; where no type fits all parts (numbers in some rows, text in others) and where hooks see rows, which may look at
-several together, the file is scored as one table. --chunk-rows N: in parts all the same; --whole: never in parts.
-Sums over blocks of rows may round differently in parts, in the last of some 16 digits.
+Large files: a model without hooks that see rows is asked for 100,000 rows (or 32 MiB) at a time, so memory does not
+grow with the file. Types of columns are found first, in a pass of their own, so that each part is read with those of
+the whole file; where no type fits all parts (numbers in some rows, text in others), and where hooks see rows, which may
+look at several together, the file is scored as one table. --chunk-rows N: in parts all the same; --whole: never in
+parts. Sums over blocks of rows may round differently in parts, in the last of some 16 digits; the index of each part's
+DataFrame begins at 0.
 
 Exit codes: 0 scored; 1 the model or its data failed; 2 the command line or the output cannot be used; 130 interrupted.
 """
@@ -148,7 +149,10 @@ def _add_arguments(parser: argparse.ArgumentParser, *, required: bool = True) ->
         help="write here instead of on standard output; .parquet writes Parquet. The file appears when it is complete",
     )
     group.add_argument(
-        "--chunk-rows", metavar="N", type=positive_number, help="score N rows at a time, whatever the model has hooks for"
+        "--chunk-rows",
+        metavar="N",
+        type=positive_number,
+        help="score N rows at a time, whatever the model has hooks for",
     )
     group.add_argument("--whole", action="store_true", help="score the file as one table, as drum score does")
     group.add_argument(

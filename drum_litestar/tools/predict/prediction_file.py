@@ -36,7 +36,8 @@ class OutputFile:
     """The file of ``--output`` while the ``with`` block runs, or standard output."""
 
     def __init__(self, name: str | None, *, table: bool) -> None:
-        """``table``: rows are written, so that the ending of ``name`` says how. Raises UsageError, MissingExtraError."""
+        """``table``: rows are written, so that the ending of ``name`` says how. Raises UsageError and
+        MissingExtraError."""
         self._path = None if name is None else Path(name)
         suffix = "" if self._path is None else self._path.suffix.lower()
         self.parquet = table and suffix in PARQUET

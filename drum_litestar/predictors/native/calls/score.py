@@ -1,4 +1,4 @@
-"""Rows of a file as CSV, with the columns and the full precision that ``drum score`` writes (``drum-litestar predict``).
+"""Rows of a file as CSV, for ``drum-litestar predict``: the columns and the full precision of ``drum score``.
 
 No route leads here. A table may come in parts: then types that a part alone would not show are given with the call, and
 the header travels apart from the rows.
@@ -35,9 +35,7 @@ class SourceOfTransforms(Protocol):
 class ScoreHandler:
     """Answers ``score`` calls: predictions, or what a transform gives, as CSV."""
 
-    def __init__(
-        self, target_type: TargetType, structured: SourceOfPredictions, transform: SourceOfTransforms
-    ) -> None:
+    def __init__(self, target_type: TargetType, structured: SourceOfPredictions, transform: SourceOfTransforms) -> None:
         self._target_type = target_type
         self._structured = structured
         self._transform = transform
