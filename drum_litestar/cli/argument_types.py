@@ -12,6 +12,8 @@ from drum_litestar.settings.address import parse_address
 
 SHELLS = ("bash", "zsh", "fish")
 """The shells that have completion."""
+OWN_SHELL = True
+"""Stands for the user's own shell, where an option names none."""
 TWO_LABELS = "Multiclass classification requires at least 2 labels."
 BOTH_LABEL_SOURCES = (
     "\nError - for multiclass classification, either the class labels or a class labels file should be provided, "

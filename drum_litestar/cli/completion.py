@@ -56,8 +56,10 @@ def install(shell: str, root: Parser, environ: Mapping[str, str]) -> str:
     return f"Completion for {shell} is in {path}. {kind.remark.format(path=shlex.quote(str(path)))}"
 
 
-def own_shell(option: str, environ: Mapping[str, str]) -> str:
-    """The user's login shell. Raises UsageError."""
+def shell_of(word: str | bool, option: str, environ: Mapping[str, str]) -> str:
+    """The shell ``word``, or the user's login shell for :data:`OWN_SHELL`. Raises UsageError."""
+    if isinstance(word, str):
+        return word
     shell = Path(environ.get("SHELL", "")).name
     if shell not in SHELLS:
         found = f"the variable SHELL names '{shell}'" if shell else "the variable SHELL names none"
@@ -68,10 +70,11 @@ def own_shell(option: str, environ: Mapping[str, str]) -> str:
 def run(args: argparse.Namespace) -> int:
     """Print or install the script. Raises UsageError."""
     if args.show_completion is not None:
-        print(script(args.show_completion or own_shell("--show-completion", args.environ), args.root), end="")
-        return 0
-    shell = args.install_completion or own_shell("--install-completion", args.environ)
-    print(install(shell, args.root, args.environ))
+        shell = shell_of(args.show_completion, "--show-completion", args.environ)
+        print(script(shell, args.root), end="")
+    else:
+        shell = shell_of(args.install_completion, "--install-completion", args.environ)
+        print(install(shell, args.root, args.environ))
     return 0
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from drum_litestar import __version__
 from drum_litestar.cli.argument_parser import HelpFormatter, Parser
-from drum_litestar.cli.argument_types import SHELLS, Choice
+from drum_litestar.cli.argument_types import OWN_SHELL, SHELLS, Choice
 from drum_litestar.errors import StartupError
 from drum_litestar.settings.masking import masked, set_secrets
 
@@ -114,7 +114,7 @@ def root_parser(prog: str, *commands: Command | None) -> Parser:
     root.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     for option, what in (("--install-completion", "install"), ("--show-completion", "print")):
         text = f"{what} the completion of commands and options for bash, zsh or fish (default: your shell)"
-        root.add_argument(option, metavar="SHELL", nargs="?", const="", type=Choice(*SHELLS), help=text)
+        root.add_argument(option, metavar="SHELL", nargs="?", const=OWN_SHELL, type=Choice(*SHELLS), help=text)
     subparsers = root.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for command in COMMANDS:
         if command in commands:

@@ -56,13 +56,17 @@ def _parts(lines: Iterator[bytes], rows: int) -> Iterator[Part]:
         count += records
         if count >= rows or size >= LARGEST_PART:
             end += size
-            yield Part(header + b"".join(pieces), first, first + count - 1, end)
+            if not several or _has_rows(pieces):
+                yield Part(header + b"".join(pieces), first, first + count - 1, end)
             first += count
             pieces, size, count = [], 0, 0
-    rest = b"".join(pieces)
-    # Blank lines at the end are no rows, but for a single column, where they are missing values.
-    if rest.strip() or (rest and not several):
-        yield Part(header + rest, first, first + count - 1, end + size)
+    if pieces and (not several or _has_rows(pieces)):
+        yield Part(header + b"".join(pieces), first, first + count - 1, end + size)
+
+
+def _has_rows(pieces: list[bytes]) -> bool:
+    """Blank lines are no rows, but for a single column, where they are missing values."""
+    return any(piece.strip(b" \t\r\n") for piece in pieces)
 
 
 def _header(lines: Iterator[bytes]) -> bytes:
