@@ -10,6 +10,10 @@ from typing import Any
 from drum_litestar.predictors.folder.targets import read_labels_file
 from drum_litestar.settings.address import parse_address
 
+SHELLS = ("bash", "zsh", "fish")
+"""The shells that have completion."""
+OWN_SHELL = True
+"""Stands for the user's own shell, where an option names none."""
 TWO_LABELS = "Multiclass classification requires at least 2 labels."
 BOTH_LABEL_SOURCES = (
     "\nError - for multiclass classification, either the class labels or a class labels file should be provided, "
@@ -17,16 +21,17 @@ BOTH_LABEL_SOURCES = (
 )
 
 
-def one_of(*words: str) -> Callable[[str], str]:
-    """Make an argument type for a choice, with DRUM's error text; argparse's own differs between Python versions."""
+class Choice:
+    """An argument type for a choice, with DRUM's error text; argparse's own differs between Python versions."""
 
-    def check(text: str) -> str:
-        if text not in words:
-            choices = ", ".join(map(repr, words))
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def __call__(self, text: str) -> str:
+        if text not in self.words:
+            choices = ", ".join(map(repr, self.words))
             raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {choices})")
         return text
-
-    return check
 
 
 def _is(kind: Callable[[Path], bool], text: str) -> bool:

@@ -13,7 +13,8 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from drum_litestar import __version__
-from drum_litestar.cli.argument_parser import Parser
+from drum_litestar.cli.argument_parser import HelpFormatter, Parser
+from drum_litestar.cli.argument_types import OWN_SHELL, SHELLS, Choice
 from drum_litestar.errors import StartupError
 from drum_litestar.settings.masking import masked, set_secrets
 
@@ -36,6 +37,8 @@ INTERRUPTED = 130
 
 COMMANDS = (
     Command("server", "drum_litestar.cli.server_command", "serve a model folder over HTTP"),
+    Command("new", "drum_litestar.tools.new.new_command", "make a model folder that serves as it is"),
+    Command("predict", "drum_litestar.tools.predict.predict_command", "score a file without a server"),
     Command("settings", "drum_litestar.cli.settings_command", "show every setting and its source"),
     Command("check", "drum_litestar.tools.check_command", "report what this environment will do with a model folder"),
     Command(
@@ -43,6 +46,17 @@ COMMANDS = (
     ),
     Command("hook", "drum_litestar.drum_hook.hook_command", "make `drum server` run this backend"),
 )
+
+DESCRIPTION = "Serve DataRobot custom models: DRUM's HTTP API on Litestar."
+EPILOG = """\
+examples:
+  make a model folder, check it, serve it
+    %(prog)s new model ./prices --target-type regression
+    %(prog)s check --code-dir ./prices --load
+    %(prog)s server --code-dir ./prices --address 127.0.0.1:8080
+
+  %(prog)s COMMAND --help    explains a command, with examples
+"""
 
 
 def main(argv: Sequence[str] | None = None, prog: str = "drum-litestar") -> int:
@@ -76,26 +90,41 @@ def parse(argv: Sequence[str], environ: MutableMapping[str, str], prog: str) -> 
     name = argv[0] if argv else None
     command = next((command for command in COMMANDS if command.name == name), None)
     module: Any = import_module(command.module) if command else None
-    root = Parser(prog=prog, description="Serve DataRobot custom models: DRUM's HTTP API on Litestar.")
-    root.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
-    subparsers = root.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for other in COMMANDS:
-        if other is command:
-            module.add_parser(subparsers)
-        else:
-            subparsers.add_parser(other.name, help=other.summary)
+    root = root_parser(prog, command)
     if not argv:
         root.print_help()
         raise SystemExit(1)
+    root.refuse_unknown(argv)
     tokens: list[str] = []
     if command is not None and hasattr(module, "expand"):
         tokens = module.expand(f"{prog} {command.name}", argv[1:], environ)
     args = root.parse_args([*argv, *tokens])
+    if module is None:  # one of the options that stand for a command
+        module = import_module("drum_litestar.cli.completion")
+        args.root = root_parser(prog, *COMMANDS)
     args.module = module
     args.environ = environ
     args.argv = (sys.argv[0], *argv)
     args.from_environment = frozenset(token.partition("=")[0] for token in tokens)
     return args
+
+
+def root_parser(prog: str, *commands: Command | None) -> Parser:
+    """The parser of the whole command line. Only ``commands`` have their arguments, and their modules are imported."""
+    root = Parser(prog=prog, description=DESCRIPTION, epilog=EPILOG, formatter_class=HelpFormatter)
+    root.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    for option, what in (("--install-completion", "install"), ("--show-completion", "print")):
+        text = f"{what} the completion of commands and options for bash, zsh or fish (default: your shell)"
+        root.add_argument(option, metavar="SHELL", nargs="?", const=OWN_SHELL, type=Choice(*SHELLS), help=text)
+    subparsers = root.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for command in COMMANDS:
+        if command in commands:
+            module: Any = import_module(command.module)
+            module.add_parser(subparsers)
+            root.summaries[command.name] = command.summary
+        else:
+            subparsers.add_parser(command.name, help=command.summary)
+    return root
 
 
 def _print_traceback() -> None:

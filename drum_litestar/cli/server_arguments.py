@@ -7,14 +7,15 @@ options in :mod:`drum_litestar.cli.argument_checks`.
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from drum_litestar.cli.argument_types import (
+    Choice,
     StoreLabels,
     directory,
     existing_file,
     labels_file,
     listen_address,
-    one_of,
     positive_number,
 )
 from drum_litestar.predictors.protocol import TargetType
@@ -37,13 +38,7 @@ def add_setting_arguments(parser: argparse.ArgumentParser, *, required: bool) ->
         required=required,
         help="folder with the model: artifacts, custom.py, model-metadata.yaml (env: CODE_DIR)",
     )
-    model.add_argument(
-        "--runtime-params-file",
-        metavar="FILE",
-        type=existing_file,
-        help="YAML file of values for the runtime parameters that model-metadata.yaml defines "
-        "(env: RUNTIME_PARAMS_FILE)",
-    )
+    _add_runtime_params_file(model)
     server = parser.add_argument_group("server")
     server.add_argument(
         "--address",
@@ -52,29 +47,43 @@ def add_setting_arguments(parser: argparse.ArgumentParser, *, required: bool) ->
         required=required,
         help="where to listen; the port is 8080 unless given, IPv6 as [::1]:8080 (env: ADDRESS)",
     )
+    _add_worker_arguments(server)
     server.add_argument(
+        "--executor",
+        metavar="{pool,inline}",
+        type=Choice("pool", "inline"),
+        help="run the model in worker processes (default), or inside the server for debugging (env: DRUM_EXECUTOR)",
+    )
+
+
+def _add_runtime_params_file(group: Any) -> None:
+    group.add_argument(
+        "--runtime-params-file",
+        metavar="FILE",
+        type=existing_file,
+        help="YAML file of values for the runtime parameters that model-metadata.yaml defines "
+        "(env: RUNTIME_PARAMS_FILE)",
+    )
+
+
+def _add_worker_arguments(group: Any) -> None:
+    group.add_argument(
         "--max-workers",
         metavar="N",
         type=positive_number,
         help="model worker processes, 1 to 199; more is 1 with a warning, as in DRUM; 0 or less is an error; the "
         "runtime parameter CUSTOM_MODEL_WORKERS has precedence (env: MAX_WORKERS)",
     )
-    server.add_argument(
+    group.add_argument(
         "--worker-python",
         metavar="PATH",
         help="Python 3.8 or later that runs the model workers, instead of the server's own: an interpreter, or the "
         "folder of a virtual environment with the model's packages (env: DRUM_WORKER_PYTHON)",
     )
-    server.add_argument(
-        "--executor",
-        metavar="{pool,inline}",
-        type=one_of("pool", "inline"),
-        help="run the model in worker processes (default), or inside the server for debugging (env: DRUM_EXECUTOR)",
-    )
-    server.add_argument(
+    group.add_argument(
         "--predictor",
         metavar="{auto,native,drum}",
-        type=one_of("auto", "native", "drum"),
+        type=Choice("auto", "native", "drum"),
         help="native: this server's own predictor, for Python models; drum: datarobot-drum's; auto (default): native "
         "where it supports the model and the options (env: DRUM_PREDICTOR)",
     )
@@ -90,11 +99,22 @@ def add_server_arguments(parser: argparse.ArgumentParser, *, required: bool = Tr
     """Add every option of ``server``. With ``required`` False, no option is required."""
     add_setting_arguments(parser, required=required)
     _add_target_arguments(parser)
-    _add_log_arguments(parser)
+    _add_server_log_arguments(parser)
     _add_platform_arguments(parser)
     _add_gpu_arguments(parser)
     _add_other_arguments(parser)
     parser.add_argument_group("variables without an option", VARIABLES)
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``server`` that say what the model is and where it runs, for commands without a server."""
+    model = parser.add_argument_group("model, as for server")
+    _add_runtime_params_file(model)
+    _add_worker_arguments(model)
+    _add_target_arguments(parser)
+    _add_secret_arguments(parser.add_argument_group("files and secrets of the platform"))
+    logs = parser.add_argument_group("logs and errors")
+    _add_log_arguments(logs, "critical")
 
 
 def _add_target_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +122,7 @@ def _add_target_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--target-type",
         metavar="TYPE",
-        type=one_of(*(target.value for target in TargetType)),
+        type=Choice(*(target.value for target in TargetType)),
         help=f"what the model predicts, unless model-metadata.yaml has it; one of "
         f"{', '.join(target.value for target in TargetType)} (env: TARGET_TYPE)",
     )
@@ -129,15 +149,24 @@ def _add_target_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_log_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("logs and errors")
+def _add_log_arguments(group: Any, level: str) -> None:
     group.add_argument(
         "--logging-level",
         metavar="LEVEL",
-        type=one_of(*LOGGING_LEVELS),
-        default="warning",
-        help=f"one of {', '.join(LOGGING_LEVELS)} (default: warning)",
+        type=Choice(*LOGGING_LEVELS),
+        default=level,
+        help=f"one of {', '.join(LOGGING_LEVELS)} (default: {level})",
     )
+    group.add_argument(
+        "--show-stacktrace",
+        action="store_true",
+        help="show tracebacks of start-up errors, and every frame in the log's (env: SHOW_STACKTRACE)",
+    )
+
+
+def _add_server_log_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("logs and errors")
+    _add_log_arguments(group, "warning")
     group.add_argument("--verbose", action="store_true", help="print more on standard output")
     group.add_argument("--show-perf", action="store_true", help="time requests and report it on /stats/")
     group.add_argument(
@@ -145,11 +174,6 @@ def _add_log_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="when the model cannot be loaded, serve the reason with status 513 instead of exiting "
         "(env: WITH_ERROR_SERVER)",
-    )
-    group.add_argument(
-        "--show-stacktrace",
-        action="store_true",
-        help="show tracebacks of start-up errors, and every frame in the log's (env: SHOW_STACKTRACE)",
     )
 
 
@@ -180,6 +204,10 @@ def _add_platform_arguments(parser: argparse.ArgumentParser) -> None:
         type=existing_file,
         help="answer in the prediction server's layout (env: DEPLOYMENT_CONFIG)",
     )
+    _add_secret_arguments(group)
+
+
+def _add_secret_arguments(group: Any) -> None:
     group.add_argument(
         "--user-secrets-mount-path", metavar="DIR", help="folder of secrets (env: USER_SECRETS_MOUNT_PATH)"
     )
@@ -196,7 +224,7 @@ def _add_platform_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_gpu_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("GPU predictors (datarobot-drum runs them)")
-    group.add_argument("--gpu-predictor", metavar="{triton,nim,vllm}", type=one_of("triton", "nim", "vllm"))
+    group.add_argument("--gpu-predictor", metavar="{triton,nim,vllm}", type=Choice("triton", "nim", "vllm"))
     group.add_argument("--sidecar", action="store_true", help="use a model server that already runs")
     group.add_argument("--triton-host", metavar="URL", default="http://localhost", help="(env: TRITON_HOST)")
     group.add_argument("--triton-http-port", metavar="PORT", default="8000", help="(env: TRITON_HTTP_PORT)")
@@ -208,7 +236,7 @@ def _add_other_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--language",
         metavar="{python,r,java,other}",
-        type=one_of("python", "r", "java", "other"),
+        type=Choice("python", "r", "java", "other"),
         help="the model's language, instead of detecting it",
     )
     group.add_argument(

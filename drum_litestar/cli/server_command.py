@@ -54,9 +54,20 @@ def expand(prog: str, argv: Sequence[str], environ: Mapping[str, str]) -> list[s
     return environment_options(parser, argv, environ)
 
 
-def environment_options(parser: argparse.ArgumentParser, argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
-    """Tokens of environment variables for any ``parser`` that has the server's options and requires none."""
-    return environment_tokens(parser, argv, environ, [option for option, _ in (*TEXTS, *FLAGS)])
+def environment_options(parser: Parser, argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """Tokens of environment variables for any ``parser`` that has options of the server's and requires none."""
+    options = [option for option, _ in (*TEXTS, *FLAGS)]
+    return environment_tokens(parser, argv, environ, [option for option in options if option in parser.options])
+
+
+def plan_without_server(args: argparse.Namespace) -> LaunchPlan:
+    """The plan of a command that loads the model of ``args.code_dir`` but does not listen. Options of ``server`` that
+    ``args`` lacks have their defaults. Raises as :func:`plan`."""
+    parser = Parser(add_help=False)
+    add_server_arguments(parser, required=False)
+    merged = argparse.Namespace(**{**vars(parser.parse_args([])), **vars(args)})
+    merged.address = merged.address or "127.0.0.1:8080"
+    return plan(merged)
 
 
 def plan(args: argparse.Namespace) -> LaunchPlan:

@@ -22,6 +22,14 @@ DESCRIPTION = """\
 Print every setting of the server: its name, its value and the source of the value (command line, runtime parameter,
 environment variable or default). Secrets are masked. Warnings go to standard error.
 """
+EPILOG = """\
+examples:
+  every setting with its value and where that came from; with --describe, also what it means and may be
+    %(prog)s --describe
+
+  what a setting becomes, before a server is started with it
+    DRUM_CLIENT_REQUEST_TIMEOUT=30 %(prog)s --code-dir ./model | grep TIMEOUT
+"""
 
 
 def add_parser(subparsers: Any) -> None:
@@ -57,7 +65,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _parser_options() -> dict[str, Any]:
-    return {"description": DESCRIPTION, "formatter_class": HelpFormatter}
+    return {"description": DESCRIPTION, "epilog": EPILOG, "formatter_class": HelpFormatter}
 
 
 def _table(values: Sequence[Resolved], *, describe: bool) -> str:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from drum_litestar.cli.argument_parser import HelpFormatter
 from drum_litestar.drum_hook.decision import SWITCH, hook_enabled
 from drum_litestar.errors import StartupError, UsageError
 
@@ -36,16 +37,31 @@ class HookStatus(NamedTuple):
     default: bool = False
 
 
+DESCRIPTION = f"""\
+With the hook enabled, `drum server` runs this backend when the runtime parameter DRUM_SERVER_TYPE is litestar, fastapi
+or uvicorn; after `enable --default` also when there is no server type, and only gunicorn, werkzeug and flask choose
+DRUM's own. The environment variable {SWITCH}=0 switches the hook off for one process. What `enable` and `disable` do
+lasts until the package is installed again; `disable` keeps the default for the next `enable`.
+"""
+EPILOG = """\
+examples:
+  whether `drum server` can run this backend here
+    %(prog)s status
+
+  make it the default of `drum server` in this environment, and undo that
+    %(prog)s enable --default
+    %(prog)s enable --no-default
+"""
+
+
 def add_parser(subparsers: Any) -> None:
     """Add the ``hook`` sub-command."""
     parser = subparsers.add_parser(
         "hook",
         help="make `drum server` run this backend",
-        description="With the hook enabled, `drum server` runs this backend when the runtime parameter "
-        f"DRUM_SERVER_TYPE is litestar, fastapi or uvicorn; after `enable --default` also when there is no server "
-        f"type, and only gunicorn, werkzeug and flask choose DRUM's own. The environment variable {SWITCH}=0 switches "
-        "the hook off for one process. What `enable` and `disable` do lasts until the package is installed again; "
-        "`disable` keeps the default for the next `enable`.",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=HelpFormatter,
     )
     parser.add_argument("action", choices=["status", "enable", "disable"])
     parser.add_argument(

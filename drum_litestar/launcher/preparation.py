@@ -56,16 +56,30 @@ def worker_spec(plan: LaunchPlan) -> PredictorSpec:
     return msgspec.structs.replace(plan.spec, metadata=read_metadata(Path(plan.spec.code_dir)))
 
 
+def with_predictor(plan: LaunchPlan) -> LaunchPlan:
+    """Choose the predictor of ``plan``. Raises ModelLoadError."""
+    try:
+        choice = choose_predictor(plan.spec, plan.predictor, plan.worker_python)
+        spec = worker_spec(plan)
+    except OSError as error:
+        raise unreadable(plan.spec.code_dir, error) from None
+    _log.info("Predictor: %s", choice)
+    if plan.worker_python is not None:
+        _log.info("Model workers run in %s (Python %s)", plan.worker_python.executable, plan.worker_python.text_version)
+    return msgspec.structs.replace(
+        plan, spec=msgspec.structs.replace(spec, kind=choice.kind, kind_reason=choice.reason)
+    )
+
+
 def prepare(plan: LaunchPlan) -> Prepared:
     """Choose the predictor and load ``custom_litestar.py``.
 
     Raises ModelLoadError; with an error server the error is returned as ``failure``, which the routes answer with.
     """
     try:
+        chosen = with_predictor(plan)
         try:
-            choice = choose_predictor(plan.spec, plan.predictor, plan.worker_python)
             extension = load_extension(Path(plan.spec.code_dir))
-            spec = worker_spec(plan)
         except OSError as error:
             raise unreadable(plan.spec.code_dir, error) from None
     except ModelLoadError as error:
@@ -74,11 +88,7 @@ def prepare(plan: LaunchPlan) -> Prepared:
         if error.detail:
             _log.error("The server cannot start", extra={"traceback": error.detail})
         raise
-    _log.info("Predictor: %s", choice)
-    if plan.worker_python is not None:
-        _log.info("Model workers run in %s (Python %s)", plan.worker_python.executable, plan.worker_python.text_version)
-    spec = msgspec.structs.replace(spec, kind=choice.kind, kind_reason=choice.reason)
-    return Prepared(msgspec.structs.replace(plan, spec=spec), extension)
+    return Prepared(chosen, extension)
 
 
 def with_extension(options: AppOptions, extension: Extension | None) -> AppOptions:

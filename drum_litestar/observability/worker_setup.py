@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -40,11 +41,11 @@ def set_up_worker(
     """Configure logging and telemetry of this worker process. The returned function makes a predictor trace its calls.
 
     ``log_level`` is a word of ``--logging-level``; ``all_frames``: tracebacks keep the server's own frames;
-    ``otel_disabled`` is the runtime parameter ``OTEL_SDK_DISABLED``; ``trace_requests``: the HTTP process exports spans;
-    ``trace_steps``: so does this one, of each step; ``write_bytecode`` is off where sources change quickly: Python takes
-    a ``.pyc`` file for that of any source of the same second and size. Telemetry is flushed when the process exits, also
-    after SIGTERM; only SIGKILL loses what is queued. An interpreter of the model's own may lack the OpenTelemetry API:
-    then nothing is traced here.
+    ``otel_disabled`` is the runtime parameter ``OTEL_SDK_DISABLED``; ``trace_requests``: the HTTP process exports
+    spans; ``trace_steps``: so does this one, of each step; ``write_bytecode`` is off where sources change quickly:
+    Python takes a ``.pyc`` file for that of any source of the same second and size. Telemetry is flushed when the
+    process exits, also after SIGTERM; only SIGKILL loses what is queued. An interpreter of the model's own may lack
+    the OpenTelemetry API: then nothing is traced here.
     """
     sys.dont_write_bytecode |= not write_bytecode
     configure_worker_logging(log_level, worker=worker, json_lines=json_lines, all_frames=all_frames)

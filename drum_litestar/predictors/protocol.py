@@ -13,8 +13,26 @@ from typing import Any, BinaryIO, Dict, Final, Literal, Optional, Protocol, Tupl
 
 import msgspec
 
-CallKind = Literal["predict", "predict_stream", "transform", "unstructured", "chat", "models", "liveness", "readiness"]
-"""One for each family of routes that needs the model. Probes are sent only with ``ModelCard.probes_model``."""
+CallKind = Literal[
+    "predict",
+    "predict_stream",
+    "transform",
+    "unstructured",
+    "chat",
+    "models",
+    "liveness",
+    "readiness",
+    "score",
+    "column_types",
+]
+"""One for each family of routes that needs the model. Probes are sent only with ``ModelCard.probes_model``. The last
+two have no route: ``drum-litestar predict`` scores a part of a table, and asks for the types of its columns."""
+
+CSV_HEADER: Final = "csv-header"
+"""Header of the reply to a ``score`` call that holds the CSV's header line, with its line end."""
+BLANK_COLUMN: Final = "blank"
+TEXT_COLUMN: Final = "text"
+"""Types of columns in the reply to a ``column_types`` call, besides those of NumPy."""
 
 
 STRUCTURED_TYPES: Final = ("text/csv", "text/plain", "application/json")
@@ -117,6 +135,9 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """Trace context carrier (W3C headers)."""
     prefers_csv: bool = False
     """The client prefers predictions as CSV to JSON."""
+    column_types: Dict[str, str] = {}
+    """Types of columns of ``x``, a part of a table, where this part alone would be read with others: ``float64`` or
+    ``str`` by name."""
 
 
 class SpanReport(msgspec.Struct, frozen=True, array_like=True):
@@ -202,6 +223,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """Base URL of the OpenAI-compatible server behind ``/directAccess/``; None when there is none."""
     batching: BatchingRule = "never"
     """When structured CSV predictions may be answered by :meth:`BatchPredictor.handle_batch`."""
+    row_by_row: bool = False
+    """No code of the model folder's author sees rows, so that a table may be scored in parts."""
     concurrency: int = 1
     """Default number of concurrent calls in one worker."""
     example: Tuple[Tuple[str, str], ...] = ()

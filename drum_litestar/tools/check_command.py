@@ -12,9 +12,10 @@ from typing import Any
 
 from drum_litestar.cli import server_command
 from drum_litestar.cli.argument_parser import HelpFormatter, Parser
+from drum_litestar.cli.argument_types import existing_file
 from drum_litestar.cli.server_arguments import add_server_arguments
 from drum_litestar.drum_hook.hook_command import HookStatus, hook_status, pth_path
-from drum_litestar.errors import StartupError
+from drum_litestar.errors import StartupError, UsageError
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import unreadable
 from drum_litestar.launcher.worker_interpreter import WorkerPython, probe_configured
@@ -25,10 +26,27 @@ from drum_litestar.tools.findings import BLOCKING, Finding
 DESCRIPTION = """\
 Report what this environment will do: Python, the event loop, Pydantic, datarobot-drum, limits, known conflicts; and,
 with the options of `server`, which predictor will run that model folder, and what `server` would refuse before it loads
-the model. Exit code 1 when something prevents serving.
-Not checked: what needs to import custom.py or custom_litestar.py, to load the artifact, to download files or to ask
-another service.
+the model. With --load, it loads the model in a worker, as `server` would, and asks it for one row. The last line says
+what was not checked. Exit code 1 when something prevents serving.
 """
+EPILOG = """\
+examples:
+  the environment alone, and with a model folder
+    %(prog)s
+    %(prog)s -cd ./model --target-type regression
+
+  load the model too, and try the first row of a file (without --row: a row made up from what the model was fitted with)
+    %(prog)s -cd ./model --target-type regression --load --row data.csv
+
+  for a pipeline: the findings as JSON, exit code 1 when something prevents serving
+    %(prog)s -cd ./model --json
+"""
+NOT_LOADED = (
+    "custom.py and custom_litestar.py are not imported, no model is loaded, nothing is downloaded, no other service is "
+    "asked: --load loads the model in a worker and tries one row"
+)
+LOADED = "other rows than the one tried, requests at the same time, memory under load, custom_litestar.py"
+NOT_REACHED = "nothing further, because of what is marked as blocking"
 NO_FOLDER = "."
 STYLES = {"ok": "green", "info": "cyan", "warning": "yellow", BLOCKING: "bold red"}
 
@@ -48,7 +66,11 @@ def expand(prog: str, argv: Sequence[str], environ: Mapping[str, str]) -> list[s
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the findings; 1 when one of them is blocking."""
+    """Print the findings; 1 when one of them is blocking. Raises UsageError."""
+    if args.load and args.code_dir is None:
+        raise UsageError("--load needs the model folder: name it with --code-dir")
+    if args.row is not None and not args.load:
+        raise UsageError("--row needs --load, which tries the row")
     findings = collect(args)
     if args.json:
         print(json.dumps(_as_dict(findings), indent=2))
@@ -85,7 +107,23 @@ def collect(args: argparse.Namespace) -> list[Finding]:
         findings += [*_store(plan), *_reload(plan)]
     if plan is not None and code_dir is not None:
         findings += _folder(plan, code_dir, drum, hook, args, None if _blocked(about_python) else python)
-    return findings
+    return [*findings, *_load(args, blocked=_blocked(findings))]
+
+
+def _load(args: argparse.Namespace, *, blocked: bool) -> list[Finding]:
+    """What loading the model finds, if that is asked for, and what was not checked."""
+    if args.code_dir is None or not args.load:
+        return [Finding("not checked", "info", NOT_LOADED)]
+    if blocked:
+        return [Finding("not checked", "info", NOT_REACHED)]
+    from drum_litestar.tools import load_checks
+
+    args = argparse.Namespace(**vars(args))
+    if args.logging_level == "warning":
+        args.logging_level = "critical"  # the findings say it
+    with contextlib.redirect_stdout(sys.stderr):
+        found = load_checks.load(server_command.plan_without_server(args), args.row)
+    return [*found, Finding("not checked", "info", NOT_REACHED if _blocked(found) else LOADED)]
 
 
 def _worker_python(plan: LaunchPlan | None) -> tuple[WorkerPython | None, list[Finding]]:
@@ -170,6 +208,10 @@ def _plan(args: argparse.Namespace) -> tuple[LaunchPlan | None, list[Finding]]:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--load", action="store_true", help="load the model in a worker and try one row")
+    parser.add_argument(
+        "--row", metavar="FILE", type=existing_file, help="with --load: the file whose first row is tried"
+    )
     add_server_arguments(parser, required=False)
 
 
@@ -177,6 +219,7 @@ def _parser_options() -> dict[str, Any]:
     return {
         "usage": "%(prog)s [-cd CODE_DIR] [--json] [options of server]",
         "description": DESCRIPTION,
+        "epilog": EPILOG,
         "formatter_class": HelpFormatter,
     }
 

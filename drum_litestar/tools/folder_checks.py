@@ -6,6 +6,7 @@ OSError for a folder that cannot be read.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -17,10 +18,13 @@ from drum_litestar.drum_hook.hook_command import HookStatus
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.launcher.predictor_choice import choose_predictor
 from drum_litestar.launcher.worker_interpreter import WorkerPython, review_in_workers_python
+from drum_litestar.predictors.folder.files import find_custom
 from drum_litestar.predictors.folder.language import detect_language
 from drum_litestar.predictors.folder.metadata import METADATA_FILE
 from drum_litestar.predictors.folder.model_folder import read_folder
 from drum_litestar.predictors.folder.targets import NO_TARGET_NAME
+from drum_litestar.predictors.native.frameworks.artifacts import SUFFIXES
+from drum_litestar.predictors.native.hooks.custom_module import hook_names
 from drum_litestar.predictors.native.review import review_model
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
@@ -77,6 +81,52 @@ def _native(spec: PredictorSpec, target_type: TargetType, python: WorkerPython |
         yield Finding("model", BLOCKING, _line(error))
     else:
         yield from (Finding("model", "warning", text) for text in warnings)
+    yield from _hooks(Path(spec.code_dir), target_type, own_python=python is None)
+
+
+def _hooks(code_dir: Path, target_type: TargetType, *, own_python: bool) -> Iterator[Finding]:
+    """What ``custom.py`` defines, without importing it. ``own_python``: this Python's syntax is that of the workers."""
+    try:
+        path = find_custom(code_dir)
+    except ModelLoadError:  # several, which is a finding already
+        return
+    if path is None:
+        return
+    try:
+        defined = _defined_names(ast.parse(path.read_bytes(), path.name))
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        text = error.msg if isinstance(error, SyntaxError) else str(error)
+        yield Finding("hooks", BLOCKING if own_python else "warning", f"{path}{line}: {text}")
+        return
+    if defined is None:
+        return
+    hooks = [name for name in hook_names(target_type) if name in defined]
+    if hooks or "CustomTask" in defined:
+        yield Finding("hooks", "ok", ", ".join(hooks) or "CustomTask", {"hooks": hooks})
+    elif not any(path.suffix.lower() in SUFFIXES for path in code_dir.iterdir()):
+        text = f"{path} defines none of the hooks, and the folder has no artifact: nothing could answer requests"
+        yield Finding("hooks", "warning", text, {"hooks": []})
+
+
+def _defined_names(tree: ast.Module) -> set[str] | None:
+    """Names that are bound at the top level, also below ``if`` and ``try``; None where ``import *`` hides them."""
+    names: set[str] = set()
+    pending: list[ast.AST] = list(tree.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+            continue
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            bound = {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+            if "*" in bound:
+                return None
+            names |= bound
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        pending.extend(ast.iter_child_nodes(node))
+    return names
 
 
 def _refusal(error: ModelLoadError, code_dir: Path) -> str:

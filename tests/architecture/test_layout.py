@@ -29,7 +29,6 @@ LONG: dict[str, str] = {}
 
 SHORT = {
     "__main__.py": "python -m",
-    "cli/argument_parser.py": "the one layout of all sub-commands' help",
     "drum_json.py": "one format, which both processes write",
     "extras.py": "every optional import",
     "http/controllers/": "a route family each, that delegates",

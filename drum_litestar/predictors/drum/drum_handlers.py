@@ -29,6 +29,9 @@ class DrumStructuredHandler(StructuredHandler):
         self._any_format = drum.has_read_input_data_hook()
 
     def handle(self, call: ModelCall) -> Reply:
+        return self.reply(self.predictions(call), csv=call.prefers_csv)
+
+    def predictions(self, call: ModelCall) -> Predictions:
         source = self.parse(call)
         check_format(source.mimetype, any_format=self._any_format, sparse=self._sparse)
         response = self._drum.predict(
@@ -39,7 +42,7 @@ class DrumStructuredHandler(StructuredHandler):
         )
         frame = response.predictions
         validated = ValidatedPredictions(frame.to_numpy(), tuple(str(name) for name in frame.columns))
-        return self.reply(Predictions(validated, response.extra_model_output), csv=call.prefers_csv)
+        return Predictions(validated, response.extra_model_output)
 
 
 class DrumTransformHandler:
@@ -49,9 +52,13 @@ class DrumTransformHandler:
         self._drum = drum
 
     def handle(self, call: ModelCall) -> Reply:
+        return transform_reply(*self.transformed(call))
+
+    def transformed(self, call: ModelCall) -> Any:
+        """The transformed features, and the target."""
         source = structured_input(call, any_format=self._drum.has_read_input_data_hook())
         target = None if call.y is None or is_empty(call.y) else call.y
-        features, transformed = as_schema_error(
+        return as_schema_error(
             self._drum.transform,
             binary_data=source.payload.read(),
             mimetype=source.mimetype,
@@ -61,7 +68,6 @@ class DrumTransformHandler:
             target_charset=None if target is None else target.charset,
             sparse_colnames=source.colnames,
         )
-        return transform_reply(features, transformed)
 
 
 class DrumChatHandler(ChatHandler):

@@ -22,6 +22,7 @@ from drum_litestar.predictors.folder.language import PYTHON
 from drum_litestar.predictors.folder.model_folder import read_folder
 from drum_litestar.predictors.native.calls.error_replies import error_reply
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+from drum_litestar.predictors.native.calls.score import ScoreHandler, answer_column_types
 from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
 from drum_litestar.predictors.native.concurrency import target_concurrency
 from drum_litestar.predictors.native.datarobot.lazy_loading import export_variables
@@ -86,17 +87,23 @@ class DrumPredictor:
     def _serve(self, loaded: LoadedModel, drum: Any, backend: backends.Backend) -> ModelCard:
         spec = self._spec
         structured = DrumStructuredHandler(loaded, drum, sparse=backend.sparse)
-        chat, models = DrumChatHandler(loaded, drum), DrumModelListHandler(loaded, drum)
+        chat, models, transform = (
+            DrumChatHandler(loaded, drum),
+            DrumModelListHandler(loaded, drum),
+            DrumTransformHandler(drum),
+        )
         probes_model = hasattr(drum, "liveness_probe") and hasattr(drum, "readiness_probe")
         self._handlers = {
             "predict": structured.handle,
             "predict_stream": structured.handle,
-            "transform": DrumTransformHandler(drum).handle,
+            "transform": transform.handle,
             "unstructured": UnstructuredHandler(loaded).handle,
             "chat": chat.handle,
             "models": models.handle,
             "liveness": probe(drum.liveness_probe) if probes_model else alive,
             "readiness": probe(drum.readiness_probe) if probes_model else alive,
+            "score": ScoreHandler(loaded.target_type, structured, transform).handle,
+            "column_types": answer_column_types,
         }
         upstream = _llm_server(spec, drum)
         self._watchdog = SidecarWatchdog.from_environment(upstream, getattr(drum, "health_route", "/"))

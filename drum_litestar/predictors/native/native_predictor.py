@@ -14,6 +14,7 @@ from drum_litestar.predictors.native.calls.error_replies import error_reply
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.model_list import ModelListHandler
 from drum_litestar.predictors.native.calls.predict_stream import PredictStreamHandler
+from drum_litestar.predictors.native.calls.score import ScoreHandler, answer_column_types
 from drum_litestar.predictors.native.calls.structured import StructuredHandler
 from drum_litestar.predictors.native.calls.transform import TransformHandler
 from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
@@ -44,16 +45,19 @@ class NativePredictor:
         unstructured = UnstructuredHandler(loaded)
         chat = ChatHandler(loaded)
         models = ModelListHandler(loaded)
+        transform = TransformHandler(loaded)
         self._batch = BatchHandler(loaded, structured, self.handle)
         self._handlers = {
             "predict": structured.handle,
             "predict_stream": PredictStreamHandler(loaded, structured).handle,
-            "transform": TransformHandler(loaded).handle,
+            "transform": transform.handle,
             "unstructured": unstructured.handle,
             "chat": chat.handle,
             "models": models.handle,
             "liveness": alive,
             "readiness": alive,
+            "score": ScoreHandler(loaded.target_type, structured, transform).handle,
+            "column_types": answer_column_types,
         }
         self._card = ModelCard(
             target_type=loaded.target_type,
@@ -64,6 +68,7 @@ class NativePredictor:
             models=models.available,
             unstructured=unstructured.available,
             batching=self._batch.rule,
+            row_by_row=structured.row_by_row,
             concurrency=model_concurrency(loaded),
             example=example_row(loaded),
             description=_description(loaded, self._shortcuts(structured)),

@@ -17,6 +17,17 @@ DESCRIPTION: Final = """\
 Is it safe to switch from one running server to another? Replays requests to both and compares status, headers, bodies
 and latencies; or runs a proxy in front of them that records, shadows, or shifts traffic step by step.
 Exit codes: 0 pass, 1 fail, 2 the comparison could not be made."""
+EPILOG: Final = """\
+examples:
+  send the bodies in a folder to both servers, and compare the answers byte for byte
+    %(prog)s --baseline http://127.0.0.1:8080 --candidate http://127.0.0.1:8081 --corpus ./bodies
+
+  record what clients send to the server of today, for a later replay
+    %(prog)s --baseline http://127.0.0.1:8080 --record requests.jsonl --listen 127.0.0.1:8090
+
+  shift the traffic step by step, as long as the candidate is as good
+    %(prog)s --baseline http://127.0.0.1:8080 --candidate http://127.0.0.1:8081 --canary 1,10,50,100 --hold 10m
+"""
 
 STATE_FILE: Final = "drum-litestar-canary.json"
 TIME_FORMAT: Final = ", such as 90s, 10m or 1h"

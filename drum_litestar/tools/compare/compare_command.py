@@ -9,14 +9,14 @@ from typing import Any, Final
 from drum_litestar.cli.argument_parser import HelpFormatter
 from drum_litestar.errors import StartupError, UsageError
 from drum_litestar.extras import require
-from drum_litestar.tools.compare.arguments import DESCRIPTION, add_arguments
+from drum_litestar.tools.compare.arguments import DESCRIPTION, EPILOG, add_arguments
 
 FEATURE: Final = "drum-litestar compare"
 
 
 def add_parser(subparsers: Any) -> None:
     """Add ``compare`` to the sub-commands."""
-    parser = subparsers.add_parser("compare", description=DESCRIPTION, formatter_class=HelpFormatter)
+    parser = subparsers.add_parser("compare", description=DESCRIPTION, epilog=EPILOG, formatter_class=HelpFormatter)
     add_arguments(parser)
 
 

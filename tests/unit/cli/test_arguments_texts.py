@@ -110,7 +110,7 @@ def test_argument_errors(arguments: str, text: str, capsys: pytest.CaptureFixtur
         (["server", "-cd", "m"], "drum server: error: the following arguments are required: --address"),
         (
             ["server", "-cd", "m", "--address", "h:1", "--bogus", "1"],
-            "drum: error: unrecognized arguments: --bogus 1",
+            "drum server: error: unknown option --bogus; drum server --help lists the options",
         ),
         (["server", "-cd", "m", "--address", "h:1", "foo"], "drum: error: unrecognized arguments: foo"),
     ],

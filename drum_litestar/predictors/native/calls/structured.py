@@ -91,7 +91,7 @@ class StructuredHandler:
         """Answer one predict call. Raises exceptions that :func:`error_reply` turns into replies."""
         with step("parse"):
             data = self.parse(call)
-            rows = self._read(data)
+            rows = self.read(data)
         monitor = self._loaded.monitor
         features = None if monitor is None else monitor.keep(rows)
         began = time.perf_counter()
@@ -107,11 +107,16 @@ class StructuredHandler:
             monitor.predicted(features, predictions.validated, self._proba, seconds)
         return reply
 
+    def predictions(self, call: ModelCall) -> Predictions:
+        """The predictions of one call, not encoded. Raises as :meth:`handle`."""
+        data = self.parse(call)
+        return self.predict(self.read(data), data)
+
     def parse(self, call: ModelCall) -> StructuredInput:
         """The call's data. Raises UnprocessableError when it is missing or in an unsupported format."""
         return structured_input(call, any_format=self._any_format)
 
-    def _read(self, data: StructuredInput) -> Any:
+    def read(self, data: StructuredInput) -> Any:
         """A table for the direct model, else what hooks and frameworks receive."""
         if self._direct is not None and self._loaded.monitor is None:
             table = read_table(data, self._loaded.parse_csv)
@@ -130,6 +135,12 @@ class StructuredHandler:
         if not isinstance(result, pd.DataFrame):
             raise ValueError(f"transform must return a dataframe, but received {type(result)}")
         return result
+
+    @property
+    def row_by_row(self) -> bool:
+        """No code of the folder's author sees rows."""
+        hooked = self._has_score or self._has_transform or self._has_post_process or self._any_format
+        return self._task is None and not hooked
 
     @property
     def batching(self) -> BatchingRule:

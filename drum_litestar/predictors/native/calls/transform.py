@@ -44,6 +44,12 @@ class TransformHandler:
 
     def handle(self, call: ModelCall) -> Reply:
         """Answer one transform call. Raises exceptions that :func:`error_reply` turns into replies."""
+        result, target = self.transformed(call)
+        with step("serialize"):
+            return transform_reply(result, target)
+
+    def transformed(self, call: ModelCall) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+        """The transformed features, and the target as it was sent. Raises as :meth:`handle`."""
         data = structured_input(call, any_format=self._any_format)
         with step("parse"):
             features = read_input(data, self._hooks, self._parse_csv)
@@ -53,8 +59,7 @@ class TransformHandler:
         self._schema.check(result, is_sparse=is_sparse(result))
         if target is not None and len(target) != len(result):  # contract, section 8, Q-18
             raise ClientDataError("Target data has a different number of rows than transformed data")
-        with step("serialize"):
-            return transform_reply(result, target)
+        return result, target
 
     def _read_target(self, payload: Payload) -> pd.DataFrame:
         return read_frame(payload, file_format(payload), parse=self._parse_csv)

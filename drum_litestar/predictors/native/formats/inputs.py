@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -36,6 +37,8 @@ class StructuredInput(NamedTuple):
     charset: str | None
     colnames: list[str] | None
     """From ``X.colnames``; None when the part is absent."""
+    column_types: Mapping[str, str] = {}
+    """As :attr:`ModelCall.column_types`."""
 
 
 def structured_input(call: ModelCall, *, any_format: bool) -> StructuredInput:
@@ -55,7 +58,7 @@ def structured_input(call: ModelCall, *, any_format: bool) -> StructuredInput:
         rows = csv_of_json(payload.read())
         payload, mimetype = Payload(data=rows, size=len(rows), mimetype=CSV, charset=payload.charset), CSV
     colnames = None if call.colnames is None else _column_names(call.colnames)
-    return StructuredInput(payload, mimetype, payload.charset, colnames)
+    return StructuredInput(payload, mimetype, payload.charset, colnames, call.column_types)
 
 
 def is_empty(payload: Payload) -> bool:
@@ -106,36 +109,42 @@ def read_input(data: StructuredInput, hooks: Hooks, parse: CsvParser | None = No
             "read_input_data",
             data.payload.read(),
         )
-    return read_frame(data.payload, data.mimetype, data.colnames, parse)
+    return read_frame(data.payload, data.mimetype, data.colnames, parse, data.column_types)
 
 
 def read_table(data: StructuredInput, parse: CsvParser | None) -> CsvTable | None:
     """The columns of a CSV in memory; None for all that :func:`read_frame` must read."""
     body = data.payload.data
-    return None if body is None or parse is None or data.mimetype == MTX else parse(body)
+    return None if body is None or parse is None or data.mimetype == MTX or data.column_types else parse(body)
 
 
 def read_frame(
-    payload: Payload, mimetype: str | None, colnames: list[str] | None = None, parse: CsvParser | None = None
+    payload: Payload,
+    mimetype: str | None,
+    colnames: list[str] | None = None,
+    parse: CsvParser | None = None,
+    column_types: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Read ``payload`` with the built-in readers. A spool file is streamed, not copied into memory.
 
-    ``parse`` reads CSV bodies in memory sooner than ``pd.read_csv``, or leaves them to it.
+    ``parse`` reads CSV bodies in memory sooner than ``pd.read_csv``, or leaves them to it. ``column_types``: of columns
+    whose types are not to be inferred.
     """
     if mimetype == MTX:
         return _read_sparse(payload, colnames)
-    table = None if payload.data is None or parse is None else parse(payload.data)
-    return _read_csv(payload) if table is None else table.frame()
+    table = None if payload.data is None or parse is None or column_types else parse(payload.data)
+    return _read_csv(payload, column_types) if table is None else table.frame()
 
 
-def _read_csv(payload: Payload) -> pd.DataFrame:
+def _read_csv(payload: Payload, column_types: Mapping[str, str] | None = None) -> pd.DataFrame:
+    types: Any = dict(column_types) if column_types else None
     with payload.open() as stream:
         try:
-            frame = pd.read_csv(stream)
+            frame = pd.read_csv(stream, dtype=types)
             if frame.shape[1] == 1 and _may_have_blank_lines(payload):
                 # In a single column a blank line is a missing value, not a line to skip (contract, 4.9).
                 stream.seek(0)
-                return pd.read_csv(stream, skip_blank_lines=False)
+                return pd.read_csv(stream, dtype=types, skip_blank_lines=False)
             return frame
         except UnicodeDecodeError as error:
             raise ClientDataError("Supplied CSV input file encoding must be UTF-8.") from error

@@ -83,6 +83,11 @@ class Hooks:
             self.custom_task.close()
 
 
+def hook_names(target_type: TargetType) -> tuple[str, ...]:
+    """The hooks that a model of ``target_type`` may define, in the order of the contract's table."""
+    return _UNSTRUCTURED_HOOKS if target_type is TargetType.UNSTRUCTURED else _STRUCTURED_HOOKS
+
+
 def require_hooks(target_type: TargetType, hooks: Hooks) -> None:
     """Check that hooks without a default are defined. Raises ModelLoadError."""
     if target_type is TargetType.UNSTRUCTURED and hooks.get("score_unstructured") is None:
@@ -126,5 +131,4 @@ def _fresh_module() -> ModuleType:
 def _functions(module: ModuleType, target_type: TargetType) -> dict[str, Callable[..., Any]]:
     if getattr(module, "CustomTask", None):
         return {}
-    wanted = UNSTRUCTURED_HOOKS if target_type is TargetType.UNSTRUCTURED else STRUCTURED_HOOKS
-    return {name: hook for name in wanted if (hook := getattr(module, name, None)) is not None}
+    return {name: hook for name in hook_names(target_type) if (hook := getattr(module, name, None)) is not None}

@@ -1,0 +1,1 @@
+"""``drum-litestar new``: model folders that serve as they are, and teach what each hook is for."""
