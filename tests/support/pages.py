@@ -88,6 +88,9 @@ class PageRunner:
 
     def handle(self, block: Block) -> None:
         """Do what the block's directive says. Raises AssertionError with the block's place when it does not work."""
+        if block.directive == "serve":
+            for port in _PORT.findall(block.text):
+                self._stop(port)
         text = _PORT.sub(lambda port: str(self._port(port[0])), block.text)
         if block.directive == "file":
             path = self.folder / block.argument
@@ -127,7 +130,6 @@ class PageRunner:
     def _serve(self, block: Block, text: str) -> None:
         found = _PORT.search(block.text)
         assert found is not None, f"{block}: no port"
-        self._stop(found[0])
         commands = re.split(r"(?<!\\)\n", text.strip())
         commands[-1] = f"exec env {commands[-1]}"  # the server is the process that gets the signals
         log = self.folder / f"server-{block.line}.log"
