@@ -11,7 +11,10 @@ from support.pages import PAGES, PageRunner, blocks
 RUN = ("file", "run", "serve", "output")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(block.directive in RUN for block in blocks(page))])
+RUNNABLE = [page for page in PAGES if any(block.directive in RUN for block in blocks(page))]
+
+
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
 def test_what_a_page_shows_works(page: Path, tmp_path: Path) -> None:
     with PageRunner(tmp_path) as runner:
         for block in blocks(page):
