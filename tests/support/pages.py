@@ -13,7 +13,8 @@ A comment in the line above a block says what becomes of it:
 ``<!-- not run: REASON -->``          nobody runs it
 ====================================  ==================================================================================
 
-Blocks of bash, console and Python have one of them. Ports in the text are replaced by free ones.
+Blocks of bash, console and Python have one of them. Ports in the text are replaced by free ones; the repository
+is this checkout.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from drum_litestar.documentation import REPOSITORY
 from support.servers.process import ServerFailedError, ServerProcess, clean_environment, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +72,13 @@ class PageRunner:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._env = clean_environment({"PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"})
+        self._env = clean_environment({
+            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+            # git fetches from this checkout what a page fetches from the repository
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf",
+            "GIT_CONFIG_VALUE_0": REPOSITORY,
+        })
         self._ports: dict[str, int] = {}
         self._servers: dict[str, ServerProcess] = {}
         self._printed = ""
