@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from drum_litestar import errors
+from drum_litestar.http.routes import ROUTES
+from drum_litestar.predictors.native.hooks import custom_module
+from drum_litestar.route_table import REST
 from support.pages import LANGUAGES, PAGES, ROOT, blocks
 
 ASSETS = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src", "use": "href"}
@@ -74,6 +78,7 @@ def test_every_asset_is_there(site: Path) -> None:
     missing = [
         f"{page.name}: {target}"
         for page in site.glob("*.html")
+        if page.name != "404.html"  # is shown at any address, so its links begin at the site's root
         for target in assets(page.read_text())
         if not (site / target.partition("#")[0].partition("?")[0]).exists()
     ]
@@ -90,3 +95,65 @@ def test_nothing_is_untested_without_a_reason(page: Path) -> None:
             assert (ROOT / block.argument).exists(), str(block)
         if block.directive == "not run":
             assert len(block.argument) > 10, f"{block}: no reason"
+
+
+# --- what pages must be complete about --------------------------------------------------------------------------------
+
+
+def section(page: Path, title: str) -> str:
+    """The text below a heading of the second level, up to the next one."""
+    found = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None, f"{page.name} has no section {title!r}"
+    return found[1]
+
+
+HOOKS = ROOT / "docs" / "hooks.md"
+HOOK_NAMES = sorted({*custom_module._STRUCTURED_HOOKS, *custom_module._UNSTRUCTURED_HOOKS})
+
+
+@pytest.mark.parametrize("hook", HOOK_NAMES)
+def test_the_page_has_every_hook(hook: str) -> None:
+    """With its signature, and an example that is served."""
+    assert f"`{hook}(" in section(HOOKS, hook)
+    examples = [block.text for block in blocks(HOOKS) if block.directive == "file"]
+    assert any(re.search(rf"^(?:async )?def {hook}\(", text, re.MULTILINE) for text in examples)
+
+
+def test_the_page_has_every_route() -> None:
+    page = (ROOT / "docs" / "http-api.md").read_text()
+    paths = [path.removesuffix(REST) for route in ROUTES if route.summary for path in route.paths]
+    assert not [path for path in paths if not re.search(rf"{re.escape(path)}(?![a-z])", page)]
+
+
+def test_the_page_has_every_answer_of_errors() -> None:
+    statuses = {value.status for value in vars(errors).values() if isinstance(value, type) and hasattr(value, "status")}
+    page = section(ROOT / "docs" / "http-api.md", "For all routes")
+    table = {int(number) for line in re.findall(r"^\| ([\d, ]+) \|", page, re.MULTILINE) for number in line.split(",")}
+    assert statuses <= table
+
+
+def names(requirements: str | list[str]) -> set[str]:
+    """The distributions of some requirements, without their versions and extras."""
+    each = requirements.split() if isinstance(requirements, str) else requirements
+    return {re.split(r"[\[<>=]", requirement)[0] for requirement in each}
+
+
+def test_packages_of_the_page_are_those_of_the_extras() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    extras = re.search(r"^\[project\.optional-dependencies\]\n(.*?)^\[", text, re.MULTILINE | re.DOTALL)
+    assert extras is not None
+    wanted: set[str] = set()
+    for name, value in re.findall(r"^([\w-]+) = \[(.*?)\]$", extras[1], re.MULTILINE | re.DOTALL):
+        if name not in ("all", "dev", "docs"):
+            found = names(re.findall(r'"([^"]+)"', value))
+            wanted |= {"redis"} if name == "redis" else found
+    table = section(ROOT / "docs" / "install.md", "What else you may need")
+    shown = {name for cell in re.findall(r"\| `([^`]+)` \|$", table, re.MULTILINE) for name in cell.split()}
+    assert shown == wanted
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_no_page_installs_what_is_not_published(page: Path) -> None:
+    """``pip install drum-litestar`` works with an address or a path only."""
+    command = r"""pip install (?:-\S+ )*['"]?drum-litestar(?![\w-])(?!(?:\[[^\]]*\])? @)"""
+    assert not re.findall(command, page.read_text())

@@ -13,8 +13,8 @@ A comment in the line above a block says what becomes of it:
 ``<!-- not run: REASON -->``          nobody runs it
 ====================================  ==================================================================================
 
-Blocks of bash, console and Python have one of them. Ports in the text are replaced by free ones; the repository
-is this checkout.
+``<!-- blocks tested by: tests/... -->`` in a page stands for all of its blocks without a comment of their own. Blocks
+of bash, console and Python have one of them. Ports in the text are replaced by free ones; the repository is this checkout.
 """
 
 from __future__ import annotations
@@ -60,11 +60,14 @@ class Block:
 def blocks(page: Path) -> Iterator[Block]:
     """The fenced blocks of a page, in its order."""
     text = page.read_text()
+    default = re.search(r"^<!-- blocks tested by: (.+) -->$", text, re.MULTILINE)
     for found in _BLOCK.finditer(text):
         directive = found["directive"] or ""
-        known = directive if directive in _DIRECTIVES else ""
+        argument = found["argument"] or ""
+        if directive not in _DIRECTIVES:
+            directive, argument = ("tested by", default[1]) if default else ("", "")
         line = text.count("\n", 0, found.start("language")) + 1
-        yield Block(page.name, line, found["language"], known, found["argument"] or "", found["text"])
+        yield Block(page.name, line, found["language"], directive, argument, found["text"])
 
 
 class PageRunner:
@@ -72,13 +75,15 @@ class PageRunner:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._env = clean_environment({
-            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-            # git fetches from this checkout what a page fetches from the repository
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf",
-            "GIT_CONFIG_VALUE_0": REPOSITORY,
-        })
+        self._env = clean_environment(
+            {
+                "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+                # git fetches from this checkout what a page fetches from the repository
+                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_KEY_0": f"url.file://{ROOT}.insteadOf",
+                "GIT_CONFIG_VALUE_0": REPOSITORY,
+            }
+        )
         self._ports: dict[str, int] = {}
         self._servers: dict[str, ServerProcess] = {}
         self._printed = ""
