@@ -18,7 +18,10 @@ sys.path.insert(0, str(ROOT))
 
 from drum_litestar.documentation import REPOSITORY  # noqa: E402 - MkDocs does not have the checkout on its path
 
-_OUTSIDE = re.compile(r"(?P<image>!?)(?P<text>\[(?:[^\[\]]|\[[^\]]*\])*\])\(\.\./(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)")
+_OUTSIDE = re.compile(
+    r"(?P<image>!?)(?P<text>\[(?:[^\[\]]|\[[^\]]*\])*\])\(\.\./(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)"
+)
+"""A link or an image outside ``docs/``."""
 
 
 def on_files(files: Any, config: Any) -> Any:

@@ -14,7 +14,8 @@ A comment in the line above a block says what becomes of it:
 ====================================  ==================================================================================
 
 ``<!-- blocks tested by: tests/... -->`` in a page stands for all of its blocks without a comment of their own. Blocks
-of bash, console and Python have one of them. Ports in the text are replaced by free ones; the repository is this checkout.
+of bash, console and Python have one of them. Ports in the text are replaced by free ones; the repository is this
+checkout.
 """
 
 from __future__ import annotations
