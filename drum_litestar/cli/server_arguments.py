@@ -54,6 +54,12 @@ def add_setting_arguments(parser: argparse.ArgumentParser, *, required: bool) ->
         type=Choice("pool", "inline"),
         help="run the model in worker processes (default), or inside the server for debugging (env: DRUM_EXECUTOR)",
     )
+    server.add_argument(
+        "--reload",
+        action="store_true",
+        help="for development: load the model folder again when one of its files changes; needs the package watchfiles "
+        "(env: DRUM_RELOAD)",
+    )
 
 
 def _add_runtime_params_file(group: Any) -> None:
@@ -86,12 +92,6 @@ def _add_worker_arguments(group: Any) -> None:
         type=Choice("auto", "native", "drum"),
         help="native: this server's own predictor, for Python models; drum: datarobot-drum's; auto (default): native "
         "where it supports the model and the options (env: DRUM_PREDICTOR)",
-    )
-    server.add_argument(
-        "--reload",
-        action="store_true",
-        help="for development: load the model folder again when one of its files changes; needs the package watchfiles "
-        "(env: DRUM_RELOAD)",
     )
 
 

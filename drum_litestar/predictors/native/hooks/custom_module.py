@@ -85,7 +85,7 @@ class Hooks:
 
 def hook_names(target_type: TargetType) -> tuple[str, ...]:
     """The hooks that a model of ``target_type`` may define, in the order of the contract's table."""
-    return _UNSTRUCTURED_HOOKS if target_type is TargetType.UNSTRUCTURED else _STRUCTURED_HOOKS
+    return UNSTRUCTURED_HOOKS if target_type is TargetType.UNSTRUCTURED else STRUCTURED_HOOKS
 
 
 def require_hooks(target_type: TargetType, hooks: Hooks) -> None:

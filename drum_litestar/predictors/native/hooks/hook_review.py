@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Tuple
 
 from drum_litestar.predictors.native.hooks.custom_module import (
     STRUCTURED_HOOKS,
-    UNSTRUCTURED_HOOKS,
+    hook_names,
     Hooks,
 )
 from drum_litestar.predictors.protocol import TargetType
@@ -42,7 +42,7 @@ def review_hooks(module: ModuleType | None, hooks: Hooks, target_type: TargetTyp
     """Warnings about the functions of ``module``, the imported ``custom.py``."""
     if module is None or getattr(module, "CustomTask", None):
         return []
-    wanted = UNSTRUCTURED_HOOKS if target_type is TargetType.UNSTRUCTURED else STRUCTURED_HOOKS
+    wanted = hook_names(target_type)
     functions = _functions(module)
     notes = []
     for name in functions:
