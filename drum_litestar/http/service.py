@@ -132,10 +132,9 @@ class ModelService:
 
     def _no_worker(self) -> str:
         stats = self.executor.stats()
-        if stuck := stats.get("executor_stuck"):
-            return (
-                f"No model worker is ready: calls past their deadline hold {stuck} of {stats['executor_slots']} slots"
-            )
+        if stuck := stats["executor_stuck"]:
+            held = f"{stuck} of {stats['executor_slots']} slots"
+            return f"No model worker is ready: calls past their deadline hold {held}"
         return "No model worker is ready"
 
     def _check_queue(self, share: float) -> None:

@@ -19,7 +19,7 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Place, default_queue_depth
 from drum_litestar.http.app_options import AppOptions, normalize_prefix
-from drum_litestar.http.probe_app import ProbeApp
+from drum_litestar.http.dispatcher import ProbeApp
 from drum_litestar.http.routes import PROBE_ROUTES, ROUTES
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
@@ -39,7 +39,7 @@ from drum_litestar.middleware.stack import StackOptions, build_stack
 from drum_litestar.observability.logs.setup import configure_logging
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.route_table import RouteTable
-from drum_litestar.server.descriptors import raise_descriptor_limit
+from drum_litestar.server.descriptors import most_connections, raise_descriptor_limit
 from drum_litestar.server.http.connection import make_protocol
 from drum_litestar.server.probe_listener import ProbeListener
 from drum_litestar.server.shutdown import ServerHandle
@@ -109,6 +109,7 @@ def serve(plan: LaunchPlan) -> int:
                 body_timeout=settings.timeouts.body_timeout,
                 max_head_size=settings.connections.max_head_size,
                 max_connections=settings.connections.max_connections or 0,
+                max_descriptors=most_connections(),
                 events=server.telemetry.connections,
             ),
             graceful_timeout=settings.timeouts.graceful_timeout,

@@ -74,13 +74,16 @@ class ServerHandle:
         asyncio.get_running_loop().call_later(FORCE_STOP_GRACE, os._exit, FORCE_STOP_EXIT_CODE)
 
     def handle_signal(self, number: int) -> None:
-        """Stop gracefully on the first signal, at once on another one. A first SIGTERM begins the lame duck, if there is
-        one, which the next signal ends: other signals come from people, who do not want to wait."""
+        """Stop gracefully on the first signal, at once on another one.
+
+        A first SIGTERM begins the lame duck instead, if there is one, and the next signal ends that. Other signals
+        come from people, who do not want to wait.
+        """
         name = signal.Signals(number).name
         if number == signal.SIGTERM and self.begin_lame_duck():
             seconds = self._lame_duck_seconds
             _logger.info(
-                "%s: not ready any more; requests are answered for %g s, another signal ends that", name, seconds
+                "%s: not ready any more; requests are answered for %g s, unless another signal ends that", name, seconds
             )
         elif self.stopping:
             _logger.warning("%s again: stopping at once", name)
