@@ -207,12 +207,8 @@ class HttpConnection(asyncio.Protocol):
         self._state = BODY
         self._time_limit.set(0)
         previous = self._newest
-        self._newest = cycle = Cycle(
-            self,
-            scope,
-            keep_alive=keep_alive and self._keep_alive > 0 and not self._last,
-            expects_continue=expects_continue,
-        )
+        keep_alive = keep_alive and self._keep_alive > 0 and not self._last
+        self._newest = cycle = Cycle(self, scope, keep_alive=keep_alive, expects_continue=expects_continue)
         if previous is None or previous.stage == COMPLETE:
             self._run(cycle)
         else:
@@ -392,8 +388,7 @@ def make_protocol(
         max_head_size: bytes of request line and headers (32 more for each header), then 431 and close.
         max_connections: open connections; requests that arrive while more are open are marked
             ``RequestState.over_connection_limit``, for the middleware stack to refuse.
-        max_descriptors: open connections, above which a new one is closed at once: what accepts and opens files
-            beside them would fail.
+        max_descriptors: open connections, above which a new one is closed at once.
         events: observer of the connections.
     """
     attributes: dict[str, Any] = {
