@@ -75,15 +75,17 @@ install_for_tests() {
     pip_install 'keras>=3.0' 'h5py>=3.8'
 }
 
-# A real Redis for the tests of shared rate limits; without one they are skipped.
-ensure_redis() {
-    command -v valkey-server redis-server >/dev/null && return
+# ensure_program PACKAGE COMMAND...: one of the commands, which some tests need, from a package of Debian where we may.
+ensure_program() {
+    local package=$1
+    shift
+    PATH="$PATH:/usr/sbin" command -v "$@" >/dev/null && return
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        say "installing redis-server"
-        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends redis-server; } >&2 ||
-            say "redis-server could not be installed: its tests are skipped"
+        say "installing $package"
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "$package"; } >&2 ||
+            say "$package could not be installed: its tests are skipped"
     else
-        say "no redis-server: its tests are skipped"
+        say "no $package: its tests are skipped"
     fi
 }
 

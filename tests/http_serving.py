@@ -266,6 +266,13 @@ class StateExecutor:
         self.card = description
         self.folder_error = ""
         self.failure: ModelLoadError | None = ModelLoadError("no such artifact") if state == "failed" else None
+        self.counters = {
+            "executor_workers": 0,
+            "executor_slots": 2,
+            "executor_stuck": 0,
+            "executor_queue_depth": 0,
+            "executor_max_queue": 10,
+        }
 
     async def start(self) -> None: ...
 
@@ -288,7 +295,7 @@ class StateExecutor:
     async def shutdown(self, grace: float) -> None: ...
 
     def stats(self) -> dict[str, Any]:
-        return {"executor_workers": 0}
+        return self.counters
 
     def pids(self) -> list[int]:
         return []

@@ -19,7 +19,8 @@ from drum_litestar.settings.groups.limits import TimeoutSettings
 from drum_litestar.settings.groups.serving import AdmissionSettings, WorkerSettings
 
 ExecutorState = Literal["starting", "ready", "unready", "failed", "draining", "stopped"]
-"""``unready``: was ready, but has no live worker at present, or only stuck slots. ``failed``: the model cannot be loaded."""
+"""``unready``: was ready, but has no live worker at present, or only stuck slots. ``failed``: the model cannot be
+loaded."""
 
 
 class ReplyStream(Protocol):

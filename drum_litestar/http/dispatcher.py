@@ -1,4 +1,4 @@
-"""The short way of a request to its endpoint, past Litestar's routing and injection.
+"""The short way of a request to its endpoint, past Litestar's routing and injection; and an application without more.
 
 Those cost the HTTP process as much as all middleware together, and our own endpoints need neither: the outermost
 middleware has found the route already.
@@ -9,11 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
 
-from drum_litestar.http.app_options import AnyRequest, AnyResponse
+from drum_litestar.execution.executor import Executor
+from drum_litestar.http.app_options import AnyRequest, AnyResponse, AppOptions
 from drum_litestar.http.exception_handlers import HANDLERS
 from drum_litestar.http.service import ModelService
+from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.request_state import request_state
+from drum_litestar.route_table import OTHER
 
 
 class Dispatcher:
@@ -39,11 +43,37 @@ class Dispatcher:
         try:
             response: AnyResponse = await state.route.answer(self._service, request)
         except Exception as error:
-            response = error_response(request, error)
+            response = _error_response(request, error)
         await response.to_asgi_response(app=None, request=request)(scope, receive, send)
 
 
-def error_response(request: AnyRequest, error: Exception) -> AnyResponse:
+class ProbeApp:
+    """The application behind the port of the probes: answers what is in the table, 404 and 405 to anything else.
+
+    Additions of the model folder (``custom_litestar.py``) do not reach it.
+    """
+
+    def __init__(self, executor: Executor, options: AppOptions) -> None:
+        self._dispatcher = Dispatcher(ModelService(executor, options, SpoolDirectory(options.uploads.spool_dir)))
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request, then free its resources, also when it failed or was cancelled."""
+        state = request_state(scope)
+        try:
+            if self._dispatcher.answers(scope):
+                await self._dispatcher.answer(scope, receive, send)
+                return
+            request: AnyRequest = Request(scope, receive, send)
+            error: Exception = NotFoundException()
+            if state.route is not OTHER:
+                error = MethodNotAllowedException(headers={"Allow": ", ".join(state.route.methods)})
+            await _error_response(request, error).to_asgi_response(app=None, request=request)(scope, receive, send)
+        finally:
+            if state.resources is not None:
+                await state.resources.aclose()
+
+
+def _error_response(request: AnyRequest, error: Exception) -> AnyResponse:
     handler: Any = next(HANDLERS[kind] for kind in type(error).__mro__ if kind in HANDLERS)
     response: AnyResponse = handler(request, error)
     return response

@@ -134,10 +134,9 @@ class ModelService:
         if self.executor.folder_error:  # the reason itself may be for the operator only, and a probe needs no token
             return "No model worker is ready: the model folder cannot be loaded any more; the log and /stats/ say why"
         stats = self.executor.stats()
-        if stuck := stats.get("executor_stuck"):
-            return (
-                f"No model worker is ready: calls past their deadline hold {stuck} of {stats['executor_slots']} slots"
-            )
+        if stuck := stats["executor_stuck"]:
+            held = f"{stuck} of {stats['executor_slots']} slots"
+            return f"No model worker is ready: calls past their deadline hold {held}"
         return "No model worker is ready"
 
     def _check_queue(self, share: float) -> None:

@@ -20,7 +20,7 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Place, default_queue_depth
 from drum_litestar.http.app_options import AppOptions, normalize_prefix
-from drum_litestar.http.probe_app import ProbeApp
+from drum_litestar.http.dispatcher import ProbeApp
 from drum_litestar.http.routes import PROBE_ROUTES, ROUTES
 from drum_litestar.launcher.announcements.announcer import Announcer
 from drum_litestar.launcher.error_server import watch_load
@@ -41,7 +41,7 @@ from drum_litestar.launcher.worker_user import worker_uid
 from drum_litestar.middleware.stack import StackOptions, build_stack
 from drum_litestar.observability.logs.setup import LogPipeline, configure_logging
 from drum_litestar.route_table import RouteTable
-from drum_litestar.server.descriptors import raise_descriptor_limit
+from drum_litestar.server.descriptors import most_connections, raise_descriptor_limit
 from drum_litestar.server.http.connection import make_protocol
 from drum_litestar.server.probe_listener import ProbeListener
 from drum_litestar.server.shutdown import ServerHandle
@@ -116,6 +116,7 @@ def serve(plan: LaunchPlan) -> int:
                 body_timeout=settings.timeouts.body_timeout,
                 max_head_size=settings.connections.max_head_size,
                 max_connections=settings.connections.max_connections or 0,
+                max_descriptors=most_connections(),
                 events=server.telemetry.connections,
             ),
             graceful_timeout=settings.timeouts.graceful_timeout,

@@ -14,7 +14,17 @@ except ImportError:  # Windows has no such limit
 MAX_LIMIT: Final = 65_536
 """The limit is not raised above this: programs that a hook starts may close every possible descriptor one by one."""
 RESERVE: Final = 128
-"""Descriptors beside the clients' connections: sockets and pipes of workers, logs, spool files being written."""
+"""Descriptors beside the clients' connections: sockets and pipes of workers, probes, logs, spool files being
+written."""
+
+
+def most_connections() -> int:
+    """How many clients' connections the limit leaves room for, so that workers and probes find descriptors, too; 0 is
+    no limit."""
+    if resource is None:
+        return 0
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 0 if soft == resource.RLIM_INFINITY else max(1, soft - RESERVE)
 
 
 def raise_descriptor_limit(connections: int) -> Notice | None:
@@ -36,6 +46,6 @@ def raise_descriptor_limit(connections: int) -> Notice | None:
         return None
     return warning(
         f"This process may have {soft} files and connections open (RLIMIT_NOFILE), but a full queue needs "
-        f"{connections + RESERVE}: connections beyond that are dropped, or wait until others end. Raise the hard limit "
+        f"{connections + RESERVE}: connections beyond that are closed at once. Raise the hard limit "
         "(ulimit -Hn, LimitNOFILE=, --ulimit nofile=) or lower DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH"
     )

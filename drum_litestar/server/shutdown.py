@@ -88,8 +88,8 @@ class ServerHandle:
     def handle_signal(self, number: int) -> None:
         """Stop gracefully on the first signal, at once on another one, and say what is waited for, or given up.
 
-        A first SIGTERM begins the lame duck, if there is one, which the next signal ends: other signals come from
-        people, who do not want to wait.
+        A first SIGTERM begins the lame duck instead, if there is one, and the next signal ends that. Other signals
+        come from people, who do not want to wait.
         """
         name = signal.Signals(number).name
         running = self._running()
@@ -98,7 +98,9 @@ class ServerHandle:
         if number == signal.SIGTERM and self.begin_lame_duck():
             seconds = self._lame_duck_seconds
             _lifecycle.info(
-                "not ready any more (%s): requests are answered for %g s; another signal ends that", name, seconds
+                "not ready any more (%s): requests are answered for %g s, unless another signal ends that",
+                name,
+                seconds,
             )
             return
         if self.stopping:

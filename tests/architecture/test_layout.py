@@ -32,7 +32,6 @@ SHORT = {
     "drum_json.py": "one format, which both processes write",
     "extras.py": "every optional import",
     "http/controllers/": "a route family each, that delegates",
-    "launcher/machine_checks.py": "checks of the machine, apart from those of settings",
     "launcher/error_server.py": "a policy of its own: serve the load error, or leave",
     "middleware/": "one middleware per file",
     "observability/logs/log_masking.py": "imports the SDK, which nothing else there may",

@@ -58,6 +58,7 @@ class Limits:
     write_timeout: float = 60.0
     max_head_size: int = 65536
     max_connections: int = 0
+    max_descriptors: int = 0
 
 
 class HttpConnection(asyncio.Protocol):
@@ -133,6 +134,8 @@ class HttpConnection(asyncio.Protocol):
         self._connections.add(self)
         self._time_limit.set(self.limits.header_timeout)
         self.events.opened()
+        if 0 < self.limits.max_descriptors < len(self._connections):
+            self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._state = CLOSING
@@ -204,12 +207,8 @@ class HttpConnection(asyncio.Protocol):
         self._state = BODY
         self._time_limit.set(0)
         previous = self._newest
-        self._newest = cycle = Cycle(
-            self,
-            scope,
-            keep_alive=keep_alive and self._keep_alive > 0 and not self._last,
-            expects_continue=expects_continue,
-        )
+        keep_alive = keep_alive and self._keep_alive > 0 and not self._last
+        self._newest = cycle = Cycle(self, scope, keep_alive=keep_alive, expects_continue=expects_continue)
         if previous is None or previous.stage == COMPLETE:
             self._run(cycle)
         else:
@@ -376,6 +375,7 @@ def make_protocol(
     write_timeout: float = 60.0,
     max_head_size: int = 65536,
     max_connections: int = 0,
+    max_descriptors: int = 0,
     events: ConnectionEvents | None = None,
 ) -> type[asyncio.Protocol]:
     """Create a protocol class for uvicorn's ``http=``; 0 switches a limit off.
@@ -388,11 +388,12 @@ def make_protocol(
         max_head_size: bytes of request line and headers (32 more for each header), then 431 and close.
         max_connections: open connections; requests that arrive while more are open are marked
             ``RequestState.over_connection_limit``, for the middleware stack to refuse.
+        max_descriptors: open connections, above which a new one is closed at once.
         events: observer of the connections.
     """
     attributes: dict[str, Any] = {
         "__slots__": (),
-        "limits": Limits(header_timeout, body_timeout, write_timeout, max_head_size, max_connections),
+        "limits": Limits(header_timeout, body_timeout, write_timeout, max_head_size, max_connections, max_descriptors),
         "events": events or ConnectionEvents(),
         "defaults": DefaultFields(),
     }

@@ -247,9 +247,7 @@ def test_parquet(hooks: Path, numbers: Path, tmp_path: Path) -> None:
     except AssertionError as error:
         pytest.skip(f"no package index: {error}")
     env = {"PYTHONPATH": str(packages)}
-    done = run(
-        hooks, tmp_path / "few.csv", "--target-type", "regression", "--output", out, "--chunk-rows", 2, env=env
-    )
+    done = run(hooks, tmp_path / "few.csv", "--target-type", "regression", "--output", out, "--chunk-rows", 2, env=env)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     read = (
         "import pyarrow.parquet as p, sys\n"

@@ -39,9 +39,10 @@ def start_ours(
     executor: str | None = None,
     arguments: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
+    port: int | None = None,
 ) -> ServerProcess:
-    """``drum-litestar server`` for ``folder``; not yet ready."""
-    port = free_port()
+    """``drum-litestar server`` for ``folder``, on a free port unless one is given; not yet ready."""
+    port = port or free_port()
     command = [console_script(), "server", "--address", f"127.0.0.1:{port}", *folder.command_line(path), *arguments]
     if executor is not None:
         command += ["--executor", executor]

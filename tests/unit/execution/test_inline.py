@@ -108,11 +108,15 @@ def test_a_late_call_keeps_its_slot_until_it_ends(tmp_path: Path) -> None:
             stats = executor.stats()
             assert stats["executor_in_flight"] == 1
             assert stats["executor_pending"] == 1
+            assert stats["executor_stuck"] == 1
+            assert executor.state == "unready"  # it was the only slot
             nxt = begin(executor, order("echo"))
             await until(lambda: executor.stats()["backpressure_queue_depth"] == 1)
             (tmp_path / "go").touch()
             assert isinstance(await nxt, Reply)
             assert quiet(executor)
+            assert executor.stats()["executor_stuck"] == 0
+            assert executor.state == "ready"  # type: ignore[comparison-overlap]  # it has changed since the last look
 
     clock.run(main())
 

@@ -182,8 +182,9 @@ def test_stats_comes_from_the_injected_reporter() -> None:
 
     with serving(StateExecutor("ready", card()), options(stats=report)) as server:
         assert server.client.get("/stats/").content == b'{"a":null,"b":1}\n'
-    with serving(StateExecutor("ready", card())) as server:
-        assert server.client.get("/stats").json() == {"executor_workers": 0}
+    executor = StateExecutor("ready", card())
+    with serving(executor) as server:
+        assert server.client.get("/stats").json() == executor.stats()
 
 
 def test_metrics_with_and_without_the_extra() -> None:
@@ -236,6 +237,32 @@ def test_probes_by_state(state: str, known: bool) -> None:
         assert {answer.headers.get("retry-after") for answer in answers if answer.status_code == 503} <= {"10"}
         assert server.client.get("/").status_code == answers[1].status_code
         assert server.client.get("/health").status_code == answers[2].status_code
+
+
+def test_readiness_tells_why_it_is_not_ready() -> None:
+    executor = StateExecutor("ready", card())
+    announced = []
+    with serving(executor, options(leaving=lambda: bool(announced), ready_queue=0.5)) as server:
+
+        def asked() -> tuple[int, str]:
+            answers = [server.client.get(path) for path in ("/readyz", "/health/")]
+            assert answers[0].content == answers[1].content
+            return answers[0].status_code, answers[0].json()["message"]
+
+        assert asked() == (200, "OK")
+        executor.counters["executor_queue_depth"] = 4
+        assert asked() == (200, "OK")
+        executor.counters["executor_queue_depth"] = 5
+        assert asked() == (503, "5 of 10 places in the queue are taken (DRUM_READY_QUEUE)")
+        executor.state = "unready"
+        assert asked() == (503, "No model worker is ready")
+        executor.counters["executor_stuck"] = 1
+        assert asked() == (503, "No model worker is ready: calls past their deadline hold 1 of 2 slots")
+        announced.append("SIGTERM")
+        assert asked() == (503, "Server is shutting down; requests are still answered")
+        executor.state = "draining"
+        assert asked() == (503, "Server is shutting down")
+        assert [server.client.get(path).status_code for path in ("/livez", "/ping/")] == [200, 200]
 
 
 def test_error_server_answers_513_but_for_livez_and_metrics() -> None:

@@ -32,6 +32,33 @@ def test_server_refuses(unusable: tuple[dict[str, str], str], tmp_path: Path) ->
     assert (str(caught.value), caught.value.exit_code) == (text, 2)
 
 
+@pytest.mark.parametrize(
+    ("address", "probes"),
+    [
+        ("127.0.0.1:8080", "127.0.0.1:8080"),
+        ("127.0.0.1", "localhost"),
+        ("0.0.0.0:8080", "127.0.0.1:8080"),
+        ("127.0.0.1:8080", ":8080"),
+        ("[::1]:8080", "[::]:8080"),
+    ],
+)
+def test_probes_need_a_port_of_their_own(address: str, probes: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        build_plan(["server", "-cd", str(tmp_path), "--address", address], {"DRUM_PROBE_ADDRESS": probes})
+    assert caught.value.exit_code == 2
+    assert str(caught.value).startswith("DRUM_PROBE_ADDRESS='")
+    assert "is the server's own address" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "probes"),
+    [("127.0.0.1:8080", "127.0.0.1:8081"), ("127.0.0.1:0", "127.0.0.1:0"), ("127.0.0.1:8080", "127.0.0.2:8080")],
+)
+def test_ports_that_can_be_bound_both(address: str, probes: str, tmp_path: Path) -> None:
+    plan = build_plan(["server", "-cd", str(tmp_path), "--address", address], {"DRUM_PROBE_ADDRESS": probes})
+    assert str(plan.settings.listen.probe_address) == probes
+
+
 def test_settings_and_check_report_it(
     unusable: tuple[dict[str, str], str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,6 +28,7 @@ BATCHED = {"DRUM_BATCH_MAX_ROWS": "10"}
 
 CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "ADDRESS": ("127.0.0.1:7999", {}),
+    "DRUM_PROBE_ADDRESS": ("127.0.0.1:0", {}),
     "URL_PREFIX": ("/model", {}),
     "DRUM_INFO_SERVER": ("flask", {}),
     "DRUM_FASTAPI_ENABLE_DOCS": ("true", {}),
@@ -50,6 +51,7 @@ CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": ("77", {}),
     "DRUM_QUEUE_MEMORY": ("7MB", {}),
     "DRUM_FASTAPI_EXECUTOR_QUEUE_TIMEOUT": ("7", {}),
+    "DRUM_READY_QUEUE": ("0.7", {}),
     "DRUM_MAX_CONCURRENT_REQUESTS": ("7", {}),
     "DRUM_BATCH_MAX_ROWS": ("7", {}),
     "DRUM_BATCH_MAX_WAIT_MS": ("7", BATCHED),
@@ -59,6 +61,7 @@ CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "DRUM_UVICORN_BODY_TIMEOUT": ("7", {}),
     "DRUM_STREAM_IDLE_TIMEOUT": ("7", {}),
     "DRUM_UVICORN_GRACEFUL_TIMEOUT": ("7", {}),
+    "DRUM_LAME_DUCK": ("7", {}),
     "DRUM_UVICORN_LIMIT_CONCURRENCY": ("77", {}),
     "DRUM_WEBSERVER_BACKLOG": ("77", {}),
     "DRUM_MAX_REQUEST_HEAD_SIZE": ("7777", {}),

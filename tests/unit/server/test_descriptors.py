@@ -10,10 +10,11 @@ import pytest
 
 CODE = """
 import resource, sys
-from drum_litestar.server.descriptors import raise_descriptor_limit
+from drum_litestar.server.descriptors import most_connections, raise_descriptor_limit
 notice = raise_descriptor_limit(int(sys.argv[1]))
 print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 print(notice.text if notice else "")
+print(most_connections())
 """
 HARD = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
@@ -25,7 +26,8 @@ def limits_of(soft: int, hard: int, connections: int) -> tuple[str, str]:
     limit = f'ulimit -Sn {soft} && ulimit -Hn {hard} && exec "$@"'
     command = ["sh", "-c", limit, "sh", sys.executable, "-c", CODE, str(connections)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    limits, said = answer.stdout.splitlines()
+    limits, said, room = answer.stdout.splitlines()
+    assert int(room) == int(limits.split()[0]) - 128
     return limits, said
 
 

@@ -69,11 +69,11 @@ async def reload():
     say("reload")
     raise RuntimeError("bad model")
 
-FAIL_START, STUCK, GRACE = ARGUMENTS
+FAIL_START, STUCK, GRACE, LAME_DUCK = ARGUMENTS
 sockets = bind_sockets("127.0.0.1", 0)
 code = run_server(
     app, sockets=sockets, uvicorn_kwargs={"lifespan": "on", "loop": LOOP, "timeout_keep_alive": 60},
-    protocol=make_protocol(), graceful_timeout=GRACE, on_started=started,
+    protocol=make_protocol(), graceful_timeout=GRACE, lame_duck=LAME_DUCK, on_started=started,
     on_drain=lambda: (state.update(ready=False), say("drain")), on_stop=stop, on_reload=reload,
 )
 say("returned", code)
@@ -100,6 +100,11 @@ class Process:
     def expect(self, *lines: str) -> None:
         assert [self.line() for _ in lines] == list(lines)
 
+    def logged(self, text: str) -> None:
+        """Return when ``text`` has been logged."""
+        assert self.process.stderr is not None
+        assert any(text in line for line in self.process.stderr)
+
     def go_on(self) -> None:
         """Let the request to ``/outlives`` end."""
         assert self.process.stdin is not None
@@ -124,9 +129,9 @@ class Process:
 
 @contextlib.contextmanager
 def server(
-    *, fail_start: bool = False, stuck: bool = False, grace: float = 10, loop: str = "uvloop"
+    *, fail_start: bool = False, stuck: bool = False, grace: float = 10, lame_duck: float = 0, loop: str = "uvloop"
 ) -> Iterator[Process]:
-    program = PROGRAM.replace("ARGUMENTS", repr((fail_start, stuck, grace))).replace("LOOP", repr(loop))
+    program = PROGRAM.replace("ARGUMENTS", repr((fail_start, stuck, grace, lame_duck))).replace("LOOP", repr(loop))
     process = Process(program)
     try:
         process.expect("lifespan.startup")
@@ -199,6 +204,65 @@ def test_a_second_signal_interrupts_the_models_shutdown() -> None:
         process.expect("drain", "stop graceful")
         process.signal(signal.SIGINT)
         process.expect("stop now", "returned 130")
+        assert process.end()[0] == 130
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_lame_duck_answers_until_the_next_signal(loop: str) -> None:
+    """Idle and new connections have one more answer, which says that it is the last."""
+    with (
+        server(lame_duck=600, loop=loop) as process,
+        process.ask("/") as idle,
+        process.ask("/outlives") as running,
+        process.connect() as silent,
+    ):
+        assert "connection" not in idle.response().headers
+        process.expect("in flight")
+        process.signal(signal.SIGTERM)
+        process.logged("SIGTERM: not ready any more; requests are answered for 600 s")
+        idle.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        with process.ask("/") as new:
+            for client in (idle, new):
+                answer = client.response()
+                assert (answer.status, answer.headers["connection"]) == (200, "close")
+                assert client.closed()
+        process.signal(signal.SIGTERM)
+        process.expect("drain")
+        assert silent.closed()
+        with pytest.raises(OSError):
+            process.connect()
+        process.go_on()
+        assert running.response().headers["connection"] == "close"
+        process.expect("stop graceful", "lifespan.shutdown", "returned 0")
+        assert process.end()[0] == 0
+
+
+def test_a_lame_duck_ends_by_itself() -> None:
+    with server(lame_duck=0.2) as process, process.connect() as silent:
+        process.signal(signal.SIGTERM)
+        process.logged("not ready any more")
+        process.expect("drain", "stop graceful", "lifespan.shutdown", "returned 0")
+        assert silent.closed()
+        assert process.end()[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_signals_of_people_have_no_lame_duck(number: signal.Signals) -> None:
+    with server(lame_duck=600) as process:
+        process.signal(number)
+        process.expect("drain", "stop graceful", "lifespan.shutdown", "returned 0")
+        assert process.end()[0] == 0
+
+
+def test_a_third_signal_stops_at_once() -> None:
+    with server(lame_duck=600, grace=3600) as process, process.ask("/slow"):
+        process.expect("in flight")
+        process.signal(signal.SIGTERM)
+        process.logged("not ready any more")
+        process.signal(signal.SIGTERM)
+        process.expect("drain")
+        process.signal(signal.SIGTERM)
+        process.expect("cancelled", "stop now", "returned 130")
         assert process.end()[0] == 130
 
 

@@ -13,8 +13,8 @@ from typing import Any, Dict, List, Tuple
 
 from drum_litestar.predictors.native.hooks.custom_module import (
     STRUCTURED_HOOKS,
-    hook_names,
     Hooks,
+    hook_names,
 )
 from drum_litestar.predictors.protocol import TargetType
 

@@ -289,6 +289,71 @@ def test_over_the_connection_limit_only_probes_are_answered() -> None:
         assert first.response().status == 200
 
 
+def test_connections_that_leave_no_descriptor_free_are_closed_at_once(kind: str) -> None:
+    with serving(echo, kind=kind, limits={"max_descriptors": 1}) as server, server.connect() as first:
+        first.send(GET)
+        assert first.response().status == 200
+        with server.connect() as second:
+            assert second.closed()
+        first.send(GET)
+        assert first.response().status == 200
+
+
+def test_the_last_answer_before_a_stop_says_so_and_an_idle_limit_goes_on() -> None:
+    """An answer whose head was sent before does not: the connection stays for one more, as long as it may be idle."""
+    app = Streaming()
+    with (
+        serving(app, kind="clock", timeout_keep_alive=3 * LATER) as server,
+        server.connect() as streamed,
+        server.connect() as pending,
+    ):
+        streamed.send(GET.replace(b"/x", b"/stream"))
+        assert b"chunked" in streamed.until(b"\r\n\r\n")
+        pending.send(GET)
+        while not server.on_loop(lambda: app.waiting):
+            pass
+        server.on_loop(server.server.end_keep_alive)
+        server.on_loop(app.go_on.set)
+        answer = pending.response()
+        assert (answer.body, answer.headers["connection"]) == (b"whole", "close")
+        assert pending.closed()
+        assert streamed.until(b"0\r\n\r\n") == b"5\r\nwhole\r\n"
+        server.advance(2 * LATER)
+        streamed.send(GET)
+        assert streamed.response().headers["connection"] == "close"
+        assert streamed.closed()
+        with server.connect() as idle:
+            idle.send(GET)
+            assert idle.response().headers["connection"] == "close"
+
+
+def test_an_idle_connection_that_has_no_more_answer_is_closed_in_time() -> None:
+    with serving(echo, kind="clock", timeout_keep_alive=3 * LATER) as server, server.connect() as client:
+        client.send(GET)
+        assert "connection" not in client.response().headers
+        server.on_loop(server.server.end_keep_alive)
+        server.advance(4 * LATER)
+        assert client.closed()
+
+
+class Streaming:
+    """An app that sends the head of a stream at once, and everything else when it is told."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.waiting = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/stream":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await self.go_on.wait()
+            await send({"type": "http.response.body", "body": b"whole"})
+        else:
+            self.waiting = True
+            await self.go_on.wait()
+            await reply(send, b"whole")
+
+
 class Waiting:
     """An app that answers when it is told, without reading the request."""
 
