@@ -15,6 +15,7 @@ from drum_litestar.cli.environment_arguments import FLAGS, TEXTS, environment_to
 from drum_litestar.cli.server_arguments import add_server_arguments
 from drum_litestar.errors import StartupError
 from drum_litestar.launcher.plan import LaunchPlan, make_plan
+from drum_litestar.server.init_process import become_init
 
 DESCRIPTION = """\
 Serve a model folder over DRUM's HTTP API: POST /predict/, /predictUnstructured/, /transform/, /chat/completions, ...
@@ -81,6 +82,9 @@ def run(args: argparse.Namespace) -> int:
     launch = plan(args)
     if launch.verbose:
         print("Detected REST server mode - this is an advanced option", flush=True)
+    ended = become_init()
+    if ended is not None:
+        return ended
     code: int = _bootstrap().serve(launch)
     return code
 

@@ -7,6 +7,7 @@ Checks that need more than the values and the file system (a TLS context, anothe
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -25,15 +26,25 @@ def refuse(settings: ServerSettings) -> None:
         check_url_prefix(settings.listen.url_prefix)
     check_origins(settings.cors.origins)
     _refuse_incomplete_tls(settings.tls)
-    spool = settings.uploads.spool_dir
-    if spool is not None and not (Path(spool).is_dir() and os.access(spool, os.W_OK | os.X_OK)):
-        raise SettingsError(f"DRUM_SPOOL_DIR='{spool}' is not a writable directory")
+    _refuse_unwritable_spool(settings.uploads.spool_dir)
     if settings.workers.python is not None and settings.model.executor == "inline":
         raise SettingsError("DRUM_WORKER_PYTHON needs worker processes, which --executor inline does not have")
     if settings.model.reload and settings.model.executor == "inline":
         raise SettingsError("DRUM_RELOAD needs worker processes, which --executor inline does not have")
     if settings.rate_limit.store is not None and not settings.rate_limit.store.lower().startswith(STORE_SCHEMES):
         raise SettingsError(f"DRUM_RATE_LIMIT_STORE must begin with one of {', '.join(STORE_SCHEMES)}")
+
+
+def _refuse_unwritable_spool(spool: str | None) -> None:
+    if spool is None:
+        try:
+            tempfile.gettempdir()
+        except FileNotFoundError as error:
+            raise SettingsError(
+                f"no directory for large request bodies is writable: {error.strerror}. Set DRUM_SPOOL_DIR"
+            ) from error
+    elif not (Path(spool).is_dir() and os.access(spool, os.W_OK | os.X_OK)):
+        raise SettingsError(f"DRUM_SPOOL_DIR='{spool}' is not a writable directory")
 
 
 def _refuse_incomplete_tls(tls: TlsSettings) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,17 @@ def test_refused(environ: dict[str, str], text: str) -> None:
     with pytest.raises(SettingsError, match=text) as caught:
         resolve({}, environ)
     assert caught.value.exit_code == 2
+
+
+def test_no_directory_is_writable() -> None:
+    """As in a container without a volume, where the root file system is read-only."""
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "from drum_litestar.settings.resolve import resolve; resolve({}, {})"
+    )
+    done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, check=False)
+    assert "no directory for large request bodies is writable: No usable temporary directory" in done.stderr
+    assert "Set DRUM_SPOOL_DIR" in done.stderr
 
 
 def test_certificate_and_key_need_each_other(tmp_path: Path) -> None:
