@@ -38,6 +38,7 @@ class ModelReload:
             return
         await self._executor.wait_started()
         began = time.monotonic()
+        level = logging.WARNING if self._executor.folder_error else logging.INFO  # who read that it failed, reads this
         try:
             await reload(self._spec)
         except ModelLoadError as error:
@@ -46,7 +47,7 @@ class ModelReload:
             rest = "the old one goes on" if self._executor.state == "ready" else "no model worker is left"
             _log.error("Reloading the model failed; %s: %s", rest, error, extra={"traceback": error.detail})
             return
-        _log.info("The model is reloaded, in %.1f s", time.monotonic() - began)
+        _log.log(level, "The model is reloaded, in %.1f s", time.monotonic() - began)
         if self._executor.card is not None:
             self._on_loaded(self._executor.card)
 
