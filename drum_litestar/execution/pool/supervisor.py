@@ -167,7 +167,7 @@ class Supervisor:
         numbers = [other.number for other in self.ready]
         if self.folder.loaded(numbers):
             _log.warning("The model folder can be loaded again: model worker %d is ready", worker.number)
-            if stale := self.folder.stale(numbers):
+            if not self._reloading.locked() and (stale := self.folder.stale(numbers)):
                 _log.warning("%d model worker(s) still serve what was loaded before: SIGHUP replaces them", stale)
 
     def worker_finished_call(self, worker: ModelWorker) -> None:

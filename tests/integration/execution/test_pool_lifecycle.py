@@ -350,7 +350,7 @@ def test_workers_of_before_and_after_a_failed_reload(tmp_path: Path) -> None:
             with pytest.raises(WorkerDiedError):
                 await run(executor, order("kill"))
             await until(lambda: states(executor) == {"ready": 2})
-            assert executor.folder_error == "broken custom.py"
+            assert executor.folder_error == "broken custom.py"  # of the other one
             (old,) = set(olds) & set(executor.pids())
             os.kill(old, signal.SIGKILL)
             await until(lambda: states(executor) == {"ready": 2} and old not in executor.pids())
