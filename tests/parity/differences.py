@@ -174,6 +174,15 @@ DIFFERENCES = (
         ),
     ),
     Difference(
+        "Answers as CSV",
+        "the same digits, for Accept: text/csv",
+        lambda pair: ("Accept", "text/csv") in pair.request.headers and pair.drum.body.startswith(b'{"predictions":['),
+        lambda pair: (
+            pair.ours.header("content-type") == "text/csv; charset=utf-8"
+            and pair.ours.body.decode().split() == ["Predictions", *pair.drum.body[16:-2].decode().split(",")]
+        ),
+    ),
+    Difference(
         "Unsupported format",
         "the types that are read, beside DRUM's text",
         lambda pair: pair.drum.status == 422 and pair.drum_says("payload format `"),
