@@ -27,6 +27,9 @@ EXTRAS: Final[Mapping[str, str]] = {
     "compare": "httpx rich matplotlib",
     "monitoring": "datarobot-mlops",
     "lazy-loading": "boto3",
+    "zstd": "backports.zstd",
+    "reload": "watchfiles",
+    "parquet": "pyarrow",
 }
 """The distributions of each extra whose absence a message reports."""
 
