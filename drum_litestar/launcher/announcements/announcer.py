@@ -8,7 +8,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
@@ -52,12 +52,15 @@ class Announcer:
         def elapsed() -> float:
             return self._clock() - began
 
+        timer: asyncio.Handle | None = None
+
         def tick() -> None:
             nonlocal timer
             self._show(f"{text()} ... {elapsed():.1f} s")
             timer = loop.call_later(INTERVAL, tick) if self._show_status is not None else None
 
-        timer: asyncio.Handle | None = loop.call_soon(tick)
+        if self._show_status is not None:
+            timer = loop.call_soon(tick)
         try:
             yield elapsed
         finally:
@@ -129,8 +132,8 @@ class Announcer:
 
 def _workers(executor: Executor) -> dict[str, int]:
     """Numbers of model workers by state; empty for a model in this process."""
-    found: dict[str, Any] = executor.stats()
-    return found.get("executor_workers_by_state", {})
+    found: dict[str, int] = executor.stats().get("executor_workers_by_state", {})
+    return found
 
 
 def _resident(pids: Sequence[int]) -> int:

@@ -39,7 +39,7 @@ class Target(NamedTuple):
         if not isinstance(name, tuple):
             url = f"{scheme}://localhost{url_prefix}"
             return cls(url, url, str(name))
-        address, port = name[0], name[1]
+        address, port = str(name[0]), int(name[1])
         if not _is_address(host):
             address = host  # a certificate has the name
         urls = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,7 +34,7 @@ def loaded(
 
 
 def frame(row: Row) -> pd.DataFrame:
-    return pd.read_csv(pd.io.common.StringIO("\n".join(",".join(part) for part in zip(*row, strict=True))))
+    return pd.read_csv(io.StringIO("\n".join(",".join(part) for part in zip(*row, strict=True))))
 
 
 DATA = pd.DataFrame(
