@@ -17,7 +17,10 @@ from drum_litestar.cli.main import COMMANDS, main
         ("server --max-worker 3 --zzz", "server: error: unknown option --zzz; drum-litestar server --help lists the"),
         ("check --lod", "check: error: unknown option --lod; did you mean --load?"),
         ("predict . x.csv --ouput y", "predict: error: unknown option --ouput; did you mean --output?"),
-        ("compare --baselin http://h --candidat http://h --corpuss x", "unknown option --corpuss; did you mean --corpus"),
+        (
+            "compare --baselin http://h --candidat http://h --corpuss x",
+            "unknown option --corpuss; did you mean --corpus",
+        ),
         ("settings --jsn", "settings: error: unknown option --jsn; did you mean --json?"),
         ("new model x --taget-type y", "new model: error: unknown option --taget-type; did you mean --target-type?"),
         ("new modle x", "new: error: unknown command 'modle'; did you mean model?"),

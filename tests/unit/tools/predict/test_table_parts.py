@@ -43,9 +43,7 @@ def test_parts_are_the_bytes_of_the_file(tmp_path: Path) -> None:
     assert parts[-1].end == len(data)
 
 
-def test_rows_are_counted_exactly_also_within_and_over_blocks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_are_counted_exactly_also_within_and_over_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table_parts, "BLOCK_ROWS", 4)
     data = b"a,b\n" + b"".join(b"%d,x\n" % number for number in range(20))
     for rows in (1, 3, 4, 7, 20, 50):
