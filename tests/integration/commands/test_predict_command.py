@@ -91,22 +91,19 @@ def test_parts_give_the_whole_files_answer(zoo: Zoo, tmp_path: Path) -> None:
     require("mixed")
     folder, path = zoo["mixed"]
     words = [word for word in folder.command_line(path) if word not in ("-cd", str(path))]
-    frame = pd.read_csv(io.BytesIO(_mixed(60)))
-    frame.iloc[:20, 0] = 7
+    lines = ["age,fare,name,sex,port"]
+    for row in range(60):
+        age = "" if 20 <= row < 40 else f"{row}"
+        port = "" if row < 20 else "SCQ"[row % 3]
+        lines.append(f'{age},{row if row < 30 else row + 0.5},"Doe, J.",{("male", "female")[row % 2]},{port}')
     data = tmp_path / "data.csv"
-    frame.to_csv(data, index=False)
+    data.write_text("\n".join(lines) + "\n")
     whole, parts = run(path, data, *words, "--whole"), run(path, data, *words, "--chunk-rows", 7)
     assert (whole.returncode, parts.returncode) == (0, 0), whole.stderr + parts.stderr
     assert whole.stdout.count("\n") == 61
     pd.testing.assert_frame_equal(
         pd.read_csv(io.StringIO(whole.stdout)), pd.read_csv(io.StringIO(parts.stdout)), rtol=1e-14
     )
-
-
-def _mixed(rows: int) -> bytes:
-    from support.zoo.artifacts import mixed_table
-
-    return csv_of(mixed_table(rows))
 
 
 def test_output_into_a_file(zoo: Zoo, tmp_path: Path) -> None:
