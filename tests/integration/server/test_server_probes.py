@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
+from pathlib import Path
 
+from support.servers.backends import console_script
 from support.servers.faults import Faults, FaultyServer, eventually, message, order
-from support.servers.process import free_port
+from support.servers.process import ServerProcess, free_port
 from support.wire import Request, get, send
+from support.zoo import Zoo
 
 PATHS = ("/livez", "/readyz/", "/startupz", "/", "/ping", "/health/", "/metrics")
 
@@ -19,6 +23,12 @@ def statuses(port: int) -> list[int]:
 def ready(port: int) -> tuple[int, str]:
     answer = send(port, get("/readyz"))
     return answer.status, message(answer)
+
+
+def answers(server: ServerProcess) -> bool:
+    with contextlib.suppress(ConnectionError):
+        return server.send(get("/livez")).status == 200
+    return False
 
 
 def flood(server: FaultyServer, connections: int) -> None:
@@ -53,6 +63,28 @@ def test_nothing_on_the_main_port_turns_probes_away(faults: Faults) -> None:
     assert b"drum_requests" in send(probes, get("/metrics")).body
     server.go(1)
     assert running.result().status == 200
+
+
+def test_a_flood_leaves_descriptors_for_the_probes(zoo: Zoo, tmp_path: Path) -> None:
+    """More connections than the process may have open files: those without a place are closed at once."""
+    folder, path = zoo["regression"]
+    port, probes = free_port(), free_port()
+    command = [console_script(), "server", "--address", f"127.0.0.1:{port}", *folder.command_line(path)]
+    limited = ["sh", "-c", 'ulimit -n 300; exec "$@"', "sh", *command]
+    env = {**folder.env, "DRUM_PROBE_ADDRESS": f"127.0.0.1:{probes}"}
+    server = ServerProcess(limited, port=port, log=tmp_path / "log.txt", env=env)
+    try:
+        server.wait_ready()
+        with contextlib.ExitStack() as stack:
+            flood = [
+                stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=120)) for _ in range(400)
+            ]
+            assert flood[-1].recv(1) == b""
+            assert statuses(probes) == [200] * len(PATHS)
+        eventually(lambda: answers(server), "the main port answers again")
+        assert server.stop() == 0
+    finally:
+        server.kill()
 
 
 def test_probes_are_answered_through_lame_duck_and_drain(faults: Faults) -> None:

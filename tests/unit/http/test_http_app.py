@@ -241,7 +241,7 @@ def test_probes_by_state(state: str, known: bool) -> None:
 
 def test_readiness_tells_why_it_is_not_ready() -> None:
     executor = StateExecutor("ready", card())
-    announced = []
+    announced: list[str] = []
     with serving(executor, options(leaving=lambda: bool(announced), ready_queue=0.5)) as server:
 
         def asked() -> tuple[int, str]:
