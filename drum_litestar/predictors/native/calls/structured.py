@@ -279,7 +279,8 @@ class StructuredHandler:
     def _without(self, scored: pd.DataFrame, names: list[str]) -> pd.DataFrame:
         """``scored`` without the columns of the predictions. Raises ModelError with DRUM's text when one is missing."""
         try:
-            return scored.drop(columns=names)
+            rest: pd.DataFrame = scored.drop(columns=names)
+            return rest
         except KeyError as error:
             listed = ", ".join(repr(str(name)) for name in scored.columns)
             wanted = ", ".join(map(repr, names))

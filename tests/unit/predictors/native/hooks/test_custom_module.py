@@ -56,7 +56,7 @@ def test_import_error(make_folder: MakeFolder, code: str) -> None:
     folder = make_folder({"custom.py": code})
     with pytest.raises(ModelLoadError) as caught:
         import_custom(folder, TargetType.REGRESSION)
-    assert str(caught.value) == (
+    assert caught.value.reason == (
         "\n\nRunning environment language: Python.\n"
         f"Failed loading hooks from [{folder / 'custom.py'}] : No module named 'nosuchmod'"
     )
