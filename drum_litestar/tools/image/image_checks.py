@@ -17,6 +17,7 @@ _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _TAG = re.compile(rf"{_HOST}{_PART}(?:/{_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?")
 _LONGEST_NAME = 255
+_OTHER_FILE = re.compile(r"[./]|(?:-[rce]|--requirement|--constraint|--editable)\b")
 _HASH = re.compile(r"\s--hash=\S+")
 
 
@@ -49,9 +50,9 @@ def check_folder(folder: Path, *, own_requirements: bool) -> str:
 
 
 def check_requirements(path: Path) -> None:
-    """Read ``path`` as pip would. Raises UsageError with the line that cannot be a requirement.
+    """Read ``path`` as pip would. Raises UsageError with the line that cannot be a requirement, or names another file.
 
-    Options (``--hash``, ``-r other.txt``), paths and URLs are pip's to judge.
+    Other options and URLs are pip's to judge.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -61,7 +62,11 @@ def check_requirements(path: Path) -> None:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     for number, line in enumerate(text.replace("\\\n", " ").splitlines(), 1):
         requirement = _HASH.sub("", re.sub(r"(^|\s)#.*", "", line)).strip()
-        if not requirement or requirement.startswith(("-", ".", "/")) or "://" in requirement:
+        if _OTHER_FILE.match(requirement):
+            raise UsageError(
+                f"{path}, line {number}: {requirement!r} names another file, which the build does not have"
+            )
+        if not requirement or requirement.startswith("-") or "://" in requirement:
             continue
         try:
             Requirement(requirement)
