@@ -21,18 +21,18 @@ _OTHER_FILE = re.compile(r"[./]|(?:-[rce]|--requirement|--constraint|--editable)
 _HASH = re.compile(r"\s--hash=\S+")
 
 
-def check_tag(tag: str) -> str:
-    """``tag`` as it is (``registry.example:5000/team/model:1``). Raises UsageError for one that builders refuse."""
+def check_tag(tag: str) -> None:
+    """Raise UsageError for a ``tag`` that builders refuse; they take ``registry.example:5000/team/model:1``."""
     if _TAG.fullmatch(tag) and len(tag.rpartition(":")[0] or tag) <= _LONGEST_NAME:
-        return tag
+        return
     raise UsageError(
         f"--tag {tag!r} is no name of an image (allowed: [host[:port]/]name[:version]; the name of lower-case letters, "
         "digits, and single '.', '_' or '-' between them; the version of up to 128 letters, digits, '.', '_', '-')"
     )
 
 
-def check_folder(folder: Path, *, own_requirements: bool) -> str:
-    """The language of the model in ``folder``. Raises StartupError for a folder that no image could serve."""
+def check_folder(folder: Path, *, own_requirements: bool) -> None:
+    """Raise StartupError for a folder that no image could serve."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
     try:
@@ -46,7 +46,6 @@ def check_folder(folder: Path, *, own_requirements: bool) -> str:
             f"{folder} is a model in {language}, which DRUM's own predictors serve: name datarobot-drum in its "
             "requirements.txt, and with --base an image that can run that language"
         )
-    return language
 
 
 def check_requirements(path: Path) -> None:
