@@ -96,25 +96,26 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build, or write the context. Raises StartupError, before anything is built if it can be known."""
-    tag = check_tag(args.tag)
+    check_tag(args.tag)
     requirements = _requirements(args)
     check_folder(args.folder, own_requirements=requirements is not None)
     if requirements is not None:
         check_requirements(requirements)
     parts = Parts(args.folder, requirements, args.wheel)
-    image = Image(tag, parts.target, _build_arguments(args), args.builder_option)
+    image = Image(args.tag, parts.target, _build_arguments(args), args.builder_option)
+    builder = args.builder
     if args.context_only is not None:
         _write(parts, args.context_only)
         print("Build it with one of:")
-        for builder in BUILDERS if args.builder is None else (args.builder,):
-            print(f"  {masked(shlex.join(build_command(builder, image, args.context_only)))}")
+        for each in BUILDERS if builder is None else (builder,):
+            print(f"  {masked(shlex.join(build_command(each, image, args.context_only)))}")
     else:
-        builder = find_builder(args.builder)
+        builder = find_builder(builder)
         with tempfile.TemporaryDirectory(prefix="drum-litestar-build-") as context:
             _write(parts, Path(context))
             run_builder(builder, image, Path(context))
-        print(f"Built {tag} with {builder}.")
-    print(f"Serve with it:\n  {_serve_command(args)}")
+        print(f"Built {args.tag} with {builder}.")
+    print(f"Serve with it:\n  {_serve_command(args, builder)}")
     return 0
 
 
@@ -148,7 +149,7 @@ def _build_arguments(args: argparse.Namespace) -> dict[str, str]:
     return arguments
 
 
-def _serve_command(args: argparse.Namespace) -> str:
-    runner = "podman" if args.builder in ("podman", "buildah") else "docker"
+def _serve_command(args: argparse.Namespace, builder: str | None) -> str:
+    runner = "podman" if builder in ("podman", "buildah") else "docker"  # buildah's images are podman's
     target = "" if (args.folder / METADATA_FILE).exists() else "-e TARGET_TYPE=... "
     return f"{runner} run --rm --read-only -p 8080:8080 {target}{args.tag}"

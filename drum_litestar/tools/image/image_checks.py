@@ -17,21 +17,22 @@ _HOST = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]+)?/)?"
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _TAG = re.compile(rf"{_HOST}{_PART}(?:/{_PART})*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?")
 _LONGEST_NAME = 255
+_OTHER_FILE = re.compile(r"[./]|(?:-[rce]|--requirement|--constraint|--editable)\b")
 _HASH = re.compile(r"\s--hash=\S+")
 
 
-def check_tag(tag: str) -> str:
-    """``tag`` as it is (``registry.example:5000/team/model:1``). Raises UsageError for one that builders refuse."""
+def check_tag(tag: str) -> None:
+    """Raise UsageError for a ``tag`` that builders refuse; they take ``registry.example:5000/team/model:1``."""
     if _TAG.fullmatch(tag) and len(tag.rpartition(":")[0] or tag) <= _LONGEST_NAME:
-        return tag
+        return
     raise UsageError(
         f"--tag {tag!r} is no name of an image (allowed: [host[:port]/]name[:version]; the name of lower-case letters, "
         "digits, and single '.', '_' or '-' between them; the version of up to 128 letters, digits, '.', '_', '-')"
     )
 
 
-def check_folder(folder: Path, *, own_requirements: bool) -> str:
-    """The language of the model in ``folder``. Raises StartupError for a folder that no image could serve."""
+def check_folder(folder: Path, *, own_requirements: bool) -> None:
+    """Raise StartupError for a folder that no image could serve."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder")
     try:
@@ -45,13 +46,12 @@ def check_folder(folder: Path, *, own_requirements: bool) -> str:
             f"{folder} is a model in {language}, which DRUM's own predictors serve: name datarobot-drum in its "
             "requirements.txt, and with --base an image that can run that language"
         )
-    return language
 
 
 def check_requirements(path: Path) -> None:
-    """Read ``path`` as pip would. Raises UsageError with the line that cannot be a requirement.
+    """Read ``path`` as pip would. Raises UsageError with the line that cannot be a requirement, or names another file.
 
-    Options (``--hash``, ``-r other.txt``), paths and URLs are pip's to judge.
+    Other options and URLs are pip's to judge.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -61,7 +61,11 @@ def check_requirements(path: Path) -> None:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
     for number, line in enumerate(text.replace("\\\n", " ").splitlines(), 1):
         requirement = _HASH.sub("", re.sub(r"(^|\s)#.*", "", line)).strip()
-        if not requirement or requirement.startswith(("-", ".", "/")) or "://" in requirement:
+        if _OTHER_FILE.match(requirement):
+            raise UsageError(
+                f"{path}, line {number}: {requirement!r} names another file, which the build does not have"
+            )
+        if not requirement or requirement.startswith("-") or "://" in requirement:
             continue
         try:
             Requirement(requirement)

@@ -100,7 +100,7 @@ def test_requirements_get_an_environment_of_their_own(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     requirements = tmp_path / "other.txt"
-    requirements.write_text("pandas>=1.5  # frames\n--no-binary :all:\n./local\n\n")
+    requirements.write_text("pandas>=1.5  # frames\n--no-binary :all:\nmsgspec==0.19.0 \\\n  --hash=sha256:00\n\n")
     assert build(model, "--context-only", str(tmp_path / "context"), "--requirements", str(requirements)) == 0
     assert "--target model-env " in capsys.readouterr().out
     assert (tmp_path / "context" / "requirements.txt").read_text() == requirements.read_text()
@@ -141,7 +141,8 @@ def test_the_first_builder_that_works_builds(model: Path, no_builder: Path, caps
     assert called.read_text().startswith("build --format docker --target model --tag model:1 ")
     assert " --network=host --file " in called.read_text()
     assert not Path(called.read_text().split()[-1]).exists(), "the context is removed"
-    assert "Built model:1 with podman.\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.startswith("Built model:1 with podman.\nServe with it:\n  podman run ")
 
 
 def test_a_builder_that_is_named_builds(model: Path, no_builder: Path) -> None:
@@ -217,6 +218,8 @@ def test_a_language_that_needs_drum(tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         (b"pandas\nnumpy=1\n", "line 2: 'numpy=1' is no requirement: Expected"),
         (b"# all\na b\n", "line 2: 'a b' is no requirement: Expected"),
+        (b"-r more.txt\n", "line 1: '-r more.txt' names another file, which the build does not have"),
+        (b"pandas\n\n./local\n", "line 3: './local' names another file"),
         (b"\xff\xfe", "is not text in UTF-8"),
     ],
 )
