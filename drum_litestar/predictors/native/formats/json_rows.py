@@ -17,7 +17,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import Any, Dict, Iterable, Iterator, List, Sequence
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence
 
 import msgspec
 
@@ -28,7 +28,6 @@ _LISTS_OF_ROWS = ("instances", "data")
 _TEXTS = frozenset({str})
 _VALUES = frozenset({str, int, bool, type(None)})
 _LINE_END = "\r\n"
-_DECODER = msgspec.json.Decoder(float_hook=str)
 _LONGEST_NAME = 60
 """Characters of a column's name in a message."""
 
@@ -38,6 +37,20 @@ _FORMS = (
 )
 
 Rows = Iterable[Sequence[Any]]
+
+
+def _standard(body: bytes) -> Any:
+    return json.loads(body, parse_float=str, parse_int=str, parse_constant=str)
+
+
+def _decoder() -> Callable[[bytes], Any]:
+    try:
+        return msgspec.json.Decoder(float_hook=str).decode
+    except TypeError:  # before msgspec 0.18
+        return _standard
+
+
+_decode = _decoder()
 
 
 def csv_of_json(body: bytes) -> bytes:
@@ -52,11 +65,11 @@ def csv_of_json(body: bytes) -> bytes:
 def _parsed(body: bytes) -> Any:
     """The value of ``body``. Numbers with a fraction or an exponent are the texts that were sent."""
     try:
-        return _DECODER.decode(body)
+        return _decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         pass  # the decoder of the standard library is slower, but reads NaN, and says where a text is wrong
     try:
-        return json.loads(body, parse_float=str, parse_int=str, parse_constant=str)
+        return _standard(body)
     except (ValueError, RecursionError) as error:  # its texts hold nothing of the body
         raise _refusal(f"not JSON: {error}") from None
 

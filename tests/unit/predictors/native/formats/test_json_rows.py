@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drum_litestar.errors import UnprocessableError
+from drum_litestar.predictors.native.formats import json_rows
 from drum_litestar.predictors.native.formats.json_rows import csv_of_json
 from drum_litestar.predictors.protocol import TargetType
 from native_serving import csv_call, payload
@@ -58,6 +59,13 @@ AS_CSV = {
 
 @pytest.mark.parametrize(("body", "text"), AS_CSV.values(), ids=list(AS_CSV))
 def test_the_frame_is_that_of_the_csv(body: Any, text: str) -> None:
+    pd.testing.assert_frame_equal(read(body), of_csv(text), check_exact=True)
+
+
+@pytest.mark.parametrize(("body", "text"), AS_CSV.values(), ids=list(AS_CSV))
+def test_an_old_msgspec_does_without_its_decoder(body: Any, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model's own interpreter may have 0.16."""
+    monkeypatch.setattr(json_rows, "_decode", json_rows._standard)
     pd.testing.assert_frame_equal(read(body), of_csv(text), check_exact=True)
 
 

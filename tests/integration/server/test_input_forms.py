@@ -1,0 +1,83 @@
+"""One table in all forms, through worker processes, batches, spool files and deadlines: the same predictions."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from raw_serving import RawClient
+from support.data import csv_of, table
+from support.servers.process import ServerProcess
+from support.wire import Request, csv, post, post_json, upload
+
+Start = Callable[..., ServerProcess]
+FRAME = table(40, seed=71)
+DATA = csv_of(FRAME)
+SMALL = {"DRUM_SPOOL_THRESHOLD": "1000", "DRUM_COMPRESS_ABOVE": "200"}
+
+
+def forms() -> list[Request]:
+    """Each holds the same rows."""
+    packed = ("Content-Encoding", "gzip")
+    rows = FRAME.to_dict("records")
+    return [
+        csv(DATA),
+        upload(DATA),
+        post_json("/predict/", rows),
+        post_json("/predict/", {"columns": list(FRAME), "data": FRAME.to_numpy().tolist()}),
+        post_json("/predict/", FRAME.to_dict("list")),
+        csv(gzip.compress(DATA)).with_headers(packed),
+        post("/predict/", gzip.compress(json.dumps(rows).encode()), "application/json").with_headers(packed),
+        Request("POST", "/predict/", upload(DATA).headers, gzip.compress(upload(DATA).body)).with_headers(packed),
+    ]
+
+
+@pytest.mark.parametrize("batch", ["auto", "100"])
+def test_all_forms_at_once(serve: Start, batch: str) -> None:
+    server = serve("regression", executor="pool", env={**SMALL, "DRUM_BATCH_MAX_ROWS": batch})
+    expected = server.send(csv(DATA)).body
+    requests = forms() * 6
+    as_file = csv(DATA).with_headers(("Accept", "text/csv"))
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(server.send, [*requests, *[as_file] * 6]))
+    assert {answer.status for answer in answers} == {200}
+    assert {answer.body for answer in answers[: len(requests)]} == {expected}
+    numbers = expected[16:-2].decode().split(",")
+    assert {answer.body.decode() for answer in answers[len(requests) :]} == {"\n".join(["Predictions", *numbers, ""])}
+
+
+def test_a_large_compressed_body_is_spooled(serve: Start) -> None:
+    server = serve("regression", executor="pool")
+    rows = 150_000  # more than the 10 MiB that are kept in memory
+    data = DATA + b"".join(DATA.splitlines(keepends=True)[1:]) * (rows // len(FRAME) - 1)
+    assert len(data) > 10 << 20
+    answer = server.send(csv(gzip.compress(data, 1)).with_headers(("Content-Encoding", "gzip")))
+    assert answer.status == 200
+    assert len(answer.json()["predictions"]) == rows
+    assert answer.json()["predictions"][-40:] == server.send(csv(DATA)).json()["predictions"]
+
+
+def test_answers_are_compressed_for_ordinary_clients(serve: Start) -> None:
+    server = serve("regression", executor="pool", env=SMALL)
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+        plain = client.post("/predict/", content=DATA, headers={"Accept-Encoding": "identity"})
+        packed = client.post("/predict/", content=DATA, headers={"Accept-Encoding": "gzip, deflate"})
+    assert (plain.headers.get("content-encoding"), packed.headers["content-encoding"]) == (None, "gzip")
+    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+    assert plain.content == packed.content == server.send(csv(DATA)).body
+    assert int(packed.headers["content-length"]) < int(plain.headers["content-length"])
+
+
+def test_a_compressed_upload_that_stalls_ends_at_the_deadline(serve: Start) -> None:
+    server = serve("regression", executor="pool", env={"DRUM_CLIENT_REQUEST_TIMEOUT": "2"})
+    body = gzip.compress(DATA)
+    head = b"POST /predict/ HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with RawClient(server.port) as client:
+        client.send(head + body[:-5])
+        assert client.response().status == 504
+    assert server.send(csv(DATA)).status == 200
