@@ -50,7 +50,9 @@ def write_script(shell: str, home: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("words", "expected"), CASES, ids=lambda value: " ".join(value))
+@pytest.mark.parametrize(
+    ("words", "expected"), CASES, ids=lambda value: " ".join(sorted(value) if isinstance(value, set) else value)
+)
 def test_bash(home: Path, words: tuple[str, ...], expected: set[str]) -> None:
     require_shell("bash")
     script = write_script("bash", home)
@@ -66,7 +68,9 @@ def test_bash(home: Path, words: tuple[str, ...], expected: set[str]) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize(("words", "expected"), CASES, ids=lambda value: " ".join(value))
+@pytest.mark.parametrize(
+    ("words", "expected"), CASES, ids=lambda value: " ".join(sorted(value) if isinstance(value, set) else value)
+)
 def test_fish(home: Path, words: tuple[str, ...], expected: set[str]) -> None:
     require_shell("fish")
     script = write_script("fish", home)
