@@ -7,7 +7,8 @@
     │   ├── UsageError               bad command line                        exit 2
     │   ├── SettingsError            a parameter that cannot be used         exit 2
     │   ├── MissingExtraError        an optional dependency is missing       exit 1
-    │   └── ModelLoadError           the model folder cannot be served       exit 1 (3: typeSchema)
+    │   ├── ModelLoadError           the model folder cannot be served       exit 1 (3: typeSchema)
+    │   └── FailedError              predict: the model or its data failed   exit 1
     └── RequestError                 one request ends with a status
         ├── BadRequestError          400
         ├── UnauthorizedError        401  no valid API token
@@ -106,6 +107,10 @@ class ModelLoadError(StartupError):
 
     def __str__(self) -> str:
         return f"{self.reason}\n{masked(self.remedy)}" if self.remedy else self.reason
+
+
+class FailedError(StartupError):
+    """A file cannot be scored: the model or the data failed. The text is that of the server's answer, in one line."""
 
 
 class RequestError(DrumLitestarError):

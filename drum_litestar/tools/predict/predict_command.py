@@ -15,7 +15,7 @@ from drum_litestar.cli import server_command
 from drum_litestar.cli.argument_parser import HelpFormatter, Parser
 from drum_litestar.cli.argument_types import directory, existing_file, positive_number
 from drum_litestar.cli.server_arguments import add_model_arguments
-from drum_litestar.errors import ModelLoadError, RequestError, UsageError
+from drum_litestar.errors import FailedError, ModelLoadError, RequestError, UsageError
 
 DESCRIPTION = """\
 Score FILE with the model in FOLDER, without a server: the same predictor in the same worker processes, so the same
@@ -38,7 +38,7 @@ examples:
   an unstructured model, as a request to /predictUnstructured/?lang=en would ask it
     %(prog)s ./model note.json --target-type unstructured --content-type application/json --query lang=en
 
-Large files: a model without hooks that see rows is asked for 100,000 rows (or 32 MiB) at a time, so memory does not
+Large files: a model without hooks that see rows is asked for 65,536 rows (or 32 MiB) at a time, so memory does not
 grow with the file. Types of columns are found first, in a pass of their own, so that each part is read with those of
 the whole file; where no type fits all parts (numbers in some rows, text in others), and where hooks see rows, which may
 look at several together, the file is scored as one table. --chunk-rows N: in parts all the same; --whole: never in
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     except ModelLoadError as error:
         if args.show_stacktrace and error.detail:
             sys.stderr.write(error.detail)
-        raise
+        raise FailedError(" ".join(str(error).split())) from error
     return 0
 
 
@@ -131,7 +131,7 @@ async def _predict(args: argparse.Namespace, plan: Any) -> None:
                     writer.write(part.header, part.rows)
                 writer.close()
     except RequestError as error:
-        raise scoring.FailedError(f"{path}: {error}") from error
+        raise FailedError(f"{path}: {error}") from error
     finally:
         bar.close()
 

@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from drum_litestar.errors import StartupError
+from drum_litestar.errors import FailedError
 from drum_litestar.launcher.model_session import ModelSession
 from drum_litestar.media_types import parameter, split_content_type
 from drum_litestar.predictors.protocol import CSV_HEADER, ModelCall, Payload, Reply
 from drum_litestar.tools.predict.part_types import ColumnTypes
 from drum_litestar.tools.predict.table_parts import Part, UncuttableError, cut
 
-CHUNK_ROWS = 100_000
-"""Rows of a part. A file of fewer rows is one table."""
+CHUNK_ROWS = 65_536
+"""Rows of a part. A file of fewer rows is one table. A power of two, because libraries that sum over blocks of rows
+then see the same blocks as in the whole table."""
 
 Advance = Callable[[int, str], None]
 """Called with the bytes of the file that are done, and what was done with them."""
@@ -49,10 +50,6 @@ class Request(NamedTuple):
         return self.path.suffix == ".mtx"
 
 
-class FailedError(StartupError):
-    """The model or its data failed; the text is that of the server's answer, in one line."""
-
-
 async def score_unstructured(session: ModelSession, request: Request) -> bytes:
     """The answer to the file's bytes. Raises FailedError."""
     mimetype, parameters = split_content_type(request.content_type)
@@ -67,7 +64,10 @@ async def score_table(session: ModelSession, request: Request, advance: Advance,
     """The answer to the file's rows. Raises FailedError, and RequestError when no worker can answer."""
     types: dict[str, str] | None = None
     rows = request.chunk_rows or CHUNK_ROWS
-    if _may_be_cut(session, request):
+    if request.chunk_rows is not None and (request.is_matrix or session.card.any_format):
+        why = "Matrix Market" if request.is_matrix else "what the hook read_input_data reads"
+        note(f"scored as one table: {why} cannot be cut into parts")
+    elif _may_be_cut(session, request):
         types = await _column_types(session, request, rows, advance, note)
     if types is None:
         advance(0, "as one table")

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 LARGEST_PART: Final = 32 << 20
 """Bytes after which a part ends although it has fewer rows than asked for, so that wide tables need no more memory."""
-BLOCK_ROWS: Final = 1000
+BLOCK_ROWS: Final = 1024
 _LONGEST_FIELD: Final = 1 << 30
 
 

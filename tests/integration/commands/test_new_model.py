@@ -28,7 +28,7 @@ ANSWERS = {
     TargetType.TEXT_GENERATION: "Straight on, then left at the bridge.",
     TargetType.AGENTIC_WORKFLOW: "Straight on, then left at the bridge.",
     TargetType.VECTOR_DATABASE: "The bridge is closed.",
-    TargetType.TRANSFORM: "size,rooms,size_per_room\r\n50,2,25.0",
+    TargetType.TRANSFORM: "size,rooms,size_per_room\n50,2,25.0",
     TargetType.UNSTRUCTURED: '{"words": 8, "longest": "longest"}',
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from support.data import csv_of, table
 from support.environments.same_names import pip_target
+from support.environments.worker_pythons import WORKERS_NEED, with_packages
 from support.servers.backends import console_script
 from support.servers.fleet import require
 from support.servers.process import clean_environment
@@ -172,7 +174,7 @@ def test_runtime_parameters_and_variables_of_the_environment(tmp_path: Path, num
     )
     (tmp_path / "values.yaml").write_text("ADDED: 10\n")
     done = run(tmp_path, numbers, env={"RUNTIME_PARAMS_FILE": str(tmp_path / "values.yaml")})
-    assert (done.returncode, done.stdout.splitlines()[:3]) == (0, ["Predictions", "0.0", "10.0"]), done.stderr
+    assert (done.returncode, done.stdout.splitlines()[:3]) == (0, ["Predictions", "0", "10"]), done.stderr
 
 
 def test_unstructured_as_a_request_would(tmp_path: Path) -> None:
@@ -255,6 +257,21 @@ def test_parquet(hooks: Path, numbers: Path, tmp_path: Path) -> None:
         [sys.executable, "-c", read, str(out)], capture_output=True, text=True, env={**os.environ, **env}, check=True
     )
     assert shown.stdout == "double {'Predictions': [2.0, 3.0, 1.3333333333333333]}\n"
+
+
+def test_an_old_python_of_the_models_own(zoo: Zoo, tmp_path: Path) -> None:
+    """Its pandas keeps text in columns of objects. The model says what types it sees."""
+    python = with_packages("3.8", *WORKERS_NEED)
+    folder, path = zoo["text"]
+    data = tmp_path / "data.csv"
+    lines = [f'{row if row < 20 else row + 0.5},{"" if row < 25 else "x"},"a\nb"' for row in range(40)]
+    data.write_text("\n".join(["n,late,txt", *lines]) + "\n")
+    words = [path, data, "--target-type", "textgeneration", "--worker-python", python]
+    whole, parts = run(*words, env=folder.env), run(*words, "--chunk-rows", 7, env=folder.env)
+    assert (whole.returncode, parts.returncode) == (0, 0), whole.stderr + parts.stderr
+    index = re.compile(r'""index"": \d+')
+    assert index.sub("", parts.stdout) == index.sub("", whole.stdout)
+    assert '""types"": [""float64"", ""object"", ""object""]' in parts.stdout
 
 
 def _few(folder: Path) -> Path:
