@@ -28,6 +28,7 @@ def enter(init: wire.Init) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # it is a pipe now, but is read line by line
     faulthandler.enable()  # the traceback of a segfault reaches the log through stderr
+    faulthandler.register(wire.SHOW_STACKS)
 
 
 def _die_with(parent: int) -> None:

@@ -174,6 +174,7 @@ class ModelWorker:
 
     def _kill_if_exhausted(self) -> None:
         if self.state == "unhealthy" and len(self._timed_out) >= len(self.calls):
+            self._process.show_stacks()
             self.kill()
 
     # Messages from the worker. A prefetched call that it began just before it was told to drop it is unknown here: its

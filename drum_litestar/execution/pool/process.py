@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import IO
 
+from drum_litestar.execution.pool import wire
 from drum_litestar.execution.pool.interpreter import command, identity
 
 _log = logging.getLogger(__name__)
@@ -76,6 +77,10 @@ class ChildProcess:
     def terminate(self) -> None:
         """SIGTERM to the worker: it interrupts user code, if that does not block signals, and cleans up."""
         self._signal(os.kill, signal.SIGTERM)
+
+    def show_stacks(self) -> None:
+        """Let the worker print where its threads are, even if one holds the GIL. The hook's own frame is the first."""
+        self._signal(os.kill, wire.SHOW_STACKS)
 
     def kill(self) -> None:
         """SIGKILL to the worker and to all that it started in its session."""

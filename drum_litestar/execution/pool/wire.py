@@ -6,9 +6,10 @@ msgpack) and the body: raw bytes that are never encoded, such as a payload or an
 
 from __future__ import annotations
 
+import signal
 import struct
 from collections.abc import Sequence
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, Final, List, Optional, Tuple, Union
 
 import msgspec
 
@@ -128,6 +129,9 @@ class StreamEnd(msgspec.Struct, tag=10, array_like=True):
     seconds: float
     failed: bool
 
+
+SHOW_STACKS: Final = signal.SIGUSR1
+"""Signal at which a worker prints where its threads are."""
 
 ToWorker = Union[Init, Call, Batch, InMemoryFile, Grant, Cancel, Stop]
 FromWorker = Union[Ready, LoadFailed, Answer, BatchAnswer, StreamBegin, Chunk, StreamEnd]

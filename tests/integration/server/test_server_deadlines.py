@@ -67,6 +67,7 @@ def test_a_hook_past_its_deadline_is_killed_with_its_worker(faults: Faults, do: 
     stats = server.stats()
     assert stats["executor_restarts"] == {"deadline": 1}
     assert stats["executor_timed_out"] == 1
+    server.server.wait_output('custom.py", line ')  # where it hung
 
 
 def test_a_call_that_expires_in_the_queue_is_never_dispatched(faults: Faults) -> None:
