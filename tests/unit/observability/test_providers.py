@@ -111,7 +111,7 @@ def test_an_sdk_without_the_means_to_send_logs_sends_the_rest(lost: str, named: 
     (line,) = [line for line in done.stderr.splitlines() if "Logs are not sent" in line]
     assert line.startswith("WARNING ")
     assert named in line
-    assert f"(pip install {LAST_WITH_LOGS})" in line
+    assert f"pip install {LAST_WITH_LOGS})" in line
     assert line.endswith("OTEL_LOGS_EXPORTER=none")
 
 
@@ -122,7 +122,7 @@ def test_a_protocol_whose_exporter_is_missing_is_named_with_its_package() -> Non
         assert done.stdout == "enabled True False\n", done.stderr
         assert {headers["path"] for headers in collector.headers} == {"/v1/metrics", "/v1/logs"}
     (line,) = [line for line in done.stderr.splitlines() if "Traces are not sent" in line]
-    assert "(pip install opentelemetry-exporter-otlp-proto-grpc)" in line
+    assert "pip install opentelemetry-exporter-otlp-proto-grpc)" in line
     assert line.endswith("OTEL_TRACES_EXPORTER=none")
 
 

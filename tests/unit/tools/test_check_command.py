@@ -251,4 +251,4 @@ def test_a_folder_for_the_workers_own_python(tmp_path: Path, capsys: pytest.Capt
     assert topics["worker python"][0]["pandas"].startswith("2.0.")
     assert "scikit-learn not installed" in topics["worker python"][0]["text"]
     assert "The following frameworks support this model artifact" in topics["model"][0]["text"]
-    assert topics["model"][0]["text"].endswith(f"Install it with: {own}/bin/python -m pip install scikit-learn")
+    assert topics["model"][0]["text"].endswith(f"Install with: {own}/bin/python -m pip install scikit-learn")
