@@ -232,17 +232,20 @@ class StdoutFlusher:
 
     def close(self) -> None:
         """Stop the thread and flush."""
-        self._closing.set()
+        with self._guard:  # another thread may be starting it
+            self._closing.set()
+            thread = self._thread
         self._armed.set()
-        if self._thread is not None:
-            self._thread.join()
+        if thread is not None:
+            thread.join()
         _flush_stdout()
 
     def _arm(self) -> None:
         with self._guard:
             if self._thread is None and not self._closing.is_set():
-                self._thread = threading.Thread(target=self._run, name="stdout-flusher", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="stdout-flusher", daemon=True)
+                thread.start()
+                self._thread = thread
         self._armed.set()
 
     def _run(self) -> None:

@@ -76,7 +76,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "drum-litestar") -> int:
         print(f"{prog}: error: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:  # before the server handles it, or in another command
-        print(f"{prog}: interrupted", file=sys.stderr)
+        new_line = "\n" if sys.stderr.isatty() else ""  # after the ^C that the terminal has echoed
+        print(f"{new_line}{prog}: interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception:  # a bug: print Python's traceback with secrets masked
         _print_traceback()

@@ -224,6 +224,7 @@ class Server:
 
     def drain(self) -> None:
         """Set readiness to 503 at once; admitted calls continue."""
+        self.announcer.quiet()
         self._spawn(self.executor.shutdown(self.plan.settings.timeouts.graceful_timeout))
 
     async def reload(self) -> None:

@@ -8,7 +8,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
@@ -52,20 +52,30 @@ class Announcer:
         def elapsed() -> float:
             return self._clock() - began
 
-        def tick(show: Callable[[str], None]) -> None:
-            nonlocal timer
-            show(f"{text()} ... {elapsed():.1f} s")
-            timer = loop.call_later(INTERVAL, tick, show)
+        timer: asyncio.Handle | None = None
 
-        if self._show_status is None:
-            yield elapsed
-            return
-        timer: asyncio.Handle = loop.call_soon(tick, self._show_status)
+        def tick() -> None:
+            nonlocal timer
+            self._show(f"{text()} ... {elapsed():.1f} s")
+            timer = loop.call_later(INTERVAL, tick) if self._show_status is not None else None
+
+        if self._show_status is not None:
+            timer = loop.call_soon(tick)
         try:
             yield elapsed
         finally:
-            timer.cancel()
-            self._show_status("")
+            if timer is not None:
+                timer.cancel()
+            self._show("")
+
+    def _show(self, text: str) -> None:
+        if self._show_status is not None:
+            self._show_status(text)
+
+    def quiet(self) -> None:
+        """Show no progress any more: a stop has begun."""
+        self._show("")
+        self._show_status = None
 
     def loading(self, what: str = "Loading") -> contextlib.AbstractContextManager[Callable[[], float]]:
         """:meth:`progress` of a load of the model folder."""
@@ -96,7 +106,7 @@ class Announcer:
 
         def state() -> str:
             workers = _workers(executor)
-            if not workers.get("starting") or executor.state != "ready":
+            if not workers.get("starting"):
                 settled.set()
             return f"{workers.get('ready', 0)} of {count} workers are ready"
 
@@ -114,6 +124,7 @@ class Announcer:
         settings = self._plan.settings
         return Target.of(
             self._sockets,
+            host=settings.listen.address.host,
             tls=settings.tls.certfile is not None,
             url_prefix=normalize_prefix(settings.listen.url_prefix or ""),
         )
@@ -121,8 +132,8 @@ class Announcer:
 
 def _workers(executor: Executor) -> dict[str, int]:
     """Numbers of model workers by state; empty for a model in this process."""
-    found: dict[str, Any] = executor.stats()
-    return found.get("executor_workers_by_state", {})
+    found: dict[str, int] = executor.stats().get("executor_workers_by_state", {})
+    return found
 
 
 def _resident(pids: Sequence[int]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import ipaddress
 import json
 import shlex
 import socket
@@ -21,25 +22,44 @@ CHAT: Final = {"model": "any", "messages": [{"role": "user", "content": "Hello"}
 
 
 class Target(NamedTuple):
-    """Where the server is reached from its own machine."""
+    """Where the server listens. URLs have ``URL_PREFIX``, and no slash at their end."""
 
     url: str
-    """With ``URL_PREFIX``, without a slash at its end."""
+    """With the address of the socket, or the name that was asked for."""
+    reachable: str
+    """The same for a client on this machine."""
     unix_socket: str = ""
-    """Path of the socket; the URL then has any host."""
+    """Path of the socket; the URLs then have any host."""
 
     @classmethod
-    def of(cls, sockets: Sequence[socket.socket], *, tls: bool, url_prefix: str) -> Target:
-        """The first of ``sockets`` as a client sees it. ``url_prefix`` is normalized."""
-        scheme = "https" if tls else "http"
+    def of(cls, sockets: Sequence[socket.socket], *, host: str, tls: bool, url_prefix: str) -> Target:
+        """The first of ``sockets``, which were bound for ``host``. ``url_prefix`` is normalized."""
         name = sockets[0].getsockname()
+        scheme = "https" if tls else "http"
         if not isinstance(name, tuple):
-            return cls(f"{scheme}://localhost{url_prefix}", str(name))
-        host = _EVERYWHERE.get(name[0], name[0])
-        return cls(f"{scheme}://{format_address(host, name[1])}{url_prefix}")
+            url = f"{scheme}://localhost{url_prefix}"
+            return cls(url, url, str(name))
+        address, port = str(name[0]), int(name[1])
+        if not _is_address(host):
+            address = host  # a certificate has the name
+        urls = [
+            f"{scheme}://{format_address(each, port)}{url_prefix}"
+            for each in (address, _EVERYWHERE.get(address, address))
+        ]
+        return cls(*urls)
 
     def __str__(self) -> str:
-        return f"{self.url} (UNIX socket {self.unix_socket})" if self.unix_socket else self.url
+        if self.unix_socket:
+            return f"{self.url} (UNIX socket {self.unix_socket})"
+        return self.url if self.url == self.reachable else f"{self.url} (here {self.reachable})"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def has_body(card: ModelCard) -> bool:
@@ -59,7 +79,7 @@ def curl_line(card: ModelCard, target: Target, access: AccessSettings, tls: TlsS
         words += ["--cert CLIENT.pem --key CLIENT.key"]
     if access.api_token:
         words += ['-H "Authorization: Bearer $DRUM_API_TOKEN"']
-    url = shlex.quote(f"{target.url}{path}")
+    url = shlex.quote(f"{target.reachable}{path}")
     if body is None:
         return " ".join([*words, "-F X=@data.csv", url])
     words += ["-H", shlex.quote(f"Content-Type: {media_type}")]

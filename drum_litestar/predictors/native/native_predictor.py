@@ -87,6 +87,8 @@ class NativePredictor:
         except WorkerStop:
             raise
         except BaseException as error:
+            if self._card is None:  # close() has cancelled what hooks run on their event loop; nobody waits for it
+                return _not_loaded()
             answer = error_reply(error, client_errors_4xx=self._spec.client_errors_4xx)
         if self._loaded is not None and self._loaded.monitor is not None:
             head = answer.head if isinstance(answer, StreamReply) else answer
@@ -114,9 +116,14 @@ class NativePredictor:
     def _answer(self, call: ModelCall) -> Reply | StreamReply:
         card, handler = self._card, self._handlers.get(call.kind)  # close() may run in another thread
         if card is None or handler is None:
-            raise ModelNotReadyError("The model is not loaded")
+            return _not_loaded()
         check_call(card, call.kind)
         return handler(call)
+
+
+def _not_loaded() -> Reply:
+    error = ModelNotReadyError("The model is not loaded")
+    return Reply(status=error.status, body=drum_json(error.body()), headers=error.headers)
 
 
 def alive(_: ModelCall) -> Reply:

@@ -12,6 +12,7 @@ import pytest
 from asgi_calls import ask, call, carrying, http_scope, raising, replying
 from drum_litestar.middleware.access_log import FLUSH_INTERVAL, AccessLogMiddleware, printable
 from drum_litestar.middleware.asgi import Receive, Scope, Send
+from routed import OPERATORS, PROBES, routed
 from support import clock
 from support.clock import advance
 
@@ -44,6 +45,35 @@ def test_gunicorns_format(log: pytest.LogCaptureFixture) -> None:
     expected = rf'192\.0\.2\.1 - me {date} "POST /predict/\?a=b HTTP/1\.1" 200 29 "http://x/" "curl/7\.88\.1"'
     assert re.fullmatch(expected, line)
     assert lines(log, "drum.drum") == []
+
+
+def test_a_line_in_fields(log: pytest.LogCaptureFixture) -> None:
+    scope = http_scope(path="/a b", raw_path=b"/a%20b", query_string=b"c=d", state=carrying(request_id="RID1"))
+    ask_logged(replying(status=404), scope)
+    (record,) = (record for record in log.records if record.name == "drum_litestar.access")
+    fields: dict[str, Any] = vars(record)
+    shown = {name: fields[name] for name in ("method", "path", "client", "status", "request_id")}
+    assert shown == {"method": "POST", "path": "/a b", "client": "192.0.2.1", "status": 404, "request_id": "RID1"}
+    assert fields["duration"] > 0
+    ask_logged(replying(), http_scope(client=None))
+    assert vars(log.records[-1])["client"] is None
+
+
+@pytest.mark.parametrize("prefix", ["", "/m"])
+def test_probes_may_be_left_out(log: pytest.LogCaptureFixture, prefix: str) -> None:
+    """Failed ones too; extensions, unknown paths and other routes of operators stay."""
+    ended: list[str] = []
+    middleware = AccessLogMiddleware(
+        replying(status=503), probes=False, on_request_end=lambda _method, path, *_: ended.append(path)
+    )
+    app = routed(middleware, prefix)
+    paths = [f"{prefix}{path}" for path in (*PROBES, *OPERATORS, "/ping/", "/metrics/", "/predict/", "/other")]
+    for path in paths:
+        ask(app, http_scope(path=path, method="GET"))
+    middleware.flush()
+    shown = [line.split(" ")[6] for line in lines(log, "drum_litestar.access")]
+    assert shown == [f"{prefix}{path}" for path in ("/info", "/capabilities", "/stats", "/predict/", "/other")]
+    assert ended == paths, "metrics count them all"
 
 
 def test_missing_fields_are_dashes_and_head_has_no_bytes(log: pytest.LogCaptureFixture) -> None:
