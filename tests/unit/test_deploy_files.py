@@ -72,7 +72,7 @@ def test_what_runs_is_not_root_and_has_no_shell_before_it() -> None:
     found = stages(CONTAINERFILE.read_text())
     assert "USER 10001:10001" in found["server"]
     assert 'ENTRYPOINT ["drum-litestar", "server"]' in found["server"]
-    assert "VOLUME /var/spool/drum-litestar" in found["server"]
+    assert "VOLUME /var/spool/drum" in found["server"]
     assert any(each.startswith("HEALTHCHECK ") and "CMD [" in each for each in found["server"])
     for stage in (WITHOUT_REQUIREMENTS, WITH_REQUIREMENTS):
         assert not [each for each in found[stage] if each.startswith(("USER", "RUN"))]

@@ -31,7 +31,7 @@ REQUIREMENTS = "requirements.txt"
 DESCRIPTION = """\
 Build an image of a model folder and this server, with the builder that is installed: docker, podman or buildah.
 A requirements.txt in the folder is installed into an environment of the model's own, apart from the server's. The
-server runs as user 10001 on port 8080, writes to /var/spool/drum-litestar only, and is asked by a health check.
+server runs as user 10001 on port 8080, writes to /var/spool/drum only, and is asked by a health check.
 """
 
 EPILOG = """\

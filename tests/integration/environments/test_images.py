@@ -157,11 +157,11 @@ def test_it_is_process_1_of_a_read_only_container(made: Images, image: str, tmp_
 
 def test_a_spool_that_may_not_be_written(made: Images, image: str, tmp_path: Path) -> None:
     require_podman(made)
-    readable = f"--volume={tmp_path}:/var/spool/drum-litestar:ro"
+    readable = f"--volume={tmp_path}:/var/spool/drum:ro"
     options = [*RUN_OPTIONS, *HARDENED, "--read-only-tmpfs=false", readable, "--env=TARGET_TYPE=regression"]
     done = made.run("podman", "--runtime=runc", "run", "--rm", *options, image)
     assert done.returncode == 2
-    assert "DRUM_SPOOL_DIR='/var/spool/drum-litestar' is not a writable directory" in done.stderr
+    assert "DRUM_SPOOL_DIR='/var/spool/drum' is not a writable directory" in done.stderr
     done = made.run("podman", "--runtime=runc", "run", "--rm", *options, "--env=DRUM_SPOOL_DIR=", image)
     assert done.returncode == 2
     assert "no directory for large request bodies is writable" in done.stderr
@@ -170,12 +170,12 @@ def test_a_spool_that_may_not_be_written(made: Images, image: str, tmp_path: Pat
 def test_requirements_that_cannot_be_installed(made: Images, model: Path, wheel: Path, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(model, folder)
-    (folder / "requirements.txt").write_text("msgspec==0.0.0\n")
+    (folder / "requirements.txt").write_text("scikit-learn==99\n")
     done = made.build(folder, "never:1", wheel)
     assert done.returncode == 1
     text = done.stderr.rpartition("drum-litestar: error: ")[2]
     assert text.startswith("buildah has not built never:1: exit code ")
-    assert "No matching distribution found for msgspec==0.0.0" in text
+    assert "No matching distribution found for scikit-learn==99" in text
 
 
 @pytest.mark.parametrize("drum", ["", "datarobot-drum==1.18.1"], ids=["alone", "beside DRUM"])
