@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import itertools
 import lzma
 import pickletools
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,9 +19,13 @@ from typing import Any, BinaryIO, Dict, List, Optional, Tuple, cast
 MAX_OPCODES = 2_000_000
 """Opcodes that are read, some seconds' worth: modules appear early, where their first object begins."""
 MAX_INFLATED = 256 * 1024 * 1024
-"""Bytes of a zlib stream that are looked at."""
+"""Bytes of a stream that are looked at, at most, where it is not read opcode by opcode."""
 
 _JOBLIB = "joblib.numpy_pickle"
+_REFERENCE = re.compile(rb"\x8c(.)([A-Za-z_][\w.]*)\x94\x8c.\w+\x94\x93", re.DOTALL)
+"""SHORT_BINUNICODE, MEMOIZE, twice, and STACK_GLOBAL: what the pickler writes where a module is named first."""
+_ENDS = (ValueError, IndexError, EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+"""What reading raises at the end of a pickle, and in damaged files."""
 _STORES = frozenset({"MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"})
 _LOADS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
@@ -27,17 +33,27 @@ _LOADS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 def needed_modules(path: Path) -> List[str]:
     """Full names of the modules whose objects the pickle in ``path`` refers to, in their order, each once.
 
-    Understands joblib's compressed files and torch's archives. Reading ends where the file is not a pickle any more, as
-    behind the first array of joblib's; what was found until then is returned.
+    Understands joblib's compressed files and torch's archives. Reading ends where the file is not a pickle any more,
+    and what was found until then is returned; joblib's, whose arrays lie between the opcodes, are searched further.
     """
     found: Dict[str, None] = {}
-    try:
+    with contextlib.suppress(*_ENDS):
         for stream in _pickles(path):
             for module in _globals(stream):
                 found.setdefault(module)
-    except (ValueError, IndexError, EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile):
-        pass  # damaged, or another format
+    if _JOBLIB in found:
+        with contextlib.suppress(*_ENDS):
+            for module in _behind_arrays(path):
+                found.setdefault(module)
     return list(found)
+
+
+def _behind_arrays(path: Path) -> Iterator[str]:
+    """Modules of the opcodes that look like the reference to an object, anywhere in a file of joblib's."""
+    for stream in _pickles(path):
+        for length, module in _REFERENCE.findall(stream.read(MAX_INFLATED)):
+            if length[0] == len(module):
+                yield module.decode("ascii")
 
 
 def is_joblib(path: Path) -> bool:

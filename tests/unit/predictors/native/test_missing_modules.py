@@ -101,6 +101,12 @@ def test_joblib(tmp_path: Path, load_folder: LoadFolder, compress: Any, name: st
     np.testing.assert_array_equal(loaded.model.predict(FRAME), model.predict(FRAME))
 
 
+@pytest.mark.parametrize("compress", [0, 3])
+def test_modules_behind_the_arrays_of_joblib(tmp_path: Path, compress: int) -> None:
+    joblib.dump(make_pipeline(StandardScaler(), boosted()).fit(FRAME, TARGET), tmp_path / "m", compress=compress)
+    assert "xgboost.sklearn" in needed_modules(tmp_path / "m")
+
+
 def test_a_pickle_beside_a_joblib_file_is_the_artifact(tmp_path: Path, load_folder: LoadFolder) -> None:
     joblib.dump(linear(), tmp_path / "a.joblib")
     files = {"m.pkl": LinearRegression().fit(FRAME, TARGET), "a.joblib": (tmp_path / "a.joblib").read_bytes()}
