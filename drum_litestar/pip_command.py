@@ -17,6 +17,7 @@ EXTRAS: Final[Mapping[str, str]] = {
     "otel": "opentelemetry-sdk opentelemetry-exporter-otlp-proto-http opentelemetry-propagator-b3 prometheus-client",
     "monitoring": "datarobot-mlops",
     "lazy-loading": "boto3",
+    "parquet": "pyarrow",
 }
 """The distributions of each extra that a model worker may lack."""
 
