@@ -18,11 +18,8 @@ BUILDERS = ("docker", "podman", "buildah")
 
 _KEEPS_HEALTHCHECK = {"podman": ("--format", "docker"), "buildah": ("--format", "docker")}
 """The other format of images, which these write by default, has no health check."""
-_PROBES = {
-    "docker": ("version", "--format", "{{.Server.Version}}"),
-    "podman": ("info", "--format", "{{.Host.OS}}"),
-    "buildah": ("info",),
-}
+_PROBE = "version"
+"""Asks docker's engine, too. `info` of the others waits for builds that are going on."""
 _PROBE_SECONDS = 30
 _LAST_LINES = 15
 
@@ -64,9 +61,7 @@ def _problem(builder: str) -> str | None:
     if shutil.which(builder) is None:
         return "is not installed"
     try:
-        done = subprocess.run(
-            [builder, *_PROBES[builder]], capture_output=True, text=True, check=False, timeout=_PROBE_SECONDS
-        )
+        done = subprocess.run([builder, _PROBE], capture_output=True, text=True, check=False, timeout=_PROBE_SECONDS)
     except subprocess.TimeoutExpired:
         return f"has not answered after {_PROBE_SECONDS} s"
     except OSError as error:

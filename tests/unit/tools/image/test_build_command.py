@@ -15,7 +15,7 @@ CONTAINERFILE = ROOT / "deploy" / "container" / "Containerfile"
 BUILDER = """\
 #!/bin/sh
 case "$1" in
-version | info) {probe} ;;
+version) {probe} ;;
 build)
     echo "$@" > {called}
     echo resolving
