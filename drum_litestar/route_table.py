@@ -90,6 +90,11 @@ class RouteTable:
                 self._matches.update({spelling: match for spelling in (bare, f"{bare}/") if spelling})
         self._beginnings = tuple(beginnings)
 
+    @property
+    def paths(self) -> set[str]:
+        """The paths in their one spelling, without those that have a :data:`REST`."""
+        return {match.template for match in self._matches.values() if match.template is not None}
+
     def find(self, path: str) -> Match:
         """The route of ``path``; :data:`OTHER` if it has none. Repeated slashes count as one, as in Litestar."""
         found = self._matches.get(path)

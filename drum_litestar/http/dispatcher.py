@@ -9,15 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request
-from litestar.exceptions import MethodNotAllowedException, NotFoundException
+from litestar.exceptions import MethodNotAllowedException
 
 from drum_litestar.execution.executor import Executor
 from drum_litestar.http.app_options import AnyRequest, AnyResponse, AppOptions
-from drum_litestar.http.exception_handlers import HANDLERS
+from drum_litestar.http.exception_handlers import HANDLERS, missing
+from drum_litestar.http.replies import json_response
 from drum_litestar.http.service import ModelService
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.request_state import request_state
-from drum_litestar.route_table import OTHER
+from drum_litestar.route_table import OTHER, RouteTable
 
 
 class Dispatcher:
@@ -53,7 +54,9 @@ class ProbeApp:
     Additions of the model folder (``custom_litestar.py``) do not reach it.
     """
 
-    def __init__(self, executor: Executor, options: AppOptions) -> None:
+    def __init__(self, executor: Executor, options: AppOptions, routes: RouteTable) -> None:
+        """``routes``: those by which requests have been marked."""
+        self._routes = routes
         self._dispatcher = Dispatcher(ModelService(executor, options, SpoolDirectory(options.uploads.spool_dir)))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -64,10 +67,12 @@ class ProbeApp:
                 await self._dispatcher.answer(scope, receive, send)
                 return
             request: AnyRequest = Request(scope, receive, send)
-            error: Exception = NotFoundException()
-            if state.route is not OTHER:
+            if state.route is OTHER:
+                response: AnyResponse = json_response({"message": missing(request, self._routes.paths)}, status=404)
+            else:
                 error = MethodNotAllowedException(headers={"Allow": ", ".join(state.route.methods)})
-            await _error_response(request, error).to_asgi_response(app=None, request=request)(scope, receive, send)
+                response = _error_response(request, error)
+            await response.to_asgi_response(app=None, request=request)(scope, receive, send)
         finally:
             if state.resources is not None:
                 await state.resources.aclose()

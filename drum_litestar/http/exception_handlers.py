@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Final
 
@@ -48,7 +49,7 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> BytesRes
     above."""
     if isinstance(error, NotFoundException):
         # an endpoint of an extension has found nothing, but its route exists
-        message = NOT_FOUND if "route_handler" in request.scope else f"{NOT_FOUND} {_missing(request)}"
+        message = NOT_FOUND if "route_handler" in request.scope else missing(request, _paths_of_app(request))
     elif isinstance(error, MethodNotAllowedException):
         message = f"{METHOD_NOT_ALLOWED} {_shown_path(request)} takes {_allowed(error)}."
     else:
@@ -67,12 +68,17 @@ def answer_unexpected(request: AnyRequest, error: Exception) -> BytesResponse:
     return json_response({"message": "Internal server error", "request_id": request_id}, status=500)
 
 
-def _missing(request: AnyRequest) -> str:
-    """What there is instead of the request's path."""
+def _paths_of_app(request: AnyRequest) -> set[str]:
+    """The paths of the application of ``request``, which is Litestar's."""
+    return {route.path_format for route in request.app.routes if _STATIC not in route.path_format}
+
+
+def missing(request: AnyRequest, known: Collection[str]) -> str:
+    """DRUM's text of a 404, and which of the paths ``known`` there is instead of the request's."""
     path = _shown_path(request)
-    known = sorted({route.path_format for route in request.app.routes if _STATIC not in route.path_format})
-    near = get_close_matches(path.rstrip("/"), known, n=1)
-    return f"There is no {path}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}.")
+    near = get_close_matches(path.rstrip("/"), sorted(known), n=1)
+    instead = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}."
+    return f"{NOT_FOUND} There is no {path}; {instead}"
 
 
 def _allowed(error: HTTPException) -> str:

@@ -208,8 +208,9 @@ class Server:
     def probe_listener(self, sockets: Sequence[socket.socket]) -> ProbeListener:
         """Probes and metrics on ``sockets``: nothing there refuses a request that is in the table."""
         options, settings = self._app_options, self.plan.settings
+        routes = RouteTable(PROBE_ROUTES, options.url_prefix)
         app = build_stack(
-            ProbeApp(self.executor, options),
+            ProbeApp(self.executor, options, routes),
             replace(
                 self._stack_options(options),
                 connections=ConnectionSettings(),
@@ -217,7 +218,7 @@ class Server:
                 cors=CorsSettings(),
                 access=AccessSettings(),
             ),
-            routes=RouteTable(PROBE_ROUTES, options.url_prefix),
+            routes=routes,
             new_place=lambda: Place(self.executor.admit),
             mask=masked,
             on_request_end=self.telemetry.request_ended,
