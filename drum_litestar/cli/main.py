@@ -64,6 +64,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "drum-litestar") -> int:
     """Run the command line and return the exit code: 0, 1 (cannot start), 2 (bad arguments or settings) or the
     server's own. ``prog`` is the program's name in messages: ``drum`` when the hook calls."""
     args: argparse.Namespace | None = None
+    open_standard_streams()
     words = sys.argv[1:] if argv is None else argv
     set_secrets(words, os.environ)
     try:
@@ -84,6 +85,21 @@ def main(argv: Sequence[str] | None = None, prog: str = "drum-litestar") -> int:
         _print_traceback()
         return 1
     return code
+
+
+def open_standard_streams() -> None:
+    """Put the null device where the process was started without a standard stream (``>&-``).
+
+    Else the next file or socket would get the stream's number, and what a library prints, and ``sys.stdout`` and
+    ``sys.stderr`` would be None.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:  # the lowest free number is this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w" if number else "r"))  # noqa: PTH123, SIM115
 
 
 def parse(argv: Sequence[str], environ: MutableMapping[str, str], prog: str) -> argparse.Namespace:

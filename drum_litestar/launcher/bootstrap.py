@@ -121,7 +121,7 @@ def serve(plan: LaunchPlan) -> int:
             ),
             graceful_timeout=settings.timeouts.graceful_timeout,
             handshake_timeout=settings.timeouts.header_timeout,
-            lame_duck=settings.timeouts.lame_duck,
+            lame_duck=server.lame_duck,
             probes=server.probe_listener(probe_sockets) if probe_address is not None else None,
             on_started=server.started,
             on_drain=server.drain,
@@ -267,7 +267,7 @@ class Server:
             for text in card.warnings:
                 _log.warning("%s", text)
         tune_garbage_collector(model_in_process=self.plan.settings.model.executor != "pool")
-        if card is not None and not handle.stopping:
+        if card is not None and not handle.stopping and not handle.lame_duck:
             await self.announcer.ready(self.executor, card, seconds)
 
     def _executor_failed(self, failure: ModelLoadError) -> None:
@@ -275,6 +275,10 @@ class Server:
         _log.error("%s", failure)
         if self._handle is not None and not self.plan.with_error_server:
             self._handle.stop(failure.exit_code)
+
+    def lame_duck(self) -> float:
+        """Seconds from a SIGTERM now to the stop: none before the model is loaded, as no balancer sends calls yet."""
+        return self.plan.settings.timeouts.lame_duck if self.executor.card is not None else 0.0
 
     def drain(self) -> None:
         """Set readiness to 503 at once; admitted calls continue."""

@@ -31,12 +31,12 @@ class ServerHandle:
         *,
         running: Callable[[], int] = int,
         grace: float = 0.0,
-        lame_duck: float = 0.0,
+        lame_duck: Callable[[], float] = float,
         on_lame_duck: Callable[[], None] | None = None,
     ) -> None:
         """``on_drain`` is called once, when the first stop begins. ``running`` counts the requests that a stop waits
-        for, up to ``grace`` seconds. ``lame_duck``: seconds for which SIGTERM announces the stop before it begins;
-        ``on_lame_duck`` is called when it does."""
+        for, up to ``grace`` seconds. ``lame_duck``: seconds for which a SIGTERM now announces the stop before it
+        begins; ``on_lame_duck`` is called when it does."""
         self.exit_code = 0
         self.lame_duck = False
         """Whether the stop has been announced: readiness says 503, requests are answered."""
@@ -62,15 +62,16 @@ class ServerHandle:
         if self._on_drain is not None:
             self._on_drain()
 
-    def begin_lame_duck(self) -> bool:
-        """Announce the stop, which begins by itself later. False where that is not wanted, or no more to be done."""
-        if self.stopping or self.lame_duck or not self._lame_duck_seconds:
-            return False
+    def begin_lame_duck(self) -> float:
+        """Announce the stop, which begins by itself after the seconds that are returned. 0 where that is not wanted, or
+        no more to be done."""
+        if self.stopping or self.lame_duck or not (seconds := self._lame_duck_seconds()):
+            return 0.0
         self.lame_duck = True
         if self._on_lame_duck is not None:
             self._on_lame_duck()
-        asyncio.get_running_loop().call_later(self._lame_duck_seconds, self._end_lame_duck)
-        return True
+        asyncio.get_running_loop().call_later(seconds, self._end_lame_duck)
+        return seconds
 
     def _end_lame_duck(self) -> None:
         if not self.stopping:
@@ -95,8 +96,7 @@ class ServerHandle:
         running = self._running()
         if self.force_stopped.is_set():
             return
-        if number == signal.SIGTERM and self.begin_lame_duck():
-            seconds = self._lame_duck_seconds
+        if number == signal.SIGTERM and (seconds := self.begin_lame_duck()):
             _lifecycle.info(
                 "not ready any more (%s): requests are answered for %g s, unless another signal ends that",
                 name,

@@ -203,7 +203,7 @@ def run_server(
     protocol: type[asyncio.Protocol],
     graceful_timeout: float,
     handshake_timeout: float = 0.0,
-    lame_duck: float = 0.0,
+    lame_duck: Callable[[], float] = float,
     probes: ProbeListener | None = None,
     on_started: OnStarted | None = None,
     on_drain: Callable[[], None] | None = None,
@@ -222,7 +222,7 @@ def run_server(
         graceful_timeout: seconds from the beginning of a shutdown in which running requests and the model may end.
         handshake_timeout: seconds in which a client must complete its TLS handshake; 0 is the event loop's own
             limit of a minute.
-        lame_duck: seconds from SIGTERM to the beginning of the shutdown.
+        lame_duck: seconds from a SIGTERM now to the beginning of the shutdown.
         probes: listens on a port of its own, to the end.
         on_started: awaited when the port is open, with the handle that can stop the server.
         on_drain: called when a shutdown begins, so that readiness answers 503.

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     if args.whole and args.chunk_rows is not None:
         raise UsageError("--whole and --chunk-rows exclude each other: score the file as one table, or in parts")
     if not Path(args.file).stat().st_size:
-        raise UsageError(f"{args.file} is empty: a CSV file has a header and at least one row")
+        raise UsageError(f"{args.file} is empty")
     if args.show_stacktrace and args.logging_level == "critical":
         args.logging_level = "error"
     plan = server_command.plan_without_server(args)
@@ -77,10 +77,14 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("drum-litestar: interrupted; nothing is left in --output", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of standard output has enough
-        with contextlib.suppress(OSError), open(os.devnull, "wb") as nothing:  # noqa: PTH123
-            os.dup2(nothing.fileno(), sys.stdout.fileno())
-        return 1
+    except OSError as error:  # the reader of standard output has enough, or the disk is full
+        if args.output is None:  # or Python would try again to write it
+            with contextlib.suppress(OSError), open(os.devnull, "wb") as nothing:  # noqa: PTH123
+                os.dup2(nothing.fileno(), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return 1
+        output = args.output or "standard output"
+        raise UsageError(f"{args.file} cannot be read, or {output} not be written: {error.strerror or error}") from error
     except ModelLoadError as error:
         if args.show_stacktrace and error.detail:
             sys.stderr.write(error.detail)

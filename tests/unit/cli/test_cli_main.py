@@ -18,6 +18,21 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"drum-litestar {__version__}\n"
 
 
+STREAMS = """
+import os, sys
+from drum_litestar.cli.main import main
+assert (sys.stdin, sys.stdout, sys.stderr) == (None, None, None)
+assert main(["--version"]) == 0
+assert main(["sevrer"]) == 2
+assert all(os.path.samestat(os.fstat(number), os.stat(os.devnull)) for number in (0, 1, 2))
+"""
+
+
+def test_closed_standard_streams_are_the_null_device() -> None:
+    command = 'exec "$0" -c "$1" <&- >&- 2>&-'
+    assert subprocess.run(["sh", "-c", command, sys.executable, STREAMS], timeout=60).returncode == 0
+
+
 def test_alone_prints_help_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 1
     out = " ".join(capsys.readouterr().out.split())

@@ -47,7 +47,7 @@ def test_prefixes_and_values_are_not_unknown(tmp_path: Path, capsys: pytest.Capt
     [
         ("predict {dir} {dir}/no.csv", ["argument FILE", "no.csv does not exist"]),
         ("predict {dir}/no {dir}/x.csv", ["argument FOLDER", "/no is not a directory"]),
-        ("predict {dir} {dir}/empty.csv", ["empty.csv is empty", "a header and at least one row"]),
+        ("predict {dir} {dir}/empty.csv", ["empty.csv is empty"]),
         ("predict {dir} {dir}/x.csv --chunk-rows 0", ["argument --chunk-rows", "must be > 0"]),
         ("predict {dir} {dir}/x.csv --whole --chunk-rows 5", ["--whole and --chunk-rows exclude each other"]),
         ("predict {dir} {dir}/x.csv --target-type reg", ["argument --target-type", "'regression'"]),

@@ -73,7 +73,7 @@ FAIL_START, STUCK, GRACE, LAME_DUCK = ARGUMENTS
 sockets = bind_sockets("127.0.0.1", 0)
 code = run_server(
     app, sockets=sockets, uvicorn_kwargs={"lifespan": "on", "loop": LOOP, "timeout_keep_alive": 60},
-    protocol=make_protocol(), graceful_timeout=GRACE, lame_duck=LAME_DUCK, on_started=started,
+    protocol=make_protocol(), graceful_timeout=GRACE, lame_duck=lambda: LAME_DUCK, on_started=started,
     on_drain=lambda: (state.update(ready=False), say("drain")), on_stop=stop, on_reload=reload,
 )
 say("returned", code)
