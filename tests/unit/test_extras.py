@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from drum_litestar.errors import MissingExtraError
 from drum_litestar.execution.pool.interpreter import command
@@ -63,10 +64,12 @@ def test_the_extras_are_the_projects() -> None:
     def brings(extra: str) -> set[str]:
         """Without those of the package itself, which have markers too."""
         chosen = [need for need in needs if need.marker and "extra" in str(need.marker)]
-        names = {need.name for need in chosen if need.marker and need.marker.evaluate({"extra": extra})}
+        names = {canonicalize_name(need.name) for need in chosen if need.marker and need.marker.evaluate({"extra": extra})}
         return names if extra != "redis" else {"redis"}  # litestar[redis], whose other part is always there
 
-    assert {extra: brings(extra) for extra in EXTRAS} == {extra: set(names.split()) for extra, names in EXTRAS.items()}
+    assert {extra: brings(extra) for extra in EXTRAS} == {
+        extra: {canonicalize_name(name) for name in names.split()} for extra, names in EXTRAS.items()
+    }
 
 
 @pytest.mark.parametrize("extra", [framework.extra for framework in FRAMEWORKS])

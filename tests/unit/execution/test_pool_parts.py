@@ -183,7 +183,7 @@ def test_whatever_load_raises_is_a_load_error(error: BaseException, text: str) -
         invoke.load(lambda: predictor)
     assert str(caught.value) == text
     explained = isinstance(error, ModelLoadError) and error.__cause__ is None
-    assert ("Traceback" in caught.value.detail) is not explained
+    assert bool(caught.value.detail) is not explained
     assert caught.value.exit_code == getattr(error, "exit_code", 1)
     assert predictor.closed == 1
 
