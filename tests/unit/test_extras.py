@@ -64,7 +64,8 @@ def test_the_extras_are_the_projects() -> None:
     def brings(extra: str) -> set[str]:
         """Without those of the package itself, which have markers too."""
         chosen = [need for need in needs if need.marker and "extra" in str(need.marker)]
-        names = {canonicalize_name(need.name) for need in chosen if need.marker and need.marker.evaluate({"extra": extra})}
+        taken = [need for need in chosen if need.marker and need.marker.evaluate({"extra": extra})]
+        names = {str(canonicalize_name(need.name)) for need in taken}
         return names if extra != "redis" else {"redis"}  # litestar[redis], whose other part is always there
 
     assert {extra: brings(extra) for extra in EXTRAS} == {
