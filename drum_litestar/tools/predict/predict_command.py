@@ -84,7 +84,9 @@ def run(args: argparse.Namespace) -> int:
         if isinstance(error, BrokenPipeError):
             return 1
         output = args.output or "standard output"
-        raise UsageError(f"{args.file} cannot be read, or {output} not be written: {error.strerror or error}") from error
+        raise UsageError(
+            f"{args.file} cannot be read, or {output} not be written: {error.strerror or error}"
+        ) from error
     except ModelLoadError as error:
         if args.show_stacktrace and error.detail:
             sys.stderr.write(error.detail)

@@ -219,7 +219,7 @@ def test_a_lame_duck_answers_until_the_next_signal(loop: str) -> None:
         assert "connection" not in idle.response().headers
         process.expect("in flight")
         process.signal(signal.SIGTERM)
-        process.logged("SIGTERM: not ready any more; requests are answered for 600 s")
+        process.logged("not ready any more (SIGTERM): requests are answered for 600 s")
         idle.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         with process.ask("/") as new:
             for client in (idle, new):
