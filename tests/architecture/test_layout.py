@@ -49,6 +49,7 @@ SAME_NAME: dict[str, str] = {}
 """Names that several files have, and why they cannot be confused."""
 
 GLOBALS = {
+    "cli/main.py": "sys.?",
     "drum_hook/finder.py": "sys.modules sys.modules[package].?",
     "execution/pool/isolation.py": "sys.argv sys.path",
     "extensions.py": "sys.modules sys.path",

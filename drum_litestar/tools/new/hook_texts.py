@@ -138,12 +138,14 @@ def answer(prompt, model):
     return next((text for word, text in model["answers"].items() if word in prompt.lower()), model["otherwise"])
 SCORE
 
+
 ASYNCdef chat(completion_create_params, model, headers=None):
     """Called for each request to /chat/completions (leave `headers` out if you do not need them).
 
     completion_create_params: the request's JSON, as the openai package sends it. Must return a chat completion, or
     an iterable (or async generator) of chunks, which are sent as they come. The openai package's objects will do, and
-    so will any objects of that shape: what counts is `object`.
+    so will any objects of that shape: what counts is `object`. This server also takes dicts and plain texts; DRUM does
+    not.
     """
 WAIT    text = answer(completion_create_params["messages"][-1]["content"], model)
     if completion_create_params.get("stream"):

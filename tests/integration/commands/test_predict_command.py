@@ -152,6 +152,7 @@ def test_an_output_that_cannot_be_written_is_known_before_the_model_is_loaded(ho
 
 @pytest.mark.parametrize(("words", "name"), [("--output /dev/full", "/dev/full"), (">/dev/full", "standard output")])
 def test_a_full_disk_is_one_line(words: str, name: str, hooks: Path, numbers: Path) -> None:
+    numbers.write_text("a\n1\n")
     command = f"{console_script()} predict {hooks} {numbers} --target-type regression {words}"
     done = subprocess.run(["sh", "-c", command], env=clean_environment(), capture_output=True, text=True, timeout=120)
     said = [line for line in done.stderr.splitlines() if not line.startswith("rows:")]

@@ -96,10 +96,12 @@ def test_a_stop_while_a_dead_worker_is_replaced(faults: Faults) -> None:
 
 
 def test_a_stop_while_the_model_loads(faults: Faults) -> None:
-    server = faults.start(on_load="wait", ready=False)
+    """A lame duck would only delay it: no balancer sends calls yet."""
+    server = faults.start(on_load="wait", ready=False, env={"DRUM_LAME_DUCK": "600"})
     server.noted_more("loads")
     signalled(server, signal.SIGTERM)
     assert server.server.wait_exit() == 0
+    assert "not ready any more" not in server.server.output()
 
 
 def test_sighup_reloads_the_folder(faults: Faults) -> None:
