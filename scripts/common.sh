@@ -59,7 +59,7 @@ make_venv() {
         "$python" -m venv --clear "$home"
     fi
     rm -f "$home/.stamp"
-    say "installing into $home"
+    say "installing into $home (this takes a few minutes)"
     PATH="$PWD/$home/bin:$PATH" "$@"
     printf '%s' "$stamp" >"$home/.stamp"
 }

@@ -55,18 +55,22 @@ class Parser(argparse.ArgumentParser):
         argparse itself would first miss what is required, and then list all that it does not know.
         """
         known = self.options
-        for word in words:
+        if self.commands and words and not words[0].startswith("-") and words[0] not in self.commands:
+            all_names = f"{self.prog} --help lists the commands"
+            self.error(f"unknown command '{words[0]}'{self._hint(words[0], self.commands, all_names)}")
+        for index, word in enumerate(words):
             if word == "--":
                 return
             if word in self.commands:
-                self.commands[word].refuse_unknown(words[words.index(word) + 1 :])
+                self.commands[word].refuse_unknown(words[index + 1 :])
                 return
-            name = word.partition("=")[0]
+            name, _, value = word.partition("=")
             if name.startswith("--") and " " not in name and not any(each.startswith(name) for each in known):
+                if name == "--port" and "--address" in known:  # what most servers call it
+                    port = value or "".join(words[index + 1 : index + 2])
+                    port = port if port.isdigit() else "PORT"
+                    self.error(f"unknown option --port; did you mean --address HOST:{port}?")
                 self.error(f"unknown option {name}{self._hint(name, known, f'{self.prog} --help lists the options')}")
-        if self.commands and words and not words[0].startswith("-"):
-            all_names = f"{self.prog} --help lists the commands"
-            self.error(f"unknown command '{words[0]}'{self._hint(words[0], self.commands, all_names)}")
 
     @staticmethod
     def _hint(word: str, known: Iterable[str], otherwise: str) -> str:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -56,9 +57,22 @@ def expand(prog: str, argv: Sequence[str], environ: Mapping[str, str]) -> list[s
 
 
 def environment_options(parser: Parser, argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
-    """Tokens of environment variables for any ``parser`` that has options of the server's and requires none."""
+    """Tokens of environment variables for any ``parser`` that has options of the server's and requires none.
+
+    Exits with an error for a folder without the option that it needs.
+    """
+    _refuse_stray_folder(parser, argv)
     options = [option for option, _ in (*TEXTS, *FLAGS)]
     return environment_tokens(parser, argv, environ, [option for option in options if option in parser.options])
+
+
+def _refuse_stray_folder(parser: Parser, argv: Sequence[str]) -> None:
+    """argparse would miss what is required first, or only say that it does not know the word."""
+    if "--code-dir" not in parser.options:
+        return
+    args, rest = parser.parse_known_args(list(argv))
+    if args.code_dir is None and rest and Path(rest[0]).is_dir():
+        parser.error(f"unrecognized arguments: {' '.join(rest)}; did you mean --code-dir {rest[0]}?")
 
 
 def plan_without_server(args: argparse.Namespace) -> LaunchPlan:

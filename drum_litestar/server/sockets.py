@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from drum_litestar.errors import StartupError
+from drum_litestar.settings.address import DEFAULT_PORT
 
 _NO_SUCH_FAMILY: Final = frozenset((errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT))
 
@@ -26,7 +27,7 @@ def bind_sockets(host: str, port: int) -> list[socket.socket]:
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        raise StartupError(f"Cannot listen on {shown}: {_reason(error)}") from None
+        raise StartupError(f"Cannot listen on {shown}: {_reason(error)}{_hint(host, port)}") from None
     addresses = list(dict.fromkeys((family, sockaddr) for family, _, _, _, sockaddr in found))
     bound: list[socket.socket] = []
     refusal: OSError | None = None
@@ -42,7 +43,7 @@ def bind_sockets(host: str, port: int) -> list[socket.socket]:
         return bound
     for sock in bound:
         sock.close()
-    raise StartupError(f"Cannot listen on {shown}: {_reason(refusal)}")
+    raise StartupError(f"Cannot listen on {shown}: {_reason(refusal)}{_hint(host, port)}")
 
 
 def _bind(family: int, address: tuple[object, ...], *, only_v6: bool) -> socket.socket:
@@ -66,6 +67,13 @@ def _reason(error: BaseException | None) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error)
+
+
+def _hint(host: str, port: int) -> str:
+    """Text for a port that was given alone: 18732 is a host, too, 0.0.73.44."""
+    if not host.isdigit() or port != DEFAULT_PORT:
+        return ""
+    return f". {host} was read as a host; give HOST:PORT, such as 127.0.0.1:{host}"
 
 
 def format_address(host: str, port: int) -> str:

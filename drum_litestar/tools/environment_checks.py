@@ -163,8 +163,11 @@ def drum(state: DrumState) -> Finding:
 
 def hook(status: HookStatus, state: DrumState) -> Finding:
     """State of the hook, without which `drum server` cannot run this backend."""
-    level = "ok" if status.active else "info" if state.version is None else "warning"
-    return Finding("hook", level, status.text, {"active": status.active, "default": status.default})  # type: ignore[arg-type]
+    facts = {"active": status.active, "default": status.default}
+    if state.version is None:
+        text = "nothing to do: it changes `drum server`, a command of datarobot-drum; use 'drum-litestar server'"
+        return Finding("hook", "info", text, facts)
+    return Finding("hook", "ok" if status.active else "warning", status.text, facts)
 
 
 def memory() -> Finding:

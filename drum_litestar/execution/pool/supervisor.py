@@ -210,7 +210,7 @@ class Supervisor:
         if self._closed:
             return
         if failure is not None and not self.loaded_once:
-            self._give_up(failure)
+            self._give_up(failure, said=True)
         elif replaces is not None:
             self._not_replaced(reason, failure, replaces, cause)
         elif failure is not None or self.folder.reload_error:
@@ -279,10 +279,12 @@ class Supervisor:
         self._retry = None
         self.start()
 
-    def _give_up(self, failure: ModelLoadError) -> None:
+    def _give_up(self, failure: ModelLoadError, *, said: bool = False) -> None:
+        """Start no more workers. ``said``: ``failure`` is the model's own error, which needs no further line."""
         if not self._closed:
             self._close()
-            _log.error("No more model workers are started")
+            if not said:
+                _log.error("No more model workers are started")
             for worker in self.workers:
                 if worker.state == "starting":
                     worker.kill()

@@ -45,7 +45,9 @@ def resolve_target_type(spec: PredictorSpec, metadata: dict[str, Any] | None) ->
     if spec.target_type is not None and spec.target_type is not configured:
         raise ModelLoadError(
             "Target type provided in --target-type argument doesn't match target type from model config file. "
-            "Use either one of them or make them match."
+            "Use either one of them or make them match.",
+            remedy=f"--target-type (or TARGET_TYPE) is {spec.target_type.value}, targetType in model-metadata.yaml is "
+            f"{configured.value}.",
         )
     return configured
 

@@ -271,7 +271,9 @@ def test_death_in_mid_stream_breaks_the_stream(tmp_path: Path) -> None:
         ("die", "The model worker died 3 times before it was ready (exit code 7)", 1),
     ],
 )
-def test_a_model_that_cannot_be_loaded(tmp_path: Path, script: str, message: str, exit_code: int) -> None:
+def test_a_model_that_cannot_be_loaded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, script: str, message: str, exit_code: int
+) -> None:
     replace_text(tmp_path / "on_load", script)
     told: list[ModelLoadError] = []
 
@@ -287,6 +289,7 @@ def test_a_model_that_cannot_be_loaded(tmp_path: Path, script: str, message: str
 
     asyncio.run(main())
     assert not told  # it was never ready: state and failure tell
+    assert ("No more model workers are started" in caplog.text) is (script == "die")  # the others say why themselves
 
 
 def test_a_load_failure_of_a_replacement_is_retried(tmp_path: Path) -> None:

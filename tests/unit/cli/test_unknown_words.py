@@ -25,6 +25,10 @@ from drum_litestar.cli.main import COMMANDS, main
         ("new model x --taget-type y", "new model: error: unknown option --taget-type; did you mean --target-type?"),
         ("new modle x", "new: error: unknown command 'modle'; did you mean model?"),
         ("sevrer", "drum-litestar: error: unknown command 'sevrer'; did you mean server?"),
+        ("serve --code-dir .", "drum-litestar: error: unknown command 'serve'; did you mean server?"),
+        ("server --port 5", "server: error: unknown option --port; did you mean --address HOST:5?"),
+        ("check --port=5", "check: error: unknown option --port; did you mean --address HOST:5?"),
+        ("server --port", "server: error: unknown option --port; did you mean --address HOST:PORT?"),
         ("qqq", "drum-litestar: error: unknown command 'qqq'; drum-litestar --help lists the commands"),
         ("--versoin", "drum-litestar: error: unknown option --versoin; did you mean --version?"),
     ],
@@ -58,6 +62,10 @@ def test_prefixes_and_values_are_not_unknown(tmp_path: Path, capsys: pytest.Capt
         ("new model {dir}/y --target-type number", ["argument --target-type", "'regression'"]),
         ("new", ["required: model"]),
         ("check --load", ["--load needs the model folder", "--code-dir"]),
+        ("check {dir}", ["check: error: unrecognized arguments: {dir}; did you mean --code-dir {dir}?"]),
+        ("server {dir}", ["server: error: unrecognized arguments: {dir}; did you mean --code-dir {dir}?"]),
+        ("server {dir} -cd {dir} --address h:1", ["error: unrecognized arguments: {dir}\n"]),
+        ("check {dir}/no", ["error: unrecognized arguments: {dir}/no\n"]),
         ("check --row {dir}/x.csv", ["--row needs --load"]),
         ("check --load --row {dir}/no.csv", ["argument --row", "does not exist"]),
     ],
@@ -70,7 +78,7 @@ def test_errors_name_the_option_and_the_remedy(
     assert main(words.format(dir=tmp_path).split()) == 2
     error = capsys.readouterr().err
     for text in texts:
-        assert text in error
+        assert text.format(dir=tmp_path) in error
     assert "Traceback" not in error
 
 

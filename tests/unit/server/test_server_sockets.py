@@ -54,6 +54,16 @@ def test_an_address_that_cannot_be_bound_is_an_error_of_one_line() -> None:
             bind_sockets(host, 80)
 
 
+def test_a_port_that_was_given_alone_is_recognised() -> None:
+    for host in ("18732", "99999999999"):  # 0.0.73.44, and no address at all
+        hint = rf"\. {host} was read as a host; give HOST:PORT, such as 127\.0\.0\.1:{host}$"
+        with pytest.raises(StartupError, match=rf"^Cannot listen on {host}:8080: [^\n]+{hint}"):
+            bind_sockets(host, 8080)
+    with pytest.raises(StartupError) as caught:
+        bind_sockets("18732", 80)
+    assert "was read as a host" not in str(caught.value)
+
+
 def test_addresses_are_shown_with_brackets_where_needed() -> None:
     assert format_address("::1", 80) == format_address("[::1]", 80) == "[::1]:80"
     assert format_address("localhost", 80) == "localhost:80"

@@ -72,6 +72,17 @@ def test_environment_alone(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.usefixtures("drum")
+@pytest.mark.parametrize("hook", [ENABLED, DISABLED], ids=["enabled", "disabled"])
+def test_the_hook_is_of_no_concern_without_drum(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, hook: HookStatus
+) -> None:
+    monkeypatch.setattr("drum_litestar.tools.check_command.hook_status", lambda path: hook)
+    (finding,) = check(capsys)[1]["hook"]
+    assert (finding["level"], finding["active"]) == ("info", hook.active)
+    assert finding["text"].startswith("nothing to do: it changes `drum server`, a command of datarobot-drum")
+
+
+@pytest.mark.usefixtures("drum")
 def test_model_folder(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, topics = check(capsys, "-cd", str(model), "--target-type", "regression")
     assert code == 0

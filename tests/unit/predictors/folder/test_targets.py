@@ -65,8 +65,11 @@ def test_target_type_needs_a_source() -> None:
 
 
 def test_target_type_sources_must_agree() -> None:
-    with pytest.raises(ModelLoadError, match="doesn't match target type from model config file"):
+    with pytest.raises(ModelLoadError, match="doesn't match target type from model config file") as caught:
         resolve_target_type(spec(target_type=TargetType.BINARY), {"targetType": "regression"})
+    assert caught.value.remedy == (
+        "--target-type (or TARGET_TYPE) is binary, targetType in model-metadata.yaml is regression."
+    )
     with pytest.raises(ModelLoadError, match=r"^'foo' is not a valid TargetType$"):
         resolve_target_type(spec(), {"targetType": "foo"})
 
