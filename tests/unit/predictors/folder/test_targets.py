@@ -67,8 +67,11 @@ def test_target_type_needs_a_source() -> None:
 def test_target_type_sources_must_agree() -> None:
     with pytest.raises(ModelLoadError, match="doesn't match target type from model config file"):
         resolve_target_type(spec(target_type=TargetType.BINARY), {"targetType": "regression"})
-    with pytest.raises(ModelLoadError, match=r"^'foo' is not a valid TargetType$"):
+    with pytest.raises(ModelLoadError, match=r"^'foo' is not a valid TargetType\n.*one of binary, regr") as caught:
         resolve_target_type(spec(), {"targetType": "foo"})
+    assert caught.value.reason == "'foo' is not a valid TargetType", "DRUM's text, for the error server"
+    assert f"targetType in {Path(spec().code_dir) / 'model-metadata.yaml'} " in caught.value.remedy
+    assert caught.value.__suppress_context__
 
 
 def test_binary_labels() -> None:
