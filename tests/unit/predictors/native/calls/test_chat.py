@@ -344,4 +344,7 @@ def test_texts_for_a_client_that_waits_for_one_answer(plain: Any, caplog: pytest
 def test_broken_json_is_logged_without_a_traceback(plain: Any, caplog: pytest.LogCaptureFixture) -> None:
     reply = plain.handle(chat_call("{"))
     assert reply.status == 400
-    assert format_exception(caplog.records[-1].exc_info[1]) == ""
+    raised = caplog.records[-1].exc_info
+    assert raised is not None
+    assert raised[1] is not None
+    assert format_exception(raised[1]) == ""
