@@ -38,6 +38,8 @@ TEXT_COLUMN: Final = "text"
 STRUCTURED_TYPES: Final = ("text/csv", "text/plain", "application/json")
 """Content types that the body of a structured call may have for every model (contract, 3.5 and 8)."""
 SPARSE_TYPE: Final = "text/mtx"
+GZIP_MAGIC: Final = b"\x1f\x8b"
+"""The first bytes of what gzip has compressed."""
 
 
 class TargetType(Enum):
@@ -159,6 +161,8 @@ class Reply(msgspec.Struct, kw_only=True, omit_defaults=True):
     headers: Tuple[Tuple[str, str], ...] = ()
     span: Optional[SpanReport] = None
     """Set only when tracing is on."""
+    hint: str = ""
+    """What to do about an error, for logs and commands; no client sees it."""
     lost_reports: int = 0
     """Monitoring reports that this process has lost since its previous answer (contract, section 8, Q-15)."""
 

@@ -131,10 +131,9 @@ def _defined_names(tree: ast.Module) -> set[str] | None:
 
 def _refusal(error: ModelLoadError, code_dir: Path) -> str:
     """The text, with the file that it may speak of."""
-    if error.reason == NO_TARGET_NAME:
-        return _line(error)
-    metadata = code_dir / METADATA_FILE
-    return f"{_line(error)} ({metadata})" if metadata.exists() else _line(error)
+    line, metadata = _line(error), code_dir / METADATA_FILE
+    named = error.reason == NO_TARGET_NAME or str(metadata) in line
+    return f"{line} ({metadata})" if not named and metadata.exists() else line
 
 
 def _line(error: ModelLoadError) -> str:

@@ -29,7 +29,7 @@ def read_metadata(code_dir: Path) -> dict[str, Any] | None:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelLoadError(str(error)) from error
-    metadata = parse_metadata(text)
+    metadata = parse_metadata(text, path)
     _check_hyperparameters(metadata)
     _check_input_schema(metadata.get("inputSchema"))
     _check_labels(metadata)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+from pathlib import Path
 from typing import Any
 
 from strictyaml import YAML, Bool, Enum, Int, Map, Optional, Seq, Str, StrictYAMLError, YAMLValidationError, load
@@ -42,44 +45,44 @@ _TYPE_SCHEMA = {
 }
 _ANY_REQUIREMENT = Map({"field": Enum(_FIELDS), "condition": Str(), "value": Anything()})
 
-_METADATA = Map(
-    {
-        "name": Str(),
-        "type": Str(),
-        "targetType": Str(),
-        Optional("environmentID"): Str(),
-        Optional("validation"): Map({"input": Str(), Optional("targetName"): Str()}),
-        Optional("modelID"): Str(),
-        Optional("description"): Str(),
-        Optional("majorVersion"): Bool(),
-        Optional("inferenceModel"): Map(
-            {
-                Optional("targetName"): Str(),
-                Optional("positiveClassLabel"): Str(),
-                Optional("negativeClassLabel"): Str(),
-                Optional("classLabels"): Seq(Str()),
-                Optional("classLabelsFile"): Str(),
-                Optional("predictionThreshold"): Int(),
-            }
-        ),
-        Optional("trainingModel"): Map({Optional("trainOnProject"): Str()}),
-        Optional("hyperparameters"): Anything(),
-        Optional("typeSchema"): Map({Optional(side): Seq(_ANY_REQUIREMENT) for side in _TYPE_SCHEMA}),
-        Optional("customPredictor"): Anything(),
-        Optional("runtimeParameterDefinitions"): Anything(),
-        Optional("userCredentialSpecifications"): Seq(
-            Map({"key": Str(), "valueFrom": Str(), Optional("reminder"): Str()})
-        ),
-        Optional("lazyLoading"): Anything(),
-        Optional("inputSchema"): Map(
-            {Optional("title"): Str(), "type": Str(), "properties": Anything(), Optional("required"): Seq(Str())}
-        ),
-    }
-)
+_INFERENCE_MODEL = {
+    Optional("targetName"): Str(),
+    Optional("positiveClassLabel"): Str(),
+    Optional("negativeClassLabel"): Str(),
+    Optional("classLabels"): Seq(Str()),
+    Optional("classLabelsFile"): Str(),
+    Optional("predictionThreshold"): Int(),
+}
+_FIELDS_OF_FILE = {
+    "name": Str(),
+    "type": Str(),
+    "targetType": Str(),
+    Optional("environmentID"): Str(),
+    Optional("validation"): Map({"input": Str(), Optional("targetName"): Str()}),
+    Optional("modelID"): Str(),
+    Optional("description"): Str(),
+    Optional("majorVersion"): Bool(),
+    Optional("inferenceModel"): Map(_INFERENCE_MODEL),
+    Optional("trainingModel"): Map({Optional("trainOnProject"): Str()}),
+    Optional("hyperparameters"): Anything(),
+    Optional("typeSchema"): Map({Optional(side): Seq(_ANY_REQUIREMENT) for side in _TYPE_SCHEMA}),
+    Optional("customPredictor"): Anything(),
+    Optional("runtimeParameterDefinitions"): Anything(),
+    Optional("userCredentialSpecifications"): Seq(Map({"key": Str(), "valueFrom": Str(), Optional("reminder"): Str()})),
+    Optional("lazyLoading"): Anything(),
+    Optional("inputSchema"): Map(
+        {Optional("title"): Str(), "type": Str(), "properties": Anything(), Optional("required"): Seq(Str())}
+    ),
+}
+_METADATA = Map(_FIELDS_OF_FILE)
+_KEYS = [key.key if isinstance(key, Optional) else key for key in (*_FIELDS_OF_FILE, *_INFERENCE_MODEL)]
 
 
-def parse_metadata(text: str) -> dict[str, Any]:
-    """Parse ``text``: all scalars are strings, except the schema's integers and booleans. Raises ModelLoadError."""
+def parse_metadata(text: str, path: Path) -> dict[str, Any]:
+    """Parse ``text``, the content of ``path``: all scalars are strings, except the schema's integers and booleans.
+
+    Raises ModelLoadError, whose cause is not kept: the parser's frames tell its reader nothing.
+    """
     if not text:
         raise ModelLoadError("The model_metadata.yaml file appears to be empty.")
     try:
@@ -87,16 +90,28 @@ def parse_metadata(text: str) -> dict[str, Any]:
         if "typeSchema" in document:
             _type_values(document["typeSchema"])
     except YAMLValidationError as error:
-        raise ModelLoadError(f"Invalid model-metadata.yaml: {error}") from error
+        raise ModelLoadError(f"Invalid model-metadata.yaml: {_shown(error, path)}", remedy=_near_key(error)) from None
     except StrictYAMLError as error:
         raise ModelLoadError(
             "\nStrictYAMLError: The current format does not comply with strict yaml rules. "
-            f"(Empty list on fields are not allowed)\n{error}"
-        ) from error
+            f"(Empty list on fields are not allowed)\n{_shown(error, path)}"
+        ) from None
     except MarkedYAMLError as error:
-        raise ModelLoadError(f"Invalid model-metadata.yaml: {error}") from error
+        raise ModelLoadError(f"Invalid model-metadata.yaml: {_shown(error, path)}") from None
     data: dict[str, Any] = document.data
     return data
+
+
+def _shown(error: MarkedYAMLError, path: Path) -> str:
+    """The parser's text, with the file where it speaks of a string."""
+    return str(error).replace('"<unicode string>"', f'"{path}"')
+
+
+def _near_key(error: YAMLValidationError) -> str:
+    """The key that may be meant, where one is unknown."""
+    found = re.match("unexpected key not in schema '(.*)'", error.problem or "")
+    near = difflib.get_close_matches(found[1], _KEYS, 1) if found else []
+    return f"did you mean {near[0]}?" if near else ""
 
 
 def _type_values(type_schema: YAML) -> None:

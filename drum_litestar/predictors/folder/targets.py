@@ -41,7 +41,8 @@ def resolve_target_type(spec: PredictorSpec, metadata: dict[str, Any] | None) ->
     try:
         configured = TargetType(metadata["targetType"])
     except ValueError as error:
-        raise ModelLoadError(str(error)) from error
+        path, known = Path(spec.code_dir) / "model-metadata.yaml", ", ".join(each.value for each in TargetType)
+        raise ModelLoadError(str(error), remedy=f"targetType in {path} must be one of {known}.") from None
     if spec.target_type is not None and spec.target_type is not configured:
         raise ModelLoadError(
             "Target type provided in --target-type argument doesn't match target type from model config file. "
@@ -136,5 +137,6 @@ def require_target_name(spec: PredictorSpec, target_type: TargetType) -> None:
     if target_type.is_text and not (spec.target_name or os.environ.get("TARGET_NAME")):
         raise ModelLoadError(
             NO_TARGET_NAME,
-            remedy="Set the environment variable TARGET_NAME to the name of the column that the score hook returns.",
+            remedy="Set the environment variable TARGET_NAME to the name of the column that the score hook returns; "
+            "targetName in model-metadata.yaml is not read, as in DRUM.",
         )

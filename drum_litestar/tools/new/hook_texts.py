@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Final
 
 from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.tools.new.folder_texts import commands
 
 HEAD: Final = '''\
 """The hooks of this model: the server calls these functions by their names.
 
-Change them, and delete what you do not need. `drum-litestar check --code-dir . --load` tries the folder.
+Change them, and delete what you do not need. To try the folder:
+
+    COMMAND
 """
 '''
 
@@ -20,6 +23,7 @@ def load_model(code_dir):
     """Called once in each worker process. What it returns is `model` in the other hooks; it must not be None.
 
     Without this hook the one artifact in the folder is loaded: .pkl, .pth, .onnx or .h5.
+    Have a .pkl? Delete this function.
     """
     return json.loads((Path(code_dir) / "model.json").read_text())
 '''
@@ -246,4 +250,4 @@ def custom_py(target_type: TargetType, *, asynchronous: bool) -> str:
     others = ["import numpy as np"] if "np." in hooks else []
     others += ["import pandas as pd"] if "pd." in hooks else []
     blocks = ["\n".join(block) for block in (standard, others) if block]
-    return HEAD + "\n" + "\n\n".join(blocks) + "\n" + hooks
+    return HEAD.replace("COMMAND", commands(target_type, ".").check) + "\n" + "\n\n".join(blocks) + "\n" + hooks

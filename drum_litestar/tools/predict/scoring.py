@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from drum_litestar.errors import FailedError
 from drum_litestar.launcher.model_session import ModelSession
 from drum_litestar.media_types import parameter, split_content_type
-from drum_litestar.predictors.protocol import CSV_HEADER, ModelCall, Payload, Reply
+from drum_litestar.predictors.protocol import CSV_HEADER, GZIP_MAGIC, ModelCall, Payload, Reply
 from drum_litestar.tools.predict.part_types import ColumnTypes
 from drum_litestar.tools.predict.table_parts import Part, UncuttableError, cut
 
@@ -62,6 +62,8 @@ async def score_unstructured(session: ModelSession, request: Request) -> bytes:
 
 async def score_table(session: ModelSession, request: Request, advance: Advance, note: Note) -> AsyncIterator[Rows]:
     """The answer to the file's rows. Raises FailedError, and RequestError when no worker can answer."""
+    if not session.card.any_format and _is_gzip(request.path):
+        raise FailedError(f"{request.path}: it is compressed with gzip; unpack it first (gunzip)")
     types: dict[str, str] | None = None
     rows = request.chunk_rows or CHUNK_ROWS
     if request.chunk_rows is not None and (request.is_matrix or session.card.any_format):
@@ -80,6 +82,11 @@ async def score_table(session: ModelSession, request: Request, advance: Advance,
     async for part, reply in _in_order(session, cut(request.path, rows), call):
         yield _rows(_checked(reply, f"{request.path}, rows {part.first:,} to {part.last:,}"))
         advance(part.end, f"{part.last:,} rows")
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 def _may_be_cut(session: ModelSession, request: Request) -> bool:
@@ -162,10 +169,11 @@ def _checked(reply: Reply, subject: str) -> Reply:
 
 
 def message_of(reply: Reply) -> str:
-    """The text of an error's answer, in one line."""
+    """The text of an error's answer, and the hint that the server would log, in one line."""
     try:
         body = json.loads(reply.body)
         text = str(body.get("message") or body.get("error") or body)
     except ValueError:
         text = reply.body.decode("utf-8", "replace") or f"status {reply.status}"
-    return " ".join(text.removeprefix("ERROR: ").split())
+    hint = f" ({reply.hint})" if reply.hint else ""
+    return " ".join(f"{text.removeprefix('ERROR: ')}{hint}".split())

@@ -116,3 +116,25 @@ def test_without_load_the_last_line_says_what_was_not_checked(model: Path) -> No
     last = done.stdout.splitlines()[-1]
     assert last.startswith("info      not checked")
     assert "--load loads the model in a worker and tries one row" in last
+
+
+TYPO = """
+import pandas as pd
+
+
+def load_model(code_dir):
+    return 1
+
+
+def score(data, model, **kwargs):
+    return pd.DataFrame({"big dog": [0.5], "cat": [0.5], "why": ["x"]})
+"""
+
+
+def test_labels_that_the_score_hook_does_not_know(model: Path) -> None:
+    (model / "custom.py").write_text(TYPO)
+    (model / "rows.csv").write_text("a\n41\n")
+    labels = ("--positive-class-label", "big dgo", "--negative-class-label", "cat")
+    words = ("-cd", model, "--target-type", "binary", *labels, "--load", "--row", model / "rows.csv")
+    text = check(*words, code=1)["row"][0]["text"]
+    assert "\"['big dgo'] not found in axis\" (the score hook returned the columns 'big dog', 'cat', 'why'; " in text

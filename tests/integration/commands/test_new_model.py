@@ -92,6 +92,12 @@ def test_commented_hooks_are_python_once_they_are_uncommented(target_type: Targe
         assert ("async def" in text) is asynchronous
 
 
+def test_the_hooks_name_the_command_that_tries_them() -> None:
+    text = custom_py(TargetType.TEXT_GENERATION, asynchronous=False)
+    assert "    TARGET_NAME=completion drum-litestar check --code-dir . --load" in text
+    assert "    drum-litestar check --code-dir . --load" in custom_py(TargetType.REGRESSION, asynchronous=False)
+
+
 def test_the_readme_names_each_file(printed: Callable[..., list[str]], tmp_path: Path) -> None:
     printed(TargetType.AGENTIC_WORKFLOW, "--name", "Guide: the first")
     folder = tmp_path / "my model"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import pty
@@ -288,3 +289,21 @@ def _few(folder: Path) -> Path:
     path = folder / "few.csv"
     path.write_text("a\n1\n2\n0.3333333333333333\n")
     return path
+
+
+def test_a_hint_of_the_hooks(hooks: Path, numbers: Path) -> None:
+    code = "import pandas as pd\ndef load_model(d): return 1\ndef score(data, model, **kwargs):\n"
+    (hooks / "custom.py").write_text(code + "    return pd.DataFrame({'dog': data['a'], 'cat': 0, 'why': 'x'})\n")
+    labels = ("--positive-class-label", "dgo", "--negative-class-label", "cat")
+    done = run(hooks, numbers, "--target-type", "binary", *labels)
+    assert done.returncode == 1
+    assert "\"['dgo'] not found in axis\" (the score hook returned the columns 'dog', 'cat', 'why'; " in done.stderr
+
+
+def test_a_compressed_file(hooks: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.csv.gz"
+    data.write_bytes(gzip.compress(b"a\n1\n"))
+    done = regression(hooks, data)
+    assert done.returncode == 1
+    assert f"{data}: it is compressed with gzip; unpack it first (gunzip)" in done.stderr
+    assert "UTF-8" not in done.stderr

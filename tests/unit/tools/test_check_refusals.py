@@ -97,12 +97,15 @@ def test_target_and_metadata(
 
 
 def test_texts_name_the_remedy(folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
-    model = folder(**{"model-metadata.yaml": METADATA.format("foo")})
+    model = folder(**{"model-metadata.yaml": METADATA.format("binary")})
     assert check(capsys, "-cd", str(model))[1][0]["text"].endswith(f"({model / 'model-metadata.yaml'})")
+    (model / "model-metadata.yaml").write_text(METADATA.format("foo"))
+    assert check(capsys, "-cd", str(model))[1][0]["text"].count("model-metadata.yaml") == 1
     (model / "model-metadata.yaml").unlink()
     _, (finding,) = check(capsys, "-cd", str(model), "--target-type", "textgeneration")
     assert finding["text"].endswith(
-        "Set the environment variable TARGET_NAME to the name of the column that the score hook returns."
+        "Set the environment variable TARGET_NAME to the name of the column that the score hook returns; targetName in "
+        "model-metadata.yaml is not read, as in DRUM."
     )
 
 

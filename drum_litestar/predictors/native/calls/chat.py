@@ -8,6 +8,8 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import logging
+import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +31,8 @@ from drum_litestar.predictors.native.hooks.request_values import RequestHeaders,
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamHead, StreamReply, TargetType
 from drum_litestar.predictors.steps import report_chat, step
 
+logger = logging.getLogger("drum")
+
 _HOOK = "chat"
 _END = object()
 
@@ -40,6 +44,7 @@ class ChatHandler:
         self._loaded = loaded
         self._hook = loaded.hooks.get(_HOOK)
         self._takes_headers = self._hook is not None and _takes_headers(self._hook)
+        self._stream_warning = threading.Lock()
 
     @property
     def available(self) -> bool:
@@ -85,9 +90,8 @@ class ChatHandler:
             raise _unexpected(result)
         try:
             items = [result] if isinstance(result, str) else result
-            source: Any = ChunkSource(self._loaded.hooks.iterate(items), params)
-            if report is not None:
-                source = report.source(source)
+            chunks_of_hook = ChunkSource(self._loaded.hooks.iterate(items), params)
+            source: Any = chunks_of_hook if report is None else report.source(chunks_of_hook)
         except TypeError:
             raise _unexpected(result) from None
         try:
@@ -98,6 +102,12 @@ class ChatHandler:
         except BaseException:
             source.close()
             raise
+        # Never released: one warning for each worker.
+        if chunks_of_hook.of_texts and not params.get("stream") and self._stream_warning.acquire(blocking=False):
+            logger.warning(
+                'The chat hook yields texts for a request without "stream": true, so its client gets a stream that it '
+                "did not ask for: return one text there. This is reported once."
+            )
         return StreamReply(StreamHead(), chunks)
 
 
@@ -111,7 +121,7 @@ def _read_params(body: Payload | None) -> dict[str, Any]:
     try:
         params: Any = json.loads(body.read())
     except (ValueError, RecursionError) as error:
-        raise UnreadableBodyError(str(error)) from error
+        raise UnreadableBodyError(str(error)) from None
     messages = params.get("messages", ())  # only an object has `get`: DRUM's text is that of the AttributeError
     iter(messages)
     return params  # type: ignore[no-any-return]

@@ -42,6 +42,11 @@ class ChunkSource(Iterator[Any]):
         self._open = False
         """The last item was a text."""
 
+    @property
+    def of_texts(self) -> bool:
+        """There has been a text among the items."""
+        return self._begun
+
     def __next__(self) -> Any:
         try:
             item = next(self._source)

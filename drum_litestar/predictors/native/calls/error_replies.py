@@ -26,11 +26,17 @@ def error_reply(error: BaseException, *, client_errors_4xx: bool = False) -> Rep
 
     A violated schema has been logged already, one line for each violation.
     """
+    hint = masked(error.remedy) if isinstance(error, (ModelError, ClientDataError)) else ""
     if not isinstance(error, SchemaValidationError):
-        remedy = f" ({masked(error.remedy)})" if isinstance(error, ModelError) and error.remedy else ""
-        logger.error("%s%s", _text(error), remedy, exc_info=error)
+        logger.error("%s%s", _text(error), f" ({hint})" if hint else "", exc_info=error)
     if not isinstance(error, (RequestError, SchemaValidationError)) or is_error(getattr(error, "status", 422)):
         record_exception(error)
+    reply = _reply(error, client_errors_4xx=client_errors_4xx)
+    reply.hint = hint
+    return reply
+
+
+def _reply(error: BaseException, *, client_errors_4xx: bool) -> Reply:
     user = is_user_error(error)
     if user is not None:
         message, status = user

@@ -38,6 +38,7 @@ _FRAMEWORK_FAILURE = "Failure when making predictions."
 NO_ROWS = (
     "The data has 0 rows, only a header line: curl -d removes line breaks. Use --data-binary @FILE, or -F X=@FILE."
 )
+NO_SCORE = "custom.py has no score hook; /predict/ needs one"
 
 
 class Predictions(NamedTuple):
@@ -227,6 +228,8 @@ class StructuredHandler:
         try:
             return run_stage(_FRAMEWORK_FAILURE, self._call_framework, data, source)
         except StageError as error:
+            if self._loaded.framework is None:
+                raise StageError(str(error), NO_SCORE) from error.__cause__
             missing = self._missing_columns(data.frame() if isinstance(data, CsvTable) else data)
             if missing and self._loaded.spec.client_errors_4xx:
                 raise ClientDataError(str(error)) from error

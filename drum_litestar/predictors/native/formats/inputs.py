@@ -13,7 +13,7 @@ from drum_litestar.media_types import CSV, JSON, URLENCODED
 from drum_litestar.predictors.native.formats.json_rows import csv_of_json
 from drum_litestar.predictors.native.hooks.user_errors import run_stage
 from drum_litestar.predictors.native.shortcuts.csv_parser import CsvParser, CsvTable, has_blank_line
-from drum_litestar.predictors.protocol import SPARSE_TYPE, STRUCTURED_TYPES, Payload
+from drum_litestar.predictors.protocol import GZIP_MAGIC, SPARSE_TYPE, STRUCTURED_TYPES, Payload
 from drum_litestar.predictors.rules import NO_DATA, accepts, unsupported_format
 
 if TYPE_CHECKING:
@@ -21,10 +21,18 @@ if TYPE_CHECKING:
     from drum_litestar.predictors.protocol import ModelCall
 
 MTX = SPARSE_TYPE
+GZIP_HINT = "the body begins like gzip; send Content-Encoding: gzip"
 
 
 class ClientDataError(Exception):
-    """The client's data cannot be used. DRUM answers 500; the operator may choose 422 (contract, section 8, Q-8)."""
+    """The client's data cannot be used. DRUM answers 500; the operator may choose 422 (contract, section 8, Q-8).
+
+    ``remedy`` is for the log.
+    """
+
+    def __init__(self, text: str, remedy: str = "") -> None:
+        super().__init__(text)
+        self.remedy = remedy
 
 
 class StructuredInput(NamedTuple):
@@ -147,7 +155,9 @@ def _read_csv(payload: Payload, column_types: Mapping[str, str] | None = None) -
                 return pd.read_csv(stream, dtype=types, skip_blank_lines=False)
             return frame
         except UnicodeDecodeError as error:
-            raise ClientDataError("Supplied CSV input file encoding must be UTF-8.") from error
+            stream.seek(0)
+            remedy = GZIP_HINT if stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC else str(error)
+            raise ClientDataError("Supplied CSV input file encoding must be UTF-8.", remedy) from None
         except pd.errors.EmptyDataError as error:
             raise ClientDataError(str(error)) from error
         except pd.errors.ParserError as error:

@@ -112,6 +112,28 @@ def test_refused(read: Callable[[str], Any], text: str, message: str) -> None:
     assert caught.value.exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "remedy"),
+    [
+        ("name: n\ntype: inference\ntargetTyp: regression\n", 3, "did you mean targetType?"),
+        (REGRESSION + "inferenceModel:\n  targetNam: a\n", 5, "did you mean targetName?"),
+        (REGRESSION + "zzz: 1\n", 4, ""),
+        ("name: n\n  type: inference\n", 2, ""),
+        (REGRESSION + "majorVersion: []\n", 4, ""),
+    ],
+)
+def test_the_place_of_a_typo(make_folder: MakeFolder, text: str, line: int, remedy: str) -> None:
+    """By the file's path, and without a traceback of the parser."""
+    folder = make_folder({"model-metadata.yaml": text})
+    with pytest.raises(ModelLoadError) as caught:
+        read_metadata(folder)
+    assert f'in "{folder / "model-metadata.yaml"}", line {line}' in caught.value.reason
+    assert "unicode string" not in str(caught.value)
+    assert caught.value.remedy == remedy
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
 def test_not_utf8(read: Callable[[bytes], Any]) -> None:
     with pytest.raises(ModelLoadError, match=r"^'utf-8' codec can't decode byte 0xff in position 6"):
         read(b"name: \xff\xfe\n")

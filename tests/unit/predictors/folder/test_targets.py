@@ -70,8 +70,11 @@ def test_target_type_sources_must_agree() -> None:
     assert caught.value.remedy == (
         "--target-type (or TARGET_TYPE) is binary, targetType in model-metadata.yaml is regression."
     )
-    with pytest.raises(ModelLoadError, match=r"^'foo' is not a valid TargetType$"):
+    with pytest.raises(ModelLoadError, match=r"^'foo' is not a valid TargetType\n.*one of binary, regr") as caught:
         resolve_target_type(spec(), {"targetType": "foo"})
+    assert caught.value.reason == "'foo' is not a valid TargetType", "DRUM's text, for the error server"
+    assert f"targetType in {Path(spec().code_dir) / 'model-metadata.yaml'} " in caught.value.remedy
+    assert caught.value.__suppress_context__
 
 
 def test_binary_labels() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from drum_litestar.predictors.protocol import Reply, StreamReply, TargetType
+from drum_litestar.tracebacks import format_exception
 from native_serving import chat_call, payload, summary
 
 HOOK = """
@@ -328,3 +329,22 @@ def test_dicts_with_the_openai_packages_objects(serve_folder: Any) -> None:
     )
     body = json.loads(summary(ask_plain(serve_folder({"custom.py": code}), ""))[2])
     assert (body["choices"], body["more"]) == ([{"message": {"content": "x"}}], {"object": "x", "choices": []})
+
+
+def test_texts_for_a_client_that_waits_for_one_answer(plain: Any, caplog: pytest.LogCaptureFixture) -> None:
+    assert events(ask_plain(plain, "['a']", stream=True))[-1] == "done"
+    assert events(ask_plain(plain, "[chunk('a')]"))[-1] == "done"
+    assert not caplog.messages
+    for _ in range(2):
+        assert events(ask_plain(plain, "['a']"))[-1] == "done"
+    (message,) = caplog.messages
+    assert message.startswith("The chat hook yields texts for a request without")
+
+
+def test_broken_json_is_logged_without_a_traceback(plain: Any, caplog: pytest.LogCaptureFixture) -> None:
+    reply = plain.handle(chat_call("{"))
+    assert reply.status == 400
+    raised = caplog.records[-1].exc_info
+    assert raised is not None
+    assert raised[1] is not None
+    assert format_exception(raised[1]) == ""

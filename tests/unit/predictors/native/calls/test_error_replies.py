@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import threading
@@ -14,6 +15,7 @@ from drum_litestar.predictors.native.calls.error_replies import error_reply
 from drum_litestar.predictors.native.native_predictor import NativePredictor
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
 from drum_litestar.predictors.spec import PredictorSpec
+from drum_litestar.tracebacks import format_exception
 from native_serving import csv_call, payload
 
 HOOKS = """
@@ -237,3 +239,53 @@ def test_predict_call_of_a_transform_model(serve_folder: Any) -> None:
     assert json.loads(predictor.handle(csv_call("a\n1\n")).body) == {
         "message": "ERROR: This model has target type 'transform', use the /transform/ endpoint."
     }
+
+
+def test_a_hint_is_beside_the_body(serve_folder: Any) -> None:
+    code = (
+        "import pandas as pd\ndef load_model(d): return 1\n"
+        "def score(data, model, **kw): return pd.DataFrame({'big dog': [0.5], 'cat': [0.5], 'why': ['x']})\n"
+    )
+    labels = {"positive_class_label": "big dgo", "negative_class_label": "cat"}
+    reply = reply_to(serve_folder({"custom.py": code}, TargetType.BINARY, **labels), csv_call("a\n1\n"))
+    assert json.loads(reply.body) == {"message": "ERROR: \"['big dgo'] not found in axis\""}
+    assert reply.hint.startswith("the score hook returned the columns 'big dog', 'cat', 'why'; ")
+
+
+def test_predictions_of_a_folder_that_only_chats(serve_folder: Any, caplog: pytest.LogCaptureFixture) -> None:
+    code = "def load_model(d): return 1\ndef chat(params, model): return 'Hello'\n"
+    predictor = serve_folder({"custom.py": code}, TargetType.TEXT_GENERATION, target_name="completion")
+    reply = reply_to(predictor, csv_call("promptText\nHello\n"))
+    assert (reply.status, json.loads(reply.body)["message"]) == (
+        500,
+        "ERROR: Failure when making predictions. Exception: "
+        "AttributeError(\"'NoneType' object has no attribute 'predict'\")",
+    )
+    assert "custom.py has no score hook; /predict/ needs one" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("spooled", [False, True])
+def test_gzip_without_its_header(
+    serve_folder: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, spooled: bool
+) -> None:
+    body = gzip.compress(b"a\n1\n")
+    call = csv_call(body)
+    if spooled:
+        (tmp_path / "body").write_bytes(body)
+        call = ModelCall(kind="predict", x=Payload(path=str(tmp_path / "body"), size=len(body), mimetype="text/csv"))
+    reply = reply_to(serve_folder({"custom.py": HOOKS}), call)
+    assert json.loads(reply.body) == {"message": "ERROR: Supplied CSV input file encoding must be UTF-8."}
+    assert reply.hint == "the body begins like gzip; send Content-Encoding: gzip"
+    assert reply.hint in caplog.messages[-1]
+    assert traceback_of(caplog.records[-1]) == ""
+
+
+def test_the_byte_that_is_not_utf8(predictor: NativePredictor) -> None:
+    assert "can't decode byte 0xe9 in position" in reply_to(predictor, csv_call(b"a\n\xe9\n")).hint
+
+
+def traceback_of(record: logging.LogRecord) -> str:
+    """As the server logs it."""
+    assert record.exc_info is not None
+    assert record.exc_info[1] is not None
+    return format_exception(record.exc_info[1])
