@@ -87,7 +87,7 @@ def test_orphans_are_reaped(contained: Contained) -> None:
 def test_a_stop_reaches_the_server(contained: Contained, number: int) -> None:
     os.kill(contained.first.pid, number)
     assert contained.server.wait_exit() == 0
-    assert "Application shutdown complete" in contained.server.output()
+    assert f"stopping ({signal.Signals(number).name})" in contained.server.output()
 
 
 def test_a_reload_reaches_the_server(contained: Contained) -> None:

@@ -155,7 +155,7 @@ def test_a_failing_reload_leaves_the_old_model_in_service(faults: Faults) -> Non
     server.on_load("")
     signalled(server, signal.SIGHUP)
     eventually(lambda: server.stats()["executor_reload_error"] is None, "a reload that works")
-    server.server.wait_output("WARNING drum_litestar.reload:  The model is reloaded, in ")
+    server.server.wait_output("The model is reloaded, in ")
     assert server.send(get("/readyz")).json() == {"message": "OK"}
     assert value(server, "drum_model_last_reload_successful") == 1
 
