@@ -123,7 +123,7 @@ def _add_target_arguments(parser: argparse.ArgumentParser) -> None:
         "--target-type",
         metavar="TYPE",
         type=Choice(*(target.value for target in TargetType)),
-        help=f"what the model predicts, unless model-metadata.yaml has it; one of "
+        help=f"what the model predicts, unless model-metadata.yaml has it or an artifact alone is certain; one of "
         f"{', '.join(target.value for target in TargetType)} (env: TARGET_TYPE)",
     )
     for sign in ("positive", "negative"):

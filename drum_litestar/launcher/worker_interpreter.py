@@ -67,12 +67,12 @@ report(version=version, packages=packages, problem=problem, modules=modules)
 
 _REVIEW: Final = """
 import msgspec
-from typing import Tuple
+from typing import Optional, Tuple
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.predictors.native.review import review_model
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
-spec, target_type = msgspec.json.decode(sys.stdin.buffer.read(), type=Tuple[PredictorSpec, TargetType])
+spec, target_type = msgspec.json.decode(sys.stdin.buffer.read(), type=Tuple[PredictorSpec, Optional[TargetType]])
 try:
     warnings = review_model(spec, target_type)
 except ModelLoadError as error:
@@ -180,7 +180,7 @@ def probe(executable: str, *, user: str | None = None, timeout: float = ANSWER_T
     return msgspec.convert({"executable": executable, **answer}, WorkerPython)
 
 
-def review_in_workers_python(python: WorkerPython, spec: PredictorSpec, target_type: TargetType) -> list[str]:
+def review_in_workers_python(python: WorkerPython, spec: PredictorSpec, target_type: TargetType | None) -> list[str]:
     """Run :func:`~drum_litestar.predictors.native.review.review_model` in the interpreter of the workers.
 
     Raises ModelLoadError, and StartupError as :func:`probe` does.

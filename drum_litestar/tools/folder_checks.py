@@ -18,18 +18,21 @@ from drum_litestar.drum_hook.hook_command import HookStatus
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.launcher.predictor_choice import choose_predictor
 from drum_litestar.launcher.worker_interpreter import WorkerPython, review_in_workers_python
-from drum_litestar.predictors.folder.files import find_custom
+from drum_litestar.predictors.folder.files import find_custom, is_other_artifact
 from drum_litestar.predictors.folder.language import detect_language
 from drum_litestar.predictors.folder.metadata import METADATA_FILE
 from drum_litestar.predictors.folder.model_folder import read_folder
-from drum_litestar.predictors.folder.targets import NO_TARGET_NAME
+from drum_litestar.predictors.folder.targets import NO_TARGET_NAME, NO_TARGET_TYPE
 from drum_litestar.predictors.native.frameworks.artifacts import SUFFIXES
 from drum_litestar.predictors.native.hooks.custom_module import hook_names
+from drum_litestar.predictors.native.model_target import model_decides
 from drum_litestar.predictors.native.review import review_model
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.tools.environment_checks import DrumState
 from drum_litestar.tools.findings import BLOCKING, Finding
+
+MODEL_DECIDES = "the model decides when it is loaded (see it with --load), because nothing names a target type"
 
 
 def predictor(
@@ -48,12 +51,16 @@ def predictor(
         unclear = str(error)
         yield Finding("language", BLOCKING, unclear.partition("\n")[0])
     target_type = None
+    decides = requested != "drum" and model_decides(spec)
     try:
-        folder = read_folder(spec)
-        target_type = folder.target_type
-        labels = "" if folder.labels is None else f", labels {', '.join(folder.labels)}"
-        facts = {"target_type": target_type.value, "labels": folder.labels}
-        yield Finding("target", "ok", f"{target_type.value}{labels}", facts)
+        if decides:
+            yield Finding("target", "ok", MODEL_DECIDES, {"target_type": None, "labels": None})
+        else:
+            folder = read_folder(spec)
+            target_type = folder.target_type
+            labels = "" if folder.labels is None else f", labels {', '.join(folder.labels)}"
+            facts = {"target_type": target_type.value, "labels": folder.labels}
+            yield Finding("target", "ok", f"{target_type.value}{labels}", facts)
     except ModelLoadError as error:
         if str(error) != unclear:
             yield Finding("target", BLOCKING, _refusal(error, Path(spec.code_dir)))
@@ -67,12 +74,14 @@ def predictor(
         yield Finding("predictor", BLOCKING, f"{choice}, but datarobot-drum cannot be imported: {drum.problem}", facts)
     else:
         yield Finding("predictor", "ok", str(choice), facts)
-    if choice.kind == "native" and target_type is not None:
+    if choice.kind == "drum" and decides:
+        yield Finding("target", BLOCKING, NO_TARGET_TYPE)
+    if choice.kind == "native" and (decides or target_type is not None):
         yield from _native(spec, target_type, python)
 
 
-def _native(spec: PredictorSpec, target_type: TargetType, python: WorkerPython | None) -> Iterator[Finding]:
-    """What the native predictor lacks in the folder or the environment."""
+def _native(spec: PredictorSpec, target_type: TargetType | None, python: WorkerPython | None) -> Iterator[Finding]:
+    """What the native predictor lacks in the folder or the environment; no ``target_type`` where the model decides."""
     try:
         warnings = (
             review_model(spec, target_type) if python is None else review_in_workers_python(python, spec, target_type)
@@ -81,7 +90,8 @@ def _native(spec: PredictorSpec, target_type: TargetType, python: WorkerPython |
         yield Finding("model", BLOCKING, _line(error))
     else:
         yield from (Finding("model", "warning", text) for text in warnings)
-    yield from _hooks(Path(spec.code_dir), target_type, own_python=python is None)
+    if target_type is not None:
+        yield from _hooks(Path(spec.code_dir), target_type, own_python=python is None)
 
 
 def _hooks(code_dir: Path, target_type: TargetType, *, own_python: bool) -> Iterator[Finding]:
@@ -104,7 +114,7 @@ def _hooks(code_dir: Path, target_type: TargetType, *, own_python: bool) -> Iter
     hooks = [name for name in hook_names(target_type) if name in defined]
     if hooks or "CustomTask" in defined:
         yield Finding("hooks", "ok", ", ".join(hooks) or "CustomTask", {"hooks": hooks})
-    elif not any(path.suffix.lower() in SUFFIXES for path in code_dir.iterdir()):
+    elif not any(path.suffix.lower() in SUFFIXES or is_other_artifact(path) for path in code_dir.iterdir()):
         text = f"{path} defines none of the hooks, and the folder has no artifact: nothing could answer requests"
         yield Finding("hooks", "warning", text, {"hooks": []})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,11 @@ CUSTOM_FILE: Final = "custom.py"
 MODERATION_FILE: Final = "moderation_config.yaml"
 PYTHON_INTRO: Final = "\n\nRunning environment language: Python.\n"
 """Begins DRUM's texts about a Python folder that cannot be loaded."""
+OTHER_SUFFIXES: Final = (".joblib", ".pickle", ".bst", ".ubj")
+"""Of artifacts that DRUM does not load: they count in a folder without one of DRUM's. So does XGBoost's ``.json``."""
+_JSON: Final = ".json"
+_BOOSTER: Final = re.compile(rb'\s*\{\s*"learner"\s*:')
+"""How XGBoost's JSON begins."""
 
 
 def find_custom(code_dir: Path) -> Path | None:
@@ -21,16 +27,32 @@ def find_custom(code_dir: Path) -> Path | None:
     return found[0] if found else None
 
 
-def find_artifact(code_dir: Path, suffixes: list[str], otherwise: str = "") -> Path:
-    """The only file directly in ``code_dir`` with one of the lower-case ``suffixes``; without any, the only one with
-    the suffix ``otherwise``.
+def is_other_artifact(path: Path) -> bool:
+    """``path`` is an artifact by a suffix that DRUM does not load. Reads the start of ``.json`` files.
+
+    Raises OSError.
+    """
+    suffix = path.suffix.lower()
+    if suffix == _JSON and path.is_file():
+        with path.open("rb") as file:
+            return _BOOSTER.match(file.read(256)) is not None
+    return suffix in OTHER_SUFFIXES
+
+
+def find_artifact(code_dir: Path, suffixes: list[str]) -> Path:
+    """The only file directly in ``code_dir`` with one of the lower-case ``suffixes``; without any, the only other
+    artifact; without any, and without ``custom.py``, the only one below ``code_dir``, hidden folders left out.
 
     Raises ModelLoadError with DRUM's texts for none and for several (contract, 4.3).
     """
     names = sorted(path.name for path in code_dir.iterdir())
-    found = [name for name in names if Path(name).suffix.lower() in suffixes]
+    found = [code_dir / name for name in names if Path(name).suffix.lower() in suffixes]
     if not found:
-        found = [name for name in names if otherwise and Path(name).suffix.lower() == otherwise]
+        found = [code_dir / name for name in names if is_other_artifact(code_dir / name)]
+    if not found and find_custom(code_dir) is None:
+        below = [path for path in sorted(code_dir.rglob("*")) if not _is_hidden(path.relative_to(code_dir))]
+        nested = [path for path in below if path.suffix.lower() in suffixes or is_other_artifact(path)]
+        found = nested if len(nested) == 1 else []
     listed = f"List of retrieved files are: {' | '.join(names)}"
     if not found:
         raise ModelLoadError(
@@ -43,4 +65,9 @@ def find_artifact(code_dir: Path, suffixes: list[str], otherwise: str = "") -> P
             f"{PYTHON_INTRO}Multiple serialized model files found. "
             f"Remove extra artifacts or overwrite custom.load_model()\n{listed}"
         )
-    return code_dir / found[0]
+    return found[0]
+
+
+def _is_hidden(path: Path) -> bool:
+    """Below a hidden folder: a volume of Kubernetes has its files there a second time."""
+    return any(part.startswith(".") for part in path.parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from drum_litestar.errors import ModelLoadError
-from drum_litestar.predictors.folder.files import CUSTOM_FILE
+from drum_litestar.predictors.folder.files import CUSTOM_FILE, is_other_artifact
 from drum_litestar.predictors.spec import PredictorSpec
 
 PYTHON = "python"
@@ -37,8 +37,11 @@ def detect_language(code_dir: Path, spec: PredictorSpec) -> str:
 
 
 def _by_artifacts(code_dir: Path) -> str | None:
-    suffixes = {path.suffix.lower() for path in code_dir.rglob("*") if path.is_file()}
+    files = [path for path in code_dir.rglob("*") if path.is_file()]
+    suffixes = {path.suffix.lower() for path in files}
     languages = [language for language, own in _SUFFIXES.items() if not suffixes.isdisjoint(own)]
+    if not languages and any(map(is_other_artifact, files)):
+        return PYTHON
     return languages[0] if len(languages) == 1 else None
 
 

@@ -13,6 +13,9 @@ from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.settings.boolean_words import boolean_word
 
+NO_TARGET_TYPE = (
+    "Target type is missing. It must be provided in --target-type argument, TARGET_TYPE env var or model config file."
+)
 NO_TARGET_NAME = "Unexpected empty target name for text generation, vector database, or agentic workflow target."
 
 
@@ -33,10 +36,7 @@ def resolve_target_type(spec: PredictorSpec, metadata: dict[str, Any] | None) ->
     """The target type. Raises ModelLoadError when it is missing, unknown or contradictory."""
     if metadata is None:
         if spec.target_type is None:
-            raise ModelLoadError(
-                "Target type is missing. It must be provided in --target-type argument, "
-                "TARGET_TYPE env var or model config file."
-            )
+            raise ModelLoadError(NO_TARGET_TYPE)
         return spec.target_type
     try:
         configured = TargetType(metadata["targetType"])

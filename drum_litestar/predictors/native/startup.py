@@ -25,6 +25,7 @@ from drum_litestar.predictors.native.hooks.custom_task import load_custom_task, 
 from drum_litestar.predictors.native.hooks.hook_review import review_hooks
 from drum_litestar.predictors.native.hooks.user_errors import is_user_error
 from drum_litestar.predictors.native.model_checks import check_model
+from drum_litestar.predictors.native.model_target import decide, model_decides
 from drum_litestar.predictors.native.shortcuts.csv_parser import csv_parser
 from drum_litestar.predictors.native.standin import install_standin
 from drum_litestar.predictors.protocol import TargetType
@@ -65,6 +66,11 @@ def hide_secrets(spec: PredictorSpec) -> None:
 
 def _load(spec: PredictorSpec) -> LoadedModel:
     code_dir = Path(spec.code_dir)
+    artifact: Any = None
+    columns: tuple[str, ...] | None = None
+    if model_decides(spec):
+        artifact = _load_artifact_alone(spec)
+        spec, columns = decide(artifact, spec)
     folder = read_folder(spec)
     target_type = folder.target_type
     if folder.language != PYTHON:
@@ -86,9 +92,17 @@ def _load(spec: PredictorSpec) -> LoadedModel:
     try:
         connect_api(spec)
         monitor = start_monitor(spec, target_type)
-        model, framework = _load_model(spec, code_dir, target_type, hooks, module)
+        model, framework = _load_model(spec, code_dir, target_type, hooks, module, artifact)
         loaded = LoadedModel.from_folder(
-            spec, folder, hooks, model, framework=framework, monitor=monitor, moderation=moderation, warnings=warnings
+            spec,
+            folder,
+            hooks,
+            model,
+            framework=framework,
+            columns=columns,
+            monitor=monitor,
+            moderation=moderation,
+            warnings=warnings,
         )
         warnings.extend(check_model(loaded))
     except BaseException as error:
@@ -104,8 +118,17 @@ def _load(spec: PredictorSpec) -> LoadedModel:
     return loaded
 
 
+def _load_artifact_alone(spec: PredictorSpec) -> Any:
+    """The model of a folder without hooks, to be asked for its target type."""
+    hide_secrets(spec)
+    download_files(spec.lazy_loading_file)
+    install_standin()
+    with _artifact_errors():
+        return load_artifact(locate_artifact(Path(spec.code_dir)))
+
+
 def _load_model(
-    spec: PredictorSpec, code_dir: Path, target_type: TargetType, hooks: Hooks, module: ModuleType | None
+    spec: PredictorSpec, code_dir: Path, target_type: TargetType, hooks: Hooks, module: ModuleType | None, artifact: Any
 ) -> tuple[Any, Framework | None]:
     task_class = getattr(module, "CustomTask", None)
     if task_class:
@@ -115,7 +138,7 @@ def _load_model(
         return hooks.custom_task.task, None
     require_hooks(target_type, hooks)
     with _artifact_errors():
-        return _load_by_hook_or_artifact(code_dir, target_type, hooks)
+        return _load_by_hook_or_artifact(code_dir, target_type, hooks, artifact)
 
 
 @contextmanager
@@ -130,11 +153,14 @@ def _artifact_errors() -> Iterator[None]:
         raise ModelLoadError(f"{_ARTIFACT_ERROR}{error.reason}", remedy=error.remedy) from cause
 
 
-def _load_by_hook_or_artifact(code_dir: Path, target_type: TargetType, hooks: Hooks) -> tuple[Any, Framework | None]:
+def _load_by_hook_or_artifact(
+    code_dir: Path, target_type: TargetType, hooks: Hooks, artifact: Any
+) -> tuple[Any, Framework | None]:
+    """``artifact``: the loaded one, where it had to say the target type; else None."""
     if hooks.get("load_model") is not None:
         model = _call_load_model(hooks, code_dir)
     else:
-        model = load_artifact(locate_artifact(code_dir))
+        model = load_artifact(locate_artifact(code_dir)) if artifact is None else artifact
     if target_type is TargetType.TRANSFORM:
         if hooks.get("transform") is None and "sklearn" not in str(type(model)):
             raise ModelLoadError("A transform task requires a user-defined transform hook for non-sklearn transformers")
@@ -163,6 +189,7 @@ def _single_output_warnings(loaded: LoadedModel) -> list[str]:
         or loaded.labels is None
         or loaded.spec.single_output_is == "positive"
         or loaded.hooks.get("post_process") is not None
+        or loaded.columns is not None
         or getattr(loaded.model, "classes_", None) is not None
     ):
         return []

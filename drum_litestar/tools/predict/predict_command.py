@@ -96,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
 async def _predict(args: argparse.Namespace, plan: Any) -> None:
     from drum_litestar.launcher.model_session import ModelSession
     from drum_litestar.predictors.folder.model_folder import read_folder
+    from drum_litestar.predictors.native.model_target import model_decides
     from drum_litestar.predictors.protocol import TargetType
     from drum_litestar.tools.predict import scoring
     from drum_litestar.tools.predict.prediction_file import CsvWriter, OutputFile, ParquetWriter, PredictionWriter
@@ -110,8 +111,8 @@ async def _predict(args: argparse.Namespace, plan: Any) -> None:
         query=args.query or "",
         content_type=args.content_type or CONTENT_TYPE,
     )
-    folder = read_folder(plan.spec)
-    table = folder.target_type is not TargetType.UNSTRUCTURED
+    # An artifact alone predicts tables, of a target type that it says once it is loaded.
+    table = model_decides(plan.spec) or read_folder(plan.spec).target_type is not TargetType.UNSTRUCTURED
     output = OutputFile(args.output, table=table)
     session = ModelSession(plan)
     bar = ProgressBar(path.stat().st_size)
@@ -123,12 +124,13 @@ async def _predict(args: argparse.Namespace, plan: Any) -> None:
                     bar.show(0, "scoring")
                     stream.write(await scoring.score_unstructured(session, request))
                     return
-                names = list(folder.labels or ()) if folder.target_type.is_classification else ["Predictions"]
+                target_type = session.card.target_type
+                names = _class_labels(session.card.info) if target_type.is_classification else ["Predictions"]
                 if not output.parquet:
                     writer: PredictionWriter = CsvWriter(stream)
-                elif folder.target_type is TargetType.TRANSFORM:
+                elif target_type is TargetType.TRANSFORM:
                     writer = ParquetWriter(stream)
-                elif folder.target_type.keeps_values:
+                elif target_type.keeps_values:
                     writer = ParquetWriter(stream, texts=names)
                 else:
                     writer = ParquetWriter(stream, numbers=names)
@@ -139,6 +141,11 @@ async def _predict(args: argparse.Namespace, plan: Any) -> None:
         raise FailedError(f"{path}: {error}") from error
     finally:
         bar.close()
+
+
+def _class_labels(info: dict[str, Any]) -> list[str]:
+    """The columns of a classification model whose part of ``/info/`` is ``info``."""
+    return info.get("classLabels") or [info["positiveClassLabel"], info["negativeClassLabel"]]
 
 
 def _add_arguments(parser: argparse.ArgumentParser, *, required: bool = True) -> None:

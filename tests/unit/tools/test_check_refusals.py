@@ -140,7 +140,7 @@ def test_target_name_from_the_environment(
         ({"a/custom.py": RUINOUS}, "regression", "Found too many custom hook files"),
         ({"custom.py": "", "model.pkl": "x"}, "unstructured", "hook 'score_unstructured' must be provided"),
         ({"custom.py": "", "a.pkl": "x", "b.pkl": "x"}, "regression", "Multiple serialized model files found"),
-        ({"custom.py": "", "below/a.pkl": "x"}, "regression", "Could not find model artifact file"),
+        ({"custom.py": "", "a/a.pkl": "x", "b/b.pkl": "x"}, "regression", "Could not find model artifact file"),
         ({"moderation_config.yaml": "x"}, "textgeneration", "the package 'datarobot_dome' is not installed"),
     ],
 )

@@ -34,6 +34,8 @@ class LoadedModel:
     """The result of ``load_model``, of loading the artifact, or of ``CustomTask.load``."""
     framework: Framework | None = None
     """The framework of ``model``; None when hooks predict (contract, 4.3 step 3)."""
+    columns: tuple[str, ...] | None = None
+    """Labels of the model's probability columns, where it said them because nobody named its target type."""
     deployment_config: DeploymentConfig | None = None
     monitor: Monitor | None = None
     """Reports to MLOps, when enabled (contract, 4.13)."""

@@ -244,7 +244,8 @@ class StructuredHandler:
         framework = self._loaded.framework
         if framework is None:  # only a chat hook; the text is DRUM's
             raise AttributeError("'NoneType' object has no attribute 'predict'")
-        return framework.predict(self._loaded.model, data, self._target_type)
+        values, names = framework.predict(self._loaded.model, data, self._target_type)
+        return values, self._loaded.columns if names is None else names
 
     def _merge(self, features: Any, lengths: Sequence[int]) -> tuple[Any, Any]:
         merged = self._merged

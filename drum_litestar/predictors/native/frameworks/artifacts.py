@@ -32,13 +32,13 @@ FRAMEWORKS: tuple[Framework, ...] = (_KERAS, _XGBOOST, _TORCH, _SKLEARN, _ONNX)
 SUFFIXES = sorted({suffix for framework in FRAMEWORKS for suffix in framework.suffixes})
 """Lower-case suffixes of the artifacts that DRUM loads."""
 
-JOBLIB_SUFFIX = ".joblib"
-"""Loaded like a ``.pkl`` where the folder has no artifact of DRUM's suffixes: DRUM loads none."""
+_PICKLES = (".joblib", ".pickle")
+"""Loaded like a ``.pkl``."""
 
 
 def locate_artifact(code_dir: Path) -> Path:
     """The model folder's artifact. Raises ModelLoadError as :func:`find_artifact` does."""
-    return find_artifact(code_dir, SUFFIXES, JOBLIB_SUFFIX)
+    return find_artifact(code_dir, SUFFIXES)
 
 
 def find_framework(path: Path) -> Framework:
@@ -47,8 +47,8 @@ def find_framework(path: Path) -> Framework:
     Raises ModelLoadError with DRUM's requirements, and a remedy that names what is missing for this file.
     """
     suffix = path.suffix.lower()
-    suffix = ".pkl" if suffix == JOBLIB_SUFFIX else suffix
-    candidates = [framework for framework in FRAMEWORKS if suffix in framework.suffixes]
+    suffix = ".pkl" if suffix in _PICKLES else suffix
+    candidates = [each for each in FRAMEWORKS if suffix in (*each.suffixes, *each.other_suffixes)]
     found = next((framework for framework in candidates if framework.can_load()), None)
     if found is None:
         remedy = pickle_remedy(path) or f"{path.name} needs packages. Install with: {install(_lacking(candidates[-1]))}"

@@ -24,7 +24,9 @@ class Framework(Protocol):
     name: str
     """As ``/info/`` reports it."""
     suffixes: tuple[str, ...]
-    """Lower-case artifact suffixes that it loads."""
+    """Lower-case artifact suffixes that it loads, those of DRUM."""
+    other_suffixes: tuple[str, ...]
+    """Suffixes of the library's own that DRUM does not load."""
     requirements: tuple[str, ...]
     """Packages that DRUM's message for a missing library lists."""
     extra: str

@@ -20,6 +20,7 @@ class KerasFramework:
 
     name = "keras"
     suffixes: tuple[str, ...] = (".h5",)
+    other_suffixes: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ("scipy", "numpy", "h5py", "tensorflow>=2.2.1")
     extra = "keras"
 

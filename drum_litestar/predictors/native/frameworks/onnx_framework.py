@@ -20,6 +20,7 @@ class OnnxFramework:
 
     name = "onnx"
     suffixes: tuple[str, ...] = (".onnx",)
+    other_suffixes: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ("onnxruntime",)
     extra = "onnx"
 

@@ -17,6 +17,7 @@ class SklearnFramework:
 
     name = "scikit-learn"
     suffixes: tuple[str, ...] = (".pkl",)
+    other_suffixes: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ("scikit-learn", "scipy", "numpy")
     extra = "sklearn"
 

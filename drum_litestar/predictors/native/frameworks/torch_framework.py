@@ -17,6 +17,7 @@ class TorchFramework:
 
     name = "torch"
     suffixes: tuple[str, ...] = (".pth",)
+    other_suffixes: tuple[str, ...] = ()
     requirements: tuple[str, ...] = ("torch", "numpy", "scikit-learn", "scipy")
     extra = "torch"
 

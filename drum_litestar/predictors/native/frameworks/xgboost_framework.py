@@ -27,6 +27,7 @@ class XGBoostFramework:
 
     name = "xgboost"
     suffixes: tuple[str, ...] = (".pkl",)
+    other_suffixes: tuple[str, ...] = (".bst", ".ubj", ".json")
     requirements: tuple[str, ...] = ("xgboost", "scikit-learn", "scipy", "numpy")
     extra = "xgboost"
 
@@ -34,7 +35,11 @@ class XGBoostFramework:
         return installed("xgboost")
 
     def load(self, path: Path) -> Any:
-        return load_pickle(path)
+        if path.suffix.lower() not in self.other_suffixes:
+            return load_pickle(path)
+        import xgboost
+
+        return xgboost.Booster(model_file=str(path))
 
     def recognises(self, model: Any) -> bool:
         module = imported("xgboost")
