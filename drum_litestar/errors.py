@@ -11,6 +11,7 @@
     │   └── FailedError              predict: the model or its data failed   exit 1
     └── RequestError                 one request ends with a status
         ├── BadRequestError          400
+        ├── InvalidParameterError    400  a parameter of OpenAI's that cannot be used, in OpenAI's form
         ├── UnauthorizedError        401  no valid API token
         ├── UnsupportedRouteError    404  a route that this model does not offer
         ├── BodyTimeoutError         408  the client stopped sending its body
@@ -134,6 +135,20 @@ class RequestError(DrumLitestarError):
 
 class BadRequestError(RequestError):
     status = 400
+
+
+class InvalidParameterError(RequestError):
+    """A parameter of a request of OpenAI's, in the form in which OpenAI's own API refuses it."""
+
+    status = 400
+
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+    def body(self) -> dict[str, Any]:
+        error = {"message": str(self), "type": "invalid_request_error", "param": self.param, "code": None}
+        return {"error": error}
 
 
 class UnauthorizedError(RequestError):

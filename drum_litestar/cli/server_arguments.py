@@ -24,7 +24,9 @@ VARIABLES = """\
 TARGET_NAME  target of a text generation, vector database or agentic model
 URL_PREFIX   path in front of every route: /model makes it /model/predict/
 MLOPS_RUNTIME_PARAM_LLM_ID
-             LLM_ID, the name that /models shows for a text generation model"""
+             LLM_ID, the name that /models shows for a text generation model
+MLOPS_RUNTIME_PARAM_PROMPT_COLUMN_NAME
+             column in which the score hook gets the prompts of /v1/completions (default: promptText)"""
 LOGGING_LEVELS = ("all", "debug", "info", "warn", "warning", "error", "critical", "fatal")
 
 

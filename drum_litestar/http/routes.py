@@ -18,6 +18,8 @@ from drum_litestar.http.service import ModelService
 from drum_litestar.predictors.protocol import CallKind, ModelCard
 from drum_litestar.predictors.rules import (
     check_chat,
+    check_completion,
+    check_embed,
     check_models,
     check_structured,
     check_transform,
@@ -109,6 +111,22 @@ ROUTES: Final[tuple[Route, ...]] = (
         answer=CallOfModel("chat", check_chat, collect_json),
         span="drum.chat.completions",
         summary="Chat completion",
+        tag="chat",
+    ),
+    _prediction(
+        "/completions",
+        "/v1/completions",
+        answer=CallOfModel("completion", check_completion, collect_json),
+        span="drum.completions",
+        summary="Text completion",
+        tag="chat",
+    ),
+    _prediction(
+        "/embeddings",
+        "/v1/embeddings",
+        answer=CallOfModel("embed", check_embed, collect_json),
+        span="drum.embeddings",
+        summary="Embeddings",
         tag="chat",
     ),
     Route(

@@ -21,6 +21,8 @@ from drum_litestar.settings.runtime_params import parameters_file as runtime_par
 from drum_litestar.settings.server_settings import ServerSettings
 
 DIRECT_ACCESS_TIMEOUT = 3600.0
+_PROMPT_COLUMN = ("PROMPT_COLUMN_NAME", "prompt_column_name")
+"""Runtime parameter, as hooks name it and as DRUM's predictors for language models do (contract, 2.2)."""
 
 
 class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +93,7 @@ def make_plan(args: argparse.Namespace, environ: MutableMapping[str, str], argv:
     settings, notices = resolution.settings, [_start_line(), *resolution.notices]
     environ["ADDRESS"] = args.address
     llm_id = _parameter("LLM_ID", environ, notices)
+    prompt_column = next(filter(None, (_parameter(name, environ, notices) for name in _PROMPT_COLUMN)), None)
     spec = PredictorSpec(
         kind="drum" if settings.model.predictor == "drum" else "native",
         code_dir=args.code_dir,
@@ -109,6 +112,7 @@ def make_plan(args: argparse.Namespace, environ: MutableMapping[str, str], argv:
         shortcuts=settings.model.shortcuts,
         show_stacktrace=args.show_stacktrace,
         llm_id=None if llm_id is None else str(llm_id),
+        prompt_column=None if prompt_column is None else str(prompt_column),
         monitor=args.monitor,
         monitor_embedded=args.monitor_embedded,
         deployment_id=args.deployment_id,

@@ -19,6 +19,8 @@ CallKind = Literal[
     "transform",
     "unstructured",
     "chat",
+    "completion",
+    "embed",
     "models",
     "liveness",
     "readiness",
@@ -217,6 +219,9 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     hooks: Tuple[str, ...] = ()
     """Hooks found in ``custom.py``."""
     chat: bool = False
+    completions: bool = False
+    """The model answers ``/v1/completions``, by its ``completion`` hook or by scoring prompts."""
+    embeddings: bool = False
     models: bool = False
     """``/models`` is offered (text generation)."""
     unstructured: bool = False

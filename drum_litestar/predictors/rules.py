@@ -50,6 +50,26 @@ def check_chat(card: ModelCard) -> None:
         raise UnsupportedRouteError(f"This model's chat interface was called, but {reason}")
 
 
+def check_completion(card: ModelCard) -> None:
+    """``/v1/completions``, which DRUM does not have. Raises UnsupportedRouteError."""
+    if not card.completions:
+        raise UnsupportedRouteError(f"This model's completion interface was called, but {_missing(card, 'completion')}")
+
+
+def check_embed(card: ModelCard) -> None:
+    """``/v1/embeddings``, which DRUM does not have. Raises UnsupportedRouteError."""
+    if not card.embeddings:
+        raise UnsupportedRouteError(f"This model's embedding interface was called, but {_missing(card, 'embed')}")
+
+
+def _missing(card: ModelCard, hook: str) -> str:
+    if card.target_type is TargetType.UNSTRUCTURED:
+        return "it is not supported for target type 'unstructured'."
+    if hook == "completion" and card.target_type.generates_text:
+        return "neither completion() nor score() is implemented."
+    return f"{hook}() is not implemented."
+
+
 def check_models(card: ModelCard) -> None:
     """``/models``. Raises UnsupportedRouteError."""
     if not card.models:
@@ -62,6 +82,8 @@ _RULES: Final[Dict[CallKind, Callable[[ModelCard], None]]] = {
     "transform": check_transform,
     "unstructured": check_unstructured,
     "chat": check_chat,
+    "completion": check_completion,
+    "embed": check_embed,
     "models": check_models,
 }
 
@@ -71,6 +93,12 @@ def check_call(card: ModelCard, kind: CallKind) -> None:
     rule = _RULES.get(kind)
     if rule is not None:
         rule(card)
+
+
+def answers_rows(card: ModelCard) -> bool:
+    """Rows can be scored: there is more than hooks for chats, completions and embeddings."""
+    only_openai = card.chat or "completion" in card.hooks or "embed" in card.hooks
+    return not only_openai or "score" in card.hooks or bool(card.info.get("predictor"))
 
 
 def accepts(mimetype: str, accepted: Sequence[str]) -> bool:

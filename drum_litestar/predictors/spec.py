@@ -40,6 +40,8 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     show_stacktrace: bool = False
     llm_id: Optional[str] = None
     """Runtime parameter ``LLM_ID`` (contract, 3.11)."""
+    prompt_column: Optional[str] = None
+    """Runtime parameter ``PROMPT_COLUMN_NAME``: the column of prompts, where it is not ``promptText``."""
     monitor: bool = False
     monitor_embedded: bool = False
     deployment_id: Optional[str] = None

@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -16,6 +16,7 @@ from drum_litestar.errors import ModelLoadError, RequestError, StartupError
 from drum_litestar.launcher.model_session import ModelSession
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.predictors.protocol import CallKind, ModelCall, ModelCard, Payload, Reply, TargetType
+from drum_litestar.predictors.rules import answers_rows
 from drum_litestar.tools.findings import BLOCKING, Finding
 from drum_litestar.tools.predict.scoring import message_of
 from drum_litestar.tools.predict.table_parts import UncuttableError, cut
@@ -23,6 +24,8 @@ from drum_litestar.tools.predict.table_parts import UncuttableError, cut
 LONGEST_ANSWER: Final = 200
 """Characters of an answer that are shown."""
 CHAT: Final = {"model": "check", "messages": [{"role": "user", "content": "Hello"}]}
+COMPLETION: Final = {"model": "check", "prompt": "Hello"}
+EMBEDDING: Final = {"model": "check", "input": "Hello"}
 NO_ROW: Final = "no row is tried: nothing in the folder tells the columns; --row FILE names a CSV file with one"
 
 
@@ -82,14 +85,21 @@ def _trials(card: ModelCard, row: str | None) -> Iterator[Trial]:
         return
     rows = _example(card) if row is None else _first_row(Path(row))
     kind: CallKind = "transform" if target is TargetType.TRANSFORM else "predict"
-    answers_rows = not card.chat or "score" in card.hooks or row is not None
-    if rows and answers_rows:
+    if rows and (row is not None or answers_rows(card)):
         payload = Payload(data=rows, size=len(rows), mimetype="text/csv")
         yield Trial(f"/{kind}/", ModelCall(kind=kind, x=payload), row is not None)
     if card.chat:
-        chat = json.dumps(CHAT).encode()
-        payload = Payload(data=chat, size=len(chat), mimetype="application/json")
-        yield Trial("/chat/completions", ModelCall(kind="chat", body=payload), False)
+        yield _openai("/chat/completions", "chat", CHAT)
+    if card.completions and "completion" in card.hooks:
+        yield _openai("/completions", "completion", COMPLETION)
+    if card.embeddings:
+        yield _openai("/embeddings", "embed", EMBEDDING)
+
+
+def _openai(route: str, kind: CallKind, params: Mapping[str, object]) -> Trial:
+    body = json.dumps(params).encode()
+    payload = Payload(data=body, size=len(body), mimetype="application/json")
+    return Trial(route, ModelCall(kind=kind, body=payload), False)
 
 
 def _example(card: ModelCard) -> bytes:

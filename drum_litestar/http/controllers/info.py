@@ -14,9 +14,13 @@ async def info(service: ModelService, _: AnyRequest) -> AnyResponse:
 
 
 async def capabilities(service: ModelService, _: AnyRequest) -> AnyResponse:
-    """What the model can be asked."""
+    """What the model can be asked. What DRUM does not have is named where the model has it, so that the answer is
+    DRUM's for all others."""
     card = service.card()
-    return json_response({"supported_methods": {"chat": card.chat}, "supported_payload_formats": card.payload_formats})
+    methods = {"chat": card.chat}
+    own = {"completions": card.completions, "embeddings": card.embeddings}
+    methods.update({name: True for name, offered in own.items() if offered})
+    return json_response({"supported_methods": methods, "supported_payload_formats": card.payload_formats})
 
 
 async def stats(service: ModelService, _: AnyRequest) -> AnyResponse:

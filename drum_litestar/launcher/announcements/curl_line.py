@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from drum_litestar.predictors.protocol import ModelCard, TargetType
+from drum_litestar.predictors.rules import answers_rows
 from drum_litestar.server.sockets import format_address
 from drum_litestar.settings.groups.edge import AccessSettings, TlsSettings
 
@@ -19,6 +20,8 @@ _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Addresses of all interfaces, and one under which this machine reaches itself."""
 
 CHAT: Final = {"model": "any", "messages": [{"role": "user", "content": "Hello"}]}
+COMPLETION: Final = {"model": "any", "prompt": "Hello"}
+EMBEDDING: Final = {"model": "any", "input": "Hello"}
 
 
 class Target(NamedTuple):
@@ -93,6 +96,10 @@ def _request(card: ModelCard) -> tuple[str, str, str | None]:
     """Route, media type and body; None for a body that only the reader has."""
     if card.chat:
         return "/chat/completions", "application/json", json.dumps(CHAT)
+    if not answers_rows(card):
+        if card.completions:
+            return "/v1/completions", "application/json", json.dumps(COMPLETION)
+        return "/v1/embeddings", "application/json", json.dumps(EMBEDDING)
     if card.target_type is TargetType.UNSTRUCTURED:
         return "/predictUnstructured/", "text/plain", "some text"
     path = "/transform/" if card.target_type is TargetType.TRANSFORM else "/predict/"

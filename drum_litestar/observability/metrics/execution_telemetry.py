@@ -10,7 +10,9 @@ from drum_litestar.observability.metrics.stats import StatsReporter
 from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.predictors.protocol import CallKind
 
-_PREDICTIONS: Final = frozenset({"predict", "predict_stream", "transform", "unstructured", "chat"})
+_PREDICTIONS: Final = frozenset(
+    {"predict", "predict_stream", "transform", "unstructured", "chat", "completion", "embed"}
+)
 
 
 class ExecutorTelemetry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Dict, Final
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -13,6 +14,7 @@ from drum_litestar.observability.tracing.context_carrier import context_of, is_s
 from drum_litestar.observability.tracing.spans import end_span, start_span, within
 from drum_litestar.predictors.protocol import (
     BatchPredictor,
+    CallKind,
     ModelCall,
     ModelCard,
     Predictor,
@@ -20,6 +22,12 @@ from drum_litestar.predictors.protocol import (
     StreamReply,
     batch_predictor,
 )
+
+_STREAM_SPANS: Final[Dict[CallKind, str]] = {
+    "chat": "drum.chat.completions.stream",
+    "completion": "drum.completions.stream",
+}
+"""Spans of streams that have what was generated as attributes: DRUM's (contract, 5.6), and one of its kind."""
 
 
 def traced(predictor: Predictor, tracer: Tracer, *, reports: bool, steps: bool) -> Predictor:
@@ -63,9 +71,9 @@ class _TracedPredictor:
             return reply
         if report is not None:
             reply.head.span = report.span_report(reply.head.status, b"")
-            chat = call.kind == "chat"
-            if chat or self._steps:
-                span = start_span(self._tracer, "drum.chat.completions.stream" if chat else "stream", context)
+            name = _STREAM_SPANS.get(call.kind)
+            if name is not None or self._steps:
+                span = start_span(self._tracer, name or "stream", context)
                 report.begin_stream(span)
                 context = within(span, context)
         return StreamReply(reply.head, _TracedChunks(reply, context, report))

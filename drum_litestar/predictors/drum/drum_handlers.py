@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
+
 from drum_litestar.drum_json import drum_json
 from drum_litestar.predictors.native.calls.chat import ChatHandler
 from drum_litestar.predictors.native.calls.event_stream import ASSOCIATION_ID
@@ -12,11 +14,19 @@ from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.model_list import ModelListHandler
 from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler
 from drum_litestar.predictors.native.calls.transform import transform_reply
-from drum_litestar.predictors.native.formats.inputs import check_format, file_format, is_empty, structured_input
+from drum_litestar.predictors.native.formats.inputs import (
+    StructuredInput,
+    check_format,
+    file_format,
+    is_empty,
+    structured_input,
+)
 from drum_litestar.predictors.native.formats.type_schema import SchemaValidationError
 from drum_litestar.predictors.native.formats.validation import ValidatedPredictions
 from drum_litestar.predictors.native.hooks.request_values import RequestHeaders
+from drum_litestar.predictors.native.openai_api.prompts import PromptScorer
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
+from drum_litestar.predictors.steps import step
 
 
 class DrumStructuredHandler(StructuredHandler):
@@ -43,6 +53,18 @@ class DrumStructuredHandler(StructuredHandler):
         frame = response.predictions
         validated = ValidatedPredictions(frame.to_numpy(), tuple(str(name) for name in frame.columns))
         return Predictions(validated, response.extra_model_output)
+
+
+class DrumPromptScorer(PromptScorer):
+    """``/v1/completions``, by what DRUM predicts for prompts."""
+
+    @property
+    def available(self) -> bool:
+        return self._loaded.target_type.generates_text
+
+    def _predictions(self, frame: pd.DataFrame, source: StructuredInput) -> Predictions:
+        with step("model"):
+            return self._structured.predictions(ModelCall(kind="predict", x=source.payload))
 
 
 class DrumTransformHandler:

@@ -13,6 +13,7 @@ from drum_litestar.predictors.drum import backend as backends
 from drum_litestar.predictors.drum.drum_handlers import (
     DrumChatHandler,
     DrumModelListHandler,
+    DrumPromptScorer,
     DrumStructuredHandler,
     DrumTransformHandler,
     probe,
@@ -29,6 +30,7 @@ from drum_litestar.predictors.native.datarobot.lazy_loading import export_variab
 from drum_litestar.predictors.native.example_row import example_row
 from drum_litestar.predictors.native.hooks.custom_module import Hooks
 from drum_litestar.predictors.native.native_predictor import alive, model_info
+from drum_litestar.predictors.native.openai_api.completions import CompletionHandler
 from drum_litestar.predictors.native.startup import hide_secrets, load_errors
 from drum_litestar.predictors.protocol import (
     SPARSE_TYPE,
@@ -92,6 +94,7 @@ class DrumPredictor:
             DrumModelListHandler(loaded, drum),
             DrumTransformHandler(drum),
         )
+        completions = CompletionHandler(loaded, DrumPromptScorer(loaded, structured))
         probes_model = hasattr(drum, "liveness_probe") and hasattr(drum, "readiness_probe")
         self._handlers = {
             "predict": structured.handle,
@@ -99,6 +102,7 @@ class DrumPredictor:
             "transform": transform.handle,
             "unstructured": UnstructuredHandler(loaded).handle,
             "chat": chat.handle,
+            "completion": completions.handle,
             "models": models.handle,
             "liveness": probe(drum.liveness_probe) if probes_model else alive,
             "readiness": probe(drum.readiness_probe) if probes_model else alive,
@@ -115,6 +119,7 @@ class DrumPredictor:
             mimetypes=(*STRUCTURED_TYPES, *((SPARSE_TYPE,) if backend.sparse else ())),
             any_format=bool(drum.has_read_input_data_hook()),
             chat=chat.available,
+            completions=completions.available,
             models=models.available,
             unstructured=loaded.target_type.value == "unstructured",
             probes_model=probes_model,

@@ -31,7 +31,7 @@ def example_row(loaded: LoadedModel) -> Row:
     if loaded.target_type is TargetType.UNSTRUCTURED:
         return ()
     if loaded.target_type.is_text:
-        return ((PROMPT_COLUMN, "Hello"),)
+        return ((loaded.spec.prompt_column or PROMPT_COLUMN, "Hello"),)
     hooks = loaded.hooks
     changes = loaded.target_type is not TargetType.TRANSFORM and hooks.get("transform") is not None
     if changes or hooks.get("read_input_data") is not None:

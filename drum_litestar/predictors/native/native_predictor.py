@@ -20,6 +20,9 @@ from drum_litestar.predictors.native.calls.transform import TransformHandler
 from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
 from drum_litestar.predictors.native.concurrency import model_concurrency
 from drum_litestar.predictors.native.example_row import example_row
+from drum_litestar.predictors.native.openai_api.completions import CompletionHandler
+from drum_litestar.predictors.native.openai_api.embeddings import EmbeddingHandler
+from drum_litestar.predictors.native.openai_api.prompts import PromptScorer
 from drum_litestar.predictors.native.startup import load_model_folder
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply, TargetType
 from drum_litestar.predictors.rules import check_call
@@ -44,6 +47,8 @@ class NativePredictor:
         structured = StructuredHandler(loaded)
         unstructured = UnstructuredHandler(loaded)
         chat = ChatHandler(loaded)
+        completions = CompletionHandler(loaded, PromptScorer(loaded, structured))
+        embeddings = EmbeddingHandler(loaded)
         models = ModelListHandler(loaded)
         transform = TransformHandler(loaded)
         self._batch = BatchHandler(loaded, structured, self.handle)
@@ -53,6 +58,8 @@ class NativePredictor:
             "transform": transform.handle,
             "unstructured": unstructured.handle,
             "chat": chat.handle,
+            "completion": completions.handle,
+            "embed": embeddings.handle,
             "models": models.handle,
             "liveness": alive,
             "readiness": alive,
@@ -65,6 +72,8 @@ class NativePredictor:
             any_format=loaded.hooks.get("read_input_data") is not None,
             hooks=loaded.hooks.names,
             chat=chat.available,
+            completions=completions.available,
+            embeddings=embeddings.available,
             models=models.available,
             unstructured=unstructured.available,
             batching=self._batch.rule,

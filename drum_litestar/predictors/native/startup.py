@@ -16,11 +16,11 @@ from drum_litestar.predictors.folder.model_folder import read_folder
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.datarobot.api_client import connect_api
 from drum_litestar.predictors.native.datarobot.lazy_loading import download_files
-from drum_litestar.predictors.native.datarobot.moderation import start_moderation
+from drum_litestar.predictors.native.datarobot.moderation import start_moderation, unguarded_hooks
 from drum_litestar.predictors.native.datarobot.monitoring import start_monitor
 from drum_litestar.predictors.native.frameworks.artifacts import load_artifact, locate_artifact, recognise
 from drum_litestar.predictors.native.frameworks.base import Framework
-from drum_litestar.predictors.native.hooks.custom_module import Hooks, import_custom, require_hooks
+from drum_litestar.predictors.native.hooks.custom_module import OWN_HOOKS, Hooks, import_custom, require_hooks
 from drum_litestar.predictors.native.hooks.custom_task import load_custom_task, require_interface
 from drum_litestar.predictors.native.hooks.hook_review import review_hooks
 from drum_litestar.predictors.native.hooks.user_errors import is_user_error
@@ -88,6 +88,8 @@ def _load(spec: PredictorSpec) -> LoadedModel:
     hooks, module = import_custom(code_dir, target_type)
     notes = review_hooks(module, hooks, target_type)
     warnings.extend(notes)
+    if moderation is not None:
+        warnings.extend(unguarded_hooks(hooks.names))
     monitor = None
     try:
         connect_api(spec)
@@ -168,7 +170,12 @@ def _load_by_hook_or_artifact(
     hooks_predict = hooks.get("score") is not None or hooks.get("chat") is not None
     if target_type is TargetType.UNSTRUCTURED or hooks_predict:
         return model, None
-    return model, recognise(model)
+    try:
+        return model, recognise(model)
+    except ModelLoadError:
+        if any(hooks.get(name) is not None for name in OWN_HOOKS):
+            return model, None
+        raise
 
 
 def _call_load_model(hooks: Hooks, code_dir: Path) -> Any:

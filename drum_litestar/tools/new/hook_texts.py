@@ -181,6 +181,17 @@ OPTIONAL_TEXT: Final = '''
 # ASYNCdef get_supported_llm_models(model):
 #     """Called for each request to /models. Must return a list of the openai package's Model objects."""
 #     return []
+
+# ASYNCdef completion(completion_create_params, model, headers=None):
+#     """Called for each request to /v1/completions; without this hook `score` gets the prompts. Must return a text for
+#     each prompt, or yield the pieces of one. DRUM does not have this."""
+#     return answer(completion_create_params["prompt"], model)
+
+# ASYNCdef embed(embedding_create_params, model, headers=None):
+#     """Called for each request to /v1/embeddings. Must return a list of numbers for each input, which is a text or a
+#     list of texts. DRUM does not have this."""
+#     texts = embedding_create_params["input"]
+#     return [[float(len(text))] for text in ([texts] if isinstance(texts, str) else texts)]
 '''
 
 TRANSFORM: Final = '''

@@ -180,8 +180,11 @@ def test_llm_sidecar(serve: Serve, kind: str) -> None:
         assert [model["id"] for model in server.send(get("/models")).json()["data"]] == ["llm-1"]
         assert server.send(get("/nim/v1/models?x=1")).json()["data"][0]["id"] == "llm-1"
         assert up.seen[-1].target == "/v1/models?x=1"
+        completed = server.send(post_json("/v1/completions", {"prompt": ["you", "me"]})).json()
+        assert [choice["text"] for choice in completed["choices"]] == ["echo you", "echo me"]
+        methods = {"chat": True, "completions": True}
         capabilities = server.send(get("/capabilities/")).json()
-        assert capabilities == {"supported_methods": {"chat": True}, "supported_payload_formats": {"csv": None}}
+        assert capabilities == {"supported_methods": methods, "supported_payload_formats": {"csv": None}}
         assert "predictor" not in server.send(get("/info/")).json()
         refused = server.send(upload("%%MatrixMarket", "x.mtx"))
         assert refused.status == 422

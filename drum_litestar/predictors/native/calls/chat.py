@@ -6,28 +6,31 @@ The openai package is never imported: answers and chunks are recognised by their
 from __future__ import annotations
 
 import functools
-import inspect
-import json
 import logging
 import threading
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 from drum_litestar.drum_json import drum_json
-from drum_litestar.errors import UnsupportedMediaTypeError
-from drum_litestar.media_types import is_json
-from drum_litestar.predictors.native.calls.chat_objects import COMPLETION_OBJECT, ChunkSource, as_completion
+from drum_litestar.predictors.native.calls.chat_objects import (
+    CHUNK_OBJECT,
+    COMPLETION_OBJECT,
+    ChunkSource,
+    as_completion,
+)
 from drum_litestar.predictors.native.calls.event_stream import (
     ASSOCIATION_ID,
-    CHUNK_OBJECT,
     EventStream,
     as_dict,
+    chunk_json,
     set_association_id,
 )
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.datarobot.monitoring import ChatReport
-from drum_litestar.predictors.native.hooks.request_values import RequestHeaders, UnreadableBodyError
+from drum_litestar.predictors.native.formats.inputs import ClientDataError
+from drum_litestar.predictors.native.hooks.request_values import RequestHeaders
+from drum_litestar.predictors.native.hooks.user_errors import ModelError
+from drum_litestar.predictors.native.openai_api.parameters import json_body
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamHead, StreamReply, TargetType
 from drum_litestar.predictors.steps import report_chat, step
 
@@ -43,7 +46,7 @@ class ChatHandler:
     def __init__(self, loaded: LoadedModel) -> None:
         self._loaded = loaded
         self._hook = loaded.hooks.get(_HOOK)
-        self._takes_headers = self._hook is not None and _takes_headers(self._hook)
+        self._takes_headers = self._hook is not None and loaded.hooks.takes_headers(_HOOK)
         self._stream_warning = threading.Lock()
 
     @property
@@ -97,8 +100,9 @@ class ChatHandler:
         try:
             first = next(source, _END)
             if first is not _END and getattr(first, "object", None) != CHUNK_OBJECT:
-                raise _unexpected(result)
-            chunks = EventStream(source, association_id, () if first is _END else (first,))
+                raise _unexpected(result, first)
+            encode = functools.partial(_encode_chunk, association_id)
+            chunks = EventStream(source, encode, () if first is _END else (first,))
         except BaseException:
             source.close()
             raise
@@ -111,19 +115,13 @@ class ChatHandler:
         return StreamReply(StreamHead(), chunks)
 
 
-def _takes_headers(hook: Callable[..., Any]) -> bool:
-    return len(inspect.signature(hook).parameters) > 2
-
-
 def _read_params(body: Payload | None) -> dict[str, Any]:
-    if body is None or not is_json(body.mimetype):
-        raise UnsupportedMediaTypeError
+    params = json_body(body)
     try:
-        params: Any = json.loads(body.read())
-    except (ValueError, RecursionError) as error:
-        raise UnreadableBodyError(str(error)) from None
-    messages = params.get("messages", ())  # only an object has `get`: DRUM's text is that of the AttributeError
-    iter(messages)
+        messages = params.get("messages", ())  # only an object has `get`: DRUM's text is that of the AttributeError
+        iter(messages)
+    except (AttributeError, TypeError) as error:
+        raise ClientDataError(str(error), "a chat is a JSON object with a list of messages") from None
     return params  # type: ignore[no-any-return]
 
 
@@ -133,8 +131,28 @@ def _complete(completion: Any, association_id: Any) -> Reply:
     return Reply(body=drum_json({**as_dict(completion), **extra}))
 
 
-def _unexpected(result: Any) -> ValueError:
-    return ValueError(
+def _encode_chunk(association_id: Any, chunk: Any) -> str:
+    if getattr(chunk, "object", None) != CHUNK_OBJECT:
+        raise ModelError(f"Expected a chat completion chunk, but received {type(chunk)}", _remedy(chunk))
+    report_chat("chunk", chunk)
+    return chunk_json(chunk, set_association_id(chunk, association_id))
+
+
+def _unexpected(result: Any, *first: Any) -> ModelError:
+    """``first``: what is wrong with ``result`` is its first item."""
+    return ModelError(
         "Expected response to be ChatCompletion or Iterable[ChatCompletionChunk]. "
-        f"response type: {type(result)}.response(str): {result}"
+        f"response type: {type(result)}.response(str): {result}",
+        _remedy(*(first or (result,))),
+    )
+
+
+def _remedy(result: Any) -> str:
+    """What to change in a ``chat`` hook that has given ``result``."""
+    if not isinstance(result, dict):
+        return "chat() returns a text, or an object or dict with choices, or yields texts or chunks"
+    found = repr(result["object"]) if "object" in result else "none"
+    return (
+        f'a dict of chat() needs "object": "{COMPLETION_OBJECT}", or "{CHUNK_OBJECT}" where it is yielded, and '
+        f'"choices"; this one has the object {found} and the keys {", ".join(map(str, result)) or "of nothing"}'
     )

@@ -15,10 +15,10 @@ import uuid
 from types import SimpleNamespace
 from typing import Any, Dict, Iterator
 
-from drum_litestar.predictors.native.calls.event_stream import CHUNK_OBJECT
 from drum_litestar.predictors.native.hooks.hook_loop import Source
 
 COMPLETION_OBJECT = "chat.completion"
+CHUNK_OBJECT = "chat.completion.chunk"
 
 
 def as_completion(result: Any, params: Dict[str, Any]) -> Any:

@@ -26,7 +26,7 @@ def error_reply(error: BaseException, *, client_errors_4xx: bool = False) -> Rep
 
     A violated schema has been logged already, one line for each violation.
     """
-    hint = masked(error.remedy) if isinstance(error, (ModelError, ClientDataError)) else ""
+    hint = hint_of(error)
     if not isinstance(error, SchemaValidationError):
         logger.error("%s%s", _text(error), f" ({hint})" if hint else "", exc_info=error)
     if not isinstance(error, (RequestError, SchemaValidationError)) or is_error(getattr(error, "status", 422)):
@@ -53,6 +53,11 @@ def _reply(error: BaseException, *, client_errors_4xx: bool) -> Reply:
     if status == 400:
         return _json_reply(400, {"error": masked(str(getattr(error, "description", None) or error))})
     return _message(status, error)
+
+
+def hint_of(error: BaseException) -> str:
+    """What the log says of the remedy; empty where nothing is known."""
+    return masked(error.remedy) if isinstance(error, (ModelError, ClientDataError)) else ""
 
 
 def http_status(error: BaseException | None) -> int | None:

@@ -1,4 +1,4 @@
-"""Chat chunks as server-sent events, exactly as OpenAI's client expects them (contract, 3.10)."""
+"""Chunks of an answer as server-sent events, exactly as OpenAI's client expects them (contract, 3.10)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import json
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 from drum_litestar.context import WorkerStop
-from drum_litestar.predictors.native.calls.error_replies import describe, http_status
+from drum_litestar.predictors.native.calls.error_replies import describe, hint_of, http_status
 from drum_litestar.predictors.native.hooks.hook_loop import Source
 from drum_litestar.predictors.native.hooks.user_errors import is_user_error
-from drum_litestar.predictors.steps import record_exception, report_chat
+from drum_litestar.predictors.steps import record_exception
 from drum_litestar.settings.masking import masked
 
-CHUNK_OBJECT = "chat.completion.chunk"
 ASSOCIATION_ID = "datarobot_association_id"
 _DONE = b"data: [DONE]\n\n"
 
@@ -29,10 +28,11 @@ class EventStream(Iterator[bytes]):
     section 8, Q-16). ``close`` may be called from another thread than the one that iterates.
     """
 
-    def __init__(self, source: Source, association_id: Any, first: Sequence[Any] = ()) -> None:
-        """``first``: chunks already pulled from ``source``. They are encoded here, so that errors become the reply."""
+    def __init__(self, source: Source, encode: Callable[[Any], str], first: Sequence[Any] = ()) -> None:
+        """``encode`` makes JSON of a chunk. ``first``: chunks already pulled from ``source``. They are encoded here, so
+        that errors become the reply."""
         self._source = source
-        self._association_id = association_id
+        self._encode = encode
         self._pending = [self._event(chunk) for chunk in first]
         self._ended = False
         self._lock = threading.Lock()
@@ -50,7 +50,8 @@ class EventStream(Iterator[bytes]):
             self.close()
             raise
         except BaseException as error:
-            logger.error("%s", describe(error), exc_info=error)
+            hint = hint_of(error)
+            logger.error("%s%s", describe(error), f" ({hint})" if hint else "", exc_info=error)
             record_exception(error)
             self.close()
             return _error_event(error)
@@ -67,11 +68,7 @@ class EventStream(Iterator[bytes]):
         return not ended
 
     def _event(self, chunk: Any) -> bytes:
-        if getattr(chunk, "object", None) != CHUNK_OBJECT:
-            raise ValueError(f"Expected a chat completion chunk, but received {type(chunk)}")
-        report_chat("chunk", chunk)
-        extra = set_association_id(chunk, self._association_id)
-        return _data(_chunk_json(chunk, extra))
+        return _data(self._encode(chunk))
 
 
 def _data(text: str) -> bytes:
@@ -102,20 +99,22 @@ def as_dict(answer: Any) -> dict[str, Any]:
         convert = getattr(answer, method, None)
         if convert is not None:
             return dict(convert(**options))
-    return {name: _plain(value) for name, value in vars(answer).items()}
+    return {name: plain(value) for name, value in vars(answer).items()}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """``value`` with OpenAI's objects in it as dicts of JSON values."""
     if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if value is None or isinstance(value, (str, int, float)):
         return value
     return as_dict(value)
 
 
-def _chunk_json(chunk: Any, extra: dict[str, Any]) -> str:
+def chunk_json(chunk: Any, extra: dict[str, Any]) -> str:
+    """The chunk in its own JSON, compact; with the ``extra`` fields where it could not take them."""
     if not extra:
         if hasattr(chunk, "to_json"):
             return str(chunk.to_json(indent=None))

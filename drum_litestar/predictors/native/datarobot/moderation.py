@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,16 @@ class Moderation:
     def chat(self, params: dict[str, Any], model: Any, hook: Callable[..., Any], association_id: Any, **kw: Any) -> Any:
         """Call ``hook(params, model, **kw)`` through the guards. Returns a completion or an iterable of chunks."""
         return self._pipeline.chat(params, model, hook, association_id, **kw)
+
+
+def unguarded_hooks(names: Sequence[str]) -> list[str]:
+    """Warnings about hooks among ``names`` that guards cannot stand around."""
+    notes = {
+        "completion": "custom.py: completion() is not called, because moderations guard score() and chat() alone: "
+        "/v1/completions asks score(), if there is one.",
+        "embed": "custom.py: embed() is called without the moderations, which guard score() and chat() alone.",
+    }
+    return [text for name, text in notes.items() if name in names]
 
 
 def start_moderation(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Callable
 
 import pandas as pd
 
@@ -108,8 +108,9 @@ class ChatReport:
             self.failed()
             raise
 
-    def source(self, source: Source) -> ObservedSource:
-        return ObservedSource(source, self)
+    def source(self, source: Source, text_of: Callable[[Any], Any] | None = None) -> ObservedSource:
+        """``text_of`` finds the text of a chunk; by default that of a chat."""
+        return ObservedSource(source, self, text_of or _chat_text)
 
     def _once(self, send: Any, rows: int) -> None:
         if self._done.acquire(blocking=False):
@@ -122,8 +123,8 @@ class ObservedSource:
     A stream that is closed early is not reported: it neither failed nor has a complete answer.
     """
 
-    def __init__(self, source: Source, report: ChatReport) -> None:
-        self._source, self._report = source, report
+    def __init__(self, source: Source, report: ChatReport, text_of: Callable[[Any], Any]) -> None:
+        self._source, self._report, self._text_of = source, report, text_of
         self._parts: list[str] = []
 
     def __iter__(self) -> ObservedSource:
@@ -138,14 +139,18 @@ class ObservedSource:
         except BaseException:
             self._report.failed()
             raise
-        choices = getattr(chunk, "choices", None)
-        text = getattr(getattr(choices[0], "delta", None), "content", None) if choices else None
+        text = self._text_of(chunk)
         if isinstance(text, str):
             self._parts.append(text)
         return chunk
 
     def close(self) -> None:
         self._source.close()
+
+
+def _chat_text(chunk: Any) -> Any:
+    choices = getattr(chunk, "choices", None)
+    return getattr(getattr(choices[0], "delta", None), "content", None) if choices else None
 
 
 def prompt_text(params: dict[str, Any]) -> str:

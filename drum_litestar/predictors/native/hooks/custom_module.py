@@ -32,11 +32,15 @@ STRUCTURED_HOOKS = (
     "score",
     "post_process",
     "chat",
+    "completion",
+    "embed",
     "get_supported_llm_models",
     "score_unstructured",
     "predict_stream",
 )
 UNSTRUCTURED_HOOKS = ("init", "load_model", "score_unstructured")
+OWN_HOOKS = ("completion", "embed")
+"""Hooks that DRUM does not have. A model's helper may have such a name, so that it must look like the hook, too."""
 
 logger = logging.getLogger("drum")
 
@@ -51,6 +55,11 @@ class Hooks:
         """Class mode (contract, 4.10); then no other hook is used."""
         self._functions = functions or {}
         self._loop = HookLoop()
+
+    def takes_headers(self, name: str) -> bool:
+        """The hook ``name`` is called with the request's headers, as it has more than two parameters (contract,
+        3.10)."""
+        return len(inspect.signature(self._functions[name]).parameters) > 2
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -111,7 +120,7 @@ def import_custom(code_dir: Path, target_type: TargetType) -> tuple[Hooks, Modul
     sys.path.append(str(code_dir))
     try:
         module = _fresh_module()
-        hooks = Hooks(path, _functions(module, target_type))
+        hooks = Hooks(path, _functions(module, target_type, code_dir))
         if hooks.get("init") is not None:
             hooks.call("init", code_dir=str(code_dir))
     except ImportError as error:
@@ -128,7 +137,25 @@ def _fresh_module() -> ModuleType:
     return importlib.import_module(_MODULE)
 
 
-def _functions(module: ModuleType, target_type: TargetType) -> dict[str, Callable[..., Any]]:
+def _functions(module: ModuleType, target_type: TargetType, code_dir: Path) -> dict[str, Callable[..., Any]]:
     if getattr(module, "CustomTask", None):
         return {}
-    return {name: hook for name in hook_names(target_type) if (hook := getattr(module, name, None)) is not None}
+    found = {name: hook for name in hook_names(target_type) if (hook := getattr(module, name, None)) is not None}
+    for name in OWN_HOOKS:
+        if name in found and not _looks_like_a_hook(found[name], code_dir):
+            del found[name]
+    return found
+
+
+def _looks_like_a_hook(value: Any, code_dir: Path) -> bool:
+    """``value`` needs two arguments, ``(params, model)``, or is given headers besides; and it is not a library's
+    (``from litellm import completion``)."""
+    file = getattr(sys.modules.get(getattr(value, "__module__", None) or ""), "__file__", None)
+    if not callable(value) or file is None or code_dir.resolve() not in Path(file).resolve().parents:
+        return False
+    try:
+        signature = inspect.signature(value, follow_wrapped=False)
+        signature.bind(None, None, **({"headers": None} if len(signature.parameters) > 2 else {}))
+    except (TypeError, ValueError):
+        return False
+    return all(parameter.default is parameter.empty for parameter in list(signature.parameters.values())[:2])

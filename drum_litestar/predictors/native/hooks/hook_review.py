@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any, Dict, List, Tuple
 
 from drum_litestar.predictors.native.hooks.custom_module import (
+    OWN_HOOKS,
     STRUCTURED_HOOKS,
     Hooks,
     hook_names,
@@ -31,6 +32,8 @@ _DEFINITIONS: Dict[str, str] = {
     "score": "score(data, model, **kwargs)",
     "post_process": "post_process(predictions, model)",
     "chat": "chat(params, model, **kwargs)",
+    "completion": "completion(params, model, **kwargs)",
+    "embed": "embed(params, model, **kwargs)",
     "get_supported_llm_models": "get_supported_llm_models(model)",
     "score_unstructured": "score_unstructured(model, data, **kwargs)",
     "predict_stream": "predict_stream(data, model)",
@@ -46,7 +49,10 @@ def review_hooks(module: ModuleType | None, hooks: Hooks, target_type: TargetTyp
     functions = _functions(module)
     notes = []
     for name in functions:
-        if name in STRUCTURED_HOOKS and name not in wanted:
+        if name in OWN_HOOKS:
+            if name in wanted and hooks.get(name) is None:
+                notes.append(f"custom.py: {name}() is no hook: it has other arguments than {_DEFINITIONS[name]}.")
+        elif name in STRUCTURED_HOOKS and name not in wanted:
             notes.append(f"custom.py: {name}() is not called, because the target type is {target_type.value}.")
         elif name not in wanted:
             near = difflib.get_close_matches(name, [hook for hook in wanted if hooks.get(hook) is None], 1, _LIKENESS)
@@ -98,7 +104,7 @@ def _arguments(name: str, parameters: int, target_type: TargetType) -> Tuple[int
         return 2, _SCORE_ARGUMENTS + (_BINARY_ARGUMENTS if target_type is TargetType.BINARY else labels)
     if name == "score_unstructured":
         return 2, ("mimetype", "charset", "query", "headers")
-    if name == "chat":
+    if name in ("chat", *OWN_HOOKS):
         return 2, ("headers",) if parameters > 2 else ()
     if name == "transform":
         return (3 if target_type is TargetType.TRANSFORM and parameters == 3 else 2), ()
