@@ -65,7 +65,7 @@ class DeadlineMiddleware:
         finally:
             timer.cancel()
         if expired and not tap.started:
-            await send_error(tap, DeadlineExceededError(timeout, request.request_id or None))
+            await send_error(scope, tap, DeadlineExceededError(timeout, request.request_id or None))
 
 
 def _cancelled_by_others(task: asyncio.Task[Any]) -> bool:

@@ -1,2 +1,4 @@
-"""Other protocols than DRUM's: their requests as calls of the model, and the answers in their form. It may not know
-worker processes, a concrete predictor, or the launcher."""
+"""Other protocols than DRUM's over the same executor: their routes, and what turns their requests into calls.
+
+A body is not parsed here. Nothing here knows the pool, a concrete predictor, or the launcher.
+"""
