@@ -39,6 +39,7 @@ def cells(data: str) -> list[str]:
 
 def read_tensors(request: bytes) -> dict[str, Any]:
     """A binary request with its tensors' values as ``data``, as JSON would have them."""
+    body: dict[str, Any]
     body, end = json.JSONDecoder().raw_decode(request.decode("latin-1"))
     rest = request[end:].lstrip(b" ")
     for tensor in body["inputs"]:
