@@ -6,11 +6,16 @@ import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.contenders.base import Contender, Launch, always
+from benchmarks.contenders.base import Contender, Launch, always, drum_request
 from benchmarks.contenders.drum import PREFIX, settings, words
+from benchmarks.contenders.litserve import only_rows
+from benchmarks.contenders.open_inference import MODEL_NAME, v2_binary, v2_json
+from benchmarks.workload.prediction_request import PredictionRequest
 from benchmarks.workload.scenarios import Scenario
 
+ARROW = "application/vnd.apache.arrow.stream"
 BATCHES = {f"{PREFIX}DRUM_BATCH_MAX_ROWS": "10000"}
+V2 = {"DRUM_MODEL_NAME": MODEL_NAME}
 THREADS = {f"{PREFIX}DRUM_FASTAPI_EXECUTOR_WORKERS": "50"}
 
 
@@ -24,6 +29,19 @@ def _one_process(scenario: Scenario) -> str | None:
 
 def _waiting_models(scenario: Scenario) -> str | None:
     return None if scenario.model in ("sleep", "chat") else "a setting for models that wait"
+
+
+def _arrow(scenario: Scenario) -> PredictionRequest:
+    import pyarrow as pa
+
+    bodies = []
+    for frame in scenario.frames():
+        table, sink = pa.Table.from_pandas(frame, preserve_index=False), pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        bodies.append(sink.getvalue().to_pybytes())
+    accept = (("Accept", ARROW),)
+    return PredictionRequest(scenario.path, tuple(bodies), ARROW, accept)
 
 
 def _launch(options: tuple[str, ...], own: dict[str, str]) -> Callable[[Path, Path, Scenario, int], Launch]:
@@ -40,10 +58,11 @@ def _contender(
     *options: str,
     own: dict[str, str] | None = None,
     absent: Callable[[Scenario], str | None] = always,
+    request: Callable[[Scenario], PredictionRequest] = drum_request,
 ) -> Contender:
     packages = ("drum-litestar", "litestar", "uvicorn", "uvloop", "msgspec", "scikit-learn", "pandas", "numpy")
     launch = _launch(options, own or {})
-    return Contender(name, title, launch, packages=packages, absent=absent, probe_path="/livez")
+    return Contender(name, title, launch, packages=packages, absent=absent, request=request, probe_path="/livez")
 
 
 CONTENDERS = (
@@ -51,4 +70,7 @@ CONTENDERS = (
     _contender("batched", "drum-litestar, batching", own=BATCHES, absent=_no_batches),
     _contender("inline", "drum-litestar, inline", "--executor", "inline", absent=_one_process),
     _contender("threads", "drum-litestar, 50 threads", own=THREADS, absent=_waiting_models),
+    _contender("arrow", "drum-litestar, Arrow", absent=only_rows, request=_arrow),
+    _contender("v2", "drum-litestar, V2 JSON", own=V2, absent=only_rows, request=v2_json),
+    _contender("v2-binary", "drum-litestar, V2 binary", own=V2, absent=only_rows, request=v2_binary),
 )

@@ -133,7 +133,7 @@ def send_all(port: int, request: PredictionRequest, count: int, collector: Colle
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         while (turn := next_turn()) is not None:
             body = request.bodies[turn % len(request.bodies)]
-            connection.request("POST", request.path, body, {"Content-Type": request.content_type})
+            connection.request("POST", request.path, body, request.headers)
             answer = connection.getresponse()
             answer.read()
             if answer.status == 200:

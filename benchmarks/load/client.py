@@ -132,7 +132,8 @@ class Client:
 
 def posts(request: PredictionRequest) -> Iterator[bytes]:
     """The requests as bytes on the wire, again and again from the first."""
-    head = f"POST {request.path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: {request.content_type}\r\n"
+    headers = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+    head = f"POST {request.path} HTTP/1.1\r\nHost: {HOST}\r\n{headers}"
     wire = [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in request.bodies]
     return itertools.cycle(wire)
 

@@ -14,7 +14,7 @@ from benchmarks.workload.prediction_request import PredictionRequest
 _SCRIPT = """
 local requests, turn = {{}}, 0
 init = function(arguments)
-  wrk.headers["Content-Type"] = "{content_type}"
+  {headers}
   for number = 1, {count} do
     local file = io.open("{folder}/" .. number, "rb")
     requests[number] = wrk.format("POST", nil, nil, file:read("*a"))
@@ -45,7 +45,8 @@ def closed_loop(port: int, request: PredictionRequest, connections: int, seconds
     with tempfile.TemporaryDirectory() as folder:
         for number, body in enumerate(request.bodies, 1):
             Path(folder, str(number)).write_bytes(body)
-        text = _SCRIPT.format(folder=folder, count=len(request.bodies), content_type=request.content_type)
+        headers = " ".join(f'wrk.headers["{name}"] = "{value}"' for name, value in request.headers.items())
+        text = _SCRIPT.format(folder=folder, count=len(request.bodies), headers=headers)
         (script := Path(folder, "script.lua")).write_text(text)
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "60s"]
         command += ["-s", str(script), f"http://127.0.0.1:{port}{request.path}"]

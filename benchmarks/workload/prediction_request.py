@@ -13,8 +13,13 @@ class PredictionRequest:
     path: str
     bodies: tuple[bytes, ...]
     content_type: str
+    more_headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """All headers that the requests bring."""
+        return {"Content-Type": self.content_type, **dict(self.more_headers)}
 
     def to_urllib(self, port: int) -> urllib.request.Request:
         """The first request to a local port, for urllib."""
-        headers = {"Content-Type": self.content_type}
-        return urllib.request.Request(f"http://127.0.0.1:{port}{self.path}", self.bodies[0], headers)
+        return urllib.request.Request(f"http://127.0.0.1:{port}{self.path}", self.bodies[0], self.headers)

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 
+numpy = pytest.importorskip("numpy")
 pd = pytest.importorskip("pandas")
+pa = pytest.importorskip("pyarrow")
 
 from benchmarks import contenders  # noqa: E402
 from benchmarks.contenders.base import Contender, drum_request, rows_of  # noqa: E402
+from benchmarks.contenders.ours import ARROW  # noqa: E402
 from benchmarks.runner.plain_loop import plain_loop, predictor_spec  # noqa: E402
 from benchmarks.workload import tables  # noqa: E402
 from benchmarks.workload.models import make  # noqa: E402
@@ -22,7 +25,7 @@ from benchmarks.workload.scenarios import BY_NAME, DATA, SCENARIOS  # noqa: E402
 
 APPS = Path(contenders.__file__).with_name("apps")
 JSON_ROWS = list({one.request: one for one in contenders.CONTENDERS if one.request is not drum_request}.values())
-"""One contender for each way to write rows as JSON."""
+"""One contender for each way to write rows otherwise than as CSV."""
 
 
 def one_row(data: str) -> tuple[bytes, ...]:
@@ -34,12 +37,35 @@ def cells(data: str) -> list[str]:
     return [cell for body in one_row(data) for cell in body.decode().splitlines()[1].split(",")]
 
 
+def read_tensors(request: bytes) -> dict[str, Any]:
+    """A binary request with its tensors' values as ``data``, as JSON would have them."""
+    body: dict[str, Any]
+    body, end = json.JSONDecoder().raw_decode(request.decode("latin-1"))
+    rest = request[end:].lstrip(b" ")
+    for tensor in body["inputs"]:
+        block, rest = (part := tensor["parameters"]["binary_data_size"]) and (rest[:part], rest[part:])
+        tensor["data"] = numpy.frombuffer(block, "<f8").tolist() if tensor["datatype"] == "FP64" else texts(block)
+    assert not rest
+    return body
+
+
+def texts(block: bytes) -> list[str | None]:
+    found: list[str | None] = []
+    while block:
+        end = 4 + int.from_bytes(block[:4], "little")
+        found.append(block[4:end].decode() or None)
+        block = block[end:]
+    return found
+
+
 def frames_of(request: PredictionRequest) -> list[Any]:
     """The frames in requests of any contender."""
     if request.content_type == "text/csv":
         return [pd.read_csv(io.BytesIO(body)) for body in request.bodies]
+    if request.content_type == ARROW:
+        return [pa.ipc.open_stream(body).read_all().to_pandas() for body in request.bodies]
     found = []
-    for body in map(json.loads, request.bodies):
+    for body in map(read_tensors, request.bodies) if request.more_headers else map(json.loads, request.bodies):
         if "rows" in body:
             found.append(pd.DataFrame(body["rows"]))
         elif len(body["inputs"]) > 1:
