@@ -13,6 +13,7 @@
         ├── BadRequestError          400
         ├── UnauthorizedError        401  no valid API token
         ├── UnsupportedRouteError    404  a route that this model does not offer
+        ├── UnknownModelError        404  a path names another model than the one that is served
         ├── BodyTimeoutError         408  the client stopped sending its body
         ├── BodyTooLargeError        413
         ├── FormTooLargeError        413  a form has too many parts, or too large ones
@@ -20,6 +21,7 @@
         ├── UnsupportedCodingError   415  a Content-Encoding that cannot be undone
         ├── UnprocessableError       422  DRUM's answer to missing or unusable data
         ├── RateLimitedError         429  the client's token bucket is empty
+        ├── UnsupportedError         501  the protocol has it, but a server of one model does not
         ├── MissingExtraRequestError 501  the route needs an extra that is not installed
         ├── UpstreamError            502  the LLM server behind /directAccess/ is down, or its answer is invalid
         ├── ModelNotReadyError       503  no model worker is ready
@@ -148,6 +150,10 @@ class UnsupportedRouteError(RequestError):
     prefix = "ERROR: "
 
 
+class UnknownModelError(RequestError):
+    status = 404
+
+
 class BodyTimeoutError(RequestError):
     status = 408
 
@@ -210,6 +216,10 @@ class RateLimitedError(RequestError):
 
     def __init__(self, retry_after: int) -> None:
         super().__init__("Rate limit exceeded", headers=(("Retry-After", str(retry_after)),), retry_after=retry_after)
+
+
+class UnsupportedError(RequestError):
+    status = 501
 
 
 class MissingExtraRequestError(RequestError):

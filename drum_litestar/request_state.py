@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from drum_litestar.drum_json import drum_json
 from drum_litestar.route_table import OTHER, Route
 
 _KEY: Final = "drum_litestar"
@@ -51,6 +52,8 @@ class RequestState:
     route: Route = OTHER
     path_template: str | None = None
     """The path in its one spelling; None if it is in no row of the table, or has a part that varies."""
+    path_values: tuple[str, ...] = ()
+    """The segments of the path that vary."""
     deadline: float | None = None
     """Event-loop time at which the request must be answered; None is never. Set by the deadline's middleware."""
     timeout: float | None = None
@@ -83,3 +86,9 @@ def request_state(scope: Any) -> RequestState:
     if found is None:
         found = state[_KEY] = RequestState()
     return found
+
+
+def error_json(scope: Any, body: dict[str, Any]) -> bytes:
+    """``body`` of an error, with its text under ``message``, in the form that clients of the request's route read."""
+    key = request_state(scope).route.error_key
+    return drum_json(body if key == "message" else {key: body["message"]})

@@ -27,7 +27,7 @@ def routed(app: ASGIApp, url_prefix: str = "") -> ASGIApp:
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             request = request_state(scope)
-            request.route, request.path_template = table.find(scope["path"])
+            request.route, request.path_template, request.path_values = table.find(scope["path"])
         await app(scope, receive, send)
 
     return wrapped

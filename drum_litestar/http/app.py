@@ -66,7 +66,7 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
     service = ModelService(executor, options, spool_directory)
     context = WorkerContext("http")
     app = DrumLitestar(
-        [*route_handlers(ROUTES, service), *_extension_routes(options, service)],
+        [*route_handlers((*ROUTES, *options.protocol_routes), service), *_extension_routes(options, service)],
         path=normalize_prefix(options.url_prefix),
         state=State({"worker_context": context}),
         exception_handlers=dict(HANDLERS),

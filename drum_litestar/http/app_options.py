@@ -13,6 +13,7 @@ from litestar.types import ControllerRouterHandler
 from drum_litestar.context import WorkerContext
 from drum_litestar.errors import StartupError
 from drum_litestar.predictors.protocol import CallKind
+from drum_litestar.route_table import Route
 from drum_litestar.settings.groups.limits import TimeoutSettings, UploadSettings
 
 AnyRequest: TypeAlias = Request[Any, Any, Any]
@@ -31,6 +32,10 @@ class AppOptions:
     """Version of drum-litestar, for the OpenAPI document."""
     info_server: str = "litestar"
     """``drumServer`` of ``/info/``."""
+    model_name: str = "model"
+    """In the paths of the Open Inference Protocol."""
+    protocol_routes: tuple[Route, ...] = ()
+    """Routes of further protocols, served beside DRUM's."""
     url_prefix: str = ""
     """``URL_PREFIX`` as the operator wrote it; see :func:`normalize_prefix`."""
     uploads: UploadSettings = UploadSettings()

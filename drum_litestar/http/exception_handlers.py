@@ -21,7 +21,7 @@ from litestar.types import ExceptionHandlersMap
 from drum_litestar.errors import RequestError, is_error
 from drum_litestar.http.app_options import AnyRequest
 from drum_litestar.http.bodies import ClientGoneError
-from drum_litestar.http.replies import BytesResponse, NoResponse, json_response
+from drum_litestar.http.replies import BytesResponse, NoResponse, error_response
 from drum_litestar.request_state import request_state
 from drum_litestar.settings.masking import masked
 
@@ -36,7 +36,7 @@ _STATIC: Final = "/static/"
 def answer_request_error(request: AnyRequest, error: RequestError) -> BytesResponse:
     """Send the error's own status, body and headers."""
     _fail_span(request, error.status, str(error))
-    return json_response(error.body(), status=error.status, pairs=error.headers)
+    return error_response(request, error.body(), status=error.status, pairs=error.headers)
 
 
 def answer_client_gone(_: AnyRequest, __: ClientGoneError) -> NoResponse:
@@ -57,7 +57,8 @@ def answer_http_exception(request: AnyRequest, error: HTTPException) -> BytesRes
     if error.status_code >= 500:
         logger.error("%s %s: %s", request.method, request.url.path, message, exc_info=error)
     _fail_span(request, error.status_code, message)
-    return json_response({"message": message}, status=error.status_code, pairs=tuple((error.headers or {}).items()))
+    headers = tuple((error.headers or {}).items())
+    return error_response(request, {"message": message}, status=error.status_code, pairs=headers)
 
 
 def answer_unexpected(request: AnyRequest, error: Exception) -> BytesResponse:
@@ -65,7 +66,7 @@ def answer_unexpected(request: AnyRequest, error: Exception) -> BytesResponse:
     logger.error("Unhandled exception while answering %s %s", request.method, request.url.path, exc_info=error)
     _fail_span(request, 500, masked(f"{type(error).__name__}: {error}"))
     request_id = request_state(request.scope).request_id or None
-    return json_response({"message": "Internal server error", "request_id": request_id}, status=500)
+    return error_response(request, {"message": "Internal server error", "request_id": request_id}, status=500)
 
 
 def _paths_of_app(request: AnyRequest) -> set[str]:

@@ -18,7 +18,7 @@ from drum_litestar.execution.executor import ReplyStream
 from drum_litestar.http.interrupts import while_connected
 from drum_litestar.media_types import JSON, is_event_stream
 from drum_litestar.predictors.protocol import Reply, StreamHead
-from drum_litestar.request_state import request_state
+from drum_litestar.request_state import error_json, request_state
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +87,11 @@ class BytesResponse(_WithPairs[bytes]):
 def json_response(body: dict[str, Any], *, status: int = 200, pairs: Headers = ()) -> BytesResponse:
     """Build the response with ``body`` as DRUM's JSON."""
     return BytesResponse(drum_json(body), status=status, pairs=pairs)
+
+
+def error_response(request: Any, body: dict[str, Any], *, status: int, pairs: Headers = ()) -> BytesResponse:
+    """Build the response to ``request`` with ``body`` of an error, in the form of its route."""
+    return BytesResponse(error_json(request.scope, body), status=status, pairs=pairs)
 
 
 def ok_response() -> BytesResponse:

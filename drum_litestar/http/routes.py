@@ -176,6 +176,3 @@ ROUTES: Final[tuple[Route, ...]] = (
     Route(paths=("/metrics",), answer=metrics, access="operator", is_polled=True, summary="Metrics", tag="info"),
     Route(paths=(f"/static/{REST}",), answer=no_file),
 )
-
-PROBE_ROUTES: Final = tuple(route for route in ROUTES if route.is_polled)
-"""What is also served on the port of the probes: nothing there calls the model or tells of it, but by its metrics."""

@@ -27,7 +27,7 @@ from drum_litestar.http.replies import (
     NoResponse,
     SingleChunk,
     UnusableReplyError,
-    json_response,
+    error_response,
     ok_response,
     to_response,
 )
@@ -188,7 +188,7 @@ class ModelService:
             logger.error("The model's answer cannot be sent: %s", error)
             if (span := request_state(request.scope).span) is not None:
                 span.fail(str(error))
-            return json_response({"message": f"ERROR: {error}"}, status=status)
+            return error_response(request, {"message": f"ERROR: {error}"}, status=status)
         except RequestError as error:
             status = error.status
             if isinstance(error, FormTooLargeError) and self.options.on_rejected is not None:

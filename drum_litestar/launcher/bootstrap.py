@@ -21,7 +21,7 @@ from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Place, default_queue_depth
 from drum_litestar.http.app_options import AppOptions, normalize_prefix
 from drum_litestar.http.dispatcher import ProbeApp
-from drum_litestar.http.routes import PROBE_ROUTES, ROUTES
+from drum_litestar.http.routes import ROUTES
 from drum_litestar.launcher.announcements.announcer import Announcer
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
@@ -40,6 +40,7 @@ from drum_litestar.launcher.shared_store import RedisRateLimitStore
 from drum_litestar.launcher.worker_user import worker_uid
 from drum_litestar.middleware.stack import StackOptions, build_stack
 from drum_litestar.observability.logs.setup import LogPipeline, configure_logging
+from drum_litestar.protocols.all_routes import PROBE_ROUTES, PROTOCOL_ROUTES
 from drum_litestar.route_table import RouteTable
 from drum_litestar.server.descriptors import most_connections, raise_descriptor_limit
 from drum_litestar.server.http.connection import make_protocol
@@ -177,6 +178,8 @@ class Server:
             drum_version=drum_version(),
             server_version=__version__,
             info_server=settings.listen.info_server,
+            model_name=self.plan.spec.model_name,
+            protocol_routes=PROTOCOL_ROUTES,
             url_prefix=normalize_prefix(settings.listen.url_prefix or ""),
             uploads=settings.uploads,
             spool_owner=worker_uid(settings.workers.user),
@@ -197,7 +200,7 @@ class Server:
         return build_stack(
             self.telemetry.traced(extended_app(self.executor, options, self.extension)),
             self._stack_options(options),
-            routes=RouteTable(ROUTES, options.url_prefix),
+            routes=RouteTable((*ROUTES, *options.protocol_routes), options.url_prefix),
             new_place=lambda: Place(self.executor.admit),
             shared_store=self.rate_store.store if self.rate_store else None,
             mask=masked,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -107,6 +108,7 @@ def make_plan(args: argparse.Namespace, environ: MutableMapping[str, str], argv:
         client_errors_4xx=settings.model.client_errors_4xx,
         moderations_optional=settings.model.moderations_optional,
         shortcuts=settings.model.shortcuts,
+        model_name=settings.model.name or Path(args.code_dir).name or "model",
         show_stacktrace=args.show_stacktrace,
         llm_id=None if llm_id is None else str(llm_id),
         monitor=args.monitor,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
-from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import RequestError
+from drum_litestar.request_state import error_json
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -39,12 +39,12 @@ def encode_headers(pairs: Iterable[tuple[str, str]]) -> list[Header]:
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
 
 
-async def send_error(send: Send, error: RequestError, *, close: bool = False) -> None:
-    """Answer with ``error``'s status, headers and body (DRUM's JSON).
+async def send_error(scope: Scope, send: Send, error: RequestError, *, close: bool = False) -> None:
+    """Answer the request with ``error``'s status, headers and body.
 
     ``close`` asks the server to close the connection: for answers given while the client still uploads.
     """
-    body = drum_json(error.body())
+    body = error_json(scope, error.body())
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode("ascii")),

@@ -33,7 +33,7 @@ class AuthMiddleware:
         if self.on_rejected is not None:
             self.on_rejected("unauthorized")
         if kind == "http":
-            return send_error(send, UnauthorizedError())
+            return send_error(scope, send, UnauthorizedError())
         # ASGI: closing a WebSocket before accepting it makes the server answer 403.
         return send({"type": "websocket.close", "code": 1008})
 

@@ -33,16 +33,16 @@ class BodyLimitMiddleware:
                 encoding = value
         if announced is not None and announced.isdigit():
             if int(announced) > self.max_upload_size:
-                return self._refuse(send)
+                return self._refuse(scope, send)
             # The server's parser delivers exactly what was announced.
         elif announced is not None or encoding is not None or scope["http_version"] >= "2":
             return self.counted(scope, receive, send)
         return self.app(scope, receive, send)  # in HTTP/1 neither header means no body
 
-    async def _refuse(self, send: Send) -> None:
+    async def _refuse(self, scope: Scope, send: Send) -> None:
         if self.on_rejected is not None:
             self.on_rejected("body_too_large")
-        await send_error(send, BodyTooLargeError(self.max_upload_size), close=True)
+        await send_error(scope, send, BodyTooLargeError(self.max_upload_size), close=True)
 
     async def counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The app for a request whose head does not tell the size of its body."""
@@ -60,7 +60,7 @@ class BodyLimitMiddleware:
                 if received > self.max_upload_size:
                     if not started:
                         refused = True
-                        await self._refuse(send)
+                        await self._refuse(scope, send)
                     raise BodyTooLargeError(self.max_upload_size)
             return message
 

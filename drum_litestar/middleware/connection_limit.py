@@ -28,4 +28,4 @@ class ConnectionLimitMiddleware:
             return self.app(scope, receive, send)
         if self.on_rejected is not None:
             self.on_rejected("connection_limit")
-        return send_error(send, ConnectionLimitError(), close=True)
+        return send_error(scope, send, ConnectionLimitError(), close=True)

@@ -62,7 +62,7 @@ class DeadlineMiddleware:
         finally:
             timer.cancel()
         if expired and not tap.started:
-            await send_error(tap, DeadlineExceededError(self.request_timeout, request.request_id or None))
+            await send_error(scope, tap, DeadlineExceededError(self.request_timeout, request.request_id or None))
 
 
 def _cancelled_by_others(task: asyncio.Task[Any]) -> bool:

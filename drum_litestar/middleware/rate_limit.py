@@ -140,7 +140,7 @@ class RateLimitMiddleware:
         if wait:
             if self.on_rejected is not None:
                 self.on_rejected("rate_limit")
-            await send_error(send, RateLimitedError(math.ceil(wait)))
+            await send_error(scope, send, RateLimitedError(math.ceil(wait)))
             return
         await self.app(scope, receive, send)
 

@@ -33,7 +33,7 @@ class AdmissionMiddleware:
             try:
                 place.take()
             except RequestError as error:
-                await send_error(send, error)
+                await send_error(scope, send, error)
                 return
         try:
             await self.app(scope, receive, send)

@@ -41,7 +41,7 @@ class RequestIdMiddleware:
         value = request_id.encode("ascii")
         request = request_state(scope)
         request.request_id = scope["state"][REQUEST_ID] = request_id
-        request.route, request.path_template = self.routes.find(scope["path"])
+        request.route, request.path_template, request.path_values = self.routes.find(scope["path"])
 
         def set_id(_status: int, headers: list[Header], names: Set[bytes]) -> None:
             # The app or a proxied server may have set another id.

@@ -54,7 +54,7 @@ class ServerErrorMiddleware:
         except asyncio.CancelledError:
             # The server cancels requests that still run when the grace period is over.
             if not tap.started:
-                await send_error(tap, ModelNotReadyError("Server is shutting down"), close=True)
+                await send_error(scope, tap, ModelNotReadyError("Server is shutting down"), close=True)
             raise
         except Exception as error:
             if tap.started and not await tap.withdraw(scope):
@@ -62,7 +62,7 @@ class ServerErrorMiddleware:
             if not isinstance(error, RequestError):
                 _logger.exception("Unhandled exception while answering %s %s", scope["method"], scope.get("raw_path"))
                 error = self._answer(error, scope)
-            await send_error(tap, error)
+            await send_error(scope, tap, error)
 
     def _answer(self, error: Exception, scope: Scope) -> RequestError:
         fields: dict[str, Any] = {"request_id": request_state(scope).request_id or None}

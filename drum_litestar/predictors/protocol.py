@@ -20,6 +20,8 @@ CallKind = Literal[
     "unstructured",
     "chat",
     "models",
+    "infer",
+    "infer_v1",
     "liveness",
     "readiness",
     "score",
@@ -137,6 +139,9 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """Trace context carrier (W3C headers)."""
     prefers_csv: bool = False
     """The client prefers predictions as CSV to JSON."""
+    json_size: Optional[int] = None
+    """Of an ``infer`` call: length in bytes of the JSON at the begin of ``body``, which tensors in binary follow.
+    0: the body is one tensor without JSON. None: the body is JSON alone."""
     column_types: Dict[str, str] = {}
     """Types of columns of ``x``, a part of a table, where this part alone would be read with others: ``float64`` or
     ``str`` by name."""
@@ -202,6 +207,28 @@ BatchingRule = Literal["never", "on_request", "always"]
 because only the author of the hooks knows that they treat each row alone."""
 
 
+class TensorInfo(msgspec.Struct, frozen=True, array_like=True):
+    """What the Open Inference Protocol says of one input or output."""
+
+    name: str
+    datatype: str
+    """One of the protocol's words, ``FP64`` for example."""
+    shape: Tuple[int, ...]
+    """-1 for a free dimension, such as the number of rows."""
+    labels: Tuple[str, ...] = ()
+    """Class labels, in the order of the last dimension."""
+
+
+class InferenceInfo(msgspec.Struct, frozen=True, array_like=True):
+    """The model as the Open Inference Protocol describes it."""
+
+    platform: str
+    inputs: Tuple[TensorInfo, ...] = ()
+    """Empty where nothing tells the columns."""
+    outputs: Tuple[TensorInfo, ...] = ()
+    """Empty where only an answer tells them (transform)."""
+
+
 class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """Static description of a loaded model, sent to the HTTP process once, when a worker is ready."""
 
@@ -231,6 +258,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """No code of the model folder's author sees rows, so that a table may be scored in parts."""
     concurrency: int = 1
     """Default number of concurrent calls in one worker."""
+    inference: InferenceInfo = InferenceInfo("unknown")
     example: Tuple[Tuple[str, str], ...] = ()
     """Column names and values of one row that the model can be asked with; empty where nothing tells."""
     description: str = ""

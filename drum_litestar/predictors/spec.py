@@ -35,6 +35,8 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Contract Q-8."""
     moderations_optional: bool = False
     """Contract Q-14."""
+    model_name: str = "model"
+    """In the Open Inference Protocol (``DRUM_MODEL_NAME``)."""
     shortcuts: bool = True
     """Take the shortcuts, which give the same bytes faster (``DRUM_SHORTCUTS``)."""
     show_stacktrace: bool = False

@@ -25,6 +25,10 @@ def refuse(settings: ServerSettings) -> None:
     if settings.listen.url_prefix is not None:
         check_url_prefix(settings.listen.url_prefix)
     check_origins(settings.cors.origins)
+    if settings.model.name is not None and "/" in settings.model.name:
+        raise SettingsError(
+            f"DRUM_MODEL_NAME='{settings.model.name}' has a slash, so that no path could name the model"
+        )
     _refuse_incomplete_tls(settings.tls)
     _refuse_unwritable_spool(settings.uploads.spool_dir)
     if settings.workers.python is not None and settings.model.executor == "inline":

@@ -35,16 +35,16 @@ def test_every_spelling_finds_the_row(prefix: str) -> None:
     for route in ROUTES:
         for path in route.paths:
             if path.endswith(REST):
-                assert table.find(bare + path.replace(REST, "a/b")) == (route, None)
+                assert table.find(bare + path.replace(REST, "a/b")) == (route, None, ())
                 assert table.find(bare + path.replace(REST, "")).route is OTHER
                 continue
             for spelling in (bare + path, bare + path.rstrip("/") + "/", (bare + path).replace("/", "//")):
-                assert table.find(spelling) == (route, (bare + path).rstrip("/") or "/"), spelling
+                assert table.find(spelling) == (route, (bare + path).rstrip("/") or "/", ()), spelling
 
 
 @pytest.mark.parametrize("path", ["", "*", "/predict/x", "/PREDICT", "/pre", "/nimble", "/nim", "x/ping"])
 def test_other_paths_are_in_no_row(path: str) -> None:
-    assert RouteTable(ROUTES).find(path) == (OTHER, None)
+    assert RouteTable(ROUTES).find(path) == (OTHER, None, ())
 
 
 def test_nothing_is_found_without_the_prefix() -> None:

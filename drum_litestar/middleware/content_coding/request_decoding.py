@@ -54,10 +54,10 @@ class RequestDecodingMiddleware:
         try:
             coding = find_coding(codings[0]) if len(codings) == 1 else None
         except MissingExtraError as error:
-            await send_error(send, _unsupported(codings, str(error)))
+            await send_error(scope, send, _unsupported(codings, str(error)))
             return
         if coding is None:
-            await send_error(send, _unsupported(codings))
+            await send_error(scope, send, _unsupported(codings))
             return
         # in place: outer parts look into this scope after the request
         scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in _DROPPED]

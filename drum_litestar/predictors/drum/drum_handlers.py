@@ -10,13 +10,20 @@ from drum_litestar.predictors.native.calls.chat import ChatHandler
 from drum_litestar.predictors.native.calls.event_stream import ASSOCIATION_ID
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.model_list import ModelListHandler
-from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler
+from drum_litestar.predictors.native.calls.structured import Encode, Predictions, StructuredHandler
 from drum_litestar.predictors.native.calls.transform import transform_reply
-from drum_litestar.predictors.native.formats.inputs import check_format, file_format, is_empty, structured_input
+from drum_litestar.predictors.native.formats.inputs import (
+    check_format,
+    csv_input,
+    file_format,
+    is_empty,
+    structured_input,
+)
 from drum_litestar.predictors.native.formats.type_schema import SchemaValidationError
 from drum_litestar.predictors.native.formats.validation import ValidatedPredictions
 from drum_litestar.predictors.native.hooks.request_values import RequestHeaders
-from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
+from drum_litestar.predictors.native.shortcuts.csv_parser import CsvTable
+from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
 
 
 class DrumStructuredHandler(StructuredHandler):
@@ -28,8 +35,12 @@ class DrumStructuredHandler(StructuredHandler):
         self._sparse = sparse
         self._any_format = drum.has_read_input_data_hook()
 
-    def handle(self, call: ModelCall) -> Reply:
-        return self.reply(self.predictions(call), csv=call.prefers_csv)
+    def answer_call(self, call: ModelCall, encode: Encode) -> Reply:
+        return encode(self.predictions(call))
+
+    def answer_table(self, table: CsvTable, _: Payload, encode: Encode) -> Reply:
+        """DRUM gets the table as CSV."""
+        return self.answer_call(ModelCall(kind="predict", x=csv_input(table).payload), encode)
 
     def predictions(self, call: ModelCall) -> Predictions:
         source = self.parse(call)
@@ -53,6 +64,10 @@ class DrumTransformHandler:
 
     def handle(self, call: ModelCall) -> Reply:
         return transform_reply(*self.transformed(call))
+
+    def transform_table(self, table: CsvTable) -> Any:
+        """The transformed features. DRUM gets the table as CSV."""
+        return self.transformed(ModelCall(kind="transform", x=csv_input(table).payload))[0]
 
     def transformed(self, call: ModelCall) -> Any:
         """The transformed features, and the target."""

@@ -21,6 +21,7 @@ from drum_litestar.predictors.drum.watchdog import SidecarWatchdog
 from drum_litestar.predictors.folder.language import PYTHON
 from drum_litestar.predictors.folder.model_folder import read_folder
 from drum_litestar.predictors.native.calls.error_replies import error_reply
+from drum_litestar.predictors.native.calls.infer import InferHandler
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.score import ScoreHandler, answer_column_types
 from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
@@ -92,14 +93,18 @@ class DrumPredictor:
             DrumModelListHandler(loaded, drum),
             DrumTransformHandler(drum),
         )
+        unstructured = UnstructuredHandler(loaded)
+        infer = InferHandler(loaded, structured, transform, unstructured)
         probes_model = hasattr(drum, "liveness_probe") and hasattr(drum, "readiness_probe")
         self._handlers = {
             "predict": structured.handle,
             "predict_stream": structured.handle,
             "transform": transform.handle,
-            "unstructured": UnstructuredHandler(loaded).handle,
+            "unstructured": unstructured.handle,
             "chat": chat.handle,
             "models": models.handle,
+            "infer": infer.handle,
+            "infer_v1": infer.handle_v1,
             "liveness": probe(drum.liveness_probe) if probes_model else alive,
             "readiness": probe(drum.readiness_probe) if probes_model else alive,
             "score": ScoreHandler(loaded.target_type, structured, transform).handle,
@@ -119,6 +124,7 @@ class DrumPredictor:
             unstructured=loaded.target_type.value == "unstructured",
             probes_model=probes_model,
             direct_access=upstream,
+            inference=infer.info,
             concurrency=target_concurrency(loaded.target_type),
             example=example_row(loaded),
             description=f"DRUM predictor ({backend.name}), target type {loaded.target_type.value}{why}",

@@ -26,35 +26,46 @@ _LEARNED: Final = ("statistics_", "mean_", "center_")
 """Typical values of each column, in imputers and scalers."""
 
 
+def hides_columns(loaded: LoadedModel) -> bool:
+    """Hooks change the data before the model gets it, so that the model's columns are not those of a request."""
+    hooks = loaded.hooks
+    changes = loaded.target_type is not TargetType.TRANSFORM and hooks.get("transform") is not None
+    return changes or hooks.get("read_input_data") is not None
+
+
 def example_row(loaded: LoadedModel) -> Row:
     """Names and values of the row; empty when nothing tells the columns, or hooks change them. Never raises."""
     if loaded.target_type is TargetType.UNSTRUCTURED:
         return ()
     if loaded.target_type.is_text:
         return ((PROMPT_COLUMN, "Hello"),)
-    hooks = loaded.hooks
-    changes = loaded.target_type is not TargetType.TRANSFORM and hooks.get("transform") is not None
-    if changes or hooks.get("read_input_data") is not None:
+    if hides_columns(loaded):
         return ()
     try:
-        row = _of_model(loaded.model) or _of_schema(loaded.metadata)
+        row = row_of_model(loaded.model) or row_of_schema(loaded.metadata)
     except Exception:  # any object may be a model, and have attributes of these names
         return ()
     return row if len(row) <= MOST_COLUMNS else ()
 
 
-def _of_model(model: Any) -> Row:
-    names = _column_names(model)
+def row_of_model(model: Any) -> Row:
+    """The row; empty for a model that does not tell its columns. Raises what an object with attributes of these names
+    raises."""
+    names = fitted_names(model)
+    if not names:
+        names = [f"x{number}" for number in range(1, int(getattr(model, "n_features_in_", 0)) + 1)]
     learned = _learned(model, names)
     return tuple((name, learned.get(name, NUMBER)) for name in names)
 
 
-def _column_names(model: Any) -> List[str]:
+def fitted_names(model: Any) -> List[str]:
+    """Names of the columns that the model was fitted with; empty if it does not tell. Raises as
+    :func:`row_of_model`."""
     for attribute in _NAMES:
         found = getattr(model, attribute, None)
         if found is not None and not callable(found) and len(found):
             return [str(name) for name in found]
-    return [f"x{number}" for number in range(1, int(getattr(model, "n_features_in_", 0)) + 1)]
+    return []
 
 
 def _learned(step: Any, names: Sequence[str]) -> Dict[str, str]:
@@ -100,8 +111,8 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else f"{float(value):.4g}"
 
 
-def _of_schema(metadata: Mapping[str, Any] | None) -> Row:
-    """A row as ``typeSchema.input_requirements`` describe it, which have no names."""
+def row_of_schema(metadata: Mapping[str, Any] | None) -> Row:
+    """The row as ``typeSchema.input_requirements`` describe it, which have no names."""
     requirements = ((metadata or {}).get("typeSchema") or {}).get("input_requirements") or ()
     exact = {each["field"]: each["value"] for each in requirements if each["condition"] in ("EQUALS", "IN")}
     types, count = exact.get("data_types"), exact.get("number_of_columns")

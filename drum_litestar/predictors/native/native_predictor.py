@@ -11,6 +11,7 @@ from drum_litestar.errors import ModelNotReadyError
 from drum_litestar.predictors.native.calls.batch import BatchHandler
 from drum_litestar.predictors.native.calls.chat import ChatHandler
 from drum_litestar.predictors.native.calls.error_replies import error_reply
+from drum_litestar.predictors.native.calls.infer import InferHandler
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.model_list import ModelListHandler
 from drum_litestar.predictors.native.calls.predict_stream import PredictStreamHandler
@@ -46,6 +47,7 @@ class NativePredictor:
         chat = ChatHandler(loaded)
         models = ModelListHandler(loaded)
         transform = TransformHandler(loaded)
+        infer = InferHandler(loaded, structured, transform, unstructured)
         self._batch = BatchHandler(loaded, structured, self.handle)
         self._handlers = {
             "predict": structured.handle,
@@ -54,6 +56,8 @@ class NativePredictor:
             "unstructured": unstructured.handle,
             "chat": chat.handle,
             "models": models.handle,
+            "infer": infer.handle,
+            "infer_v1": infer.handle_v1,
             "liveness": alive,
             "readiness": alive,
             "score": ScoreHandler(loaded.target_type, structured, transform).handle,
@@ -69,6 +73,7 @@ class NativePredictor:
             unstructured=unstructured.available,
             batching=self._batch.rule,
             row_by_row=structured.row_by_row,
+            inference=infer.info,
             concurrency=model_concurrency(loaded),
             example=example_row(loaded),
             description=_description(loaded, self._shortcuts(structured)),

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import BadRequestError, BodyTimeoutError, RequestError
-from drum_litestar.request_state import WITHDRAW, request_state
+from drum_litestar.request_state import WITHDRAW, error_json, request_state
 from drum_litestar.server.http.cycle import COMPLETE, HIGH_WATER, NOTHING, App, Cycle
 from drum_litestar.server.http.flow import Flow
 from drum_litestar.server.http.observers import ConnectionEvents, DisconnectCallbacks
@@ -309,13 +309,14 @@ class HttpConnection(asyncio.Protocol):
         elif cycle.stage != NOTHING:
             self.cut()
         else:
-            request_state(cycle.scope).protocol_answer = (error.status, len(drum_json(error.body())))
+            body = error_json(cycle.scope, error.body())
+            request_state(cycle.scope).protocol_answer = (error.status, len(body))
             cycle.disconnect()
-            self._send_and_linger(error)
+            self._send_and_linger(error, body)
             self._on_disconnect.notify()
 
-    def _send_and_linger(self, error: RequestError) -> None:
-        body = drum_json(error.body())
+    def _send_and_linger(self, error: RequestError, body: bytes | None = None) -> None:
+        body = drum_json(error.body()) if body is None else body
         self.transport.write(
             b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
             % (STATUS_LINES[error.status], self.default_fields(), len(body), body)

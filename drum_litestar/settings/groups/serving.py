@@ -58,6 +58,15 @@ class ModelSettings(msgspec.Struct, frozen=True):
             flag="--predictor",
         ),
     ] = "auto"
+    name: Annotated[
+        str | None,
+        Option(
+            "DRUM_MODEL_NAME",
+            "name of the model under /v2/models/ and /v1/models/",
+            default="the model folder's name",
+            never_empty="name",
+        ),
+    ] = None
     executor: Annotated[
         Literal["pool", "inline"],
         Option(

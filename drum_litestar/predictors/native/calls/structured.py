@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Callable, NamedTuple
 
 import pandas as pd
 
@@ -17,6 +17,7 @@ from drum_litestar.predictors.native.formats import pandas_json, predictions_csv
 from drum_litestar.predictors.native.formats.inputs import (
     ClientDataError,
     StructuredInput,
+    csv_input,
     read_input,
     read_table,
     structured_input,
@@ -47,6 +48,10 @@ class Predictions(NamedTuple):
     validated: ValidatedPredictions
     extra: pd.DataFrame | None
     """Further columns of the score hook's frame (contract, 4.6)."""
+
+
+Encode = Callable[[Predictions], Reply]
+"""Makes an answer of predictions."""
 
 
 class NotMergeableError(Exception):
@@ -90,9 +95,31 @@ class StructuredHandler:
 
     def handle(self, call: ModelCall) -> Reply:
         """Answer one predict call. Raises exceptions that :func:`error_reply` turns into replies."""
+        return self.answer_call(call, lambda predictions: self.reply(predictions, csv=call.prefers_csv))
+
+    def answer_call(self, call: ModelCall, encode: Encode) -> Reply:
+        """The answer to a predict call, which ``encode`` makes. Raises as :meth:`handle`."""
         with step("parse"):
             data = self.parse(call)
             rows = self.read(data)
+        return self._answer(rows, data, encode)
+
+    def answer_table(self, table: CsvTable, body: Payload, encode: Encode) -> Reply:
+        """The answer to a call whose ``body`` is no CSV, but has been read into ``table``. Raises as :meth:`handle`.
+
+        A ``read_input_data`` hook gets the table as CSV; hooks that predict get the body as it was sent.
+        """
+        with step("parse"):
+            source = StructuredInput(body, body.mimetype, None, None)
+            rows: Any = table
+            if self._any_format:
+                source = csv_input(table)
+                rows = self.read(source)
+            elif self._direct is None or self._loaded.monitor is not None:
+                rows = table.frame()
+        return self._answer(rows, source, encode)
+
+    def _answer(self, rows: Any, data: StructuredInput, encode: Encode) -> Reply:
         monitor = self._loaded.monitor
         features = None if monitor is None else monitor.keep(rows)
         began = time.perf_counter()
@@ -103,7 +130,7 @@ class StructuredHandler:
                 raise _about_rows(error, rows, data.payload) from error.__cause__
         seconds = time.perf_counter() - began
         with step("serialize"):
-            reply = self.reply(predictions, csv=call.prefers_csv)
+            reply = encode(predictions)
         if monitor is not None:
             monitor.predicted(features, predictions.validated, self._proba, seconds)
         return reply

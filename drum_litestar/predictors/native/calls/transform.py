@@ -12,6 +12,7 @@ from drum_litestar.errors import MissingExtraError, MissingExtraRequestError
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.formats.inputs import (
     ClientDataError,
+    csv_input,
     file_format,
     is_empty,
     read_frame,
@@ -22,6 +23,7 @@ from drum_litestar.predictors.native.formats.inputs import (
 from drum_litestar.predictors.native.formats.multipart_body import MultipartBody
 from drum_litestar.predictors.native.formats.type_schema import OutputSchema
 from drum_litestar.predictors.native.hooks.user_errors import run_stage
+from drum_litestar.predictors.native.shortcuts.csv_parser import CsvTable
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply
 from drum_litestar.predictors.steps import step
 
@@ -60,6 +62,18 @@ class TransformHandler:
         if target is not None and len(target) != len(result):  # contract, section 8, Q-18
             raise ClientDataError("Target data has a different number of rows than transformed data")
         return result, target
+
+    def transform_table(self, table: CsvTable) -> pd.DataFrame:
+        """The transformed features of a call whose body is no CSV, but has been read into ``table``. Raises as
+        :meth:`handle`."""
+        with step("parse"):
+            features = table.frame()
+            if self._any_format:
+                features = read_input(csv_input(table), self._hooks, self._parse_csv)
+        with step("model"):
+            result = self._transform(features, None)
+        self._schema.check(result, is_sparse=is_sparse(result))
+        return result
 
     def _read_target(self, payload: Payload) -> pd.DataFrame:
         return read_frame(payload, file_format(payload), parse=self._parse_csv)

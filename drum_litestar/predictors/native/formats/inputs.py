@@ -69,6 +69,12 @@ def structured_input(call: ModelCall, *, any_format: bool) -> StructuredInput:
     return StructuredInput(payload, mimetype, payload.charset, colnames, call.column_types)
 
 
+def csv_input(table: CsvTable) -> StructuredInput:
+    """``table`` as a client sends it in CSV."""
+    data = table.frame().to_csv(index=False).encode()
+    return StructuredInput(Payload(data=data, size=len(data), mimetype=CSV), CSV, None, None)
+
+
 def is_empty(payload: Payload) -> bool:
     """The payload has no bytes."""
     return payload.size == 0 and not payload.data

@@ -1,0 +1,176 @@
+"""Calls of the Open Inference Protocol, V2 and V1: tensors or instances in, the model's predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, List, Protocol, Sequence, Tuple
+
+import msgspec
+
+from drum_litestar.context import WorkerStop
+from drum_litestar.errors import BadRequestError
+from drum_litestar.media_types import JSON
+from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler
+from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
+from drum_litestar.predictors.native.example_row import fitted_names
+from drum_litestar.predictors.native.hooks.user_errors import StageError
+from drum_litestar.predictors.native.open_inference.infer_answer import BINARY_TYPE, infer_error, infer_reply
+from drum_litestar.predictors.native.open_inference.infer_request import InferRequest, read_request
+from drum_litestar.predictors.native.open_inference.instances import predictions_json, read_instances, rows_call
+from drum_litestar.predictors.native.open_inference.tensor_metadata import OUTPUT, inference_info
+from drum_litestar.predictors.native.open_inference.tensor_tables import Tables, tensors_of
+from drum_litestar.predictors.native.open_inference.tensors import FP64, Tensor, as_text, of_array, of_element, shown
+from drum_litestar.predictors.native.shortcuts.csv_parser import CsvTable
+from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
+from drum_litestar.predictors.steps import step
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+_MOST_NAMED = 10
+"""Columns that a message names."""
+
+
+class TableTransform(Protocol):
+    """The transform handler of either predictor."""
+
+    def transform_table(self, table: CsvTable) -> pd.DataFrame: ...
+
+    def transformed(self, call: ModelCall) -> Tuple[pd.DataFrame, Any]: ...
+
+
+class InferHandler:
+    """Answers calls of the Open Inference Protocol for one loaded model."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        structured: StructuredHandler,
+        transform: TableTransform,
+        unstructured: UnstructuredHandler,
+    ) -> None:
+        self.info = inference_info(loaded)
+        self._loaded = loaded
+        self._name = loaded.spec.model_name
+        self._structured = structured
+        self._transform = transform
+        self._unstructured = unstructured
+        self._tables = Tables(self.info.inputs)
+
+    def handle(self, call: ModelCall) -> Reply:
+        """Answer a V2 call. Raises nothing but WorkerStop."""
+        return self._guarded(self._infer, call)
+
+    def handle_v1(self, call: ModelCall) -> Reply:
+        """Answer a V1 call. Raises nothing but WorkerStop."""
+        return self._guarded(self._infer_v1, call)
+
+    def _guarded(self, answer: Callable[[ModelCall], Reply], call: ModelCall) -> Reply:
+        try:
+            return answer(call)
+        except WorkerStop:
+            raise
+        except BaseException as error:  # SystemExit of a hook too
+            return infer_error(error)
+
+    def _infer(self, call: ModelCall) -> Reply:
+        with step("parse"):
+            request = read_request(call, self.info.inputs)
+        target = self._loaded.target_type
+        if target is TargetType.UNSTRUCTURED:
+            return infer_reply(request, self._name, [of_element(OUTPUT, self._ask_hook(request, call))])
+        with step("parse"):
+            table = self._tables.table(request)
+        if target is TargetType.TRANSFORM:
+            frame = self._transform.transform_table(table)
+            with step("serialize"):
+                return infer_reply(request, self._name, tensors_of(frame))
+        try:
+            return self._structured.answer_table(
+                table, _as_sent(call), lambda predictions: infer_reply(request, self._name, self.tensors(predictions))
+            )
+        except StageError as error:
+            problem = self._misfit(table)
+            if problem:
+                raise BadRequestError(problem) from error
+            raise
+
+    def tensors(self, predictions: Predictions) -> List[Tensor]:
+        """The predictions, and each further column of the score hook's frame."""
+        validated, extra = predictions
+        found = [] if extra is None else tensors_of(extra)
+        if any(each.name == OUTPUT for each in found):
+            raise ValueError(f"the score hook returned a further column {OUTPUT!r}, which is the name of an output")
+        if self._loaded.target_type.keeps_values:
+            return [of_array(OUTPUT, validated.column().to_numpy(dtype=object)), *found]
+        values: NDArray[Any] = validated.floats()
+        if not self._loaded.target_type.is_classification:
+            return [Tensor(OUTPUT, FP64, values.ravel()), *found]
+        labels = self._loaded.labels
+        if labels is not None and tuple(validated.columns) != labels:
+            values = values[:, [validated.columns.index(label) for label in labels]]
+        return [Tensor(OUTPUT, FP64, values), *found]
+
+    def _ask_hook(self, request: InferRequest, call: ModelCall) -> bytes:
+        """The answer of ``score_unstructured`` to the one element of the one input."""
+        if len(request.inputs) != 1 or request.inputs[0].values.size != 1 or request.inputs[0].datatype != "BYTES":
+            raise BadRequestError("an unstructured model takes one input of one BYTES element")
+        tensor = request.inputs[0]
+        element = tensor.values.item()
+        raw = element.encode() if isinstance(element, str) else element or b""
+        mimetype = tensor.content_type if "/" in tensor.content_type else _media_type(raw)
+        return self._unstructured_body(raw, mimetype, call)
+
+    def _unstructured_body(self, raw: bytes, mimetype: str, call: ModelCall) -> bytes:
+        body = Payload(data=raw, size=len(raw), mimetype=mimetype)
+        return self._unstructured.handle(msgspec.structs.replace(call, kind="unstructured", body=body)).body
+
+    def _misfit(self, table: CsvTable) -> str:
+        """Why the model could not take the table's columns; empty if that is not known to be the reason."""
+        if self._loaded.framework is None or not self._structured.row_by_row:
+            return ""
+        model, given = self._loaded.model, list(table.columns)
+        wanted = fitted_names(model)
+        if not wanted:
+            width = getattr(model, "n_features_in_", len(given))
+            return f"the model takes {width} columns, and the request has {len(given)}" if width != len(given) else ""
+        missing = [name for name in wanted if name not in given]
+        more = [name for name in given if name not in wanted]
+        if missing:
+            return f"columns are missing: {_listed(missing)}"
+        return f"there are columns that the model was not fitted with: {_listed(more)}" if more else ""
+
+    def _infer_v1(self, call: ModelCall) -> Reply:
+        with step("parse"):
+            instances = read_instances(call)
+        target = self._loaded.target_type
+        if target is TargetType.UNSTRUCTURED:
+            bodies = [self._unstructured_body(raw, mimetype, call) for raw, mimetype in instances.bodies()]
+            return predictions_json([as_text(body, OUTPUT) for body in bodies])
+        rows = rows_call(call, instances, self._tables)
+        if target is TargetType.TRANSFORM:
+            return predictions_json(self._transform.transformed(rows)[0])
+        return self._structured.answer_call(
+            rows, lambda predictions: predictions_json(self.tensors(predictions)[0].values.tolist())
+        )
+
+
+def _as_sent(call: ModelCall) -> Payload:
+    """The body, which hooks are given besides the table."""
+    body = call.body or Payload(data=b"")
+    return msgspec.structs.replace(body, mimetype=JSON if call.json_size is None else BINARY_TYPE, charset=None)
+
+
+def _media_type(raw: bytes) -> str:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return BINARY_TYPE
+    return "text/plain"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(map(shown, names[:_MOST_NAMED])) + more

@@ -1,0 +1,129 @@
+"""Tensors as the table that hooks and models receive, as if it had been read from CSV; and columns as tensors.
+
+A column has the type of its tensor: INT64 is int64, as in CSV, but FP32 is float32, where CSV has float64. A BYTES
+column is text as it was sent: ``NA`` and the empty text are not missing values. JSON's null is one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict, Final, List, Sequence, Tuple
+
+import numpy as np
+import pandas as pd
+
+from drum_litestar.errors import BadRequestError
+from drum_litestar.predictors.native.open_inference.infer_request import InferRequest
+from drum_litestar.predictors.native.open_inference.tensors import BYTES, Tensor, as_text, of_array, shown
+from drum_litestar.predictors.native.shortcuts.csv_parser import CsvTable
+from drum_litestar.predictors.protocol import TensorInfo
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_KNOWN_HEADERS: Final = 64
+
+Names = Tuple[str, ...]
+
+
+class Tables:
+    """Makes tables of requests to one model. Safe to call from several threads."""
+
+    def __init__(self, inputs: Sequence[TensorInfo]) -> None:
+        """``inputs``: of the model's metadata."""
+        self._names: Names = tuple([each.name for each in inputs if len(each.shape) == 1])
+        self._set = frozenset(self._names)
+        self._indexes: Dict[Names, pd.Index[Any]] = {}
+
+    def table(self, request: InferRequest) -> CsvTable:
+        """The columns in the model's order, if they are the model's, else in that of the request.
+
+        Raises BadRequestError for tensors that are no columns.
+        """
+        inputs = request.inputs
+        if len(inputs) == 1 and not request.is_table and inputs[0].values.ndim == 2 and inputs[0].shape[1] != 1:
+            names, arrays = self._of_matrix(inputs[0])
+        else:
+            names, arrays = self._of_columns(inputs)
+        if not arrays or not len(arrays[0]):
+            raise BadRequestError("the inputs have no rows" if arrays else f"input {shown(inputs[0].name)} is empty")
+        return CsvTable(self._index(names), arrays)
+
+    def names(self, width: int) -> Names:
+        """The names of so many columns that came without: the model's, else x1, x2, ..."""
+        if width == len(self._names):
+            return self._names
+        return tuple([f"x{number}" for number in range(1, width + 1)])
+
+    def _of_matrix(self, tensor: Tensor) -> Tuple[Names, List[Any]]:
+        values = tensor.values.T
+        if tensor.datatype == BYTES:
+            return self.names(len(values)), [_texts(column, tensor.name) for column in values]
+        # One copy for all: columns are written to by hooks, and each is contiguous as those of a CSV are.
+        return self.names(len(values)), list(np.array(values, dtype=_native(values), order="C"))
+
+    def _of_columns(self, inputs: Sequence[Tensor]) -> Tuple[Names, List[Any]]:
+        found = {each.name: _column(each) for each in inputs}
+        lengths = {len(column) for column in found.values()}
+        if len(lengths) > 1:
+            each = ", ".join([f"{shown(name)} {len(column)}" for name, column in list(found.items())[:5]])
+            more = ", ..." if len(found) > 5 else ""
+            raise BadRequestError(f"the inputs are columns, but have different numbers of rows: {each}{more}")
+        if len(found) == 1 and len(self._names) == 1:
+            return self._names, list(found.values())
+        names = self._names if found.keys() == self._set else tuple(found)
+        return names, [found[name] for name in names]
+
+    def _index(self, names: Names) -> pd.Index[Any]:
+        """One object for equal names, by which the direct models know them again."""
+        index = self._indexes.get(names)
+        if index is None:
+            index = pd.Index(list(names))
+            if len(self._indexes) >= _KNOWN_HEADERS:
+                self._indexes.clear()
+            self._indexes[names] = index
+        return index
+
+
+def _column(tensor: Tensor) -> Any:
+    if tensor.values.ndim > 2 or tensor.values.ndim == 0 or (tensor.values.ndim == 2 and tensor.shape[1] != 1):
+        raise BadRequestError(
+            f"input {shown(tensor.name)} of shape {list(tensor.shape)} is no column; a table is one input of shape "
+            "[rows, columns], or one of shape [rows] or [rows, 1] for each column"
+        )
+    values = tensor.values.ravel()
+    return _texts(values, tensor.name) if tensor.datatype == BYTES else np.array(values, dtype=_native(values))
+
+
+def _native(values: NDArray[Any]) -> Any:
+    return values.dtype.newbyteorder("=")
+
+
+def _texts(values: NDArray[Any], name: str) -> Any:
+    """A column of texts with the type that pandas reads from CSV; all missing, it is one of numbers."""
+    texts = [np.nan if element is None else as_text(element, name) for element in values.tolist()]
+    column = pd.Series(texts)
+    return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
+
+
+def tensors_of(frame: pd.DataFrame) -> List[Tensor]:
+    """A tensor for each column. Raises ValueError for names that are there twice."""
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) != len(names):
+        raise ValueError(f"columns with the same name cannot be outputs: {', '.join(sorted(names))}")
+    return [of_array(name, _values(frame.iloc[:, place])) for place, name in enumerate(names)]
+
+
+def _values(column: Any) -> NDArray[Any]:
+    """Numbers and truth values as they are, missing ones as NaN; all else as texts, missing ones empty."""
+    dtype = column.dtype
+    if isinstance(dtype, pd.SparseDtype):
+        return _values(column.sparse.to_dense())
+    if isinstance(dtype, pd.CategoricalDtype):
+        return _values(column.astype(dtype.categories.dtype if not column.isna().any() else object))
+    numpy_dtype = dtype if isinstance(dtype, np.dtype) else getattr(dtype, "numpy_dtype", None)
+    if numpy_dtype is not None and numpy_dtype.kind in "biuf":
+        blanks = numpy_dtype is not dtype and column.isna().any()
+        values: NDArray[Any] = column.to_numpy(dtype=np.float64, na_value=np.nan) if blanks else column.to_numpy()
+        return values if blanks else values.astype(numpy_dtype, copy=False)
+    texts = column.astype(str) if getattr(dtype, "kind", "") in "mM" else column
+    return np.where(column.isna().to_numpy(), "", texts.to_numpy(dtype=object))

@@ -1,0 +1,93 @@
+"""The table of routes of the Open Inference Protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from drum_litestar.http.app_options import AnyRequest, AnyResponse
+from drum_litestar.http.controllers.static import no_file
+from drum_litestar.http.service import ModelService
+from drum_litestar.protocols.open_inference.infer_endpoints import infer, v1_model
+from drum_litestar.protocols.open_inference.model_endpoints import (
+    model_metadata,
+    model_ready,
+    models,
+    server_live,
+    server_metadata,
+    server_ready,
+)
+from drum_litestar.route_table import READ, REST, Access, Route
+
+MODEL: Final = "/v2/models/{model:str}"
+V1_MODEL: Final = "/v1/models/{model:str}"
+_VERSION: Final = "/versions/{version:str}"
+
+Endpoint = Callable[[ModelService, AnyRequest], Awaitable[AnyResponse]]
+
+
+def _route(*paths: str, answer: Endpoint, summary: str, access: Access = "operator", **fields: Any) -> Route:
+    return Route(
+        paths=paths,
+        answer=answer,
+        access=access,
+        error_key="error",
+        summary=summary,
+        tag="open inference",
+        **fields,
+    )
+
+
+def _of_model(end: str = "") -> tuple[str, str]:
+    return f"{MODEL}{end}", f"{MODEL}{_VERSION}{end}"
+
+
+def _call(*paths: str, answer: Endpoint, span: str, summary: str, methods: tuple[str, ...] = ("POST",)) -> Route:
+    return _route(
+        *paths,
+        answer=answer,
+        summary=summary,
+        access="client",
+        methods=methods,
+        calls_model=True,
+        decodes=True,
+        span=span,
+    )
+
+
+OPEN_INFERENCE_ROUTES: Final[tuple[Route, ...]] = (
+    _route("/v2", answer=server_metadata, summary="The server and its extensions"),
+    _route("/v2/health/live", answer=server_live, summary="The process is alive", access="probe", is_polled=True),
+    _route(
+        "/v2/health/ready",
+        answer=server_ready,
+        summary="A call would be served now",
+        access="probe",
+        is_polled=True,
+        calls_model=True,
+    ),
+    _route("/v2/models", answer=models, summary="The model's name"),
+    _route(*_of_model(), answer=model_metadata, summary="Inputs and outputs of the model"),
+    _route(
+        *_of_model("/ready"),
+        answer=model_ready,
+        summary="A call would be served now",
+        access="probe",
+        is_polled=True,
+        calls_model=True,
+    ),
+    _call(*_of_model("/infer"), answer=infer, span="drum.infer", summary="Infer: tensors in, tensors out"),
+    _call(
+        V1_MODEL,
+        answer=v1_model,
+        span="drum.infer",
+        summary="V1: whether the model is ready, and {model}:predict",
+        methods=(*READ, "POST"),
+    ),
+    Route(
+        paths=(f"/v2/{REST}",),
+        answer=no_file,
+        methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
+        error_key="error",
+    ),
+)

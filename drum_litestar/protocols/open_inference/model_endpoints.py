@@ -1,0 +1,86 @@
+"""What the server says of itself and of its model: health and metadata."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from drum_litestar.errors import ModelNotReadyError
+from drum_litestar.http.app_options import AnyRequest, AnyResponse
+from drum_litestar.http.controllers.health import readiness
+from drum_litestar.http.replies import BytesResponse
+from drum_litestar.http.service import ModelService
+from drum_litestar.predictors.protocol import ModelCard, TensorInfo
+from drum_litestar.protocols.open_inference.named_model import require_model
+
+SERVER_NAME: Final = "drum-litestar"
+EXTENSIONS: Final = ("binary_tensor_data", "model_repository", "model_configuration", "statistics", "generate")
+
+encode: Final = msgspec.json.Encoder().encode
+_LIVE: Final = encode({"live": True})
+_READY: Final = encode({"live": True, "ready": True})
+
+
+def response(body: Any) -> AnyResponse:
+    """The answer with ``body`` in JSON, its keys in their order."""
+    return BytesResponse(encode(body))
+
+
+async def server_live(_: ModelService, __: AnyRequest) -> AnyResponse:
+    """The process is alive."""
+    return BytesResponse(_LIVE)
+
+
+async def server_ready(service: ModelService, request: AnyRequest) -> AnyResponse:
+    """A call would be served now. The specification's text has ``live`` in the answer, clients look for ``ready``."""
+    await require_ready(service, request)
+    return BytesResponse(_READY)
+
+
+async def require_ready(service: ModelService, request: AnyRequest) -> None:
+    """Raises ModelNotReadyError, with the reason, unless a call would be served now."""
+    answer = await readiness(service, request)
+    if answer.status_code != 200:
+        raise ModelNotReadyError("The model says that it is not ready")
+
+
+async def server_metadata(service: ModelService, _: AnyRequest) -> AnyResponse:
+    """The server."""
+    service.executor.check_failure()
+    return response({"name": SERVER_NAME, "version": service.options.server_version, "extensions": EXTENSIONS})
+
+
+async def models(service: ModelService, _: AnyRequest) -> AnyResponse:
+    """The models' names."""
+    service.executor.check_failure()
+    return response({"models": [service.options.model_name]})
+
+
+async def model_metadata(service: ModelService, request: AnyRequest) -> AnyResponse:
+    """The model."""
+    name = require_model(service, request)
+    return response(metadata(name, service.card()))
+
+
+def metadata(name: str, card: ModelCard) -> dict[str, Any]:
+    """The model's metadata, as the protocol has it. An output's labels are in its parameters."""
+    info = card.inference
+    return {
+        "name": name,
+        "platform": info.platform,
+        "inputs": [_tensor(each) for each in info.inputs],
+        "outputs": [_tensor(each) for each in info.outputs],
+    }
+
+
+def _tensor(info: TensorInfo) -> dict[str, Any]:
+    described = {"name": info.name, "datatype": info.datatype, "shape": info.shape}
+    return {**described, "parameters": {"labels": info.labels}} if info.labels else described
+
+
+async def model_ready(service: ModelService, request: AnyRequest) -> AnyResponse:
+    """A call would be served now."""
+    name = require_model(service, request)
+    await require_ready(service, request)
+    return response({"name": name, "ready": True})
