@@ -44,6 +44,11 @@ COMMANDS = (
     Command(
         "compare", "drum_litestar.tools.compare.compare_command", "is it safe to switch from one server to another?"
     ),
+    Command(
+        "conformance",
+        "drum_litestar.tools.conformance.conformance_command",
+        "does a server keep the Open Inference Protocol?",
+    ),
     Command("build", "drum_litestar.tools.image.build_command", "build an image of a model folder and this server"),
     Command("hook", "drum_litestar.drum_hook.hook_command", "make `drum server` run this backend"),
 )

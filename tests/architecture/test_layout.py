@@ -41,11 +41,12 @@ SHORT = {
     "predictors/native/frameworks/": "one framework per file",
     "predictors/native/review.py": "the launcher asks it, also in another interpreter, without loading the model",
     "request_context.py": "shared by log records, spans and hooks",
+    "tools/conformance/__main__.py": "python -m",
     "settings/urls.py": "what two settings may hold",
 }
 """Files of fewer than SHORTEST lines that hold neither a protocol nor constants, and why they are files."""
 
-SAME_NAME: dict[str, str] = {}
+SAME_NAME = {"__main__": "python -m"}
 """Names that several files have, and why they cannot be confused."""
 
 GLOBALS = {
