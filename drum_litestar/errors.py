@@ -18,6 +18,7 @@
         ├── FormTooLargeError        413  a form has too many parts, or too large ones
         ├── UnsupportedMediaTypeError 415 chat without a JSON content type
         ├── UnsupportedCodingError   415  a Content-Encoding that cannot be undone
+        ├── MissingReaderError       415  a format whose reader is not installed
         ├── UnprocessableError       422  DRUM's answer to missing or unusable data
         ├── RateLimitedError         429  the client's token bucket is empty
         ├── MissingExtraRequestError 501  the route needs an extra that is not installed
@@ -155,8 +156,8 @@ class BodyTimeoutError(RequestError):
 class BodyTooLargeError(RequestError):
     status = 413
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"Request body too large. Maximum size: {limit} bytes (DRUM_FASTAPI_MAX_UPLOAD_SIZE)")
+    def __init__(self, limit: int, what: str = "Request body") -> None:
+        super().__init__(f"{what} too large. Maximum size: {limit} bytes (DRUM_FASTAPI_MAX_UPLOAD_SIZE)")
 
 
 class FormTooLargeError(RequestError):
@@ -198,6 +199,13 @@ class UnsupportedCodingError(RequestError):
             headers=(("Accept-Encoding", ", ".join(accepted)),),
             accepted=list(accepted),
         )
+
+
+class MissingReaderError(RequestError):
+    """The message names the package and the command that installs it."""
+
+    status = 415
+    prefix = "ERROR: "
 
 
 class UnprocessableError(RequestError):

@@ -107,6 +107,7 @@ def make_plan(args: argparse.Namespace, environ: MutableMapping[str, str], argv:
         client_errors_4xx=settings.model.client_errors_4xx,
         moderations_optional=settings.model.moderations_optional,
         shortcuts=settings.model.shortcuts,
+        max_table_size=settings.uploads.max_upload_size,
         show_stacktrace=args.show_stacktrace,
         llm_id=None if llm_id is None else str(llm_id),
         monitor=args.monitor,

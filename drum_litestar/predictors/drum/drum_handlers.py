@@ -29,7 +29,7 @@ class DrumStructuredHandler(StructuredHandler):
         self._any_format = drum.has_read_input_data_hook()
 
     def handle(self, call: ModelCall) -> Reply:
-        return self.reply(self.predictions(call), csv=call.prefers_csv)
+        return self.reply(self.predictions(call), call.answer)
 
     def predictions(self, call: ModelCall) -> Predictions:
         source = self.parse(call)

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from drum_litestar.media_types import ARROW_STREAM
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
-from drum_litestar.predictors.native.formats import pandas_json, predictions_csv
+from drum_litestar.predictors.native.formats import arrow_answer, pandas_json, predictions_csv
 from drum_litestar.predictors.native.formats.inputs import (
     ClientDataError,
     StructuredInput,
@@ -103,7 +104,7 @@ class StructuredHandler:
                 raise _about_rows(error, rows, data.payload) from error.__cause__
         seconds = time.perf_counter() - began
         with step("serialize"):
-            reply = self.reply(predictions, csv=call.prefers_csv)
+            reply = self.reply(predictions, call.answer)
         if monitor is not None:
             monitor.predicted(features, predictions.validated, self._proba, seconds)
         return reply
@@ -115,7 +116,7 @@ class StructuredHandler:
 
     def parse(self, call: ModelCall) -> StructuredInput:
         """The call's data. Raises UnprocessableError when it is missing or in an unsupported format."""
-        return structured_input(call, any_format=self._any_format)
+        return structured_input(call, any_format=self._any_format, columnar=self._loaded.columnar)
 
     def read(self, data: StructuredInput) -> Any:
         """A table for the direct model, else what hooks and frameworks receive."""
@@ -179,12 +180,17 @@ class StructuredHandler:
             self._check_count(validated, rows)
         return Predictions(validated, extra)
 
-    def reply(self, predictions: Predictions, *, csv: bool) -> Reply:
-        """The answer: as CSV if ``csv``, but JSON in the prediction server's layout, which CSV does not have."""
-        if not csv or self._loaded.deployment_config is not None:
+    def reply(self, predictions: Predictions, answer: str) -> Reply:
+        """The answer as CSV or Arrow if ``answer`` is its media type, but JSON in the prediction server's layout, which
+        they do not have."""
+        if not answer or self._loaded.deployment_config is not None:
             return Reply(body=self.encode(predictions))
         (validated, extra), columns = predictions, predictions.validated.columns
-        if self._keeps_values and not self._proba:
+        texts = self._keeps_values and not self._proba
+        if answer == ARROW_STREAM:
+            values = [validated.column()] if texts else validated.floats().T
+            return Reply(body=arrow_answer.of_columns(columns, values, extra), content_type=ARROW_STREAM)
+        if texts:
             body = predictions_csv.of_values(columns[0], pandas_json.encode_values(validated.column()), extra)
         else:
             body = predictions_csv.of_numbers(columns, self._encode(validated.floats().ravel()), extra)
