@@ -20,6 +20,7 @@
         ├── FormTooLargeError        413  a form has too many parts, or too large ones
         ├── UnsupportedMediaTypeError 415 chat without a JSON content type
         ├── UnsupportedCodingError   415  a Content-Encoding that cannot be undone
+        ├── MissingReaderError       415  a format whose reader is not installed
         ├── UnprocessableError       422  DRUM's answer to missing or unusable data
         ├── RateLimitedError         429  the client's token bucket is empty
         ├── UnsupportedError         501  the protocol has it, but a server of one model does not
@@ -176,8 +177,8 @@ class BodyTimeoutError(RequestError):
 class BodyTooLargeError(RequestError):
     status = 413
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"Request body too large. Maximum size: {limit} bytes (DRUM_FASTAPI_MAX_UPLOAD_SIZE)")
+    def __init__(self, limit: int, what: str = "Request body") -> None:
+        super().__init__(f"{what} too large. Maximum size: {limit} bytes (DRUM_FASTAPI_MAX_UPLOAD_SIZE)")
 
 
 class FormTooLargeError(RequestError):
@@ -219,6 +220,13 @@ class UnsupportedCodingError(RequestError):
             headers=(("Accept-Encoding", ", ".join(accepted)),),
             accepted=list(accepted),
         )
+
+
+class MissingReaderError(RequestError):
+    """The message names the package and the command that installs it."""
+
+    status = 415
+    prefix = "ERROR: "
 
 
 class UnprocessableError(RequestError):

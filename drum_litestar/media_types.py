@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Dict, Final, Optional, Tuple
+from typing import Dict, Final, Optional, Sequence, Tuple
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"
+ARROW_STREAM: Final = "application/vnd.apache.arrow.stream"
+ARROW_FILE: Final = "application/vnd.apache.arrow.file"
+PARQUET: Final = "application/vnd.apache.parquet"
+OLD_ARROW_STREAM: Final = "application/x-apache-arrow-stream"
+"""The name that clients used before the registered one."""
+COLUMNAR: Final = (ARROW_STREAM, ARROW_FILE, PARQUET, OLD_ARROW_STREAM)
 EVENT_STREAM: Final = "text/event-stream"
 FORM: Final = "multipart/form-data"
 URLENCODED: Final = "application/x-www-form-urlencoded"
@@ -59,9 +65,25 @@ def _weight(text: str) -> float:
     return weight if 0 <= weight <= 1 else 0.0
 
 
-def prefers_csv(accept: str) -> bool:
-    """Whether an ``Accept`` names CSV with a higher weight than JSON, if it names JSON, and no lower one than wildcards
-    that JSON matches."""
+def preferred(accept: str, offered: Sequence[str]) -> str:
+    """The type of ``offered`` that an ``Accept`` names with a higher weight than JSON, if it names JSON, and no lower
+    one than wildcards that JSON matches; of equal weights, that which is offered first. Empty for JSON."""
     weights = qualities(accept)
-    csv = weights.pop(CSV, 0.0)
-    return csv > weights.get(JSON, 0.0) and csv >= max(weights.get("application/*", 0.0), weights.get("*/*", 0.0))
+    wildcards = max(weights.get("application/*", 0.0), weights.get("*/*", 0.0))
+    best = max(offered, key=lambda name: weights.get(name, 0.0))
+    weight = weights.get(best, 0.0)
+    return best if weight > weights.get(JSON, 0.0) and weight >= wildcards else ""
+
+
+def is_columnar(mimetype: Optional[str]) -> bool:
+    """Arrow or Parquet, in any case; ``mimetype`` has no parameters."""
+    return (mimetype or "").lower() in COLUMNAR
+
+
+def columnar_type(head: bytes) -> Optional[str]:
+    """The columnar type of a body that begins with ``head``, None for any other body."""
+    if head.startswith(b"\xff\xff\xff\xff"):
+        return ARROW_STREAM
+    if head.startswith(b"ARROW1"):
+        return ARROW_FILE
+    return PARQUET if head.startswith((b"PAR1", b"PARE")) else None

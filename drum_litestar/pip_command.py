@@ -30,7 +30,7 @@ EXTRAS: Final[Mapping[str, str]] = {
     "lazy-loading": "boto3",
     "zstd": "backports.zstd",
     "reload": "watchfiles",
-    "parquet": "pyarrow",
+    "arrow": "pyarrow",
 }
 """The distributions of each extra whose absence a message reports."""
 

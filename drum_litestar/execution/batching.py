@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection
 from pathlib import PurePath
 
 from drum_litestar.execution.pending import BatchKey, PendingCall
+from drum_litestar.media_types import columnar_type
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Payload
 
 _log = logging.getLogger(__name__)
@@ -160,7 +161,8 @@ def csv_payload(call: ModelCall) -> Payload | None:
         or call.colnames is not None
         or call.y is not None
         or call.query
-        or call.prefers_csv
+        or call.answer
+        or columnar_type(payload.data)
     ):
         return None
     if payload.filename is None:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from drum_litestar.errors import FormTooLargeError
 from drum_litestar.http.bodies import BodyStream, Sink, Spool
+from drum_litestar.media_types import split_content_type
 from drum_litestar.name_clashes import own_modules
 from drum_litestar.predictors.protocol import Payload
 from drum_litestar.settings.groups.limits import UploadSettings
@@ -91,7 +92,11 @@ class _Collector:
         if self._sink is not None:
             data, path = await self._sink.finish()
             self.parts[self._segment.name] = Payload(
-                data=data, path=path, size=self._sink.size, filename=self._filename
+                data=data,
+                path=path,
+                size=self._sink.size,
+                filename=self._filename,
+                mimetype=split_content_type(self._segment.header("Content-Type", ""))[0],
             )
         self._segment = self._filename = self._sink = None
 

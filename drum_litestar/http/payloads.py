@@ -11,10 +11,19 @@ from urllib.parse import parse_qsl, quote
 
 from litestar.types import HTTPScope, Receive
 
-from drum_litestar.errors import UnprocessableError, UnsupportedMediaTypeError
+from drum_litestar.errors import RequestError, UnprocessableError, UnsupportedMediaTypeError
 from drum_litestar.http.bodies import BodyStream, Spool, read_raw
 from drum_litestar.http.forms import read_form
-from drum_litestar.media_types import FORM, URLENCODED, is_json, parameter, prefers_csv, split_content_type
+from drum_litestar.media_types import (
+    ARROW_STREAM,
+    CSV,
+    FORM,
+    URLENCODED,
+    is_json,
+    parameter,
+    preferred,
+    split_content_type,
+)
 from drum_litestar.observability.tracing.context_carrier import W3C_FIELDS
 from drum_litestar.predictors.protocol import CallKind, ModelCall, ModelCard, Payload
 from drum_litestar.predictors.rules import NO_DATA, accepts, unsupported_format
@@ -65,10 +74,12 @@ class Inbound:
                 found = value
         return found.decode("latin-1")
 
-    def prefers_csv(self) -> bool:
-        """Whether the client prefers CSV to JSON."""
+    def preferred_answer(self) -> str:
+        """The type, of those that the model may answer with, that the client prefers to JSON; else empty."""
         accept = b",".join([value for name, value in self.scope["headers"] if name == b"accept"]).decode("latin-1")
-        return "csv" in accept.lower() and prefers_csv(accept)
+        if not accept or accept == "*/*":
+            return ""
+        return preferred(accept, (ARROW_STREAM, CSV) if ARROW_STREAM in self.card.mimetypes else (CSV,))
 
     def call(
         self,
@@ -79,10 +90,10 @@ class Inbound:
         y: Payload | None = None,
         colnames: Payload | None = None,
         with_head: bool = False,
-        csv: bool = False,
+        answer: str = "",
     ) -> ModelCall:
-        """Build the call. ``with_head`` adds query and headers, for hooks that are given them. ``csv``: the client
-        prefers CSV to JSON."""
+        """Build the call. ``with_head`` adds query and headers, for hooks that are given them. ``answer``: as in the
+        call."""
         scope = self.scope
         raw = scope["headers"] if with_head else ()
         headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
@@ -97,7 +108,7 @@ class Inbound:
             headers=headers,
             query=tuple(parse_qsl(query.decode("latin-1"), keep_blank_values=True, errors=_AS_SENT)) if query else (),
             trace=self._trace(),
-            prefers_csv=csv,
+            answer=answer,
         )
 
     def _trace(self) -> dict[str, str]:
@@ -136,7 +147,8 @@ async def collect_json(inbound: Inbound, kind: CallKind) -> ModelCall:
 async def collect_structured(inbound: Inbound, kind: CallKind) -> ModelCall:
     """Collect X from a form's file part or from the raw body, with y and column names (contract, 3.5 and 3.8).
 
-    Raises UnprocessableError: first for missing data, then for a format that the model cannot read.
+    Raises UnprocessableError: first for missing data, then for a format that the model cannot read. Raises
+    MissingReaderError for one that it could read with another package.
     """
     mimetype, parameters = split_content_type(inbound.content_type())
     media = mimetype.lower() if mimetype else ""
@@ -155,7 +167,7 @@ async def collect_structured(inbound: Inbound, kind: CallKind) -> ModelCall:
     x = await read_raw(stream, inbound.spool, mimetype=mimetype, charset=charset)
     if not x.size:
         raise UnprocessableError(NO_DATA)
-    return inbound.call(kind, x=x, csv=inbound.prefers_csv())
+    return inbound.call(kind, x=x, answer=inbound.preferred_answer())
 
 
 @functools.cache
@@ -175,10 +187,10 @@ async def _collect_form(inbound: Inbound, kind: CallKind, boundary: str) -> Mode
         raise UnprocessableError(NO_DATA)
     if kind != "transform" or (y is not None and not y.size):  # an empty y counts as absent
         y = None
-    return inbound.call(kind, x=x, y=y, colnames=parts.get("X.colnames"), csv=inbound.prefers_csv())
+    return inbound.call(kind, x=x, y=y, colnames=parts.get("X.colnames"), answer=inbound.preferred_answer())
 
 
-async def _refusal(stream: BodyStream, mimetype: str, card: ModelCard) -> UnprocessableError:
+async def _refusal(stream: BodyStream, mimetype: str, card: ModelCard) -> RequestError:
     if not await stream.read():
         return UnprocessableError(NO_DATA)
-    return unsupported_format(mimetype, card.mimetypes)
+    return unsupported_format(mimetype, card.mimetypes, card.columnar_problem)

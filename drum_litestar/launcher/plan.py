@@ -112,6 +112,7 @@ def make_plan(args: argparse.Namespace, environ: MutableMapping[str, str], argv:
         moderations_optional=settings.model.moderations_optional,
         shortcuts=settings.model.shortcuts,
         model_name=settings.model.name or Path(args.code_dir).name or "model",
+        max_table_size=settings.uploads.max_upload_size,
         show_stacktrace=args.show_stacktrace,
         llm_id=None if llm_id is None else str(llm_id),
         prompt_column=None if prompt_column is None else str(prompt_column),

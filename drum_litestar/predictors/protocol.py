@@ -103,7 +103,7 @@ class Payload(msgspec.Struct, frozen=True, array_like=True):
     filename: Optional[str] = None
     """The part's file name; None for a raw body (contract, 3.5: the name decides a part's format)."""
     mimetype: Optional[str] = None
-    """The request's media type without parameters, as sent (case kept); None when absent, or for a file part."""
+    """The media type without parameters, as sent (case kept), of the request or of the file part; None when absent."""
     charset: Optional[str] = None
     """The ``charset`` parameter of the request's Content-Type, as sent; None when absent, or for a file part."""
 
@@ -141,8 +141,8 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     """Decoded query parameters in order, repeats kept."""
     trace: Dict[str, str] = {}
     """Trace context carrier (W3C headers)."""
-    prefers_csv: bool = False
-    """The client prefers predictions as CSV to JSON."""
+    answer: str = ""
+    """The media type, of those that the model may answer with, that the client prefers to JSON; empty for JSON."""
     json_size: Optional[int] = None
     """Of an ``infer`` call: length in bytes of the JSON at the begin of ``body``, which tensors in binary follow.
     0: the body is one tensor without JSON. None: the body is JSON alone."""
@@ -243,6 +243,8 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """``supported_payload_formats`` of ``/capabilities/``."""
     mimetypes: Tuple[str, ...] = (*STRUCTURED_TYPES, SPARSE_TYPE)
     """Content types that a raw structured body may have; a missing one is CSV."""
+    columnar_problem: str = ""
+    """Why the model cannot be sent Arrow or Parquet: which package is absent. Empty where it can, or never could."""
     any_format: bool = False
     """The model reads its input itself (``read_input_data``), so the format is not checked."""
     hooks: Tuple[str, ...] = ()

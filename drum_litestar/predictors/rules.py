@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Dict, Final, Sequence
 
-from drum_litestar.errors import BadRequestError, UnprocessableError, UnsupportedRouteError
-from drum_litestar.media_types import FORM, JSON
+from drum_litestar.errors import (
+    BadRequestError,
+    MissingReaderError,
+    RequestError,
+    UnprocessableError,
+    UnsupportedRouteError,
+)
+from drum_litestar.media_types import FORM, JSON, is_columnar
 from drum_litestar.predictors.protocol import CallKind, ModelCard, TargetType
 
 NO_DATA: Final = "Samples should be provided as:   - a csv or mtx under `X` form-data param key.  - binary data"
@@ -110,14 +116,20 @@ def answers_rows(card: ModelCard) -> bool:
 
 
 def accepts(mimetype: str, accepted: Sequence[str]) -> bool:
-    """Whether ``accepted``, of the model's card, has ``mimetype``. DRUM distinguishes case (contract, 3.5); JSON is
-    ours."""
-    return mimetype in accepted or (mimetype.lower() == JSON and JSON in accepted)
+    """Whether ``accepted``, of the model's card, has ``mimetype``. DRUM distinguishes case (contract, 3.5); JSON and
+    columnar types are ours."""
+    plain = mimetype.lower()
+    return mimetype in accepted or (plain in accepted and (plain == JSON or is_columnar(plain)))
 
 
-def unsupported_format(mimetype: str | None, accepted: Sequence[str]) -> UnprocessableError:
+def unsupported_format(mimetype: str | None, accepted: Sequence[str], columnar_problem: str = "") -> RequestError:
     """The error for a media type that neither the readers nor a ``read_input_data`` hook reads: DRUM's text (contract,
-    3.5), and the types that are read."""
+    3.5), and the types that are read.
+
+    ``columnar_problem``: as in the card.
+    """
+    if columnar_problem and is_columnar(mimetype):
+        return MissingReaderError(columnar_problem, accepted=[*accepted, FORM])
     return UnprocessableError(
         f"payload format `{mimetype}` is not supported by predictor/transformer. Make DRUM support the format or "
         "implement `read_input_data` hook to read the data. ",

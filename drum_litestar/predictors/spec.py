@@ -39,6 +39,8 @@ class PredictorSpec(msgspec.Struct, frozen=True, kw_only=True):
     """In the Open Inference Protocol (``DRUM_MODEL_NAME``)."""
     shortcuts: bool = True
     """Take the shortcuts, which give the same bytes faster (``DRUM_SHORTCUTS``)."""
+    max_table_size: Optional[int] = None
+    """Most bytes of a table in Arrow or Parquet when it is decompressed (``DRUM_FASTAPI_MAX_UPLOAD_SIZE``)."""
     show_stacktrace: bool = False
     llm_id: Optional[str] = None
     """Runtime parameter ``LLM_ID`` (contract, 3.11)."""

@@ -78,6 +78,7 @@ class NativePredictor:
         self._card = ModelCard(
             target_type=loaded.target_type,
             info=model_info(loaded),
+            **columnar_fields(loaded),
             any_format=loaded.hooks.get("read_input_data") is not None,
             hooks=loaded.hooks.names,
             chat=chat.available,
@@ -148,6 +149,19 @@ def _not_loaded() -> Reply:
 def alive(_: ModelCall) -> Reply:
     """The answer to a probe of a loaded model."""
     return Reply(body=drum_json({"message": "OK"}))
+
+
+def columnar_fields(loaded: LoadedModel) -> dict[str, Any]:
+    """The fields of the card that say whether Arrow and Parquet are read."""
+    columnar = loaded.columnar
+    if columnar is None or columnar.problem:
+        return {"columnar_problem": "" if columnar is None else columnar.problem}
+    plain = ModelCard(target_type=loaded.target_type)
+    version = columnar.version
+    return {
+        "mimetypes": (*plain.mimetypes, *columnar.types),
+        "payload_formats": {**plain.payload_formats, "arrow": version, "parquet": version},
+    }
 
 
 def model_info(loaded: LoadedModel) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from drum_litestar.predictors.native.datarobot.api_client import connect_api
 from drum_litestar.predictors.native.datarobot.lazy_loading import download_files
 from drum_litestar.predictors.native.datarobot.moderation import start_moderation, unguarded_hooks
 from drum_litestar.predictors.native.datarobot.monitoring import start_monitor
+from drum_litestar.predictors.native.formats.columnar import ColumnarReader
 from drum_litestar.predictors.native.frameworks.artifacts import load_artifact, locate_artifact, recognise
 from drum_litestar.predictors.native.frameworks.base import Framework
 from drum_litestar.predictors.native.hooks.custom_module import OWN_HOOKS, Hooks, import_custom, require_hooks
@@ -114,6 +115,7 @@ def _load(spec: PredictorSpec) -> LoadedModel:
         if isinstance(error, ModelLoadError):
             error.remedy = "\n".join(filter(None, [error.remedy, *notes]))
         raise
+    loaded.columnar = ColumnarReader(spec.max_table_size)
     if spec.shortcuts:
         loaded.parse_csv = csv_parser()  # after the user's code, which may set options of pandas
     warnings.extend(_single_output_warnings(loaded))

@@ -42,7 +42,7 @@ class OutputFile:
         suffix = "" if self._path is None else self._path.suffix.lower()
         self.parquet = table and suffix in PARQUET
         if self.parquet:
-            require("pyarrow", _FEATURE, "parquet")
+            require("pyarrow", _FEATURE, "arrow")
         elif table and suffix not in CSV:
             raise UsageError(f"--output {name}: predictions are written as .csv or .parquet, not as {suffix}")
         self._part: Path | None = None

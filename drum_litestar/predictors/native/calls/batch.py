@@ -91,13 +91,14 @@ class BatchHandler:
         groups: dict[Any, list[int]] = defaultdict(list)
         sources: dict[Any, StructuredInput] = {}
         for position, call in enumerate(calls):
-            if call.prefers_csv:
+            if call.answer:
                 continue
             try:
                 source = self._structured.parse(call)
             except RequestError:
                 continue  # answered on its own
-            if source.mimetype == MTX or source.colnames or source.payload.data != _body(calls[position]):
+            other_format = source.mimetype == MTX or source.columnar is not None
+            if other_format or source.colnames or source.payload.data != _body(calls[position]):
                 continue  # not in memory, or rows in JSON
             key = (source.mimetype, source.charset)
             groups[key].append(position)

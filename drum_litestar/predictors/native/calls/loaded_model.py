@@ -10,6 +10,7 @@ from drum_litestar.predictors.folder.deployment_config import DeploymentConfig
 from drum_litestar.predictors.folder.model_folder import Folder
 from drum_litestar.predictors.native.datarobot.moderation import Moderation
 from drum_litestar.predictors.native.datarobot.monitoring import Monitor
+from drum_litestar.predictors.native.formats.columnar import ColumnarReader
 from drum_litestar.predictors.native.frameworks.base import Framework
 from drum_litestar.predictors.native.hooks.custom_module import Hooks
 from drum_litestar.predictors.native.shortcuts.csv_parser import CsvParser
@@ -43,6 +44,8 @@ class LoadedModel:
     """Guards around ``score`` and ``chat``, when configured (contract, 4.15)."""
     parse_csv: CsvParser | None = None
     """Reads CSV bodies in memory, unless shortcuts are off or pandas' parser cannot be had."""
+    columnar: ColumnarReader | None = None
+    """Reads Arrow and Parquet; None for DRUM's predictors, which do not."""
     warnings: list[str] = field(default_factory=list)
     """Logged once, by the HTTP process."""
 

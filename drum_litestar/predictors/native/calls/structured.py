@@ -12,8 +12,9 @@ from typing import Any, Callable, NamedTuple
 
 import pandas as pd
 
+from drum_litestar.media_types import ARROW_STREAM
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
-from drum_litestar.predictors.native.formats import pandas_json, predictions_csv
+from drum_litestar.predictors.native.formats import arrow_answer, pandas_json, predictions_csv
 from drum_litestar.predictors.native.formats.inputs import (
     ClientDataError,
     StructuredInput,
@@ -95,7 +96,7 @@ class StructuredHandler:
 
     def handle(self, call: ModelCall) -> Reply:
         """Answer one predict call. Raises exceptions that :func:`error_reply` turns into replies."""
-        return self.answer_call(call, lambda predictions: self.reply(predictions, csv=call.prefers_csv))
+        return self.answer_call(call, lambda predictions: self.reply(predictions, call.answer))
 
     def answer_call(self, call: ModelCall, encode: Encode) -> Reply:
         """The answer to a predict call, which ``encode`` makes. Raises as :meth:`handle`."""
@@ -142,7 +143,7 @@ class StructuredHandler:
 
     def parse(self, call: ModelCall) -> StructuredInput:
         """The call's data. Raises UnprocessableError when it is missing or in an unsupported format."""
-        return structured_input(call, any_format=self._any_format)
+        return structured_input(call, any_format=self._any_format, columnar=self._loaded.columnar)
 
     def read(self, data: StructuredInput) -> Any:
         """A table for the direct model, else what hooks and frameworks receive."""
@@ -206,12 +207,17 @@ class StructuredHandler:
             self._check_count(validated, rows)
         return Predictions(validated, extra)
 
-    def reply(self, predictions: Predictions, *, csv: bool) -> Reply:
-        """The answer: as CSV if ``csv``, but JSON in the prediction server's layout, which CSV does not have."""
-        if not csv or self._loaded.deployment_config is not None:
+    def reply(self, predictions: Predictions, answer: str) -> Reply:
+        """The answer as CSV or Arrow if ``answer`` is its media type, but JSON in the prediction server's layout, which
+        they do not have."""
+        if not answer or self._loaded.deployment_config is not None:
             return Reply(body=self.encode(predictions))
         (validated, extra), columns = predictions, predictions.validated.columns
-        if self._keeps_values and not self._proba:
+        texts = self._keeps_values and not self._proba
+        if answer == ARROW_STREAM:
+            values = [validated.column()] if texts else validated.floats().T
+            return Reply(body=arrow_answer.of_columns(columns, values, extra), content_type=ARROW_STREAM)
+        if texts:
             body = predictions_csv.of_values(columns[0], pandas_json.encode_values(validated.column()), extra)
         else:
             body = predictions_csv.of_numbers(columns, self._encode(validated.floats().ravel()), extra)

@@ -9,9 +9,12 @@ from typing import Any
 import pandas as pd
 
 from drum_litestar.errors import MissingExtraError, MissingExtraRequestError
+from drum_litestar.media_types import ARROW_STREAM
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+from drum_litestar.predictors.native.formats import arrow_answer
 from drum_litestar.predictors.native.formats.inputs import (
     ClientDataError,
+    check_format,
     csv_input,
     file_format,
     is_empty,
@@ -42,17 +45,20 @@ class TransformHandler:
         self._hooks = loaded.hooks
         self._any_format = loaded.hooks.get("read_input_data") is not None
         self._parse_csv = loaded.parse_csv
+        self._columnar = loaded.columnar
         self._schema = OutputSchema.from_metadata(loaded.metadata)
 
     def handle(self, call: ModelCall) -> Reply:
         """Answer one transform call. Raises exceptions that :func:`error_reply` turns into replies."""
         result, target = self.transformed(call)
         with step("serialize"):
+            if call.answer == ARROW_STREAM and not is_sparse(result):
+                return Reply(body=arrow_answer.of_frame(result), content_type=ARROW_STREAM)
             return transform_reply(result, target)
 
     def transformed(self, call: ModelCall) -> tuple[pd.DataFrame, pd.DataFrame | None]:
         """The transformed features, and the target as it was sent. Raises as :meth:`handle`."""
-        data = structured_input(call, any_format=self._any_format)
+        data = structured_input(call, any_format=self._any_format, columnar=self._columnar)
         with step("parse"):
             features = read_input(data, self._hooks, self._parse_csv)
             target = None if call.y is None or is_empty(call.y) else self._read_target(call.y)
@@ -76,7 +82,9 @@ class TransformHandler:
         return result
 
     def _read_target(self, payload: Payload) -> pd.DataFrame:
-        return read_frame(payload, file_format(payload), parse=self._parse_csv)
+        mimetype = file_format(payload, self._columnar)
+        check_format(mimetype, any_format=False, columnar=self._columnar)
+        return read_frame(payload, mimetype, parse=self._parse_csv, columnar=self._columnar)
 
     def _transform(self, features: Any, target: pd.DataFrame | None) -> pd.DataFrame:
         task = self._hooks.custom_task

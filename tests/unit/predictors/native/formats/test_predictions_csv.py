@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drum_litestar.media_types import prefers_csv
+from drum_litestar.media_types import CSV
 from drum_litestar.predictors.native.formats import pandas_json, predictions_csv
 from drum_litestar.predictors.protocol import TargetType
 from native_serving import csv_call
@@ -28,7 +28,7 @@ def both(predictor: Any, expression: str, rows: int = 2) -> tuple[Any, list[list
     """The JSON answer and the CSV answer."""
     cell = '"' + expression.replace('"', '""') + '"'
     body = "do\n" + f"{cell}\n" * rows
-    plain, file = predictor.handle(csv_call(body)), predictor.handle(csv_call(body, prefers_csv=True))
+    plain, file = predictor.handle(csv_call(body)), predictor.handle(csv_call(body, answer=CSV))
     assert (plain.status, plain.content_type) == (200, "application/json"), plain.body
     assert (file.status, file.content_type) == (200, "text/csv; charset=utf-8"), file.body
     return json.loads(plain.body, parse_float=str), list(csv.reader(io.StringIO(file.body.decode(), newline="")))
@@ -80,31 +80,6 @@ def test_another_number_of_predictions_than_of_extra_output() -> None:
 def test_a_batch_leaves_it_to_its_own_call(serve_folder: Any) -> None:
     predictor = serve_folder({"custom.py": CODE})
     body = "do\n\"pd.DataFrame({'Predictions': [1.0] * len(data)})\"\n"
-    replies = predictor.handle_batch([csv_call(body), csv_call(body, prefers_csv=True), csv_call(body)])
+    replies = predictor.handle_batch([csv_call(body), csv_call(body, answer=CSV), csv_call(body)])
     plain = b'{"predictions":[1.0]}'
     assert [reply.body for reply in replies] == [plain, b"Predictions\n1.0\n", plain]
-
-
-@pytest.mark.parametrize(
-    ("accept", "csv_wanted"),
-    [
-        ("", False),
-        ("*/*", False),
-        ("text/*", False),
-        ("application/json", False),
-        ("text/csv", True),
-        ("TEXT/CSV; header=present", True),
-        ("text/csv, */*", True),
-        ("text/csv, */*;q=0.1", True),
-        ("text/csv;q=0.5, */*", False),
-        ("text/csv, application/json", False),
-        ("application/json;q=0.5, text/csv;q=0.6", True),
-        ("application/json;q=0.6, text/csv;q=0.5", False),
-        ("text/csv;q=0", False),
-        ("text/csv;q=x", False),
-        ("text/csv;q=2", False),
-        ("text/csv, application/*;q=0.9", True),
-    ],
-)
-def test_who_prefers_csv(accept: str, csv_wanted: bool) -> None:
-    assert prefers_csv(accept) is csv_wanted
