@@ -27,7 +27,7 @@ from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.launcher.announcements.announcer import Announcer
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
-from drum_litestar.launcher.grpc_port import GrpcListener, make_grpc_listener
+from drum_litestar.launcher.grpc_port import make_grpc_listener
 from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.preparation import (
@@ -51,7 +51,7 @@ from drum_litestar.server.probe_listener import ProbeListener
 from drum_litestar.server.shutdown import ServerHandle
 from drum_litestar.server.sockets import bind_sockets
 from drum_litestar.server.uvicorn_options import uvicorn_options
-from drum_litestar.server.uvicorn_server import run_server
+from drum_litestar.server.uvicorn_server import CallListener, run_server
 from drum_litestar.settings.groups.edge import AccessSettings, CorsSettings, RateLimitSettings
 from drum_litestar.settings.groups.limits import ConnectionSettings
 from drum_litestar.settings.masking import masked, set_secrets
@@ -239,7 +239,7 @@ class Server:
         )
         return ProbeListener(app, sockets, protocol, settings.timeouts.keep_alive)
 
-    def grpc_listener(self, sockets: Sequence[socket.socket]) -> GrpcListener:
+    def grpc_listener(self, sockets: Sequence[socket.socket]) -> CallListener:
         """The protocol over gRPC on ``sockets``, as requests of a stack as the main port's.
 
         Raises MissingExtraError.

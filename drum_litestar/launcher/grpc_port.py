@@ -7,7 +7,7 @@ import functools
 import socket
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Final
 
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Place
@@ -21,14 +21,12 @@ from drum_litestar.middleware.auth import has_token
 from drum_litestar.middleware.rate_limit import SharedStore
 from drum_litestar.middleware.stack import StackOptions, build_stack
 from drum_litestar.route_table import RouteTable
+from drum_litestar.server.uvicorn_server import CallListener
 from drum_litestar.settings.groups.edge import AnswerSettings, CorsSettings, TlsSettings
 from drum_litestar.settings.groups.limits import ConnectionSettings
 from drum_litestar.settings.masking import masked
 
-if TYPE_CHECKING:
-    from drum_litestar.protocols.grpc_inference.listener import GrpcListener as GrpcListener
-
-EXTRA = "grpc"
+EXTRA: Final = "grpc"
 
 
 def make_grpc_listener(
@@ -40,7 +38,7 @@ def make_grpc_listener(
     sockets: Sequence[socket.socket],
     tls: TlsSettings,
     shared_store: SharedStore | None,
-) -> GrpcListener:
+) -> CallListener:
     """The listener on ``sockets``. ``options`` and ``stack`` are the main port's: what is about browsers, and about
     connections of HTTP/1, is left out. Raises MissingExtraError."""
     for module in ("grpc", "grpc_health", "grpc_reflection"):

@@ -27,8 +27,10 @@ STREAM_INFER: Final = f"/{SERVICE}/ModelStreamInfer"
 
 
 def service_ready(service: ModelService, name: str) -> bool | None:
-    """Whether a call to ``name`` would be served now: the server (empty), the protocol's service, or the model. None for
-    any other name."""
+    """Whether a call to ``name`` would be served now: the server (empty), the protocol's service, or the model.
+
+    None for any other name.
+    """
     if name not in ("", SERVICE, service.options.model_name):
         return None
     try:
