@@ -50,6 +50,10 @@ class AppOptions:
     """Share of the queue, above 0 and at most 1; while as much is taken, readiness says 503."""
     stats: Callable[[], Awaitable[dict[str, Any]]] | None = None
     """Body of ``/stats/``; None shows the executor's counters alone."""
+    inference_stats: Callable[[], dict[str, Any]] | None = None
+    """What the statistics extension of the Open Inference Protocol says; None answers 501."""
+    load_again: Callable[[], Awaitable[None]] | None = None
+    """Loads the model folder again; raises ModelLoadError. None answers 501."""
     metrics: Callable[[], tuple[bytes, str]] | None = None
     """Exposition bytes and their content type; None answers 501."""
     direct_access: Callable[[AnyRequest, str], Awaitable[AnyResponse]] | None = None

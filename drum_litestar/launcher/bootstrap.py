@@ -195,6 +195,7 @@ class Server:
             graceful_timeout=settings.timeouts.graceful_timeout,
             leaving=lambda: self._handle is not None and self._handle.lame_duck,
             ready_queue=settings.admission.ready_queue,
+            load_again=self.model_reload.requested if self.model_reload.possible else None,
         )
         options = self.telemetry.add_to(options)
         options = with_proxy(options, self.plan, self.telemetry.otel.tracing)

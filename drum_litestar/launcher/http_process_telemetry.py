@@ -14,6 +14,7 @@ from drum_litestar.middleware.access_log import OnRequestEnd
 from drum_litestar.middleware.asgi import ASGIApp
 from drum_litestar.middleware.tracing import TracingMiddleware
 from drum_litestar.observability.metrics.execution_telemetry import ExecutorTelemetry
+from drum_litestar.observability.metrics.inference_statistics import InferenceStatistics
 from drum_litestar.observability.metrics.prometheus import Metrics, create_metrics
 from drum_litestar.observability.metrics.stats import StatsReporter
 from drum_litestar.observability.providers import configure_telemetry
@@ -44,9 +45,14 @@ class HttpProcessTelemetry:
         if self.otel.enabled and self.metrics is not None:
             self.metrics.export()
         self.stats = StatsReporter(self._pids, self._executor_stats, show_perf)
+        self.inferences = InferenceStatistics()
         self.refusals = RefusalLog(settings, self._executor_stats)
         self.observer = ExecutorTelemetry(
-            metrics=self.metrics, tracing=self.otel.tracing, stats=self.stats, on_rejected=self.refusals.refused
+            metrics=self.metrics,
+            tracing=self.otel.tracing,
+            stats=self.stats,
+            inferences=self.inferences,
+            on_rejected=self.refusals.refused,
         )
         self.connections = ConnectionMetrics(self.metrics) if self.metrics is not None else ConnectionEvents()
 
@@ -70,6 +76,7 @@ class HttpProcessTelemetry:
         return replace(
             options,
             stats=self.stats.report,
+            inference_stats=self.inferences.report,
             metrics=metrics.render if metrics is not None else None,
             on_routes=metrics.set_routes if metrics is not None else None,
             on_rejected=self.refused,

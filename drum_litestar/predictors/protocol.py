@@ -22,6 +22,8 @@ CallKind = Literal[
     "models",
     "infer",
     "infer_v1",
+    "generate",
+    "generate_stream",
     "liveness",
     "readiness",
     "score",

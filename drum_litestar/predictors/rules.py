@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Dict, Final, Sequence
 
-from drum_litestar.errors import UnprocessableError, UnsupportedRouteError
+from drum_litestar.errors import BadRequestError, UnprocessableError, UnsupportedRouteError
 from drum_litestar.media_types import FORM, JSON
 from drum_litestar.predictors.protocol import CallKind, ModelCard, TargetType
 
@@ -56,6 +56,12 @@ def check_models(card: ModelCard) -> None:
         raise UnsupportedRouteError("get_supported_llm_models is supported only for TextGen models")
 
 
+def check_generate(card: ModelCard) -> None:
+    """``generate`` and ``generate_stream`` of the Open Inference Protocol. Raises BadRequestError."""
+    if not card.target_type.generates_text:
+        raise BadRequestError(f"generate is for text generation; this model has target type {card.target_type}")
+
+
 _RULES: Final[Dict[CallKind, Callable[[ModelCard], None]]] = {
     "predict": check_structured,
     "predict_stream": check_structured,
@@ -63,6 +69,8 @@ _RULES: Final[Dict[CallKind, Callable[[ModelCard], None]]] = {
     "unstructured": check_unstructured,
     "chat": check_chat,
     "models": check_models,
+    "generate": check_generate,
+    "generate_stream": check_generate,
 }
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from drum_litestar.observability.metrics.inference_statistics import InferenceStatistics
 from drum_litestar.observability.metrics.prometheus import Metrics
 from drum_litestar.observability.metrics.stats import StatsReporter
 from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.predictors.protocol import CallKind
 
-_PREDICTIONS: Final = frozenset({"predict", "predict_stream", "transform", "unstructured", "chat"})
+_INFERENCES: Final = frozenset({"infer", "infer_v1", "generate", "generate_stream"})
+_PREDICTIONS: Final = frozenset({"predict", "predict_stream", "transform", "unstructured", "chat", *_INFERENCES})
 
 
 class ExecutorTelemetry:
@@ -22,15 +24,19 @@ class ExecutorTelemetry:
         metrics: Metrics | None = None,
         tracing: Tracing | None = None,
         stats: StatsReporter | None = None,
+        inferences: InferenceStatistics | None = None,
         on_rejected: Callable[[str], None] | None = None,
     ) -> None:
         self._metrics = metrics
         self._tracing = tracing if tracing is not None and tracing.enabled else None
         self._on_rejected = on_rejected
         self._stats = stats
+        self._inferences = inferences
 
     def queue_wait(self, seconds: float, trace: Mapping[str, str]) -> None:
         """Record a call's wait for a worker; ``trace`` (``ModelCall.trace``) names the request."""
+        if self._inferences is not None:
+            self._inferences.queue.add(seconds)
         if self._metrics is not None:
             self._metrics.queue_wait.observe(seconds)
         if self._tracing is not None:
@@ -38,6 +44,8 @@ class ExecutorTelemetry:
 
     def model_seconds(self, seconds: float) -> None:
         """Record the time that one call of the model took."""
+        if self._inferences is not None:
+            self._inferences.compute.add(seconds)
         if self._metrics is not None:
             self._metrics.model_seconds.observe(seconds)
 
@@ -60,5 +68,7 @@ class ExecutorTelemetry:
 
     def call_answered(self, kind: CallKind, status: int, seconds: float) -> None:
         """Count one finished prediction for ``/stats/``, failed ones too; probes and ``/models`` are not counted."""
+        if self._inferences is not None and kind in _INFERENCES:
+            self._inferences.answered(status, seconds)
         if self._stats is not None and kind in _PREDICTIONS:
             self._stats.observe(seconds)

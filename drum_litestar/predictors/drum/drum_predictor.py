@@ -21,8 +21,8 @@ from drum_litestar.predictors.drum.watchdog import SidecarWatchdog
 from drum_litestar.predictors.folder.language import PYTHON
 from drum_litestar.predictors.folder.model_folder import read_folder
 from drum_litestar.predictors.native.calls.error_replies import error_reply
-from drum_litestar.predictors.native.calls.infer import InferHandler
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+from drum_litestar.predictors.native.calls.predict_stream import PredictStreamHandler
 from drum_litestar.predictors.native.calls.score import ScoreHandler, answer_column_types
 from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
 from drum_litestar.predictors.native.concurrency import target_concurrency
@@ -30,6 +30,8 @@ from drum_litestar.predictors.native.datarobot.lazy_loading import export_variab
 from drum_litestar.predictors.native.example_row import example_row
 from drum_litestar.predictors.native.hooks.custom_module import Hooks
 from drum_litestar.predictors.native.native_predictor import alive, model_info
+from drum_litestar.predictors.native.open_inference.generate_handler import GenerateHandler
+from drum_litestar.predictors.native.open_inference.infer_handler import InferHandler
 from drum_litestar.predictors.native.startup import hide_secrets, load_errors
 from drum_litestar.predictors.protocol import (
     SPARSE_TYPE,
@@ -94,6 +96,7 @@ class DrumPredictor:
             DrumTransformHandler(drum),
         )
         unstructured = UnstructuredHandler(loaded)
+        generate = GenerateHandler(loaded, structured, PredictStreamHandler(loaded, structured))
         infer = InferHandler(loaded, structured, transform, unstructured)
         probes_model = hasattr(drum, "liveness_probe") and hasattr(drum, "readiness_probe")
         self._handlers = {
@@ -105,6 +108,8 @@ class DrumPredictor:
             "models": models.handle,
             "infer": infer.handle,
             "infer_v1": infer.handle_v1,
+            "generate": generate.handle,
+            "generate_stream": generate.handle_stream,
             "liveness": probe(drum.liveness_probe) if probes_model else alive,
             "readiness": probe(drum.readiness_probe) if probes_model else alive,
             "score": ScoreHandler(loaded.target_type, structured, transform).handle,

@@ -11,7 +11,6 @@ from drum_litestar.errors import ModelNotReadyError
 from drum_litestar.predictors.native.calls.batch import BatchHandler
 from drum_litestar.predictors.native.calls.chat import ChatHandler
 from drum_litestar.predictors.native.calls.error_replies import error_reply
-from drum_litestar.predictors.native.calls.infer import InferHandler
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.model_list import ModelListHandler
 from drum_litestar.predictors.native.calls.predict_stream import PredictStreamHandler
@@ -21,6 +20,8 @@ from drum_litestar.predictors.native.calls.transform import TransformHandler
 from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
 from drum_litestar.predictors.native.concurrency import model_concurrency
 from drum_litestar.predictors.native.example_row import example_row
+from drum_litestar.predictors.native.open_inference.generate_handler import GenerateHandler
+from drum_litestar.predictors.native.open_inference.infer_handler import InferHandler
 from drum_litestar.predictors.native.startup import load_model_folder
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply, TargetType
 from drum_litestar.predictors.rules import check_call
@@ -48,16 +49,20 @@ class NativePredictor:
         models = ModelListHandler(loaded)
         transform = TransformHandler(loaded)
         infer = InferHandler(loaded, structured, transform, unstructured)
+        streams = PredictStreamHandler(loaded, structured)
+        generate = GenerateHandler(loaded, structured, streams)
         self._batch = BatchHandler(loaded, structured, self.handle)
         self._handlers = {
             "predict": structured.handle,
-            "predict_stream": PredictStreamHandler(loaded, structured).handle,
+            "predict_stream": streams.handle,
             "transform": transform.handle,
             "unstructured": unstructured.handle,
             "chat": chat.handle,
             "models": models.handle,
             "infer": infer.handle,
             "infer_v1": infer.handle_v1,
+            "generate": generate.handle,
+            "generate_stream": generate.handle_stream,
             "liveness": alive,
             "readiness": alive,
             "score": ScoreHandler(loaded.target_type, structured, transform).handle,

@@ -11,8 +11,8 @@ from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.bodies import read_raw
 from drum_litestar.http.payloads import Inbound
 from drum_litestar.http.service import ModelService
-from drum_litestar.middleware.asgi import header
 from drum_litestar.predictors.protocol import CallKind, ModelCall
+from drum_litestar.predictors.rules import check_generate
 from drum_litestar.protocols.open_inference.model_endpoints import response
 from drum_litestar.protocols.open_inference.named_model import require_model, require_name
 from drum_litestar.request_state import request_state
@@ -26,6 +26,22 @@ async def infer(service: ModelService, request: AnyRequest) -> AnyResponse:
     require_model(service, request)
     await service.loaded_card(request)
     return await service.answer(request, "infer", collect_infer)
+
+
+async def generate(service: ModelService, request: AnyRequest) -> AnyResponse:
+    """One prompt in, the generated text out."""
+    return await _generate(service, request, "generate")
+
+
+async def generate_stream(service: ModelService, request: AnyRequest) -> AnyResponse:
+    """As :func:`generate`, the text as events."""
+    return await _generate(service, request, "generate_stream")
+
+
+async def _generate(service: ModelService, request: AnyRequest, kind: CallKind) -> AnyResponse:
+    require_model(service, request)
+    check_generate(await service.loaded_card(request))
+    return await service.answer(request, kind, collect_infer)
 
 
 async def v1_model(service: ModelService, request: AnyRequest) -> AnyResponse:
@@ -43,15 +59,17 @@ async def v1_model(service: ModelService, request: AnyRequest) -> AnyResponse:
 
 async def collect_infer(inbound: Inbound, kind: CallKind) -> ModelCall:
     """Collect the body of any media type, with what the header says of its JSON. Raises BadRequestError."""
-    json_size = _json_size(header(inbound.scope, JSON_SIZE_HEADER)) if kind == "infer" else None
+    json_size = None
+    if kind == "infer":
+        for name, value in inbound.scope["headers"]:
+            if name == JSON_SIZE_HEADER:
+                json_size = _json_size(value)
     body = await read_raw(inbound.body(), inbound.spool)
     call = inbound.call(kind, body=body, with_head=inbound.card.unstructured)
     return call if json_size is None else msgspec.structs.replace(call, json_size=json_size)
 
 
-def _json_size(value: bytes | None) -> int | None:
-    if value is None:
-        return None
+def _json_size(value: bytes) -> int:
     if not value.isdigit() or len(value) > 18:
         raise BadRequestError("Inference-Header-Content-Length is not a number of bytes")
     return int(value)

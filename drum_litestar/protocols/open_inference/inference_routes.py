@@ -8,7 +8,7 @@ from typing import Any, Final
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.controllers.static import no_file
 from drum_litestar.http.service import ModelService
-from drum_litestar.protocols.open_inference.infer_endpoints import infer, v1_model
+from drum_litestar.protocols.open_inference.infer_endpoints import generate, generate_stream, infer, v1_model
 from drum_litestar.protocols.open_inference.model_endpoints import (
     model_metadata,
     model_ready,
@@ -17,10 +17,13 @@ from drum_litestar.protocols.open_inference.model_endpoints import (
     server_metadata,
     server_ready,
 )
+from drum_litestar.protocols.open_inference.repository import index, load, unload
+from drum_litestar.protocols.open_inference.triton_endpoints import config, statistics
 from drum_litestar.route_table import READ, REST, Access, Route
 
 MODEL: Final = "/v2/models/{model:str}"
 V1_MODEL: Final = "/v1/models/{model:str}"
+_REPOSITORY: Final = "/v2/repository/models/{model:str}"
 _VERSION: Final = "/versions/{version:str}"
 
 Endpoint = Callable[[ModelService, AnyRequest], Awaitable[AnyResponse]]
@@ -77,6 +80,15 @@ OPEN_INFERENCE_ROUTES: Final[tuple[Route, ...]] = (
         calls_model=True,
     ),
     _call(*_of_model("/infer"), answer=infer, span="drum.infer", summary="Infer: tensors in, tensors out"),
+    _call(*_of_model("/generate"), answer=generate, span="drum.generate", summary="Generate text"),
+    _call(
+        *_of_model("/generate_stream"), answer=generate_stream, span="drum.generate", summary="Generate text, streamed"
+    ),
+    _route(*_of_model("/config"), answer=config, summary="The model's configuration, for Triton's tools"),
+    _route(*_of_model("/stats"), answer=statistics, summary="Counts and times"),
+    _route("/v2/repository/index", answer=index, methods=("POST",), summary="The models of the repository"),
+    _route(f"{_REPOSITORY}/load", answer=load, methods=("POST",), summary="Load the model folder again"),
+    _route(f"{_REPOSITORY}/unload", answer=unload, methods=("POST",), summary="501: the server's only model stays"),
     _call(
         V1_MODEL,
         answer=v1_model,

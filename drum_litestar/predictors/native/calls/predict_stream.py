@@ -38,21 +38,29 @@ class PredictStreamHandler:
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         """Answer one streaming call. Errors before the first chunk are raised, as in a plain prediction."""
-        guarded = self._loaded.moderation is not None  # guards need whole answers
-        if guarded or (self._loaded.hooks.get(_HOOK) is None and not callable(self._method)):
+        if not self.available:
             reply = self._structured.handle(call)
             reply.headers += _STREAMING_HEADER
             return reply
         source = self._structured.parse(call)
         data = self._structured.prepare(read_input(source, self._loaded.hooks, self._loaded.parse_csv))
+        return StreamReply(StreamHead(content_type=_CONTENT_TYPE, headers=_STREAMING_HEADER), self.chunks(data))
+
+    @property
+    def available(self) -> bool:
+        """The model streams, and no guards need its whole answers."""
+        unguarded = self._loaded.moderation is None
+        return unguarded and (self._loaded.hooks.get(_HOOK) is not None or callable(self._method))
+
+    def chunks(self, data: Any) -> Chunks:
+        """What the model makes of ``data``, the first one pulled already. Raises StageError."""
         produced = self._loaded.hooks.iterate(run_stage(_FAILURE, self._start, data))
         try:
             first = run_stage(_FAILURE, next, produced, _END)
         except BaseException:
             produced.close()
             raise
-        chunks = _Chunks(produced, [] if first is _END else [first])
-        return StreamReply(StreamHead(content_type=_CONTENT_TYPE, headers=_STREAMING_HEADER), chunks)
+        return Chunks(produced, [] if first is _END else [first])
 
     def _start(self, data: Any) -> Any:
         if self._loaded.hooks.get(_HOOK) is not None:
@@ -60,7 +68,7 @@ class PredictStreamHandler:
         return self._loaded.hooks.run(self._method, data)
 
 
-class _Chunks(Iterator[bytes]):
+class Chunks(Iterator[bytes]):
     """The producer's items as bytes. An error in mid-stream is logged and truncates the answer."""
 
     def __init__(self, source: Source, first: list[Any]) -> None:

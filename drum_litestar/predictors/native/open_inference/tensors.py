@@ -155,9 +155,14 @@ def to_json(tensor: Tensor) -> List[Any]:
     Raises BadRequestError for bytes that are no UTF-8.
     """
     elements: List[Any] = tensor.values.ravel().tolist()
-    if tensor.datatype == BYTES:
-        return [as_text(element, tensor.name) for element in elements]
-    return elements
+    if tensor.datatype != BYTES:
+        return elements
+    try:
+        return [element if isinstance(element, str) else element.decode() for element in elements]
+    except UnicodeDecodeError:
+        raise BadRequestError(
+            f"output {shown(tensor.name)} is not UTF-8, so that JSON cannot have it; ask for it in binary (binary_data)"
+        ) from None
 
 
 def to_bytes(tensor: Tensor) -> bytes:
@@ -258,6 +263,4 @@ def _text(value: Any) -> Any:
 
 
 def _wrong_count(name: str, shape: Sequence[int], count: int, found: int) -> BadRequestError:
-    return BadRequestError(
-        f"tensor {shown(name)}: {found} elements for shape {list(shape)}, which has {count if count < 1e18 else 'more'}"
-    )
+    return BadRequestError(f"tensor {shown(name)}: {found} elements, which are not those of shape {list(shape)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, List, Protocol, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Iterable, List, Protocol, Sequence, Tuple
 
 import msgspec
 
@@ -13,7 +13,6 @@ from drum_litestar.media_types import JSON
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler
 from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
-from drum_litestar.predictors.native.example_row import fitted_names
 from drum_litestar.predictors.native.hooks.user_errors import StageError
 from drum_litestar.predictors.native.open_inference.infer_answer import BINARY_TYPE, infer_error, infer_reply
 from drum_litestar.predictors.native.open_inference.infer_request import InferRequest, read_request
@@ -92,9 +91,7 @@ class InferHandler:
                 table, _as_sent(call), lambda predictions: infer_reply(request, self._name, self.tensors(predictions))
             )
         except StageError as error:
-            problem = self._misfit(table)
-            if problem:
-                raise BadRequestError(problem) from error
+            self._refuse_misfit(table.columns, error)
             raise
 
     def tensors(self, predictions: Predictions) -> List[Tensor]:
@@ -127,20 +124,24 @@ class InferHandler:
         body = Payload(data=raw, size=len(raw), mimetype=mimetype)
         return self._unstructured.handle(msgspec.structs.replace(call, kind="unstructured", body=body)).body
 
-    def _misfit(self, table: CsvTable) -> str:
-        """Why the model could not take the table's columns; empty if that is not known to be the reason."""
-        if self._loaded.framework is None or not self._structured.row_by_row:
-            return ""
-        model, given = self._loaded.model, list(table.columns)
-        wanted = fitted_names(model)
-        if not wanted:
-            width = getattr(model, "n_features_in_", len(given))
-            return f"the model takes {width} columns, and the request has {len(given)}" if width != len(given) else ""
+    def _refuse_misfit(self, columns: Iterable[str], error: StageError) -> None:
+        """Raises BadRequestError, if ``error`` has come of a request without the model's columns, or with more."""
+        inputs = self.info.inputs
+        if self._loaded.framework is None or not self._structured.row_by_row or not inputs:
+            return
+        given = list(columns)
+        if len(inputs[0].shape) > 1:
+            width = inputs[0].shape[1]
+            if width not in (-1, len(given)):
+                raise BadRequestError(f"the model takes {width} columns, and the request has {len(given)}") from error
+            return
+        wanted = [each.name for each in inputs]
         missing = [name for name in wanted if name not in given]
-        more = [name for name in given if name not in wanted]
         if missing:
-            return f"columns are missing: {_listed(missing)}"
-        return f"there are columns that the model was not fitted with: {_listed(more)}" if more else ""
+            raise BadRequestError(f"columns are missing: {_listed(missing)}") from error
+        more = [name for name in given if name not in wanted]
+        if more:
+            raise BadRequestError(f"the model was not fitted with these columns: {_listed(more)}") from error
 
     def _infer_v1(self, call: ModelCall) -> Reply:
         with step("parse"):
@@ -152,9 +153,14 @@ class InferHandler:
         rows = rows_call(call, instances, self._tables)
         if target is TargetType.TRANSFORM:
             return predictions_json(self._transform.transformed(rows)[0])
-        return self._structured.answer_call(
-            rows, lambda predictions: predictions_json(self.tensors(predictions)[0].values.tolist())
-        )
+        try:
+            return self._structured.answer_call(
+                rows, lambda predictions: predictions_json(self.tensors(predictions)[0].values.tolist())
+            )
+        except StageError as error:
+            if self._structured.row_by_row:  # read again: who fails may take longer
+                self._refuse_misfit(self._structured.read(self._structured.parse(rows)).columns, error)
+            raise
 
 
 def _as_sent(call: ModelCall) -> Payload:
