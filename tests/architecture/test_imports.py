@@ -112,6 +112,7 @@ LAYERS = (
     ours("observability"),
     ours("execution", "middleware"),
     ours("extensions", "http", "server"),
+    ours("protocols"),
     ours("launcher"),
     ours("cli"),
     ours("drum_hook"),

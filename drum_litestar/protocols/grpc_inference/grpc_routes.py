@@ -15,10 +15,10 @@ from drum_litestar.http.bodies import BodyStream
 from drum_litestar.http.replies import BytesResponse
 from drum_litestar.http.service import ModelService
 from drum_litestar.protocols.grpc_inference.answer_message import from_json
-from drum_litestar.protocols.grpc_inference.health import health_response, service_of
+from drum_litestar.protocols.grpc_inference.health_messages import health_response, service_of
 from drum_litestar.protocols.grpc_inference.infer_call import CONTENT_TYPE, model_infer
 from drum_litestar.protocols.grpc_inference.infer_message import parse
-from drum_litestar.protocols.grpc_inference.messages import HEALTH, SERVICE
+from drum_litestar.protocols.grpc_inference.protobuf_messages import HEALTH, SERVICE
 from drum_litestar.protocols.open_inference.model_endpoints import model_metadata, require_ready, server_metadata
 from drum_litestar.protocols.open_inference.named_model import require_model
 from drum_litestar.protocols.open_inference.repository import index, load, unload
