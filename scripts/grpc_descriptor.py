@@ -18,7 +18,9 @@ DESCRIPTOR = FOLDER / "inference.desc"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="scripts/grpc_descriptor.py", description=(__doc__ or "").partition("\n\n")[2])
+    parser = argparse.ArgumentParser(
+        prog="scripts/grpc_descriptor.py", description=(__doc__ or "").partition("\n\n")[2]
+    )
     parser.add_argument("--write", action="store_true", help=f"write {DESCRIPTOR.name}")
     if parser.parse_args().write:
         DESCRIPTOR.write_bytes(compiled())
@@ -30,7 +32,14 @@ def compiled() -> bytes:
     """The protocol as a serialized ``FileDescriptorSet``."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / DESCRIPTOR.name
-        command = [sys.executable, "-m", "grpc_tools.protoc", f"-I{FOLDER}", f"--descriptor_set_out={target}", str(PROTO)]
+        command = [
+            sys.executable,
+            "-m",
+            "grpc_tools.protoc",
+            f"-I{FOLDER}",
+            f"--descriptor_set_out={target}",
+            str(PROTO),
+        ]
         subprocess.run(command, check=True)
         return target.read_bytes()
 

@@ -27,7 +27,6 @@ from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.launcher.announcements.announcer import Announcer
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
-from drum_litestar.launcher.grpc_port import GrpcListener, make_grpc_listener
 from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.preparation import (
@@ -51,7 +50,7 @@ from drum_litestar.server.probe_listener import ProbeListener
 from drum_litestar.server.shutdown import ServerHandle
 from drum_litestar.server.sockets import bind_sockets
 from drum_litestar.server.uvicorn_options import uvicorn_options
-from drum_litestar.server.uvicorn_server import run_server
+from drum_litestar.server.uvicorn_server import CallListener, run_server
 from drum_litestar.settings.groups.edge import AccessSettings, CorsSettings, RateLimitSettings
 from drum_litestar.settings.groups.limits import ConnectionSettings
 from drum_litestar.settings.masking import masked, set_secrets
@@ -240,16 +239,19 @@ class Server:
         )
         return ProbeListener(app, sockets, protocol, settings.timeouts.keep_alive)
 
-    def grpc_listener(self, sockets: Sequence[socket.socket]) -> GrpcListener:
+    def grpc_listener(self, sockets: Sequence[socket.socket]) -> CallListener:
         """The protocol over gRPC on ``sockets``, as requests of a stack as the main port's.
 
         Raises MissingExtraError.
         """
+        from drum_litestar.protocols.grpc_inference.grpc_port import make_grpc_listener
+
         return make_grpc_listener(
             self.executor,
             self._app_options,
             self._stack_options(self._app_options),
-            self.telemetry,
+            traced=self.telemetry.traced,
+            on_request_end=self.telemetry.request_ended,
             sockets=sockets,
             tls=self.plan.settings.tls,
             shared_store=self.rate_store.store if self.rate_store else None,

@@ -15,6 +15,11 @@ from drum_litestar.request_state import request_state
 _OF_TRANSPORT: Final = frozenset(("accept-encoding", "content-encoding", "content-length", "transfer-encoding"))
 """Metadata that would be read as headers of HTTP about a body, which gRPC has its own of."""
 
+_LEAST_SECONDS: Final = 0.001
+"""Timeout of a call that arrives at its deadline: 0 would be none."""
+_TIMER_SLACK: Final = 0.05
+"""Seconds by which gRPC's timer and the event loop's may differ."""
+
 Read = Callable[[], Awaitable["bytes | None"]]
 """The next message; None when there is none, or the client is gone."""
 
@@ -38,7 +43,7 @@ class Answer(msgspec.Struct):
 class Exchange:
     """Runs the stack for one message."""
 
-    __slots__ = ("_answer", "_gone", "_parts", "_read", "_scope", "_watchers")
+    __slots__ = ("_answer", "_deadline", "_gone", "_parts", "_read", "_scope", "_watchers")
 
     def __init__(self, path: str, context: Any, read: Read, *, seconds: float | None, server: tuple[str, int]) -> None:
         """``read`` is awaited when the application wants the body, once. ``seconds``: the client's timeout from now."""
@@ -48,15 +53,16 @@ class Exchange:
         self._parts: list[bytes] = []
         self._gone = asyncio.Event()
         self._watchers: list[Callable[[], None]] = []
+        self._deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
         state = request_state(self._scope)
-        state.timeout = seconds
+        state.timeout = None if seconds is None else max(seconds, _LEAST_SECONDS)
         state.on_disconnect = self._watch
 
     async def run(self, app: ASGIApp, tasks: set[asyncio.Task[Any]]) -> Answer:
         """The answer of ``app``, which runs in a task of its own, one of ``tasks``.
 
-        When the caller is cancelled, as gRPC does at the client's deadline and for a client that has gone, the
-        application is told that its client is gone, and ends in its own way.
+        gRPC cancels the caller when its client has gone, which the application is told, or its deadline has passed,
+        which ends the application by itself.
         """
         task = asyncio.ensure_future(self._run(app))
         tasks.add(task)
@@ -65,7 +71,9 @@ class Exchange:
             await asyncio.shield(task)
         except asyncio.CancelledError:
             if not task.done():
-                self._client_gone()
+                now = asyncio.get_running_loop().time()
+                if self._deadline is None or now < self._deadline - _TIMER_SLACK:
+                    self._client_gone()
                 raise
             # else the stack has been cancelled, at the end of a shutdown's grace period, and has said so
         self._answer.body = b"".join(self._parts)

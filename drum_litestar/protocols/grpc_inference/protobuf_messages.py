@@ -37,6 +37,4 @@ def pool() -> Any:
 def inference() -> Any:
     """The protocol's message classes, as attributes."""
     names = pool().FindFileByName("inference.proto").message_types_by_name
-    return SimpleNamespace(
-        **{name: message_factory.GetMessageClass(descriptor) for name, descriptor in names.items()}
-    )
+    return SimpleNamespace(**{name: message_factory.GetMessageClass(descriptor) for name, descriptor in names.items()})

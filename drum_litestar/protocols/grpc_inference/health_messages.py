@@ -1,4 +1,4 @@
-"""The health protocol of gRPC (``grpc.health.v1``): for the server, the inference service, and the model by its name."""
+"""The health protocol (``grpc.health.v1``): for the server, the inference service, and the model by its name."""
 
 from __future__ import annotations
 
