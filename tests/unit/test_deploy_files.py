@@ -30,8 +30,10 @@ DRUMS_OWN = {"r": {"datarobot-drum"}, "java": {"datarobot-drum"}, "keras": {"tor
 
 
 def longest_stop(environ: Mapping[str, str]) -> float:
-    """Seconds that a server with these variables may take to stop: lame duck, drain, the end of the workers, the flush of
-    telemetry."""
+    """Seconds that a server with these variables may take to stop.
+
+    Lame duck, drain, the end of the workers, the flush of telemetry.
+    """
     timeouts = resolve({}, environ).settings.timeouts
     pool = PoolOptions(builder="")
     return timeouts.lame_duck + timeouts.graceful_timeout + pool.stop_grace + pool.kill_grace + SHUTDOWN_TIMEOUT
