@@ -25,6 +25,7 @@ from drum_litestar.tools.image.image_checks import (
     check_tag,
     wheel_version,
 )
+from drum_litestar.tools.image.own_wheel import own_wheel
 
 REQUIREMENTS = "requirements.txt"
 
@@ -79,7 +80,8 @@ def add_parser(subparsers: Any) -> None:
         "--wheel",
         type=Path,
         metavar="FILE",
-        help=f"a wheel of {DISTRIBUTION} to install (default: version {__version__} from the package index)",
+        help=f"a wheel of {DISTRIBUTION} to install (default: version {__version__} from the package index, or a wheel "
+        "of the source that this one was installed from)",
     )
     parser.add_argument("--builder", choices=BUILDERS, help="default: the first of these that works")
     parser.add_argument(
@@ -101,20 +103,23 @@ def run(args: argparse.Namespace) -> int:
     check_folder(args.folder, own_requirements=requirements is not None)
     if requirements is not None:
         check_requirements(requirements)
-    parts = Parts(args.folder, requirements, args.wheel)
-    image = Image(args.tag, parts.target, _build_arguments(args), args.builder_option)
-    builder = args.builder
-    if args.context_only is not None:
-        _write(parts, args.context_only)
-        print("Build it with one of:")
-        for each in BUILDERS if builder is None else (builder,):
-            print(f"  {masked(shlex.join(build_command(each, image, args.context_only)))}")
-    else:
-        builder = find_builder(builder)
-        with tempfile.TemporaryDirectory(prefix="drum-litestar-build-") as context:
-            _write(parts, Path(context))
-            run_builder(builder, image, Path(context))
-        print(f"Built {args.tag} with {builder}.")
+    arguments = _build_arguments(args)
+    builder = find_builder(args.builder) if args.context_only is None else args.builder
+    with tempfile.TemporaryDirectory(prefix="drum-litestar-build-") as scratch:
+        wheel = args.wheel or own_wheel(metadata.distribution(DISTRIBUTION), Path(scratch))
+        arguments["VERSION"] = __version__ if wheel is None else wheel_version(wheel)
+        parts = Parts(args.folder, requirements, wheel)
+        image = Image(args.tag, parts.target, arguments, args.builder_option)
+        if args.context_only is not None:
+            _write(parts, args.context_only)
+            print("Build it with one of:")
+            for each in BUILDERS if builder is None else (builder,):
+                print(f"  {masked(shlex.join(build_command(each, image, args.context_only)))}")
+        else:
+            context = Path(scratch) / "context"
+            _write(parts, context)
+            run_builder(builder, image, context)
+            print(f"Built {args.tag} with {builder}.")
     print(f"Serve with it:\n  {_serve_command(args, builder)}")
     return 0
 
@@ -142,8 +147,9 @@ def _build_arguments(args: argparse.Namespace) -> dict[str, str]:
     unknown = sorted(set(extras).difference(known))
     if unknown:
         raise UsageError(f"--extras: {DISTRIBUTION} has no extra {', '.join(unknown)} (allowed: {', '.join(known)})")
+    if args.wheel is not None:
+        wheel_version(args.wheel)
     arguments = {"PYTHON": args.python, "EXTRAS": ",".join(extras)}
-    arguments["VERSION"] = __version__ if args.wheel is None else wheel_version(args.wheel)
     if args.base is not None:
         arguments["BASE"] = args.base
     return arguments

@@ -9,6 +9,7 @@ import pytest
 
 from drum_litestar import __version__
 from drum_litestar.cli.main import main
+from drum_litestar.tools.image import build_command
 from support.servers.backends import ROOT
 
 CONTAINERFILE = ROOT / "deploy" / "container" / "Containerfile"
@@ -24,6 +25,12 @@ build)
     ;;
 esac
 """
+
+
+@pytest.fixture(autouse=True)
+def published(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the package came from an index; ``test_own_wheel.py`` has the other installations."""
+    monkeypatch.setattr(build_command, "own_wheel", lambda distribution, folder: None)
 
 
 @pytest.fixture
@@ -87,9 +94,10 @@ def test_the_command_to_run_is_said(model: Path, tmp_path: Path, capsys: pytest.
     context = tmp_path / "context"
     assert build(model, "--context-only", str(context), "--python", "3.12", "--base", "debian:12") == 0
     out = capsys.readouterr().out
-    arguments = f"--build-arg PYTHON=3.12 --build-arg EXTRAS=otel --build-arg VERSION={__version__}"
+    arguments = "--build-arg PYTHON=3.12 --build-arg EXTRAS=otel --build-arg BASE=debian:12"
     rest = (
-        f"--target model --tag model:1 {arguments} --build-arg BASE=debian:12 --file {context}/Containerfile {context}"
+        f"--target model --tag model:1 {arguments} --build-arg VERSION={__version__} "
+        f"--file {context}/Containerfile {context}"
     )
     assert f"  docker build {rest}\n" in out
     assert f"  podman build --format docker {rest}\n" in out

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from drum_litestar.tools.image.healthcheck import check
+from drum_litestar.tools.image.healthcheck import _host_and_port, check
 from support.servers.certificates import make_pair
 from support.servers.process import free_port
 
@@ -57,6 +57,29 @@ def listening(context: ssl.SSLContext | None = None) -> Iterator[int]:
 def test_what_the_server_answers(prefix: str, ready: bool, said: str) -> None:
     with listening() as port:
         assert check({"ADDRESS": f"0.0.0.0:{port}", "URL_PREFIX": prefix}) == (ready, said)
+
+
+def test_probes_on_a_port_of_their_own() -> None:
+    """That port has no TLS."""
+    with listening() as port:
+        environ = {"ADDRESS": f"0.0.0.0:{free_port()}", "DRUM_SSL_CERTFILE": "any"}
+        assert check({**environ, "DRUM_PROBE_ADDRESS": f"0.0.0.0:{port}"}) == (True, '/readyz: 200 {"message":"OK"}')
+        assert check({**environ, "DRUM_PROBE_ADDRESS": f"127.0.0.1:{port}"})[0]
+        assert not check({**environ, "DRUM_PROBE_ADDRESS": ""})[0]
+
+
+@pytest.mark.parametrize(
+    ("address", "target"),
+    [
+        ("", ("127.0.0.1", 8080)),
+        ("0.0.0.0", ("127.0.0.1", 8080)),
+        ("[::]:8081", ("127.0.0.1", 8081)),
+        ("[::1]", ("::1", 8080)),
+        ("localhost:1", ("localhost", 1)),
+    ],
+)
+def test_what_is_asked(address: str, target: tuple[str, int]) -> None:
+    assert _host_and_port(address) == target
 
 
 def test_no_server() -> None:
