@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamReply
@@ -22,6 +23,11 @@ def csv_call(
 
 def chat_call(body: bytes | str, **fields: Any) -> ModelCall:
     return ModelCall(kind="chat", body=payload(body, mimetype="application/json"), **fields)
+
+
+def openai_call(kind: Any, params: Any, **fields: Any) -> ModelCall:
+    """A call with the JSON of ``params``."""
+    return ModelCall(kind=kind, body=payload(json.dumps(params), mimetype="application/json"), **fields)
 
 
 def summary(answer: Reply | StreamReply) -> tuple[int, str | None, bytes, dict[str, str]]:

@@ -114,6 +114,14 @@ def same_stats(pair: Pair) -> bool:
     return pair.ours.status == 200 and same_shape(json.loads(pair.drum.body), json.loads(pair.ours.body))
 
 
+def same_capabilities(pair: Pair) -> bool:
+    """Ours names completions, too, which a text model answers by its ``score`` hook."""
+    expected = json.loads(pair.drum.body)
+    expected["supported_methods"]["completions"] = True
+    found: object = json.loads(pair.ours.body)
+    return found == expected
+
+
 def sent_id(pair: Pair) -> str:
     return next(value for name, value in pair.request.headers if name.lower() == "x-request-id")
 
@@ -300,6 +308,16 @@ DIFFERENCES = (
         "drumServer is litestar; multilabel models name their labels",
         lambda pair: pair.path.startswith("/info") and pair.drum.status == 200 and pair.request.method == "GET",
         same_info,
+    ),
+    Difference(
+        "OpenAI's routes",
+        "/capabilities/ names the completions of text generation, which DRUM does not have",
+        lambda pair: (
+            pair.path.startswith("/capabilities")
+            and pair.target_type in ("textgeneration", "agenticworkflow")
+            and pair.request.method == "GET"
+        ),
+        same_capabilities,
     ),
     Difference(
         "Q-24",

@@ -25,6 +25,10 @@ OTHER_POST_ROUTES = [
     "/predictionsUnstructured",
     "/chat/completions",
     "/v1/chat/completions",
+    "/completions",
+    "/v1/completions",
+    "/embeddings",
+    "/v1/embeddings",
 ]
 
 
@@ -96,6 +100,7 @@ def test_unknown_paths_are_404_json(client: httpx.Client, path: str) -> None:
 @pytest.mark.parametrize(
     ("path", "meant"),
     [("/predct/", "/predict"), ("/Predict", "/predict"), ("/v1/chat/completion", "/v1/chat/completions"),
+     ("/v1/embedding", "/v1/embeddings"), ("/v1/completion", "/v1/completions"),
      ("/healthz", "/health"), ("/ready", "/readyz")],
 )  # fmt: skip
 def test_a_404_names_the_nearest_route(client: httpx.Client, path: str, meant: str) -> None:
@@ -104,8 +109,11 @@ def test_a_404_names_the_nearest_route(client: httpx.Client, path: str, meant: s
 
 def test_a_404_without_a_near_route_names_all(client: httpx.Client) -> None:
     message = client.get("/" + "x" * 500).json()["message"]
-    assert f"There is no /{'x' * 79}...; there are /, /capabilities, /chat/completions, /directAccess" in message
-    assert message.endswith("/v1/chat/completions, /v1/models.")
+    assert (
+        f"There is no /{'x' * 79}...; there are /, /capabilities, /chat/completions, /completions, /directAccess/"
+        in message
+    )
+    assert message.endswith("/v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models.")
     assert "/static" not in message
 
 
@@ -152,6 +160,12 @@ def test_info_and_capabilities() -> None:
         assert capabilities.content == (
             b'{"supported_methods":{"chat":true},"supported_payload_formats":{"csv":null,"mtx":null}}\n'
         )
+
+
+def test_capabilities_name_what_drum_does_not_have_where_it_is() -> None:
+    with serving(StateExecutor("ready", card(completions=True, embeddings=True))) as server:
+        methods = {"chat": False, "completions": True, "embeddings": True}
+        assert server.client.get("/capabilities/").json()["supported_methods"] == methods
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])

@@ -66,6 +66,34 @@ def test_a_text_model_may_have_score_unstructured() -> None:
 
 
 @pytest.mark.parametrize("target", list(TargetType))
+def test_completions_and_embeddings(target: TargetType) -> None:
+    rules.check_completion(card(target, completions=True))
+    rules.check_embed(card(target, embeddings=True))
+    completion, embed = "completion() is not implemented.", "embed() is not implemented."
+    if target in (TargetType.TEXT_GENERATION, TargetType.AGENTIC_WORKFLOW):
+        completion = "neither completion() nor score() is implemented."
+    if target is TargetType.UNSTRUCTURED:
+        completion = embed = "it is not supported for target type 'unstructured'."
+    assert refusal(rules.check_completion, card(target)) == (
+        404,
+        f"ERROR: This model's completion interface was called, but {completion}",
+    )
+    assert refusal(rules.check_embed, card(target)) == (
+        404,
+        f"ERROR: This model's embedding interface was called, but {embed}",
+    )
+
+
+def test_who_answers_rows() -> None:
+    assert rules.answers_rows(card())
+    assert rules.answers_rows(card(chat=True, hooks=("chat", "score")))
+    assert rules.answers_rows(card(hooks=("embed",), info={"predictor": "scikit-learn"}))
+    for hook in ("completion", "embed"):
+        assert not rules.answers_rows(card(hooks=(hook,)))
+    assert not rules.answers_rows(card(chat=True))
+
+
+@pytest.mark.parametrize("target", list(TargetType))
 def test_chat_and_models(target: TargetType) -> None:
     rules.check_chat(card(target, chat=True))
     rules.check_models(card(target, models=True))

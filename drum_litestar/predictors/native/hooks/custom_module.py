@@ -158,4 +158,5 @@ def _looks_like_a_hook(value: Any, code_dir: Path) -> bool:
         signature.bind(None, None, **({"headers": None} if len(signature.parameters) > 2 else {}))
     except (TypeError, ValueError):
         return False
-    return all(parameter.default is parameter.empty for parameter in list(signature.parameters.values())[:2])
+    positional = [each for each in signature.parameters.values() if each.kind is not each.KEYWORD_ONLY]
+    return all(each.default is each.empty for each in positional[:2])

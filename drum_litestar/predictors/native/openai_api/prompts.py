@@ -48,8 +48,8 @@ class PromptScorer:
         """A text for each prompt. Raises InvalidParameterError for what a ``score`` hook cannot do, and what
         :meth:`StructuredHandler.predict` raises."""
         prompts, stops = _prompts(request), _stops(request.params)
-        frame = pd.DataFrame({self._column: prompts})
         try:
+            frame = pd.DataFrame({self._column: prompts})
             body = frame.to_csv(index=False).encode()
         except UnicodeEncodeError:
             raise InvalidParameterError("prompt has characters that are not Unicode text", "prompt") from None

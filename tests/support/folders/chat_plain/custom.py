@@ -1,4 +1,4 @@
-"""A chat hook without the openai package: it returns and yields dicts and texts, as ``params["do"]`` says."""
+"""Hooks without the openai package, which return and yield dicts, texts and vectors, as ``params["do"]`` says."""
 
 import asyncio
 
@@ -31,3 +31,13 @@ async def later(value):
 def chat(params, model):
     tools = {"message": message, "chunk": chunk, "slowly": slowly, "later": later, "params": params}
     return eval(params["do"], tools)
+
+
+def completion(params, model):
+    return eval(params["do"], {"slowly": slowly, "later": later, "params": params})
+
+
+def embed(params, model):
+    """The length of each text, and the number of texts."""
+    texts = [params["input"]] if isinstance(params["input"], str) else params["input"]
+    return [[float(len(text)), float(len(texts))] for text in texts]

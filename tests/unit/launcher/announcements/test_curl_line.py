@@ -76,6 +76,12 @@ def test_a_chat_is_json(asked: Ask) -> None:
     assert (json.loads(words[3]), words[4]) == (CHAT, "http://127.0.0.1:80/m/chat/completions")
 
 
+def test_completions_and_embeddings_alone(asked: Ask) -> None:
+    for hook, fields, path in (("completion", {"completions": True}, "completions"), ("embed", {}, "embeddings")):
+        card = ModelCard(target_type=TargetType.TEXT_GENERATION, hooks=(hook,), embeddings=hook == "embed", **fields)
+        assert asked(line(card))[0][-1] == f"http://127.0.0.1:80/m/v1/{path}"
+
+
 def test_unstructured_is_any_text() -> None:
     assert line(ModelCard(target_type=TargetType.UNSTRUCTURED)) == (
         "curl -H 'Content-Type: text/plain' --data-binary 'some text' http://127.0.0.1:80/m/predictUnstructured/"

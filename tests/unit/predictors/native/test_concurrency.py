@@ -41,6 +41,9 @@ TRANSFORM, UNSTRUCTURED = TargetType.TRANSFORM, TargetType.UNSTRUCTURED
         (SCORE + "def post_process(frame, model): return frame\n", REGRESSION, 1),
         (SCORE + "def predict_stream(data, model): yield 'x'\n", REGRESSION, 1),
         (CHAT + "def score_unstructured(model, data, **kw): return data\n", TEXT, 4),
+        (CHAT + "def embed(params, model): return []\n", TEXT, 4),
+        (CHAT + "def embed(text): return []\n", TEXT, 64),  # a helper
+        ("async def completion(params, model): return ''\n", TEXT, 64),
         # hooks outside predictions do not count
         (CHAT + "def get_supported_llm_models(model): return []\ndef init(**kw): pass\n", TEXT, 64),
         ("async def init(**kw): pass\n" + SYNC, REGRESSION, 1),

@@ -341,6 +341,37 @@ def test_texts_for_a_client_that_waits_for_one_answer(plain: Any, caplog: pytest
     assert message.startswith("The chat hook yields texts for a request without")
 
 
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [("[]", "'list' object has no attribute 'get'"), ('{"messages": 3}', "'int' object is not iterable")],
+)
+def test_other_json_is_logged_without_a_traceback(
+    plain: Any, caplog: pytest.LogCaptureFixture, body: str, text: str
+) -> None:
+    assert plain.handle(chat_call(body)).body == f'{{"message":"ERROR: {text}"}}\n'.encode()
+    assert caplog.messages == [f"{text} (a chat is a JSON object with a list of messages)"]
+    raised = caplog.records[-1].exc_info
+    assert raised is not None
+    assert raised[1] is not None
+    assert format_exception(raised[1]) == ""
+
+
+def test_the_log_says_what_a_dict_of_the_hook_lacks(plain: Any, caplog: pytest.LogCaptureFixture) -> None:
+    lacks = (
+        '(a dict of chat() needs "object": "chat.completion", or "chat.completion.chunk" where it is yielded, and '
+        '"choices"; this one has the object none and the keys choices)'
+    )
+    for do in ("{'choices': []}", "[{'choices': []}]"):
+        assert ask_plain(plain, do).status == 500
+        assert caplog.messages[-1].endswith(lacks)
+    assert events(ask_plain(plain, "['a', {'choices': []}]"))[-1].startswith("Expected a chat completion chunk")
+    assert caplog.messages[-1].endswith(lacks)
+    assert ask_plain(plain, "7").status == 500
+    assert caplog.messages[-1].endswith(
+        "(chat() returns a text, or an object or dict with choices, or yields texts or chunks)"
+    )
+
+
 def test_broken_json_is_logged_without_a_traceback(plain: Any, caplog: pytest.LogCaptureFixture) -> None:
     reply = plain.handle(chat_call("{"))
     assert reply.status == 400

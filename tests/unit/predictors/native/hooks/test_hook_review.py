@@ -103,6 +103,44 @@ def test_hooks_that_can(load_folder: LoadFolder, code: str, target: TargetType) 
     assert warnings(load_folder, code + "\n", target, target_name="answer", **labels) == []
 
 
+EMBED = "embed(params, model, **kwargs)"
+
+
+@pytest.mark.parametrize(
+    ("code", "hooked"),
+    [
+        ("def embed(params, model): return 1", True),
+        ("async def embed(embedding_create_params, model, **kwargs): return 1", True),
+        ("def embed(params, model, headers): return 1", True),
+        ("def embed(*args, headers=None): return 1", True),
+        ("class Embedder:\n    def __call__(self, params, model): return 1\nembed = Embedder()", True),
+        ("def embed(text): return 1", False),
+        ("def embed(texts, model='small'): return 1", False),
+        ("def embed(texts, model, size): return 1", False),
+    ],
+)
+def test_a_helper_is_not_taken_for_a_hook_that_drum_does_not_have(
+    load_folder: LoadFolder, code: str, hooked: bool
+) -> None:
+    loaded = load_folder({"custom.py": SCORE + code + "\n", "m.pkl": MODEL})
+    assert ("embed" in loaded.hooks.names) is hooked
+    assert loaded.warnings == (
+        [] if hooked else [f"custom.py: embed() is no hook: it has other arguments than {EMBED}."]
+    )
+
+
+def test_a_library_is_not_taken_for_a_hook(load_folder: LoadFolder) -> None:
+    code = "from shutil import copy2 as completion\nfrom own import embed\n" + SCORE
+    own = "def embed(params, model): return 1\n"
+    loaded = load_folder({"custom.py": code, "own.py": own, "m.pkl": MODEL})
+    assert (loaded.hooks.names, loaded.warnings) == (("score", "embed"), [])
+
+
+def test_a_helper_of_an_unstructured_model(load_folder: LoadFolder) -> None:
+    code = LOAD + "def score_unstructured(model, data, **kwargs): return data\ndef embed(params, model): return 1\n"
+    assert warnings(load_folder, code, TargetType.UNSTRUCTURED) == []
+
+
 def test_a_load_hook_that_cannot_be_called(load_folder: LoadFolder) -> None:
     with pytest.raises(ModelLoadError) as caught:
         load_folder({"custom.py": "def load_model(): return 1\n" + SCORE})
