@@ -10,7 +10,7 @@ from pathlib import Path
 
 from page_parts import markdown_table, replace_part
 
-from drum_litestar.http.routes import ROUTES
+from drum_litestar.protocols.all_routes import ALL_ROUTES
 from drum_litestar.route_table import REST, Route
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "routes.md"
@@ -30,19 +30,23 @@ def main() -> None:
 def routes() -> str:
     """A row for each route that is documented."""
     head = ["paths", "methods", "what", "calls the model", "never refused", "span"]
-    return markdown_table(head, [_row(route) for route in ROUTES if route.summary is not None])
+    return markdown_table(head, [_row(route) for route in ALL_ROUTES if route.summary is not None])
 
 
 def _row(route: Route) -> list[str]:
     refused = {"probe": "as a probe", "operator": "as an operator's route", "client": ""}[route.access]
     return [
-        "<br>".join(f"`{path.replace(REST, '…')}`" for path in route.paths),
+        "<br>".join(f"`{_shown(path)}`" for path in route.paths),
         ", ".join(route.methods),
         route.summary or "",
         ("yes" if "POST" in route.methods else "if it can be asked") if route.calls_model else "",
         refused,
         f"`{route.span}`" if route.span else "",
     ]
+
+
+def _shown(path: str) -> str:
+    return path.replace(REST, "…").replace(":str}", "}")
 
 
 if __name__ == "__main__":

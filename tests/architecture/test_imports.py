@@ -112,6 +112,7 @@ LAYERS = (
     ours("observability"),
     ours("execution", "middleware"),
     ours("extensions", "http", "server"),
+    ours("protocols"),
     ours("launcher"),
     ours("cli"),
     ours("drum_hook"),
@@ -127,7 +128,7 @@ PREDICTOR_LAYERS = (
     ours("predictors.build"),
 )
 CONCRETE = ours("predictors.native", "predictors.drum", "predictors.build")
-HTTP_PROCESS = ours("http", "middleware", "execution.executor", "execution.admission", "execution.pool.supervisor",
+HTTP_PROCESS = ours("http", "protocols", "middleware", "execution.executor", "execution.admission", "execution.pool.supervisor",
                     "execution.pool.pool", "extensions", "observability", "launcher", "server", "cli")  # fmt: skip
 
 RULES = {
@@ -136,8 +137,8 @@ RULES = {
     ),
     "execution knows no web framework": (ours("execution"), (*ours("http", "middleware"), "litestar", "starlette"), ()),
     "execution knows no concrete predictor": (ours("execution"), CONCRETE, ()),
-    "http knows no pool, predictor or launcher": (
-        ours("http"), (*ours("execution.pool", "launcher"), *CONCRETE), (),
+    "http and other protocols know no pool, predictor or launcher": (
+        ours("http", "protocols"), (*ours("execution.pool", "launcher"), *CONCRETE), (),
     ),
     "middleware knows no other part": (
         ours("middleware"), ("litestar", *ours("http", "execution", "settings")), ours("settings.groups"),

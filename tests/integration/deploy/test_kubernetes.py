@@ -19,7 +19,7 @@ from prometheus_rule import OBJECT, prometheus_rule
 
 from conftest import Start
 from drum_litestar.execution.pool.pool_options import PoolOptions
-from drum_litestar.http.routes import ROUTES
+from drum_litestar.protocols.all_routes import ALL_ROUTES
 from drum_litestar.observability.providers import SHUTDOWN_TIMEOUT
 from drum_litestar.settings.resolve import resolve
 from support.environments.worker_pythons import with_packages
@@ -122,7 +122,7 @@ def test_the_grace_covers_what_a_stop_takes(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", RENDERED)
 def test_the_probes_are_routes_of_the_probes_port(name: str) -> None:
-    probes = {path for route in ROUTES if route.access == "probe" for path in route.paths}
+    probes = {path for route in ALL_ROUTES if route.access == "probe" for path in route.paths}
     for deployment in manifests(name, "Deployment"):
         (server,) = deployment["spec"]["template"]["spec"]["containers"]
         ports = {port["name"]: port["containerPort"] for port in server["ports"]}
