@@ -57,7 +57,8 @@ class RequestState:
     deadline: float | None = None
     """Event-loop time at which the request must be answered; None is never. Set by the deadline's middleware."""
     timeout: float | None = None
-    """Seconds that :attr:`deadline` comes from, for the 504's text."""
+    """Seconds that :attr:`deadline` comes from, for the 504's text. The listener sets the client's own timeout, if the
+    protocol has one."""
     place: Place | None = None
     """Set by the admission middleware, its owner, for the routes that call the model."""
     span: Span | None = None

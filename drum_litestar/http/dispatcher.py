@@ -11,12 +11,10 @@ from typing import Any
 from litestar import Request
 from litestar.exceptions import MethodNotAllowedException
 
-from drum_litestar.execution.executor import Executor
-from drum_litestar.http.app_options import AnyRequest, AnyResponse, AppOptions
+from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.exception_handlers import HANDLERS, missing
 from drum_litestar.http.replies import json_response
 from drum_litestar.http.service import ModelService
-from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.request_state import request_state
 from drum_litestar.route_table import OTHER, RouteTable
 
@@ -48,16 +46,16 @@ class Dispatcher:
         await response.to_asgi_response(app=None, request=request)(scope, receive, send)
 
 
-class ProbeApp:
-    """The application behind the port of the probes: answers what is in the table, 404 and 405 to anything else.
+class TableApp:
+    """The application behind the ports of probes and gRPC: answers what is in a table, 404 and 405 to anything else.
 
     Additions of the model folder (``custom_litestar.py``) do not reach it.
     """
 
-    def __init__(self, executor: Executor, options: AppOptions, routes: RouteTable) -> None:
+    def __init__(self, service: ModelService, routes: RouteTable) -> None:
         """``routes``: those by which requests have been marked."""
         self._routes = routes
-        self._dispatcher = Dispatcher(ModelService(executor, options, SpoolDirectory(options.uploads.spool_dir)))
+        self._dispatcher = Dispatcher(service)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request, then free its resources, also when it failed or was cancelled."""

@@ -20,11 +20,14 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Place, default_queue_depth
 from drum_litestar.http.app_options import AppOptions, normalize_prefix
-from drum_litestar.http.dispatcher import ProbeApp
+from drum_litestar.http.dispatcher import TableApp
 from drum_litestar.http.routes import ROUTES
+from drum_litestar.http.service import ModelService
+from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.launcher.announcements.announcer import Announcer
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
+from drum_litestar.launcher.grpc_port import make_grpc_listener
 from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.preparation import (
@@ -48,7 +51,7 @@ from drum_litestar.server.probe_listener import ProbeListener
 from drum_litestar.server.shutdown import ServerHandle
 from drum_litestar.server.sockets import bind_sockets
 from drum_litestar.server.uvicorn_options import uvicorn_options
-from drum_litestar.server.uvicorn_server import run_server
+from drum_litestar.server.uvicorn_server import CallListener, run_server
 from drum_litestar.settings.groups.edge import AccessSettings, CorsSettings, RateLimitSettings
 from drum_litestar.settings.groups.limits import ConnectionSettings
 from drum_litestar.settings.masking import masked, set_secrets
@@ -98,10 +101,14 @@ def serve(plan: LaunchPlan) -> int:
     )
     server: Server | None = None
     probe_sockets: list[socket.socket] = []
+    grpc_sockets: list[socket.socket] = []
     try:
         probe_address = settings.listen.probe_address
         if probe_address is not None:
             probe_sockets = bind_sockets(probe_address.host, probe_address.port)
+        grpc_address = settings.listen.grpc_address
+        if grpc_address is not None:
+            grpc_sockets = bind_sockets(grpc_address.host, grpc_address.port)
         depth = settings.admission.queue_depth
         slots = settings.slots()
         shortage = raise_descriptor_limit(slots + (default_queue_depth(slots) if depth is None else depth))
@@ -124,6 +131,7 @@ def serve(plan: LaunchPlan) -> int:
             handshake_timeout=settings.timeouts.header_timeout,
             lame_duck=server.lame_duck,
             probes=server.probe_listener(probe_sockets) if probe_address is not None else None,
+            calls=server.grpc_listener(grpc_sockets) if grpc_address is not None else None,
             on_started=server.started,
             on_drain=server.drain,
             on_stop=server.executor.shutdown,
@@ -132,7 +140,7 @@ def serve(plan: LaunchPlan) -> int:
         _log.info("<<< Finish drum in the server mode")
         return code
     finally:
-        for sock in (*sockets, *probe_sockets):
+        for sock in (*sockets, *probe_sockets, *grpc_sockets):
             sock.close()
         logs.close()
         if server is not None and server.failure is not None:
@@ -214,7 +222,7 @@ class Server:
         options, settings = self._app_options, self.plan.settings
         routes = RouteTable(PROBE_ROUTES, options.url_prefix)
         app = build_stack(
-            ProbeApp(self.executor, options, routes),
+            TableApp(ModelService(self.executor, options, SpoolDirectory(options.uploads.spool_dir)), routes),
             replace(
                 self._stack_options(options),
                 connections=ConnectionSettings(),
@@ -231,6 +239,21 @@ class Server:
             header_timeout=settings.timeouts.header_timeout, max_head_size=settings.connections.max_head_size
         )
         return ProbeListener(app, sockets, protocol, settings.timeouts.keep_alive)
+
+    def grpc_listener(self, sockets: Sequence[socket.socket]) -> CallListener:
+        """The protocol over gRPC on ``sockets``, as requests of a stack as the main port's.
+
+        Raises MissingExtraError.
+        """
+        return make_grpc_listener(
+            self.executor,
+            self._app_options,
+            self._stack_options(self._app_options),
+            self.telemetry,
+            sockets=sockets,
+            tls=self.plan.settings.tls,
+            shared_store=self.rate_store.store if self.rate_store else None,
+        )
 
     def _stack_options(self, options: AppOptions) -> StackOptions:
         settings = self.plan.settings

@@ -23,6 +23,12 @@ def check_machine(settings: ServerSettings) -> None:
             f"DRUM_PROBE_ADDRESS='{listen.probe_address}' is the server's own address ({listen.address}): probes on a "
             "port of their own need another port"
         )
+    if listen.grpc_address is not None:
+        for name, other in (("the server's own address", listen.address), ("DRUM_PROBE_ADDRESS", listen.probe_address)):
+            if other is not None and _overlap(other, listen.grpc_address):
+                raise SettingsError(
+                    f"DRUM_GRPC_ADDRESS='{listen.grpc_address}' is {name} ({other}): gRPC needs a port of its own"
+                )
     if settings.tls.certfile:
         build_context(settings.tls)
     workers = settings.workers

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 
 from drum_litestar.errors import UnauthorizedError
-from drum_litestar.middleware.asgi import ASGIApp, OnRejected, Receive, Scope, Send, send_error
+from drum_litestar.middleware.asgi import ASGIApp, Header, OnRejected, Receive, Scope, Send, send_error
 from drum_litestar.request_state import request_state
 
 
@@ -38,15 +38,20 @@ class AuthMiddleware:
         return send({"type": "websocket.close", "code": 1008})
 
     def _allowed(self, scope: Scope) -> bool:
-        allowed = False
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                scheme, _, offered = value.partition(b" ")
-                if scheme.lower() != b"bearer":
-                    continue
-            elif name == b"x-api-key":
-                offered = value
-            else:
+        return has_token(scope["headers"], self._token)
+
+
+def has_token(headers: Iterable[Header], token: bytes) -> bool:
+    """Whether ``headers`` of an ASGI scope have the API token."""
+    allowed = False
+    for name, value in headers:
+        if name == b"authorization":
+            scheme, _, offered = value.partition(b" ")
+            if scheme.lower() != b"bearer":
                 continue
-            allowed |= hmac.compare_digest(offered.strip(), self._token)
-        return allowed
+        elif name == b"x-api-key":
+            offered = value
+        else:
+            continue
+        allowed |= hmac.compare_digest(offered.strip(), token)
+    return allowed

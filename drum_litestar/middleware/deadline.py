@@ -23,7 +23,8 @@ class DeadlineMiddleware:
 
     Args:
         app: the wrapped ASGI application.
-        request_timeout: seconds for upload, queue and compute together; 0 is no deadline.
+        request_timeout: seconds for upload, queue and compute together; 0 is no deadline. A request may have a shorter
+            timeout of its client's.
         slack: seconds by which the backstop lags behind the deadline.
     """
 
@@ -33,15 +34,17 @@ class DeadlineMiddleware:
         self.slack = slack
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] != "http" or not self.request_timeout or request_state(scope).route.access != "client":
+        if scope["type"] != "http" or request_state(scope).route.access != "client":
             return self.app(scope, receive, send)
-        return self._limited(scope, receive, send)
+        asked = request_state(scope).timeout
+        timeout = self.request_timeout if asked is None else min(asked, self.request_timeout or asked)
+        return self._limited(scope, receive, send, timeout) if timeout else self.app(scope, receive, send)
 
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _limited(self, scope: Scope, receive: Receive, send: Send, timeout: float) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.request_timeout
+        deadline = loop.time() + timeout
         request = request_state(scope)
-        request.deadline, request.timeout = deadline, self.request_timeout
+        request.deadline, request.timeout = deadline, timeout
         task = asyncio.current_task(loop)
         assert task is not None
         tap = ResponseTap.of(send)
@@ -62,7 +65,7 @@ class DeadlineMiddleware:
         finally:
             timer.cancel()
         if expired and not tap.started:
-            await send_error(scope, tap, DeadlineExceededError(self.request_timeout, request.request_id or None))
+            await send_error(scope, tap, DeadlineExceededError(timeout, request.request_id or None))
 
 
 def _cancelled_by_others(task: asyncio.Task[Any]) -> bool:

@@ -22,7 +22,7 @@ import functools
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import uvicorn
 
@@ -45,6 +45,19 @@ OnStarted = Callable[["ServerHandle"], Awaitable[None]]
 OnStop = Callable[[float], Awaitable[None]]
 
 
+class CallListener(Protocol):
+    """A port with another protocol on the same event loop, whose calls a shutdown waits for as for requests."""
+
+    async def open(self, tasks: set[asyncio.Task[Any]]) -> None:
+        """Accept connections. Each call is one of ``tasks`` while it runs. Raises StartupError."""
+
+    def drain(self, grace: float) -> None:
+        """Take no more calls; running ones may end within ``grace`` seconds."""
+
+    async def close(self) -> None:
+        """Close all connections, once the answers of ended calls are sent."""
+
+
 class DrainingServer(uvicorn.Server):
     """uvicorn's server with our shutdown. ``uvicorn.Config`` must have the application object, not an import string."""
 
@@ -56,6 +69,7 @@ class DrainingServer(uvicorn.Server):
         graceful_timeout: float,
         handshake_timeout: float = 0.0,
         probes: ProbeListener | None = None,
+        calls: CallListener | None = None,
         on_started: OnStarted | None = None,
         on_stop: OnStop | None = None,
     ) -> None:
@@ -63,6 +77,7 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._handshake_timeout = handshake_timeout
         self._probes = probes
+        self._calls = calls
         self.handle = handle
         self.graceful_timeout = graceful_timeout
         self._on_started = on_started
@@ -81,6 +96,8 @@ class DrainingServer(uvicorn.Server):
         await self._listen(sockets or ())
         if self._probes is not None:
             await self._probes.open()
+        if self._calls is not None:
+            await self._calls.open(self.server_state.tasks)
         self.started = True
         _logger.info("Listening on %s", describe(sockets or (), "https" if self.config.is_ssl else "http"))
         if self._on_started is not None:
@@ -137,10 +154,14 @@ class DrainingServer(uvicorn.Server):
             sock.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
+        if self._calls is not None:
+            self._calls.drain(self.graceful_timeout)
         forced = loop.create_task(self.handle.force_stopped.wait())
         try:
             await self._drain(deadline, forced)
             await self._cut_off(forced=forced.done())
+            if self._calls is not None:
+                await self._calls.close()
             await self._stop_model(max(0.0, deadline - loop.time()), forced)
             if not forced.done():
                 await self.lifespan.shutdown()
@@ -205,6 +226,7 @@ def run_server(
     handshake_timeout: float = 0.0,
     lame_duck: Callable[[], float] = float,
     probes: ProbeListener | None = None,
+    calls: CallListener | None = None,
     on_started: OnStarted | None = None,
     on_drain: Callable[[], None] | None = None,
     on_stop: OnStop | None = None,
@@ -224,6 +246,7 @@ def run_server(
             limit of a minute.
         lame_duck: seconds from a SIGTERM now to the beginning of the shutdown.
         probes: listens on a port of its own, to the end.
+        calls: listens on a port of its own, and drains with the main one.
         on_started: awaited when the port is open, with the handle that can stop the server.
         on_drain: called when a shutdown begins, so that readiness answers 503.
         on_stop: awaited when the last response is sent, with the seconds left of the grace period; 0 is a force stop.
@@ -254,6 +277,7 @@ def run_server(
             graceful_timeout=graceful_timeout,
             handshake_timeout=handshake_timeout,
             probes=probes,
+            calls=calls,
             on_started=on_started,
             on_stop=on_stop,
         )

@@ -31,6 +31,8 @@ def refuse(settings: ServerSettings) -> None:
         )
     _refuse_incomplete_tls(settings.tls)
     _refuse_unwritable_spool(settings.uploads.spool_dir)
+    if settings.listen.grpc_address is not None:
+        _refuse_tls_without_grpc(settings.tls)
     if settings.workers.python is not None and settings.model.executor == "inline":
         raise SettingsError("DRUM_WORKER_PYTHON needs worker processes, which --executor inline does not have")
     if settings.model.reload and settings.model.executor == "inline":
@@ -60,6 +62,17 @@ def _refuse_incomplete_tls(tls: TlsSettings) -> None:
         raise SettingsError(
             f"DRUM_SSL_CERT_REQS={tls.cert_reqs} needs DRUM_SSL_CA_CERTS, the authorities of the client certificates"
         )
+
+
+def _refuse_tls_without_grpc(tls: TlsSettings) -> None:
+    """gRPC's own TLS takes certificates, and nothing else."""
+    for name, given in (
+        ("DRUM_SSL_KEYFILE_PASSWORD", tls.keyfile_password is not None),
+        ("DRUM_SSL_VERSION=1.3", tls.version == "1.3"),
+        ("DRUM_SSL_CIPHERS", tls.ciphers is not None),
+    ):
+        if tls.certfile and given:
+            raise SettingsError(f"{name} cannot be had on the port of DRUM_GRPC_ADDRESS: unset one of them")
 
 
 def advise(settings: ServerSettings, given: Collection[str]) -> Iterator[Notice]:

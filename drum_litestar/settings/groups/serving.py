@@ -29,6 +29,14 @@ class ListenSettings(msgspec.Struct, frozen=True):
             default="none",
         ),
     ] = None
+    grpc_address: Annotated[
+        Address | None,
+        Option(
+            "DRUM_GRPC_ADDRESS",
+            "address of a port for the Open Inference Protocol over gRPC; needs the extra grpc",
+            default="none",
+        ),
+    ] = None
     url_prefix: Annotated[str | None, Option("URL_PREFIX", "path in front of every route, probes included")] = None
     server_type: Annotated[
         Literal["litestar", "fastapi", "uvicorn", "gunicorn", "werkzeug", "flask"] | None,

@@ -51,6 +51,22 @@ def test_probes_need_a_port_of_their_own(address: str, probes: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
+    ("environ", "text"),
+    [
+        ({"DRUM_GRPC_ADDRESS": "localhost:8080"}, "is the server's own address (127.0.0.1:8080)"),
+        (
+            {"DRUM_GRPC_ADDRESS": "0.0.0.0:8081", "DRUM_PROBE_ADDRESS": "127.0.0.1:8081"},
+            "is DRUM_PROBE_ADDRESS (127.0.0.1:8081)",
+        ),
+    ],
+)
+def test_grpc_needs_a_port_of_its_own(environ: dict[str, str], text: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        build_plan(["server", "-cd", str(tmp_path), "--address", "127.0.0.1:8080"], environ)
+    assert str(caught.value) == f"DRUM_GRPC_ADDRESS='{environ['DRUM_GRPC_ADDRESS']}' {text}: gRPC needs a port of its own"
+
+
+@pytest.mark.parametrize(
     ("address", "probes"),
     [("127.0.0.1:8080", "127.0.0.1:8081"), ("127.0.0.1:0", "127.0.0.1:0"), ("127.0.0.1:8080", "127.0.0.2:8080")],
 )

@@ -29,6 +29,7 @@ BATCHED = {"DRUM_BATCH_MAX_ROWS": "10"}
 CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "ADDRESS": ("127.0.0.1:7999", {}),
     "DRUM_PROBE_ADDRESS": ("127.0.0.1:0", {}),
+    "DRUM_GRPC_ADDRESS": ("127.0.0.1:0", {}),
     "URL_PREFIX": ("/model", {}),
     "DRUM_INFO_SERVER": ("flask", {}),
     "DRUM_FASTAPI_ENABLE_DOCS": ("true", {}),
