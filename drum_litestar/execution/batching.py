@@ -1,4 +1,4 @@
-"""Micro-batching: waiting structured CSV calls are answered by one call of the model.
+"""Micro-batching: waiting structured calls, CSV or tensors, are answered by one call of the model.
 
 The :class:`Batcher` decides which calls share a batch and how long they wait for it. That batching changes no answer is
 the predictor's responsibility (:class:`drum_litestar.predictors.protocol.BatchPredictor`): it splits or refuses what
@@ -21,6 +21,8 @@ LARGEST_BODY = 128 * 1024
 """Bytes. Larger bodies have enough rows to be worth a call of their own."""
 LARGEST_BATCH = 4 * 1024 * 1024
 """Bytes of all bodies in one batch."""
+BYTES_OF_A_ROW = 1024
+"""Of an ``infer`` call: more than most rows have, since a row of its own costs a call the most."""
 NO_CSV = ("/mtx", "/json")
 AUTO_ROWS = 2000
 """Most rows in one batch unless the operator sets them: by then a call's fixed cost is spread over enough of them."""
@@ -77,6 +79,8 @@ class Batcher:
         """Set the call's rows, size and batch key; False for a call that is never batched."""
         if not self._enabled:
             return False
+        if entry.call.kind == "infer":
+            return self._classify_infer(entry)
         payload = csv_payload(entry.call)
         if payload is None or payload.data is None:
             return False
@@ -86,6 +90,18 @@ class Batcher:
             return False
         entry.rows, entry.size = rows, len(data)
         entry.batch_key = (data[: data.find(b"\n")], payload.mimetype, payload.charset, payload.filename is None)
+        return True
+
+    def _classify_infer(self, entry: PendingCall) -> bool:
+        """The worker sees which of these calls have the same signature; their rows are not known here."""
+        body, json_size = entry.call.body, entry.call.json_size
+        if body is None or body.data is None or body.size > LARGEST_BODY or json_size == 0:
+            return False
+        rows = 1 + body.size // BYTES_OF_A_ROW
+        if rows >= self.max_rows:
+            return False
+        entry.rows, entry.size = rows, body.size
+        entry.batch_key = (b"", "infer", "json" if json_size is None else "binary", False)
         return True
 
     def enqueued(self, entry: PendingCall, *, first: bool) -> None:

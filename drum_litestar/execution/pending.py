@@ -25,7 +25,8 @@ batch. ``streaming``: computes, and its answer has begun as a stream. ``ended``:
 unserved. A batch member that is requeued goes from ``batched`` back to ``queued``."""
 
 BatchKey: TypeAlias = "tuple[bytes, str | None, str | None, bool]"
-"""Header line, media type, charset, and whether it is a file part: only calls with equal keys share a batch."""
+"""Header line, media type, charset, and whether it is a file part; of an ``infer`` call, its kind and encoding. Only
+calls with equal keys share a batch."""
 
 
 class Slot(Protocol):

@@ -255,7 +255,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     direct_access: Optional[str] = None
     """Base URL of the OpenAI-compatible server behind ``/directAccess/``; None when there is none."""
     batching: BatchingRule = "never"
-    """When structured CSV predictions may be answered by :meth:`BatchPredictor.handle_batch`."""
+    """When structured predictions may be answered by :meth:`BatchPredictor.handle_batch`."""
     row_by_row: bool = False
     """No code of the model folder's author sees rows, so that a table may be scored in parts."""
     concurrency: int = 1
@@ -283,7 +283,7 @@ class Predictor(Protocol):
 
 
 class BatchPredictor(Predictor, Protocol):
-    """A predictor that can answer several structured CSV calls with one call of the model."""
+    """A predictor that can answer several structured calls, all CSV or all tensors, with one call of the model."""
 
     @property
     def batching(self) -> bool:

@@ -51,7 +51,7 @@ class NativePredictor:
         infer = InferHandler(loaded, structured, transform, unstructured)
         streams = PredictStreamHandler(loaded, structured)
         generate = GenerateHandler(loaded, structured, streams)
-        self._batch = BatchHandler(loaded, structured, self.handle)
+        self._batch = BatchHandler(loaded, structured, self.handle, infer)
         self._handlers = {
             "predict": structured.handle,
             "predict_stream": streams.handle,

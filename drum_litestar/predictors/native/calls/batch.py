@@ -1,9 +1,10 @@
-"""Batches: several structured CSV calls answered by one call of the model.
+"""Batches: several structured calls, CSV or tensors, answered by one call of the model.
 
 The answers are byte-identical to those of single calls: bodies are merged only if each of them alone has the same
-columns and types (``shortcuts/csv_merge.py``), models predict the rows of several calls with the bits of each call
-alone (``shortcuts/merged_estimator.py``), and the validated predictions are split before they are encoded. Hooks that
-treat rows together would change answers, so their calls are merged only if the operator asks for it.
+columns and types (``shortcuts/csv_merge.py``), and so are tensors; models predict the rows of several calls with the
+bits of each call alone (``shortcuts/merged_estimator.py``), and the validated predictions are split before they are
+encoded. Hooks that treat rows together would change answers, so their calls are merged only if the operator asks for
+it.
 """
 
 from __future__ import annotations
@@ -11,27 +12,42 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from drum_litestar.errors import RequestError
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.structured import NotMergeableError, Predictions, StructuredHandler
 from drum_litestar.predictors.native.formats.inputs import MTX, StructuredInput
 from drum_litestar.predictors.native.formats.validation import ValidatedPredictions
-from drum_litestar.predictors.native.shortcuts.csv_merge import MergedBodies, merge_csv
+from drum_litestar.predictors.native.shortcuts.csv_merge import MergedBodies, MergedTables, merge_csv, merge_tables
+from drum_litestar.predictors.native.shortcuts.csv_parser import CsvParser, CsvTable
 from drum_litestar.predictors.protocol import BatchingRule, ModelCall, Payload, Reply, StreamReply, TargetType
 from drum_litestar.predictors.steps import step
 
 logger = logging.getLogger("drum")
 
 
+class InferTables(Protocol):
+    """What reads the tensors of ``infer`` calls, and answers with tensors."""
+
+    def read(self, call: ModelCall) -> tuple[Any, CsvTable] | None:
+        """The request and its table; None for a call that must be answered alone."""
+
+    def answer(self, request: Any, predictions: Predictions) -> Reply: ...
+
+
 class BatchHandler:
     """Answers batches for one loaded model."""
 
     def __init__(
-        self, loaded: LoadedModel, structured: StructuredHandler, single: Callable[[ModelCall], Reply | StreamReply]
+        self,
+        loaded: LoadedModel,
+        structured: StructuredHandler,
+        single: Callable[[ModelCall], Reply | StreamReply],
+        infer: InferTables,
     ) -> None:
         """``single`` answers one call and never raises."""
+        self._infer = infer
         self._structured = structured
         self._single = single
         self._parse_csv = loaded.parse_csv
@@ -57,24 +73,15 @@ class BatchHandler:
         An exception of the model may be caused by one member, with a text about the rows of all. So the members of
         that group run once more, each alone, where only the cause fails, with its own error. The log says so.
         """
-        if not self._enabled or self._parse_csv is None or any(call.kind != "predict" for call in calls):
+        if not self._enabled or self._parse_csv is None:
             return None
-        replies: dict[int, Reply] = {}
-        for positions, source in self._by_options(calls):
-            with step("parse"):
-                bodies = [_body(calls[position]) for position in positions]
-                groups = merge_csv(bodies, self._parse_csv, self._features)
-            for group in groups:
-                try:
-                    answers = self._answer_group(group, source)
-                except NotMergeableError:
-                    continue
-                except Exception as error:
-                    logger.warning("%d batched calls failed and are run singly: %s", len(group.positions), error)
-                    continue
-                if answers is None:
-                    return None
-                replies.update(zip((positions[member] for member in group.positions), answers))
+        kinds = {call.kind for call in calls}
+        if kinds == {"predict"}:
+            replies = self._predict(calls, self._parse_csv)
+        elif kinds == {"infer"} and self._structured.row_by_row:  # hooks get the body, too, as it was sent
+            replies = self._infer_tables(calls)
+        else:
+            return None
         if not replies:
             return None
         for position, call in enumerate(calls):
@@ -85,6 +92,52 @@ class BatchHandler:
                     return None
                 replies[position] = reply
         return [replies[position] for position in range(len(calls))]
+
+    def _infer_tables(self, calls: Sequence[ModelCall]) -> dict[int, Reply]:
+        """The answers to the calls whose tables could be merged."""
+        with step("parse"):
+            inputs = [self._infer.read(call) for call in calls]
+            groups = merge_tables([None if each is None else each[1] for each in inputs], self._features)
+        replies: dict[int, Reply] = {}
+        for group in groups:
+            try:
+                parts = self._predict_tables(group)
+                requests = [each[0] for each in map(inputs.__getitem__, group.positions) if each is not None]
+                with step("serialize"):
+                    answers = [self._infer.answer(request, part) for request, part in zip(requests, parts)]
+            except NotMergeableError:
+                continue
+            except Exception as error:
+                logger.warning("%d batched calls failed and are run singly: %s", len(group.positions), error)
+                continue
+            replies.update(zip(group.positions, answers))
+        return replies
+
+    def _predict_tables(self, group: MergedTables) -> list[Predictions]:
+        nothing = StructuredInput(Payload(data=b""), None, None, None)
+        with step("model"):
+            predictions = self._structured.predict(group.rows, nothing, group.lengths)
+        return self._split(predictions, group.lengths) or []
+
+    def _predict(self, calls: Sequence[ModelCall], parse: CsvParser) -> dict[int, Reply]:
+        """The answers to the calls whose bodies could be merged."""
+        replies: dict[int, Reply] = {}
+        for positions, source in self._by_options(calls):
+            with step("parse"):
+                bodies = [_body(calls[position]) for position in positions]
+                groups = merge_csv(bodies, parse, self._features)
+            for group in groups:
+                try:
+                    answers = self._answer_group(group, source)
+                except NotMergeableError:
+                    continue
+                except Exception as error:
+                    logger.warning("%d batched calls failed and are run singly: %s", len(group.positions), error)
+                    continue
+                if answers is None:
+                    return {}
+                replies.update(zip((positions[member] for member in group.positions), answers))
+        return replies
 
     def _by_options(self, calls: Sequence[ModelCall]) -> list[tuple[list[int], StructuredInput]]:
         """Group the calls by media type and charset, which hooks receive; one input stands for each group."""
@@ -109,15 +162,22 @@ class BatchHandler:
         rows: Any = group.blocks if group.table is None else group.table.frame()
         with step("model"):
             predictions = self._structured.predict(rows, merged, group.lengths)
-        got, asked = len(predictions.validated.values), sum(group.lengths)
+        parts = self._split(predictions, group.lengths)
+        if parts is None:
+            return None
+        with step("serialize"):
+            return [Reply(body=self._structured.encode(part)) for part in parts]
+
+    def _split(self, predictions: Predictions, lengths: Sequence[int]) -> list[Predictions] | None:
+        """Those of each call; None, and no more batches, if they cannot be told apart."""
+        got, asked = len(predictions.validated.values), sum(lengths)
         if got != asked:
             self._disable(f"the model returned {got} predictions for {asked} rows of batched requests")
             return None
         if predictions.extra is not None:  # the types of its columns may depend on all rows
             self._disable("the model returns extra output")
             return None
-        with step("serialize"):
-            return [Reply(body=self._structured.encode(part)) for part in _split(predictions.validated, group.lengths)]
+        return _split(predictions.validated, lengths)
 
     def _disable(self, reason: str) -> None:
         if self._enabled:

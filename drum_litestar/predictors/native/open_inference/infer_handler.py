@@ -88,11 +88,23 @@ class InferHandler:
                 return infer_reply(request, self._name, tensors_of(frame))
         try:
             return self._structured.answer_table(
-                table, _as_sent(call), lambda predictions: infer_reply(request, self._name, self.tensors(predictions))
+                table, _as_sent(call), lambda predictions: self.answer(request, predictions)
             )
         except StageError as error:
             self._refuse_misfit(table.columns, error)
             raise
+
+    def read(self, call: ModelCall) -> tuple[InferRequest, CsvTable] | None:
+        """The request and the table of a V2 call, for a batch; None for a call that must be answered alone."""
+        try:
+            request = read_request(call, self.info.inputs)
+            return request, self._tables.table(request)
+        except BadRequestError:
+            return None
+
+    def answer(self, request: InferRequest, predictions: Predictions) -> Reply:
+        """The answer to a V2 request. Raises BadRequestError for an output that there is not."""
+        return infer_reply(request, self._name, self.tensors(predictions))
 
     def tensors(self, predictions: Predictions) -> List[Tensor]:
         """The predictions, and each further column of the score hook's frame."""

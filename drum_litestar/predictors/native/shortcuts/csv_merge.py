@@ -51,6 +51,44 @@ class MergedBodies(NamedTuple):
     """What features are made of."""
 
 
+class MergedTables(NamedTuple):
+    """Tables with the same columns and types."""
+
+    positions: tuple[int, ...]
+    """Indices of the tables, in the order of their rows."""
+    lengths: tuple[int, ...]
+    """Number of rows of each table."""
+    rows: Any
+    """All rows: a frame, or, where features are made of them, the blocks."""
+
+
+def merge_tables(tables: Sequence[CsvTable | None], features: Features | None = None) -> list[MergedTables]:
+    """Groups of two or more tables. Those in no group, among them those that are None, must be predicted alone.
+
+    ``features``: what is made of the rows.
+    """
+    by_types: dict[tuple[Any, ...], list[tuple[int, CsvTable, Sequence[Any]]]] = defaultdict(list)
+    for position, table in enumerate(tables):
+        arrays = None if table is None else _parts(table, features)
+        if table is not None and arrays is not None:
+            key = (tuple(table.columns), *[array.dtype for array in arrays])
+            by_types[key].append((position, table, arrays))
+    return [_merged(group, features) for group in by_types.values() if len(group) > 1]
+
+
+def _parts(table: CsvTable, features: Features | None) -> Sequence[Any] | None:
+    if features is not None:
+        return features.blocks(table)
+    return table.arrays if all(map(_is_of_one_type, table.arrays)) else None
+
+
+def _merged(group: list[tuple[int, CsvTable, Sequence[Any]]], features: Features | None) -> MergedTables:
+    positions, tables, arrays = zip(*group)
+    joined: Any = [_concatenate(parts) for parts in zip(*arrays)]
+    rows = CsvTable(tables[0].columns, joined).frame() if features is None else joined
+    return MergedTables(positions, tuple([len(table) for table in tables]), rows)
+
+
 class _Body(NamedTuple):
     position: int
     rows: bytes
@@ -108,15 +146,10 @@ class _Reader:
         by_types: dict[tuple[Any, ...], list[tuple[_Body, CsvTable, Sequence[Any]]]] = defaultdict(list)
         for member in members:
             table = self._parse(self._header + member.rows)
-            arrays = None if table is None else self._arrays(table)
+            arrays = None if table is None else _parts(table, self._features)
             if table is not None and arrays is not None:
                 by_types[tuple([array.dtype for array in arrays])].append((member, table, arrays))
         return [self._joined(group) for group in by_types.values() if len(group) > 1]
-
-    def _arrays(self, table: CsvTable) -> Sequence[Any] | None:
-        if self._features is not None:
-            return self._features.blocks(table)
-        return table.arrays if all(map(_is_of_one_type, table.arrays)) else None
 
     def _joined(self, group: list[tuple[_Body, CsvTable, Sequence[Any]]]) -> MergedBodies:
         members, tables, arrays = zip(*group)
