@@ -27,7 +27,6 @@ from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.launcher.announcements.announcer import Announcer
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
-from drum_litestar.launcher.grpc_port import make_grpc_listener
 from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.preparation import (
@@ -245,11 +244,14 @@ class Server:
 
         Raises MissingExtraError.
         """
+        from drum_litestar.protocols.grpc_inference.grpc_port import make_grpc_listener
+
         return make_grpc_listener(
             self.executor,
             self._app_options,
             self._stack_options(self._app_options),
-            self.telemetry,
+            traced=self.telemetry.traced,
+            on_request_end=self.telemetry.request_ended,
             sockets=sockets,
             tls=self.plan.settings.tls,
             shared_store=self.rate_store.store if self.rate_store else None,

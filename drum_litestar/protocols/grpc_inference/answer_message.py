@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from drum_litestar.http.replies import UnusableReplyError
-from drum_litestar.protocols.grpc_inference.messages import inference
+from drum_litestar.protocols.grpc_inference.protobuf_messages import inference
 from drum_litestar.protocols.grpc_inference.typed_contents import fill_typed, has_typed_contents
 
 HEADER_LENGTH: Final = "inference-header-content-length"

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from drum_litestar.errors import BadRequestError
-from drum_litestar.protocols.grpc_inference.messages import inference
+from drum_litestar.protocols.grpc_inference.protobuf_messages import inference
 from drum_litestar.protocols.grpc_inference.typed_contents import check_size, raw_size, to_raw
 
 _VALUE: Final = "parameter_choice"

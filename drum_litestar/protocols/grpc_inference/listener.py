@@ -16,8 +16,8 @@ from drum_litestar.errors import StartupError
 from drum_litestar.middleware.asgi import ASGIApp
 from drum_litestar.protocols.grpc_inference.exchange import Exchange, headers_of
 from drum_litestar.protocols.grpc_inference.grpc_routes import STREAM_INFER, UNARY_ROUTES
-from drum_litestar.protocols.grpc_inference.health import watch_health
-from drum_litestar.protocols.grpc_inference.messages import HEALTH, SERVICE, inference, pool
+from drum_litestar.protocols.grpc_inference.health_messages import watch_health
+from drum_litestar.protocols.grpc_inference.protobuf_messages import HEALTH, SERVICE, inference, pool
 from drum_litestar.protocols.grpc_inference.statuses import status_code, status_text, trailing_metadata
 from drum_litestar.server.sockets import describe, format_address
 

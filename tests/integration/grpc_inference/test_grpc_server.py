@@ -121,6 +121,31 @@ def test_metadata(served: Served) -> None:
     assert (output.name, output.datatype, list(output.shape)) == ("predictions", "FP64", [-1])
 
 
+def test_what_tritons_tools_read(served: Served) -> None:
+    client = served.client
+    found = client.get_model_config(MODEL, headers=TOKEN).config
+    assert (found.name, found.max_batch_size, found.output[0].data_type) == (MODEL, 0, 12)
+    statistics = client.get_inference_statistics(headers=TOKEN).model_stats
+    assert [each.name for each in statistics] == [MODEL]
+    before = statistics[0].inference_count
+    served.infer(*order("echo"))
+    assert client.get_inference_statistics(MODEL, headers=TOKEN).model_stats[0].inference_count == before + 1
+    (model,) = client.get_model_repository_index(TOKEN).models
+    assert (model.name, model.state) == (MODEL, "READY")
+
+
+def test_repository(served: Served) -> None:
+    (worker,) = served.workers()
+    served.client.load_model(MODEL, headers=TOKEN)
+    eventually(lambda: worker not in served.workers(), "the old worker ends")
+    with pytest.raises(InferenceServerException) as caught:
+        served.client.unload_model(MODEL, headers=TOKEN)
+    assert caught.value.status() == "StatusCode.UNIMPLEMENTED"
+    kserve = served.channel.unary_unary("/inference.GRPCInferenceService/RepositoryModelLoad")
+    name = b"\x0a%c%b" % (len(MODEL), MODEL.encode())
+    assert kserve(name, metadata=tuple(TOKEN.items())) == name + b"\x10\x01"
+
+
 def test_health_needs_no_token(served: Served) -> None:
     for service in ("", "inference.GRPCInferenceService", MODEL):
         assert served.health.Check(health_pb2.HealthCheckRequest(service=service)).status == 1
@@ -254,7 +279,7 @@ def test_tls_and_drain(faults: Faults, tmp_path: Path) -> None:
         eventually(lambda: state() == health_pb2.HealthCheckResponse.SERVING, "the model is loaded")
         watched = watch(health)
         assert watched() == health_pb2.HealthCheckResponse.SERVING
-        running = threads.submit(client.infer, MODEL, order("wait", 1))
+        running = threads.submit(client.infer, MODEL, order("wait", 1), client_timeout=100)
         server.noted_more("begins")
         server.server.process.send_signal(signal.SIGTERM)
         assert watched() == health_pb2.HealthCheckResponse.NOT_SERVING

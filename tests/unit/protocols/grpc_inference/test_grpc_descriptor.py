@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import descriptor_pb2
 from tritonclient.grpc import service_pb2
 
-from drum_litestar.protocols.grpc_inference.messages import inference, pool
+from drum_litestar.protocols.grpc_inference.protobuf_messages import inference, pool
 
 OURS_ONLY = {"RepositoryModelLoadResponse.model_name", "RepositoryModelLoadResponse.isLoaded"} | {
     "RepositoryModelUnloadResponse.model_name",

@@ -12,7 +12,7 @@ from drum_litestar.errors import BadRequestError, BodyTooLargeError, RequestErro
 from drum_litestar.http.replies import UnusableReplyError
 from drum_litestar.protocols.grpc_inference.answer_message import infer_response
 from drum_litestar.protocols.grpc_inference.infer_message import parse, v2_body
-from drum_litestar.protocols.grpc_inference.messages import inference
+from drum_litestar.protocols.grpc_inference.protobuf_messages import inference
 
 LIMIT = 10_000
 ELEMENTS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,7 +16,8 @@ from drum_litestar.http.app_options import AppOptions
 from drum_litestar.http.dispatcher import TableApp
 from drum_litestar.http.service import ModelService
 from drum_litestar.http.spool import SpoolDirectory
-from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
+from drum_litestar.middleware.access_log import OnRequestEnd
+from drum_litestar.middleware.asgi import ASGIApp
 from drum_litestar.middleware.auth import has_token
 from drum_litestar.middleware.rate_limit import SharedStore
 from drum_litestar.middleware.stack import StackOptions, build_stack
@@ -33,8 +34,9 @@ def make_grpc_listener(
     executor: Executor,
     options: AppOptions,
     stack: StackOptions,
-    telemetry: HttpProcessTelemetry,
     *,
+    traced: Callable[[ASGIApp], ASGIApp],
+    on_request_end: OnRequestEnd | None,
     sockets: Sequence[socket.socket],
     tls: TlsSettings,
     shared_store: SharedStore | None,
@@ -50,14 +52,14 @@ def make_grpc_listener(
     service = ModelService(executor, options, spool)
     routes = RouteTable(GRPC_ROUTES)
     app = build_stack(
-        telemetry.traced(TableApp(service, routes)),
+        traced(TableApp(service, routes)),
         replace(stack, connections=ConnectionSettings(), cors=CorsSettings(), answers=AnswerSettings()),
         routes=routes,
         new_place=lambda: Place(executor.admit),
         shared_store=shared_store,
         mask=masked,
-        on_request_end=telemetry.request_ended,
-        on_rejected=telemetry.refused,
+        on_request_end=on_request_end,
+        on_rejected=options.on_rejected,
     )
     token = stack.access.api_token
     return GrpcListener(
