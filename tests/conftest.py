@@ -30,6 +30,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="ours",
         help="which server the contract cases run against: 'drum' proves the cases themselves on the real DRUM",
     )
+    parser.addoption("--base-url", help="the server that tests/conformance asks (default: servers of ours)")
+    parser.addoption("--model", default="model", help="its model (default: model)")
+    parser.addoption("--example", help="a file with a valid JSON request for it (default: made from its metadata)")
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from contextlib import closing
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -81,19 +82,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         cases = _chosen(args)
         target = HttpTarget(args.url, headers=args.header, timeout=args.timeout, ca_file=args.ca_file)
-        subject = Subject(target, args.model, example=_example(args.example), seed=args.seed, mutations=args.mutations)
-        started, begun = datetime.now(timezone.utc), time.perf_counter()
-        results = [case.run(subject) for case in cases]
-        report = ConformanceReport(
-            url=args.url,
-            model=args.model,
-            server=subject.server,
-            started=started.isoformat(timespec="seconds"),
-            seconds=time.perf_counter() - begun,
-            seed=args.seed,
-            strict=args.strict,
-            results=results,
-        )
+        with closing(target):
+            report = _run(args, cases, target)
         print(text_report(report))
         for path, render in ((args.json, json_report), (args.junit, junit_report)):
             if path is not None:
@@ -103,8 +93,23 @@ def run(args: argparse.Namespace) -> int:
         raise
     except KeyboardInterrupt:
         raise UsageError("interrupted before the end: no verdict") from None
-    target.close()
     return 0 if report.passed else 1
+
+
+def _run(args: argparse.Namespace, cases: list[Case], target: HttpTarget) -> ConformanceReport:
+    started, begun = datetime.now(timezone.utc), time.perf_counter()
+    subject = Subject(target, args.model, example=_example(args.example), seed=args.seed, mutations=args.mutations)
+    results = [case.run(subject) for case in cases]
+    return ConformanceReport(
+        url=args.url,
+        model=args.model,
+        server=subject.server,
+        started=started.isoformat(timespec="seconds"),
+        seconds=time.perf_counter() - begun,
+        seed=args.seed,
+        strict=args.strict,
+        results=results,
+    )
 
 
 def _chosen(args: argparse.Namespace) -> list[Case]:

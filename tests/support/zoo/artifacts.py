@@ -197,3 +197,13 @@ def mixed(path: Path) -> None:
     )
     target = pd.Series(np.where(numbers["fare"] > 0, "yes", "no"))
     dump(make_pipeline(columns, LogisticRegression()).fit(frame, target), path)
+
+
+@folder("sklearn_missing", "regression", needs=SKLEARN)
+def sklearn_missing(path: Path) -> None:
+    """Fitted on an array: columns without names; takes missing values."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    frame = table(ROWS)
+    model = HistGradientBoostingRegressor(max_iter=5, random_state=0)
+    dump(model.fit(frame.to_numpy(), continuous_target(frame)), path)

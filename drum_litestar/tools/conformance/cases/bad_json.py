@@ -110,18 +110,32 @@ def _ragged(subject: Subject) -> Message:
     return _data(lambda data: [data[:1], data[1:]])(subject)
 
 
+def _scalar_shape(subject: Subject) -> Message:
+    if len(subject.inputs[0].elements) == 1:
+        raise NotApplicable("the first input has one element")
+    return _set(shape=[])(subject)
+
+
 def _twice(subject: Subject) -> Message:
     request = subject.request()
     return _text({**request, "inputs": [*request["inputs"], request["inputs"][0]]})
 
 
+def _listed(subject: Subject) -> None:
+    """Raises NotApplicable: what the model's inputs are is not known."""
+    if not subject.metadata.get("inputs"):
+        raise NotApplicable("the metadata list no inputs")
+
+
 def _missing_input(subject: Subject) -> Message:
+    _listed(subject)
     if len(subject.inputs) < 2:
         raise NotApplicable("the model has one input")
     return _text({**subject.request(), "inputs": subject.request()["inputs"][1:]})
 
 
 def _extra_input(subject: Subject) -> Message:
+    _listed(subject)
     request = subject.request()
     extra = {"name": "no-such-input", "datatype": "INT32", "shape": [1], "data": [1]}
     return _text({**request, "inputs": [*request["inputs"], extra]})
@@ -202,7 +216,7 @@ BAD_JSON: Final = (
     BadRequest(
         "another-rank", "the model's number of dimensions", _shape(lambda s: [math.prod(s), *[1] * 6]), accepted=True
     ),
-    BadRequest("scalar-shape", "the shape of the data", _shape(lambda _: [])),
+    BadRequest("scalar-shape", "the shape of the data", _scalar_shape),
     BadRequest("negative", "dimensions of at least 0", _shape(lambda s: [-1, *s[1:]])),
     BadRequest("two-negatives", "dimensions of at least 0", _shape(lambda s: [-size for size in s[:2]] + s[2:])),
     BadRequest("fraction", "whole dimensions", _shape(lambda s: [s[0] + 0.5, *s[1:]] if s else [0.5])),
