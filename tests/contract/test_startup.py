@@ -24,11 +24,25 @@ ERRORS_TOO = (get("/info/"), get("/models"), post("/v1/chat/completions", b"{}",
 """Routes that answer 513 with us and 404 with DRUM (contract, section 8, Q-22)."""
 
 
+EXITS = frozenset(
+    {
+        "no target type", "labels that collide", "broken artifact", "load_model raises", "syntax error",
+        "schema that makes no sense", "broken deployment config",
+    }
+)  # fmt: skip
+"""Cases of the default run that also end without the error server: one for each place that finds the fault."""
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "case" in metafunc.fixturenames:
+        quick = EXITS if metafunc.function is test_exit else frozenset(case.name for case in STARTS)
         drum = metafunc.config.getoption("--against") == "drum"
-        cases = [case for case in STARTS if not (drum and case.differs)]
-        metafunc.parametrize("case", cases, ids=lambda case: case.name)
+        cases = [
+            pytest.param(case, id=case.name, marks=() if drum or case.name in quick else (pytest.mark.slow,))
+            for case in STARTS
+            if not (drum and case.differs)
+        ]
+        metafunc.parametrize("case", cases)
 
 
 @pytest.fixture

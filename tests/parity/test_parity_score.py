@@ -74,7 +74,7 @@ def agree(
     [
         ("regression", NUMBERS),
         ("binary", NUMBERS),
-        ("multiclass", NUMBERS),
+        pytest.param("multiclass", NUMBERS, marks=pytest.mark.slow),
         ("text", TEXT),
         ("transform", doing(FRAMES["transform"])),
         ("hooks_regression", doing(FRAMES["extra"])),

@@ -57,7 +57,7 @@ def stop(server: ServerProcess) -> str:
     [
         (server_type("werkzeug"), "WSGI"),
         ({}, "gunicorn"),
-        (server_type("bogus"), "Server type 'bogus' is not supported"),
+        pytest.param(server_type("bogus"), "Server type 'bogus' is not supported", marks=pytest.mark.slow),
     ],
     ids=["werkzeug", "gunicorn by default", "unknown"],
 )
@@ -83,8 +83,8 @@ COMMANDS = {
     "unknown": ["bogus"],
     "docker": ["server", "-cd", ".", "--address", "127.0.0.1:1", "--target-type", "regression", "--docker", "nowhere"],
 }
-SLOW = ("docker",)
-"""DRUM takes half a minute to find that it cannot build the image."""
+SLOW = ("new help", "nothing", "unknown", "docker")
+"""DRUM takes half a minute to find that it cannot build the image; the others go the way of ``score --help``."""
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_score_is_drums(environment: Environment, model: Path, tmp_path: Path) -
     assert re.search(r"\b2\.0\b", done.stdout)
 
 
-@pytest.mark.parametrize("payload", ["litestar", "FastAPI", "uvicorn"])
+@pytest.mark.parametrize("payload", ["litestar", pytest.param("FastAPI", marks=pytest.mark.slow), "uvicorn"])
 def test_names_of_this_backend(environment: Environment, payload: str) -> None:
     assert OUR_HELP in environment.run("drum", "server", "-h", env=server_type(payload)).stdout
 
@@ -259,7 +259,10 @@ def test_flask_extension_is_drums(environment: Environment, model: Path, tmp_pat
     "breakage",
     [
         lambda package: shutil.rmtree(package),
-        lambda package: (package / "drum_hook" / "decision.py").write_text("raise OSError('disk')\n"),
+        pytest.param(
+            lambda package: (package / "drum_hook" / "decision.py").write_text("raise OSError('disk')\n"),
+            marks=pytest.mark.slow,
+        ),
         lambda package: (package / "launcher" / "bootstrap.py").write_text("import litestar.nothing\n"),
     ],
     ids=["package gone", "hook broken", "server broken"],
@@ -312,7 +315,11 @@ runtimeParameterDefinitions:
 
 @pytest.mark.parametrize(
     "values",
-    [None, "", "{", "- 1\n", "A: 6\nDRUM_SERVER_TYPE: litestar\n"],
+    [
+        None,
+        *(pytest.param(text, marks=pytest.mark.slow) for text in ("", "{", "- 1\n")),
+        "A: 6\nDRUM_SERVER_TYPE: litestar\n",
+    ],
     ids=["missing", "empty", "malformed", "list", "bad value"],
 )
 def test_bad_runtime_params_file(environment: Environment, model: Path, tmp_path: Path, values: str | None) -> None:

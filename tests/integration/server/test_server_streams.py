@@ -14,6 +14,8 @@ from support.wire import Answer
 
 KINDS = ("faults", "faults_text")
 """One call at a time on the worker's main thread; four on threads of their own."""
+ONE_BY_DEFAULT = (pytest.param("faults", marks=pytest.mark.slow), "faults_text")
+"""For what depends little on the thread."""
 MEBIBYTE = 1024 * 1024
 
 
@@ -40,7 +42,7 @@ def begin_stream(server: FaultyServer, **fields: object) -> socket.socket:
     return sock
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
 def test_a_whole_stream(faults: Faults, kind: str) -> None:
     server = faults.start(kind)
     answer = server.send(chat(count=50, size=20_000))
@@ -91,7 +93,7 @@ def test_a_client_that_disconnects_stops_the_generator(faults: Faults, kind: str
     assert server.noted("loads") == 1  # the same worker all the time
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
 def test_a_worker_that_dies_in_mid_stream(faults: Faults, kind: str) -> None:
     """The client sees an error event and no ``[DONE]`` (contract, Q-16)."""
     server = faults.start(kind)
@@ -130,7 +132,7 @@ def stopped(server: FaultyServer, signals: int = 1) -> int:
     return server.server.wait_exit()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
 def test_shutdown_lets_a_stream_end(faults: Faults, kind: str) -> None:
     server = faults.start(kind)
     future = server.begin(chat(count=10, every=0.2))
@@ -151,7 +153,7 @@ def test_shutdown_closes_the_generator_of_an_endless_stream(faults: Faults, kind
         assert server.noted("finally") == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
 def test_a_second_signal_closes_generators_too(faults: Faults, kind: str) -> None:
     server = faults.start(kind)
     begin_stream(server, count=100_000, every=0.01)
