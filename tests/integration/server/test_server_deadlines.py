@@ -155,6 +155,7 @@ def test_waiting_longer_than_the_queue_allows(faults: Faults) -> None:
     assert server.noted("scores") == 2
 
 
+@pytest.mark.slow
 def test_many_deadlines_at_once(faults: Faults) -> None:
     """Every answer is a 504 or a prediction, whatever order kills and replacements come in."""
     server = faults.start(env={"DRUM_CLIENT_REQUEST_TIMEOUT": "4", "CUSTOM_MODEL_WORKERS": "2"})

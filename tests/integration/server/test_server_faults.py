@@ -157,7 +157,7 @@ def test_workers_die_with_a_killed_server(faults: Faults) -> None:
     eventually(lambda: not any(psutil.pid_exists(pid) for pid in workers), "workers end")
 
 
-@pytest.mark.parametrize("executor", ["pool", "inline"])
+@pytest.mark.parametrize("executor", ["pool", pytest.param("inline", marks=pytest.mark.slow)])
 def test_prints_of_hooks_appear_without_a_flush(faults: Faults, executor: str) -> None:
     """Contract, 5.5. Also an unfinished line, and what bypasses the text layer."""
     server = faults.start(arguments=["--executor", executor])

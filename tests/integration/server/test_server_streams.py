@@ -53,7 +53,7 @@ def test_a_whole_stream(faults: Faults, kind: str) -> None:
     server.still_works()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
 def test_a_slow_client_holds_a_bounded_amount_of_memory(faults: Faults, kind: str) -> None:
     """400 MB for a client that does not read: the generator waits, both processes stay small, probes are quick."""
     server = faults.start(kind)
@@ -115,7 +115,7 @@ def test_the_deadline_does_not_cut_a_stream_that_has_begun(faults: Faults) -> No
     server.still_works()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
 def test_a_stream_without_a_new_chunk_ends_at_its_own_timeout(faults: Faults, kind: str) -> None:
     server = faults.start(kind, env={"DRUM_STREAM_IDLE_TIMEOUT": "3"})
     found = events(server.send(chat(count=2, every=600)))
@@ -142,8 +142,15 @@ def test_shutdown_lets_a_stream_end(faults: Faults, kind: str) -> None:
     assert server.noted("finally") == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("every", [0.01, 600])
+@pytest.mark.parametrize(
+    ("every", "kind"),
+    [
+        (0.01, "faults_text"),
+        (600, "faults"),
+        pytest.param(0.01, "faults", marks=pytest.mark.slow),
+        pytest.param(600, "faults_text", marks=pytest.mark.slow),
+    ],
+)
 def test_shutdown_closes_the_generator_of_an_endless_stream(faults: Faults, kind: str, every: float) -> None:
     """At the end of the grace period, whether the generator yields continuously or blocks in the hook's code."""
     server = faults.start(kind, env={"DRUM_UVICORN_GRACEFUL_TIMEOUT": "1"})
