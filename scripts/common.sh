@@ -73,6 +73,15 @@ install_for_tests() {
     # 2.13.0 comes as a CPU build where an index offers one; elsewhere any torch will do.
     pip_install 'torch==2.13.0' || pip_install torch
     pip_install 'keras>=3.0' 'h5py>=3.8'
+    untrace_imports
+}
+
+# Where coverage measures, imports of installed modules are not traced; a2 comes after coverage's own a1_coverage.pth.
+untrace_imports() {
+    local site
+    site=$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+    cp tests/support/measured/untraced_imports.py "$site/"
+    echo 'import sys; sys.gettrace() and __import__("untraced_imports")' >"$site/a2_untraced_imports.pth"
 }
 
 # ensure_program PACKAGE COMMAND...: one of the commands, which some tests need, from a package of Debian where we may.

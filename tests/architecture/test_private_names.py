@@ -8,6 +8,7 @@ ours take over from a foreign base. What is looked up in other ways is not.
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 import re
@@ -78,12 +79,10 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name not in PUBLIC
 
 
+@functools.cache
 def trees() -> dict[str, ast.Module]:
     paths = sorted((ROOT / PACKAGE).rglob("*.py"))
     return {module_name(path): ast.parse(path.read_text()) for path in paths}
-
-
-TREES = trees()
 
 
 def is_module(name: str) -> bool:
@@ -135,7 +134,7 @@ def members(node: ast.ClassDef) -> Iterator[str]:
 
 def of_others() -> Iterator[str]:
     """Private attributes of anything but a class's own instance, unless a class of the same module defines them."""
-    for tree in TREES.values():
+    for tree in trees().values():
         modules = {
             alias.asname or alias.name
             for node in ast.walk(tree)
@@ -151,7 +150,7 @@ def of_others() -> Iterator[str]:
 
 def classes() -> Iterator[tuple[type[Any], ast.ClassDef]]:
     """All classes of the package, with their source."""
-    for name, tree in TREES.items():
+    for name, tree in trees().items():
         if ".standin" in name or name.endswith("__main__"):
             continue
         module = importlib.import_module(name)
@@ -175,12 +174,10 @@ def inherited() -> Iterator[str]:
                     yield f"{base.__module__}.{base.__qualname__}.{name}"
 
 
-FOUND = {*imported(), *of_others(), *inherited()}
-
-
 def test_the_table_is_complete() -> None:
-    assert sorted(FOUND - USED.keys()) == [], "used, and not in the table"
-    assert sorted(USED.keys() - FOUND) == [], "in the table, and not used any more"
+    found = {*imported(), *of_others(), *inherited()}
+    assert sorted(found - USED.keys()) == [], "used, and not in the table"
+    assert sorted(USED.keys() - found) == [], "in the table, and not used any more"
 
 
 TESTS = "".join(path.read_text() for path in sorted((ROOT / "tests").rglob("test_*.py")) if path != Path(__file__))

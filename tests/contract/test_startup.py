@@ -24,11 +24,34 @@ ERRORS_TOO = (get("/info/"), get("/models"), post("/v1/chat/completions", b"{}",
 """Routes that answer 513 with us and 404 with DRUM (contract, section 8, Q-22)."""
 
 
+EXITS = frozenset(
+    {
+        "no target type", "labels that collide", "broken artifact", "load_model raises", "syntax error",
+        "schema that makes no sense", "broken deployment config",
+    }
+)  # fmt: skip
+"""Cases of the default run that also end without the error server: one for each place that finds the fault."""
+
+SERVED = EXITS | frozenset(
+    {
+        "two target types", "binary without labels", "nothing in the folder", "no loadable artifact",
+        "labels that are not the model's", "two artifacts", "load_model raises a user error", "import error",
+        "two custom.py", "no score_unstructured", "not a task class", "moderation without its package",
+    }
+)  # fmt: skip
+"""Cases of the default run with the error server; it shows the text of the others in the same way."""
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "case" in metafunc.fixturenames:
+        quick = EXITS if metafunc.function is test_exit else SERVED
         drum = metafunc.config.getoption("--against") == "drum"
-        cases = [case for case in STARTS if not (drum and case.differs)]
-        metafunc.parametrize("case", cases, ids=lambda case: case.name)
+        cases = [
+            pytest.param(case, id=case.name, marks=() if drum or case.name in quick else (pytest.mark.slow,))
+            for case in STARTS
+            if not (drum and case.differs)
+        ]
+        metafunc.parametrize("case", cases)
 
 
 @pytest.fixture

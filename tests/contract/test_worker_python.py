@@ -30,7 +30,7 @@ OTHER_TEXTS: Final = frozenset(
 """Cases that expect how pandas 3 shows a value, or in which order openai 3 writes a chunk's members. The last versions
 for Python 3.8 are pandas 2.0 and openai 2.2. (``async_text`` streams too.)"""
 
-QUICK: Final = frozenset({"hooks_binary", "text", "unstructured", "chat_text", "async_text", "transform_schema"})
+QUICK: Final = frozenset({"hooks_binary", "text", "unstructured", "chat_text", "transform_schema"})
 """Folders of the default run, on Python 3.8; ``-m slow`` has the others, and Python 3.12."""
 
 PYDANTIC: Final = "pydantic>=2"  # the hooks' openai objects write their JSON as pydantic does

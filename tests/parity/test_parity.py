@@ -14,13 +14,12 @@ from support.zoo import known_folders
 
 EXECUTOR = "pool"
 CORE = {
-    "regression", "binary", "multilabel", "hooks_regression", "hooks_binary", "hooks_chain", "text", "chat_text",
-    "unstructured", "transform", "prediction_server_hooks", "prediction_server_binary", "regression_two",
-    "xgb_booster_binary",
+    "regression", "binary", "hooks_regression", "hooks_binary", "text", "chat_text", "unstructured", "transform",
+    "prediction_server_hooks",
 }  # fmt: skip
 OTHERS = ("inline", "adapter")
 """The other executor, and the pool over DRUM's own predictors (``--predictor drum``)."""
-OTHERS_CORE = {"regression", "hooks_binary", "chat_text", "unstructured", "transform"}
+OTHERS_CORE = {"hooks_binary", "chat_text"}
 
 
 def parameters(core: set[str]) -> list[object]:

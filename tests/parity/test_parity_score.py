@@ -73,8 +73,8 @@ def agree(
     ("name", "data"),
     [
         ("regression", NUMBERS),
-        ("binary", NUMBERS),
-        ("multiclass", NUMBERS),
+        pytest.param("binary", NUMBERS, marks=pytest.mark.slow),
+        pytest.param("multiclass", NUMBERS, marks=pytest.mark.slow),
         ("text", TEXT),
         ("transform", doing(FRAMES["transform"])),
         ("hooks_regression", doing(FRAMES["extra"])),
@@ -109,7 +109,7 @@ def test_same_bytes(name: str, data: bytes, zoo: Zoo, drum_oracle: DrumOracle, t
     assert agree(drum_oracle, path, data, words, dict(folder.env), tmp_path)
 
 
-@pytest.mark.parametrize("do", ["text", pytest.param("bytes", marks=pytest.mark.slow), "latin"])
+@pytest.mark.parametrize("do", ["text", *(pytest.param(do, marks=pytest.mark.slow) for do in ("bytes", "latin"))])
 def test_unstructured(do: str, drum_oracle: DrumOracle, tmp_path: Path) -> None:
     model = tmp_path / "model"
     model.mkdir()

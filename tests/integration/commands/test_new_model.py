@@ -51,8 +51,25 @@ def printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...,
     return make
 
 
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize("target_type", TargetType, ids=lambda target_type: target_type.value)
+ALIKE = frozenset({TargetType.ANOMALY, TargetType.MULTILABEL, TargetType.GEO_POINT, TargetType.AGENTIC_WORKFLOW})
+"""Served by ``-m slow`` only: their folders differ from another target type's by a few words."""
+ASYNC = frozenset({TargetType.REGRESSION, TargetType.TEXT_GENERATION, TargetType.UNSTRUCTURED})
+"""Whose asynchronous hooks the default run serves."""
+
+
+@pytest.mark.parametrize(
+    ("target_type", "asynchronous"),
+    [
+        pytest.param(
+            each,
+            asynchronous,
+            id=f"{each.value}-{'async' if asynchronous else 'sync'}",
+            marks=() if each in ASYNC or not (asynchronous or each in ALIKE) else pytest.mark.slow,
+        )
+        for each in TargetType
+        for asynchronous in (False, True)
+    ],
+)
 def test_the_folder_serves_as_it_is(
     target_type: TargetType, asynchronous: bool, printed: Callable[..., list[str]], tmp_path: Path
 ) -> None:

@@ -123,7 +123,12 @@ def test_output_into_a_file(zoo: Zoo, tmp_path: Path) -> None:
     [
         (b"", [], "data.csv is empty"),
         (b"\x89PNG\r\n\x1a\n\0\0", [], "data.csv: Supplied CSV input file encoding must be UTF-8."),
-        (b"b\n1\n", [], "data.csv: Model 'score' hook failed to make predictions. Exception: KeyError('a')"),
+        pytest.param(
+            b"b\n1\n",
+            [],
+            "data.csv: Model 'score' hook failed to make predictions. Exception: KeyError('a')",
+            marks=pytest.mark.slow,
+        ),
         (b"a,b\n1,2\n1,2,3\n", [], "data.csv: Pandas failed to read input binary data: Error tokenizing data."),
         (b"a\n1\n13\n", [], r"Exception: ValueError('a row with\n13')"),
         (b"a\n1\n2\n3\n13\n", ["--chunk-rows", "2"], "data.csv, rows 3 to 4: Model 'score' hook failed"),

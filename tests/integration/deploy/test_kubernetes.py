@@ -77,7 +77,9 @@ def verdicts(validator: Path, things: list[Manifest]) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_valid(validator: Path) -> None:
+    """All of them; ``test_a_wrong_field_is_found`` has production's in the default run."""
     things = [thing for name in RENDERED for thing in yaml.safe_load_all(rendered(name))]
     said = verdicts(validator, things)
     assert len(said) == len(VERSIONS) * len(things)

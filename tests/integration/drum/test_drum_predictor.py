@@ -160,7 +160,7 @@ def test_model_that_does_not_load(serve: Serve) -> None:
     assert "'load_model' hook failed to load the model. Exception: ValueError('no')" in server.output()
 
 
-@pytest.mark.parametrize("kind", ["nim", "vllm"])
+@pytest.mark.parametrize("kind", ["nim", pytest.param("vllm", marks=pytest.mark.slow)])
 def test_llm_sidecar(serve: Serve, kind: str) -> None:
     with upstream() as up:
         up.answer = llm

@@ -57,7 +57,7 @@ def stop(server: ServerProcess) -> str:
     [
         (server_type("werkzeug"), "WSGI"),
         ({}, "gunicorn"),
-        (server_type("bogus"), "Server type 'bogus' is not supported"),
+        pytest.param(server_type("bogus"), "Server type 'bogus' is not supported", marks=pytest.mark.slow),
     ],
     ids=["werkzeug", "gunicorn by default", "unknown"],
 )
@@ -83,8 +83,8 @@ COMMANDS = {
     "unknown": ["bogus"],
     "docker": ["server", "-cd", ".", "--address", "127.0.0.1:1", "--target-type", "regression", "--docker", "nowhere"],
 }
-SLOW = ("docker",)
-"""DRUM takes half a minute to find that it cannot build the image."""
+SLOW = ("new help", "nothing", "unknown", "docker")
+"""DRUM takes half a minute to find that it cannot build the image; the others go the way of ``score --help``."""
 
 
 @pytest.mark.parametrize(
@@ -113,34 +113,35 @@ def test_score_is_drums(environment: Environment, model: Path, tmp_path: Path) -
     assert re.search(r"\b2\.0\b", done.stdout)
 
 
-@pytest.mark.parametrize("payload", ["litestar", "FastAPI", "uvicorn"])
+@pytest.mark.parametrize("payload", ["litestar", pytest.param("FastAPI", marks=pytest.mark.slow), "uvicorn"])
 def test_names_of_this_backend(environment: Environment, payload: str) -> None:
     assert OUR_HELP in environment.run("drum", "server", "-h", env=server_type(payload)).stdout
 
 
-def test_switches(environments: Environments) -> None:
+@pytest.fixture(scope="module")
+def old(environments: Environments) -> Environment:
+    """One beside Pydantic 1, where DRUM dies."""
+    return environments.make("1.10", name="switched")
+
+
+def test_switches(old: Environment) -> None:
     """``hook disable`` lasts, ``enable`` undoes it, the variable is for one process."""
-    environment = environments.make("1.10", name="switched")
 
     def answer(env: dict[str, str] = LITESTAR) -> str:
-        return environment.run("drum", "server", "-h", env=env).stdout
+        return old.run("drum", "server", "-h", env=env).stdout
 
     assert OUR_HELP in answer()
     assert OUR_HELP not in answer(LITESTAR | OFF)
     for action, expected in (("disable", False), ("disable", False), ("enable", True)):
-        assert environment.run("drum-litestar", "hook", action).returncode == 0
-        status = environment.run("drum-litestar", "hook", "status")
+        assert old.run("drum-litestar", "hook", action).returncode == 0
+        status = old.run("drum-litestar", "hook", "status")
         assert (status.returncode == 0, status.stdout.startswith("enabled")) == (expected, expected)
         assert (OUR_HELP in answer()) is expected
 
 
-@pytest.fixture(scope="module")
-def editable(environments: Environments) -> Environment:
-    """An editable installation, beside Pydantic 1."""
-    return environments.make("1.10", name="editable", editable=True)
-
-
-def test_editable_installation(editable: Environment) -> None:
+@pytest.mark.slow
+def test_editable_installation(environments: Environments) -> None:
+    editable = environments.make("1.10", name="editable", editable=True)
     assert editable.run("drum-litestar", "hook", "status").returncode == 0
     assert OUR_HELP in editable.run("drum", "server", "-h", env=LITESTAR).stdout
 
@@ -191,16 +192,16 @@ def test_default_where_drum_works(environment: Environment, model: Path, tmp_pat
     assert "drum-litestar" not in undone.stderr
 
 
-def test_default_where_drum_dies(editable: Environment, model: Path, tmp_path: Path) -> None:
+def test_default_where_drum_dies(old: Environment, model: Path, tmp_path: Path) -> None:
     """Beside Pydantic 1: one command, and ``drum server`` works."""
     arguments = ("drum", "server", *options(model), "--address", "127.0.0.1:0")
-    with default(editable):
-        assert is_ours(editable, model, tmp_path / "log")[0]
-        done = editable.run(*arguments, env=server_type("gunicorn"))
+    with default(old):
+        assert is_ours(old, model, tmp_path / "log")[0]
+        done = old.run(*arguments, env=server_type("gunicorn"))
         assert done.returncode == 1
         assert done.stderr.startswith("DEPRECATED: DRUM_SERVER_TYPE=gunicorn ")
         assert "pydantic" in done.stderr.splitlines()[-1]
-    done = editable.run(*arguments)
+    done = old.run(*arguments)
     assert done.returncode == 1
     error, hint = done.stderr.splitlines()[-2:]
     assert "pydantic" in error
@@ -259,7 +260,10 @@ def test_flask_extension_is_drums(environment: Environment, model: Path, tmp_pat
     "breakage",
     [
         lambda package: shutil.rmtree(package),
-        lambda package: (package / "drum_hook" / "decision.py").write_text("raise OSError('disk')\n"),
+        pytest.param(
+            lambda package: (package / "drum_hook" / "decision.py").write_text("raise OSError('disk')\n"),
+            marks=pytest.mark.slow,
+        ),
         lambda package: (package / "launcher" / "bootstrap.py").write_text("import litestar.nothing\n"),
     ],
     ids=["package gone", "hook broken", "server broken"],
@@ -312,7 +316,11 @@ runtimeParameterDefinitions:
 
 @pytest.mark.parametrize(
     "values",
-    [None, "", "{", "- 1\n", "A: 6\nDRUM_SERVER_TYPE: litestar\n"],
+    [
+        None,
+        *(pytest.param(text, marks=pytest.mark.slow) for text in ("", "{", "- 1\n")),
+        "A: 6\nDRUM_SERVER_TYPE: litestar\n",
+    ],
     ids=["missing", "empty", "malformed", "list", "bad value"],
 )
 def test_bad_runtime_params_file(environment: Environment, model: Path, tmp_path: Path, values: str | None) -> None:

@@ -72,7 +72,7 @@ FOLDER = ModelFolder("telemetry", lambda _: None, "unstructured")
 QUICK = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_BLRP_SCHEDULE_DELAY": "100", "OTEL_METRIC_EXPORT_INTERVAL": "200"}
 
 
-@pytest.fixture(params=SDKS)
+@pytest.fixture(params=["newest", pytest.param("1.20", marks=pytest.mark.slow)])
 def cell(request: pytest.FixtureRequest) -> Path:
     """Home of the environment with the cell's SDK."""
     try:

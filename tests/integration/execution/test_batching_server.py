@@ -53,8 +53,15 @@ def passengers() -> list[bytes]:
     return [text.encode() for text in texts]
 
 
-@pytest.mark.parametrize(("folder", "requests"), [("regression_two", bodies()), ("mixed", passengers())])
-@pytest.mark.parametrize("rows", [None, "1"])
+@pytest.mark.parametrize(
+    ("rows", "folder", "requests"),
+    [
+        (None, "mixed", passengers()),
+        ("1", "regression_two", bodies()),
+        pytest.param(None, "regression_two", bodies(), marks=pytest.mark.slow),
+        pytest.param("1", "mixed", passengers(), marks=pytest.mark.slow),
+    ],
+)
 def test_requests_that_wait_share_a_call_by_default(
     serve: Callable[..., ServerProcess], folder: str, requests: list[bytes], rows: str | None
 ) -> None:

@@ -55,7 +55,7 @@ CELLS = {
     ("environment", "arguments"),
     [
         pytest.param(own, (), id="installed"),
-        pytest.param(of("3.8", *OLDEST), (), id="oldest"),
+        pytest.param(of("3.8", *OLDEST), (), id="oldest", marks=pytest.mark.slow),
         *(pytest.param(*cell, id=name, marks=pytest.mark.slow) for name, cell in CELLS.items()),
     ],
 )

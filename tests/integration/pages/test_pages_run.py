@@ -16,6 +16,11 @@ RUN = ("file", "run", "serve", "output")
 RUNNABLE = [page for page in PAGES if any(block.directive in RUN for block in blocks(page))]
 
 
+def installs(page: Path) -> bool:
+    """Its commands make environments, which takes minutes."""
+    return any(block.directive == "run" and "pip install" in block.text for block in blocks(page))
+
+
 @pytest.fixture(scope="module")
 def package_index(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A checkout with its history, and an index to install from; skips without one of them."""
@@ -28,9 +33,12 @@ def package_index(tmp_path_factory: pytest.TempPathFactory) -> None:
             pytest.skip(f"{' '.join(command)}: {done.stderr[-500:]}")
 
 
-@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, id=page.name, marks=pytest.mark.slow if installs(page) else ()) for page in RUNNABLE],
+)
 def test_what_a_page_shows_works(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    if any(block.directive == "run" and "pip install" in block.text for block in blocks(page)):
+    if installs(page):
         request.getfixturevalue("package_index")
     with PageRunner(tmp_path) as runner:
         for block in blocks(page):

@@ -110,7 +110,7 @@ def test_a_status_line_fits_into_one_row(on_screen: OnScreen) -> None:
     assert max(map(len, states)) < 30
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.slow), "2"])
 def test_ctrl_c_twice(on_screen: OnScreen, tmp_path: Path, workers: str) -> None:
     """The first says what is waited for, the second is one line; no traceback, not even from the worker."""
     port = free_port()
@@ -171,7 +171,7 @@ def test_a_stop_during_the_load_claims_nothing(on_screen: OnScreen, tmp_path: Pa
     assert shown == ["stopping (SIGINT): no request under way; Ctrl+C again to force"]
 
 
-@pytest.mark.parametrize("level", ["info", "warning", "critical"])
+@pytest.mark.parametrize("level", ["info", pytest.param("warning", marks=pytest.mark.slow), "critical"])
 def test_one_ready_line_in_a_log(serve: Start, level: str) -> None:
     server = serve("regression", arguments=["--logging-level", level])
     server.wait_output("ready on ")
@@ -225,7 +225,7 @@ def test_a_reload_is_one_line(faults: Faults) -> None:
     assert re.search(r"INFO drum_litestar\.lifecycle:  The model is reloaded, in \d+\.\d s", logged[1])
 
 
-@pytest.mark.parametrize("threads", ["1", "3"])
+@pytest.mark.parametrize("threads", [pytest.param("1", marks=pytest.mark.slow), "3"])
 def test_a_forced_stop_logs_no_traceback(faults: Faults, threads: str) -> None:
     """Whichever thread of the worker runs the hook."""
     server = faults.start(env={"DRUM_FASTAPI_EXECUTOR_WORKERS": threads})

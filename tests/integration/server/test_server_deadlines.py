@@ -48,7 +48,7 @@ class Probes:
                 self.count += 1
 
 
-@pytest.mark.parametrize("do", ["sleep", "gil", "stubborn"])
+@pytest.mark.parametrize("do", [pytest.param("sleep", marks=pytest.mark.slow), "gil", "stubborn"])
 def test_a_hook_past_its_deadline_is_killed_with_its_worker(faults: Faults, do: str) -> None:
     """Also one that holds the GIL, and one that ignores SIGTERM. Probes are answered meanwhile."""
     server = faults.start(env={"DRUM_CLIENT_REQUEST_TIMEOUT": "5"})
@@ -134,6 +134,7 @@ def test_a_client_that_disconnects_does_not_remove_the_deadline(faults: Faults) 
     assert server.stats()["executor_restarts"] == {"deadline": 1}
 
 
+@pytest.mark.slow
 def test_no_deadline(faults: Faults) -> None:
     server = faults.start(env={"DRUM_CLIENT_REQUEST_TIMEOUT": "0"})
     assert server.send(order("sleep", 0.1)).status == 200
@@ -154,6 +155,7 @@ def test_waiting_longer_than_the_queue_allows(faults: Faults) -> None:
     assert server.noted("scores") == 2
 
 
+@pytest.mark.slow
 def test_many_deadlines_at_once(faults: Faults) -> None:
     """Every answer is a 504 or a prediction, whatever order kills and replacements come in."""
     server = faults.start(env={"DRUM_CLIENT_REQUEST_TIMEOUT": "4", "CUSTOM_MODEL_WORKERS": "2"})

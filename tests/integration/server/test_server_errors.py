@@ -45,9 +45,16 @@ def failed(server: ServerProcess) -> str:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "all_frames"), [((), False), (("--show-stacktrace",), True), (("--logging-level", "debug"), True)]
+    ("executor", "arguments", "all_frames"),
+    [
+        ("pool", (), False),
+        ("inline", ("--show-stacktrace",), True),
+        ("pool", ("--logging-level", "debug"), True),
+        pytest.param("inline", (), False, marks=pytest.mark.slow),
+        pytest.param("pool", ("--show-stacktrace",), True, marks=pytest.mark.slow),
+        pytest.param("inline", ("--logging-level", "debug"), True, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("executor", ["pool", "inline"])
 def test_the_log_begins_at_the_hook(start: Start, executor: str, arguments: tuple[str, ...], all_frames: bool) -> None:
     code = HOOKS + "def score(data, model, **kwargs):\n    return pd.DataFrame({'p': data['nope']})\n"
     server = start({"custom.py": code.encode()}, *REGRESSION, "--executor", executor, *arguments)

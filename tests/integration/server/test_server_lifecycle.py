@@ -38,7 +38,7 @@ def test_the_port_opens_before_the_model_is_loaded(faults: Faults) -> None:
     server.still_works()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_stop_under_load_answers_all_requests(faults: Faults, number: int) -> None:
     """Running and queued requests are answered, new ones are refused; exit code 0, no worker is left."""
     server = faults.start(env={"CUSTOM_MODEL_WORKERS": "2"})
@@ -67,7 +67,7 @@ def test_a_stop_answers_what_outlasts_its_grace(faults: Faults) -> None:
     assert server.server.wait_exit() == 0
 
 
-@pytest.mark.parametrize("do", ["sleep", "stubborn"])
+@pytest.mark.parametrize("do", [pytest.param("sleep", marks=pytest.mark.slow), "stubborn"])
 def test_a_second_signal_stops_at_once(faults: Faults, do: str) -> None:
     """Exit code 130, also when the hook ignores SIGTERM; its worker ends too."""
     server = faults.start()

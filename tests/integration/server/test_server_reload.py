@@ -34,6 +34,7 @@ def score(data, model, **kwargs):
     return pd.DataFrame({{"Predictions": [model + {added}] * len(data)}})
 """
 NUMBER = "NUMBER = {number}\n"
+OF_ITS_OWN = "an interpreter of the model's own"
 EXTENSION = "def init_app(app_config):\n    return app_config\n"
 
 Start = Callable[..., ServerProcess]
@@ -74,13 +75,16 @@ def lines(server: ServerProcess) -> list[str]:
     return [line.partition(":  ")[2].strip() for line in server.output().splitlines() if "changed" in line]
 
 
-@pytest.mark.parametrize("kind", ["one worker", "three workers", "an interpreter of the model's own"])
+@pytest.mark.parametrize(
+    "kind",
+    ["one worker", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("three workers", OF_ITS_OWN))],
+)
 def test_a_change_is_served(start: Start, model: Path, kind: str) -> None:
     """Quick ones of the same size too, of a module that ``custom.py`` imports, and no request fails meanwhile."""
     arguments = ["--reload"]
     if kind == "three workers":
         arguments += ["--max-workers", "3"]
-    if kind == "an interpreter of the model's own":
+    if kind == OF_ITS_OWN:
         arguments += ["--worker-python", sys.executable]
     server = start(*arguments)
     assert predicted(server) == 1

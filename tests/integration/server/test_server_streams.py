@@ -14,6 +14,8 @@ from support.wire import Answer
 
 KINDS = ("faults", "faults_text")
 """One call at a time on the worker's main thread; four on threads of their own."""
+ONE_BY_DEFAULT = (pytest.param("faults", marks=pytest.mark.slow), "faults_text")
+"""For what depends little on the thread."""
 MEBIBYTE = 1024 * 1024
 
 
@@ -40,7 +42,7 @@ def begin_stream(server: FaultyServer, **fields: object) -> socket.socket:
     return sock
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
 def test_a_whole_stream(faults: Faults, kind: str) -> None:
     server = faults.start(kind)
     answer = server.send(chat(count=50, size=20_000))
@@ -51,7 +53,7 @@ def test_a_whole_stream(faults: Faults, kind: str) -> None:
     server.still_works()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
 def test_a_slow_client_holds_a_bounded_amount_of_memory(faults: Faults, kind: str) -> None:
     """400 MB for a client that does not read: the generator waits, both processes stay small, probes are quick."""
     server = faults.start(kind)
@@ -91,7 +93,7 @@ def test_a_client_that_disconnects_stops_the_generator(faults: Faults, kind: str
     assert server.noted("loads") == 1  # the same worker all the time
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
 def test_a_worker_that_dies_in_mid_stream(faults: Faults, kind: str) -> None:
     """The client sees an error event and no ``[DONE]`` (contract, Q-16)."""
     server = faults.start(kind)
@@ -113,7 +115,7 @@ def test_the_deadline_does_not_cut_a_stream_that_has_begun(faults: Faults) -> No
     server.still_works()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
 def test_a_stream_without_a_new_chunk_ends_at_its_own_timeout(faults: Faults, kind: str) -> None:
     server = faults.start(kind, env={"DRUM_STREAM_IDLE_TIMEOUT": "3"})
     found = events(server.send(chat(count=2, every=600)))
@@ -130,7 +132,7 @@ def stopped(server: FaultyServer, signals: int = 1) -> int:
     return server.server.wait_exit()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
 def test_shutdown_lets_a_stream_end(faults: Faults, kind: str) -> None:
     server = faults.start(kind)
     future = server.begin(chat(count=10, every=0.2))
@@ -140,8 +142,15 @@ def test_shutdown_lets_a_stream_end(faults: Faults, kind: str) -> None:
     assert server.noted("finally") == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("every", [0.01, 600])
+@pytest.mark.parametrize(
+    ("every", "kind"),
+    [
+        (0.01, "faults_text"),
+        (600, "faults"),
+        pytest.param(0.01, "faults", marks=pytest.mark.slow),
+        pytest.param(600, "faults_text", marks=pytest.mark.slow),
+    ],
+)
 def test_shutdown_closes_the_generator_of_an_endless_stream(faults: Faults, kind: str, every: float) -> None:
     """At the end of the grace period, whether the generator yields continuously or blocks in the hook's code."""
     server = faults.start(kind, env={"DRUM_UVICORN_GRACEFUL_TIMEOUT": "1"})
@@ -151,7 +160,7 @@ def test_shutdown_closes_the_generator_of_an_endless_stream(faults: Faults, kind
         assert server.noted("finally") == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
 def test_a_second_signal_closes_generators_too(faults: Faults, kind: str) -> None:
     server = faults.start(kind)
     begin_stream(server, count=100_000, every=0.01)

@@ -12,3 +12,4 @@ if "COVERAGE_PROCESS_CONFIG" in os.environ:  # set by coverage's patch "subproce
         import coverage
 
         coverage.process_startup()
+        __import__("untraced_imports")  # of the same environment

@@ -67,7 +67,7 @@ from native_serving import csv_call
 
 Make = Callable[[], Any]
 
-WIDTHS = (1, 2, 7, 8, 9, 64, 300)
+WIDTHS = (1, *(pytest.param(width, marks=pytest.mark.slow) for width in (2, 7, 9, 64)), 8, 300)
 ROWS = 120
 REGRESSION, BINARY, MULTICLASS = TargetType.REGRESSION, TargetType.BINARY, TargetType.MULTICLASS
 
@@ -184,8 +184,14 @@ def test_linear_regression(width: int) -> None:
         assert found == (len(SIZES), len(SIZES), 0, "always", True), model
 
 
-@pytest.mark.parametrize("classes", [2, 3, 12])
-@pytest.mark.parametrize("width", [1, 8, 300])
+@pytest.mark.parametrize(
+    ("width", "classes"),
+    [
+        pytest.param(width, classes, marks=() if (width, classes) in ((1, 12), (8, 2), (300, 3)) else pytest.mark.slow)
+        for width in (1, 8, 300)
+        for classes in (2, 3, 12)
+    ],
+)
 def test_logistic_regression(width: int, classes: int) -> None:
     frame = features(width)
     target = labels(classes)[codes(numbers(frame), classes)]
@@ -195,7 +201,7 @@ def test_logistic_regression(width: int, classes: int) -> None:
         assert found == (len(SIZES), len(SIZES), 0, "always", True), model
 
 
-@pytest.mark.parametrize("width", [1, 64])
+@pytest.mark.parametrize("width", [pytest.param(1, marks=pytest.mark.slow), 64])
 def test_row_wise_regressors(width: int) -> None:
     frame = features(width)
     for make in ROW_WISE:
@@ -204,17 +210,18 @@ def test_row_wise_regressors(width: int) -> None:
         assert (found.merged, found.rule) == (len(SIZES), "always"), model
 
 
-@pytest.mark.parametrize("classes", [2, 3, 12])
-@pytest.mark.parametrize("width", [9])
-def test_row_wise_classifiers(width: int, classes: int) -> None:
-    frame = features(width)
+@pytest.mark.parametrize("classes", [2, 3, pytest.param(12, marks=pytest.mark.slow)])
+def test_row_wise_classifiers(classes: int) -> None:
+    frame = features(9)
     target = codes(numbers(frame), classes)
     for make in ROW_WISE_CLASSIFIERS:
-        found = compare(fitted(make(), frame, target), MULTICLASS, numeric_bodies(width))
+        found = compare(fitted(make(), frame, target), MULTICLASS, numeric_bodies(9))
         assert (found.merged, found.rule) == (len(SIZES), "always"), make()
 
 
-@pytest.mark.parametrize(("classes", "rule"), [(2, "always"), (3, "on_request"), (12, "on_request")])
+@pytest.mark.parametrize(
+    ("classes", "rule"), [(2, "always"), (3, "on_request"), pytest.param(12, "on_request", marks=pytest.mark.slow)]
+)
 def test_boosted_classifiers(classes: int, rule: str) -> None:
     """Of more than two classes each call is predicted alone, so they must have its array."""
     frame = features(5)
@@ -298,7 +305,7 @@ def test_regressors_that_predict_each_call_alone(models: tuple[Make, ...], rule:
         assert (found.merged, found.rule) == (len(SIZES), rule), model
 
 
-@pytest.mark.parametrize("classes", [2, 12])
+@pytest.mark.parametrize("classes", [pytest.param(2, marks=pytest.mark.slow), 12])
 @pytest.mark.parametrize(("models", "rule"), [(QUICK_CLASSIFIERS, "always"), (SLOW_CLASSIFIERS, "on_request")])
 def test_classifiers_that_predict_each_call_alone(models: tuple[Make, ...], rule: str, classes: int) -> None:
     frame = features(9)

@@ -355,7 +355,7 @@ def test_answers_are_those_without_shortcuts(make_folder: Any, name: str, final:
         if classes == 2:
             binary = {"positive_class_label": "high", "negative_class_label": "low"}
             fields = {"target_type": TargetType.BINARY, **binary}
-    frames = [frame for rows in (1, 2, 9) for frame in variants(rows)]
+    frames = [frame for rows in (1, 9) for frame in variants(rows)]
     answers: dict[bool, list[Reply]] = {}
     for shortcuts in (True, False):
         predictor = NativePredictor(PredictorSpec(code_dir=str(folder), shortcuts=shortcuts, **fields))
