@@ -1,4 +1,4 @@
-"""The edge of the Open Inference Protocol: paths, names, headers, and errors in its form, on either way to an endpoint."""
+"""The edge of the Open Inference Protocol: paths, names, headers, errors in its form, on either way to an endpoint."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from drum_litestar.errors import ModelLoadError
+from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.predictors.protocol import InferenceInfo, ModelCall, Reply, TargetType, TensorInfo
 from drum_litestar.protocols.all_routes import PROTOCOL_ROUTES
 from drum_litestar.route_table import OTHER, RouteTable
 from http_serving import Broken, Mirror, Serving, card, options, serving
+from support.options import executor_options
 
 INFO = InferenceInfo(
     "drum_custom", (TensorInfo("a", "FP64", (-1,)),), (TensorInfo("predictions", "FP64", (-1, 2), ("yes", "no")),)
@@ -26,6 +28,10 @@ class Echo(Mirror):
         return Reply(body=f"{call.kind} {call.json_size} {size}".encode())
 
 
+def executor(predictor: Any) -> InlineExecutor:
+    return InlineExecutor(lambda: predictor, executor_options())
+
+
 def app_options(**fields: Any) -> Any:
     return options(model_name="m", protocol_routes=PROTOCOL_ROUTES, enable_docs=True, **fields)
 
@@ -35,7 +41,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Serving]:
     """With a hook of an extension all requests take Litestar's way."""
     hooks: Any = (lambda config: config,) if request.param == "litestar" else ()
     predictor = Echo(card(TargetType.TEXT_GENERATION, inference=INFO))
-    with serving(predictor, app_options(on_app_init=hooks)) as running:
+    with serving(executor(predictor), app_options(on_app_init=hooks)) as running:
         yield running
 
 
@@ -105,7 +111,7 @@ def test_the_folder_is_loaded_again() -> None:
         if len(loads) > 1:
             raise ModelLoadError("it is broken")
 
-    with serving(Echo(card()), app_options(load_again=load_again)) as server:
+    with serving(executor(Echo(card())), app_options(load_again=load_again)) as server:
         assert server.client.post("/v2/repository/models/m/load").json() == {"name": "m", "load": True}
         failed = server.client.post("/v2/repository/models/m/load", json={"parameters": {}})
         assert (failed.status_code, failed.json()) == (500, {"error": "model 'm' was not loaded again: it is broken"})
@@ -114,7 +120,7 @@ def test_the_folder_is_loaded_again() -> None:
 
 
 def test_a_model_that_could_not_be_loaded() -> None:
-    with serving(Broken(), app_options(), error_server=False) as server:
+    with serving(executor(Broken()), app_options()) as server:
         for method, path in (("GET", "/v2/health/ready"), ("GET", "/v2/models/m"), ("POST", "/v2/models/m/infer")):
             answer = server.client.request(method, path)
             assert (answer.status_code, list(answer.json())) == (503, ["error"])
