@@ -121,10 +121,13 @@ class GrpcListener:
 
         async def answer(_: Any, context: Any) -> bytes:
             result = await self._exchange(path, context, lambda: _read(context))
-            if result.status >= 400:
-                await context.abort(status_code(result.status), status_text(result), trailing_metadata(result))
             context.set_trailing_metadata(trailing_metadata(result))
-            return result.body
+            if result.status < 400:
+                return result.body
+            # not abort(), which fails where gRPC itself has ended the call: a message too large, a deadline
+            context.set_code(status_code(result.status))
+            context.set_details(status_text(result))
+            return b""
 
         return grpc.stream_unary_rpc_method_handler(answer)
 

@@ -77,6 +77,7 @@ def served(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
         finally:
             found.client.close()
             found.channel.close()
+        assert "raised by servicer method" not in found.server.output()
 
 
 def tensor(name: str, *values: float | str) -> Any:
@@ -188,6 +189,10 @@ def test_refusals(served: Served) -> None:
     with pytest.raises(grpc.RpcError) as grown:
         served.model_infer(served_request)
     assert grown.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    no_message = served.channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
+    with pytest.raises(grpc.RpcError) as empty:
+        no_message(iter(()), metadata=tuple(TOKEN.items()), timeout=60)
+    assert empty.value.code() is grpc.StatusCode.CANCELLED
     assert served.infer(*order("echo", 5)).as_numpy("predictions").tolist() == [5.0]
 
 
@@ -246,6 +251,9 @@ def test_ids_and_metrics_are_those_of_requests(served: Served) -> None:
     method = served.channel.unary_unary("/inference.GRPCInferenceService/ServerMetadata")
     _, call = method.with_call(b"", metadata=(*TOKEN.items(), ("x-request-id", "abc")))
     assert ("x-request-id", "abc") in [tuple(pair) for pair in call.trailing_metadata()]
+    with pytest.raises(grpc.RpcError) as refused:
+        method(b"", metadata=(("x-request-id", "abc"),))
+    assert ("x-request-id", "abc") in [tuple(pair) for pair in refused.value.trailing_metadata()]
     text = served.send(get("/metrics").with_headers(("Authorization", "Bearer t0ken"))).body.decode()
     assert 'endpoint="/inference.GRPCInferenceService/ModelInfer"' in text
 
