@@ -25,7 +25,7 @@ EXTRAS: Final[Mapping[str, str]] = {
     "redis": "redis",
     "proxy": "httpx",
     "compare": "httpx rich matplotlib",
-    "grpc": "grpcio grpcio-health-checking grpcio-reflection",
+    "grpc": "grpcio protobuf grpcio-health-checking grpcio-reflection",
     "monitoring": "datarobot-mlops",
     "lazy-loading": "boto3",
     "zstd": "backports.zstd",

@@ -26,7 +26,7 @@ async def model_infer(service: ModelService, request: AnyRequest) -> AnyResponse
     await service.loaded_card(request)
     collector = _Collector(service)
     response = await service.answer(request, "infer", collector.collect)
-    if not isinstance(response, BytesResponse) or response.status_code >= 400:
+    if not isinstance(response, BytesResponse) or (response.status_code or 0) >= 400:
         return response
     sizes = [int(value) for name, value in response.pairs if name.lower().encode() == JSON_SIZE_HEADER]
     body = response.content

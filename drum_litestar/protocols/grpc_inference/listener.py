@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection
 
 from drum_litestar.errors import StartupError
 from drum_litestar.middleware.asgi import ASGIApp
-from drum_litestar.protocols.grpc_inference.exchange import Exchange, headers_of
+from drum_litestar.protocols.grpc_inference.exchange import Answer, Exchange, Read, headers_of
 from drum_litestar.protocols.grpc_inference.grpc_routes import STREAM_INFER, UNARY_ROUTES
 from drum_litestar.protocols.grpc_inference.health_messages import watch_health
 from drum_litestar.protocols.grpc_inference.protobuf_messages import HEALTH, SERVICE, inference, pool
@@ -121,14 +121,17 @@ class GrpcListener:
 
         async def answer(_: Any, context: Any) -> bytes:
             result = await self._exchange(path, context, lambda: _read(context))
-            if result.status >= 400:
-                await context.abort(status_code(result.status), status_text(result), trailing_metadata(result))
             context.set_trailing_metadata(trailing_metadata(result))
-            return result.body
+            if result.status < 400:
+                return result.body
+            # not abort(), which fails where gRPC itself has ended the call: a message too large, a deadline
+            context.set_code(status_code(result.status))
+            context.set_details(status_text(result))
+            return b""
 
         return grpc.stream_unary_rpc_method_handler(answer)
 
-    async def _exchange(self, path: str, context: Any, read: Any) -> Any:
+    async def _exchange(self, path: str, context: Any, read: Read) -> Answer:
         exchange = Exchange(path, context, read, seconds=context.time_remaining(), server=self._address)
         return await exchange.run(self._app, self._tasks)
 
@@ -170,7 +173,7 @@ async def _read(context: Any) -> bytes | None:
     return None if message is grpc.aio.EOF else message
 
 
-def _ready_made(message: bytes) -> Callable[[], Any]:
+def _ready_made(message: bytes) -> Read:
     async def read() -> bytes:
         return message
 

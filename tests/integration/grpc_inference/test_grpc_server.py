@@ -77,6 +77,7 @@ def served(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
         finally:
             found.client.close()
             found.channel.close()
+        assert "raised by servicer method" not in found.server.output()
 
 
 def tensor(name: str, *values: float | str) -> Any:
@@ -151,7 +152,7 @@ def test_health_needs_no_token(served: Served) -> None:
         assert served.health.Check(health_pb2.HealthCheckRequest(service=service)).status == 1
     with pytest.raises(grpc.RpcError) as caught:
         served.health.Check(health_pb2.HealthCheckRequest(service="other"))
-    assert caught.value.code() is grpc.StatusCode.NOT_FOUND  # type: ignore[attr-defined]
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
     watch = served.health.Watch(health_pb2.HealthCheckRequest(service="other"))
     assert next(iter(watch)).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
     watch.cancel()
@@ -175,19 +176,23 @@ def test_refusals(served: Served) -> None:
     assert served.refusal(*echo, outputs=[triton.InferRequestedOutput("none")])[0] == "INVALID_ARGUMENT"
     with pytest.raises(grpc.RpcError) as broken:
         served.model_infer(b"\xff\xff\xff")
-    assert broken.value.code() is grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+    assert broken.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert served.refusal(tensor("do", "x" * LARGEST))[0] == "RESOURCE_EXHAUSTED"
     assert served.refusal(*order("unavailable"))[0] == "UNAVAILABLE"
     with pytest.raises(grpc.RpcError) as large:
         served.model_infer(b"\0" * 100 * LARGEST, compression=grpc.Compression.Gzip)
-    assert large.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]
+    assert large.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     served_request = service_pb2.ModelInferRequest(model_name=MODEL)
     served_request.inputs.add(name="x", datatype="INT64", shape=[LARGEST // 4]).contents.int64_contents.extend(
         [0] * (LARGEST // 4)
     )
     with pytest.raises(grpc.RpcError) as grown:
         served.model_infer(served_request)
-    assert grown.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED  # type: ignore[attr-defined]
+    assert grown.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    no_message = served.channel.stream_unary("/inference.GRPCInferenceService/ModelInfer")
+    with pytest.raises(grpc.RpcError) as empty:
+        no_message(iter(()), metadata=tuple(TOKEN.items()), timeout=60)
+    assert empty.value.code() is grpc.StatusCode.CANCELLED
     assert served.infer(*order("echo", 5)).as_numpy("predictions").tolist() == [5.0]
 
 
@@ -210,7 +215,7 @@ def test_a_stream_needs_the_token(served: Served) -> None:
     stream = served.channel.stream_stream("/inference.GRPCInferenceService/ModelStreamInfer")
     with pytest.raises(grpc.RpcError) as caught:
         next(iter(stream(iter([b""]))))
-    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED  # type: ignore[attr-defined]
+    assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_a_deadline_ends_the_work(served: Served) -> None:
@@ -246,6 +251,9 @@ def test_ids_and_metrics_are_those_of_requests(served: Served) -> None:
     method = served.channel.unary_unary("/inference.GRPCInferenceService/ServerMetadata")
     _, call = method.with_call(b"", metadata=(*TOKEN.items(), ("x-request-id", "abc")))
     assert ("x-request-id", "abc") in [tuple(pair) for pair in call.trailing_metadata()]
+    with pytest.raises(grpc.RpcError) as refused:
+        method(b"", metadata=(("x-request-id", "abc"),))
+    assert ("x-request-id", "abc") in [tuple(pair) for pair in refused.value.trailing_metadata()]
     text = served.send(get("/metrics").with_headers(("Authorization", "Bearer t0ken"))).body.decode()
     assert 'endpoint="/inference.GRPCInferenceService/ModelInfer"' in text
 
@@ -289,7 +297,7 @@ def test_tls_and_drain(faults: Faults, tmp_path: Path) -> None:
         server.server.process.send_signal(signal.SIGTERM)
         with pytest.raises(grpc.RpcError) as caught:
             next(iter(stream))
-        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         server.go(1)
         assert running.result().as_numpy("predictions").tolist() == [1.0]
         assert server.server.process.wait(60) == 0

@@ -116,3 +116,14 @@ def test_certificate_and_key_need_each_other(tmp_path: Path) -> None:
     both = {"DRUM_SSL_CERTFILE": str(file), "DRUM_SSL_KEYFILE": str(file)}
     with pytest.raises(SettingsError, match="needs DRUM_SSL_CA_CERTS"):
         resolve({}, both | {"DRUM_SSL_CERT_REQS": "required"})
+
+
+@pytest.mark.parametrize("unknown", ["DRUM_SSL_VERSION=1.3", "DRUM_SSL_CIPHERS=HIGH", "DRUM_SSL_KEYFILE_PASSWORD=pw"])
+def test_tls_that_grpc_does_not_know(unknown: str, tmp_path: Path) -> None:
+    file = tmp_path / "file.pem"
+    file.touch()
+    name, _, value = unknown.partition("=")
+    environ = {"DRUM_SSL_CERTFILE": str(file), "DRUM_SSL_KEYFILE": str(file), name: value}
+    resolve({}, environ)
+    with pytest.raises(SettingsError, match=rf"^{name}.* cannot be had on the port of DRUM_GRPC_ADDRESS"):
+        resolve({}, environ | {"DRUM_GRPC_ADDRESS": "127.0.0.1:8081"})
