@@ -128,8 +128,9 @@ PREDICTOR_LAYERS = (
     ours("predictors.build"),
 )
 CONCRETE = ours("predictors.native", "predictors.drum", "predictors.build")
-HTTP_PROCESS = ours("http", "protocols", "middleware", "execution.executor", "execution.admission", "execution.pool.supervisor",
-                    "execution.pool.pool", "extensions", "observability", "launcher", "server", "cli")  # fmt: skip
+HTTP_PROCESS = ours("http", "protocols", "middleware", "execution.executor", "execution.admission",
+                    "execution.pool.supervisor", "execution.pool.pool", "extensions", "observability", "launcher",
+                    "server", "cli")  # fmt: skip
 
 RULES = {
     "settings start no process and build no TLS context": (

@@ -19,8 +19,8 @@ from prometheus_rule import OBJECT, prometheus_rule
 
 from conftest import Start
 from drum_litestar.execution.pool.pool_options import PoolOptions
-from drum_litestar.protocols.all_routes import ALL_ROUTES
 from drum_litestar.observability.providers import SHUTDOWN_TIMEOUT
+from drum_litestar.protocols.all_routes import ALL_ROUTES
 from drum_litestar.settings.resolve import resolve
 from support.environments.worker_pythons import with_packages
 from support.servers.backends import ROOT

@@ -36,6 +36,7 @@ CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "FORWARDED_ALLOW_IPS": ("10.1.2.3", {}),
     "DRUM_PREDICTOR": ("native", {}),
     "DRUM_EXECUTOR": ("inline", {}),
+    "DRUM_MODEL_NAME": ("another", {}),
     "DRUM_RELOAD": ("true", {}),
     "DRUM_SINGLE_OUTPUT_IS": ("positive", {}),
     "DRUM_CLIENT_ERRORS_4XX": ("true", {}),
