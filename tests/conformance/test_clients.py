@@ -6,9 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 import conformance_table as table
+import pytest
 
 pytestmark = pytest.mark.slow
 
