@@ -41,17 +41,17 @@ class InferenceStatistics:
 
     def report(self) -> Dict[str, Any]:
         """The extension's fields, without the model's name. Parsing and encoding are part of ``compute_infer``, and
-        nothing is cached."""
+        nothing is cached. NVIDIA's load generator wants the same count for all three parts of a computation."""
         parts = {"success": self.success, "fail": self.fail, "queue": self.queue, "compute_infer": self.compute}
-        nothing = Duration()
-        unused = ("compute_input", "compute_output", "cache_hit", "cache_miss")
+        inside = Duration(self.compute.count)
         return {
             "last_inference": self.last,
             "inference_count": self.success.count,
             "execution_count": self.compute.count,
             "inference_stats": {
                 **{name: part.report() for name, part in parts.items()},
-                **{name: nothing.report() for name in unused},
+                **{name: inside.report() for name in ("compute_input", "compute_output")},
+                **{name: Duration().report() for name in ("cache_hit", "cache_miss")},
             },
             "batch_stats": [],
         }

@@ -19,7 +19,15 @@ from drum_litestar.predictors.native.open_inference.infer_request import InferRe
 from drum_litestar.predictors.native.open_inference.instances import predictions_json, read_instances, rows_call
 from drum_litestar.predictors.native.open_inference.tensor_metadata import OUTPUT, inference_info
 from drum_litestar.predictors.native.open_inference.tensor_tables import Tables, tensors_of
-from drum_litestar.predictors.native.open_inference.tensors import FP64, Tensor, as_text, of_array, of_element, shown
+from drum_litestar.predictors.native.open_inference.tensors import (
+    BYTES,
+    FP64,
+    Tensor,
+    as_text,
+    of_array,
+    of_element,
+    shown,
+)
 from drum_litestar.predictors.native.shortcuts.csv_parser import CsvTable
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType
 from drum_litestar.predictors.steps import step
@@ -92,6 +100,7 @@ class InferHandler:
             )
         except StageError as error:
             self._refuse_misfit(table.columns, error)
+            self._refuse_texts(request.inputs, error)
             raise
 
     def read(self, call: ModelCall) -> tuple[InferRequest, CsvTable] | None:
@@ -124,7 +133,7 @@ class InferHandler:
 
     def _ask_hook(self, request: InferRequest, call: ModelCall) -> bytes:
         """The answer of ``score_unstructured`` to the one element of the one input."""
-        if len(request.inputs) != 1 or request.inputs[0].values.size != 1 or request.inputs[0].datatype != "BYTES":
+        if len(request.inputs) != 1 or request.inputs[0].values.size != 1 or request.inputs[0].datatype != BYTES:
             raise BadRequestError("an unstructured model takes one input of one BYTES element")
         tensor = request.inputs[0]
         element = tensor.values.item()
@@ -154,6 +163,15 @@ class InferHandler:
         more = [name for name in given if name not in wanted]
         if more:
             raise BadRequestError(f"the model was not fitted with these columns: {_listed(more)}") from error
+
+    def _refuse_texts(self, tensors: Sequence[Tensor], error: StageError) -> None:
+        """Raises BadRequestError, if ``error`` has come of BYTES where the metadata say numbers."""
+        if self._loaded.framework is None or not self._structured.row_by_row:
+            return
+        numeric = {each.name: each.datatype for each in self.info.inputs if each.datatype != BYTES}
+        for tensor in tensors:
+            if tensor.datatype == BYTES and tensor.name in numeric:
+                raise BadRequestError(f"input {shown(tensor.name)} is {numeric[tensor.name]}, not BYTES") from error
 
     def _infer_v1(self, call: ModelCall) -> Reply:
         with step("parse"):
