@@ -6,6 +6,7 @@ Needs kubectl; the schemas need the package index once.
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 import sys
@@ -30,7 +31,8 @@ KUBERNETES = ROOT / "deploy" / "kubernetes"
 RENDERED = ("base", "overlays/production", "overlays/canary", "overlays/llm-sidecar")
 VALIDATOR = ROOT / "tests" / "support" / "deploy" / "validate_manifests.py"
 PACKAGES = ("kubernetes-validate>=1.32", "cloudcoil.models.keda", "cloudcoil.models.prometheus-operator", "pyyaml")
-WITHOUT_SCHEMA = {"HTTPRoute"}
+GATEWAY_API = "@kubernetes-models/gateway-api@0.5.1"
+"""Package of npm's that has the schema of HTTPRoute; later ones have it as compiled code only."""
 VERSIONS = ("1.29", "1.32")
 
 Manifest = dict[str, Any]
@@ -70,10 +72,12 @@ def validator() -> Path:
         pytest.skip(str(error))
 
 
-def verdicts(validator: Path, things: list[Manifest]) -> list[str]:
+def verdicts(validator: Path, things: list[Manifest], route_schema: Path | None = None) -> list[str]:
     """A line for each thing and version of Kubernetes."""
     command = [str(validator), str(VALIDATOR), *VERSIONS]
-    done = subprocess.run(command, input=yaml.safe_dump_all(things), capture_output=True, text=True, check=True)
+    env = {**os.environ, **({} if route_schema is None else {"HTTPROUTE_SCHEMA": str(route_schema)})}
+    text = yaml.safe_dump_all(things)
+    done = subprocess.run(command, input=text, env=env, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
 
 
@@ -84,7 +88,7 @@ def test_valid(validator: Path) -> None:
     said = verdicts(validator, things)
     assert len(said) == len(VERSIONS) * len(things)
     unknown = {line.partition("/")[0] for line in said if line.endswith(" unknown")}
-    assert unknown <= WITHOUT_SCHEMA
+    assert unknown <= {"HTTPRoute"}, "whose schema another test gets"
     assert [line for line in said if not line.endswith((" ok", " unknown"))] == []
 
 
@@ -96,6 +100,26 @@ def test_a_wrong_field_is_found(validator: Path) -> None:
             thing["spec"]["replica"] = 1
     wrong = [line.partition("/")[0] for line in verdicts(validator, things) if not line.endswith(" ok")]
     assert wrong == ["Deployment"] * len(VERSIONS) + ["ScaledObject"] * len(VERSIONS)
+
+
+@pytest.mark.slow
+def test_the_route_is_valid(validator: Path, tmp_path: Path) -> None:
+    """By the Gateway API's own schema, from npm; a field that it does not have is found."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is not installed")
+    done = subprocess.run(
+        [npm, "pack", "--silent", GATEWAY_API], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip(done.stderr[-300:])
+    shutil.unpack_archive(tmp_path / done.stdout.strip(), tmp_path)
+    schema = tmp_path / "package" / "gateway.networking.k8s.io" / "v1" / "HTTPRoute.mjs"
+    (route,) = manifests("overlays/canary", "HTTPRoute")
+    assert verdicts(validator, [route], schema) == [f"HTTPRoute/drum-model {version} ok" for version in VERSIONS]
+    route["spec"]["rules"][0]["backendRefs"][0]["weigth"] = 1
+    wrong, _ = verdicts(validator, [route], schema)
+    assert "Additional properties are not allowed ('weigth' was unexpected)" in wrong
 
 
 @pytest.mark.parametrize("name", RENDERED)

@@ -16,7 +16,7 @@ import kubernetes.client.models
 import yaml
 
 KINDS = {"ClusterServingRuntime": "V1alpha1ClusterServingRuntime", "InferenceService": "V1beta1InferenceService"}
-SIMPLE = {"str": str, "int": int, "bool": bool, "float": (int, float), "object": object}
+SIMPLE: dict[str, Any] = {"str": str, "int": int, "bool": bool, "float": (int, float), "object": object}
 
 
 def problems(value: Any, kind: str, path: str) -> Iterator[str]:
