@@ -352,7 +352,15 @@ def test_what_score_cannot_do(scored: Any) -> None:
 
 
 def test_what_asks_for_nothing_and_what_is_ignored(scored: Any) -> None:
-    neutral = {"n": 1, "best_of": 1, "echo": False, "logprobs": None, "suffix": "", "logit_bias": {}, "stop": None}
+    neutral: dict[str, Any] = {
+        "n": 1,
+        "best_of": 1,
+        "echo": False,
+        "logprobs": None,
+        "suffix": "",
+        "logit_bias": {},
+        "stop": None,
+    }
     ignored = {"max_tokens": 1, "temperature": 0, "top_p": 0.5, "seed": 1, "user": "u", "presence_penalty": 1, "own": 1}
     assert texts(ask(scored, "", **neutral, **ignored)) == ["promptText|text/csv|'p'"]
 
