@@ -118,8 +118,7 @@ def same_capabilities(pair: Pair) -> bool:
     """Ours names completions, too, which a text model answers by its ``score`` hook."""
     expected = json.loads(pair.drum.body)
     expected["supported_methods"]["completions"] = True
-    found: object = json.loads(pair.ours.body)
-    return found == expected
+    return bool(json.loads(pair.ours.body) == expected)
 
 
 def sent_id(pair: Pair) -> str:

@@ -13,6 +13,9 @@ from support.wire import Answer, csv, get, post
 MODELS = drum_json({"data": [{"created": 1735689600, "id": "gpt-x", "object": "model", "owned_by": "DataRobot"}],
                     "object": "list"})  # fmt: skip
 NO_MODELS = error("get_supported_llm_models is supported only for TextGen models")
+NO_EMBED = error("This model's embedding interface was called, but embed() is not implemented.")
+MISSING = "prompt is missing: it is a text, a list of texts, a list of tokens (integers) or a list of lists of tokens"
+PROMPT = drum_json({"error": {"code": None, "message": MISSING, "param": "prompt", "type": "invalid_request_error"}})
 NO_CHAT = error("This model's chat interface was called, but chat() is not implemented.")
 
 
@@ -78,6 +81,10 @@ TEXT = [
     Case("models by runtime parameter", get("/models"), body=MODELS),
     Case("models by runtime parameter, v1", get("/v1/models"), body=MODELS),
     Case("chat is not implemented", post("/v1/chat/completions", b'{"messages":[]}', "application/json"), 404, NO_CHAT),
+    Case("embeddings are not implemented", post("/v1/embeddings", b"{", "application/json"), 404, NO_EMBED,
+         differs="OpenAI's routes"),
+    Case("completions without a prompt", post("/v1/completions", b"{}", "application/json"), 400, PROMPT,
+         differs="OpenAI's routes"),
 ]  # fmt: skip
 
 QUOTED = [

@@ -50,8 +50,10 @@ def test_everything_reaches_the_spec(tmp_path: Path) -> None:
         TARGET_NAME="target",
         DRUM_SINGLE_OUTPUT_IS="positive",
         MLOPS_RUNTIME_PARAM_LLM_ID='{"type": "string", "payload": "gpt-x"}',
+        MLOPS_RUNTIME_PARAM_prompt_column_name='{"type": "string", "payload": "question"}',
     )
     spec = launch.spec
+    assert spec.prompt_column == "question"
     assert (spec.target_type, spec.positive_class_label, spec.negative_class_label) == (TargetType.BINARY, "yes", "no")
     assert (spec.monitor, spec.deployment_id, spec.model_id, spec.monitor_settings) == (True, "d1", "m1", "spooler")
     assert (spec.webserver, spec.api_token, spec.allow_dr_api_access) == ("http://x", "t", True)

@@ -30,7 +30,7 @@ from drum_litestar.predictors.native.datarobot.monitoring import ChatReport
 from drum_litestar.predictors.native.formats.inputs import ClientDataError
 from drum_litestar.predictors.native.hooks.request_values import RequestHeaders
 from drum_litestar.predictors.native.hooks.user_errors import ModelError
-from drum_litestar.predictors.native.openai_api.parameters import json_body
+from drum_litestar.predictors.native.openai_api.openai_parameters import json_body
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamHead, StreamReply, TargetType
 from drum_litestar.predictors.steps import report_chat, step
 

@@ -20,7 +20,7 @@ from typing import Any, Dict, Iterator, List, Optional
 from drum_litestar.predictors.native.calls.event_stream import as_dict, plain
 from drum_litestar.predictors.native.hooks.hook_loop import Source
 from drum_litestar.predictors.native.hooks.user_errors import ModelError
-from drum_litestar.predictors.native.openai_api.parameters import CompletionRequest, model_name
+from drum_litestar.predictors.native.openai_api.openai_parameters import CompletionRequest, model_name
 
 OBJECT = "text_completion"
 Answer = Dict[str, Any]

@@ -27,7 +27,7 @@ from drum_litestar.predictors.native.openai_api.completion_answers import (
     pieces_of,
     whole_answer,
 )
-from drum_litestar.predictors.native.openai_api.parameters import CompletionRequest, completion_request
+from drum_litestar.predictors.native.openai_api.openai_parameters import CompletionRequest, completion_request
 from drum_litestar.predictors.native.openai_api.prompts import PromptScorer
 from drum_litestar.predictors.protocol import ModelCall, Reply, StreamHead, StreamReply, TargetType
 from drum_litestar.predictors.steps import report_chat, step

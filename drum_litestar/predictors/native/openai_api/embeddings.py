@@ -10,7 +10,7 @@ import msgspec
 from drum_litestar.errors import InvalidParameterError
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.hooks.request_values import RequestHeaders
-from drum_litestar.predictors.native.openai_api.parameters import count, json_object, model_name, texts, tokens
+from drum_litestar.predictors.native.openai_api.openai_parameters import count, json_object, model_name, texts, tokens
 from drum_litestar.predictors.native.openai_api.vectors import Embeddings, embeddings_of, to_base64
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
 from drum_litestar.predictors.steps import report_chat, step

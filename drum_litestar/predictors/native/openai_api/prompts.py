@@ -14,7 +14,7 @@ from drum_litestar.predictors.native.calls.structured import Predictions, Struct
 from drum_litestar.predictors.native.datarobot.deployment_settings import PROMPT_COLUMN
 from drum_litestar.predictors.native.formats.inputs import StructuredInput
 from drum_litestar.predictors.native.hooks.user_errors import ModelError
-from drum_litestar.predictors.native.openai_api.parameters import CompletionRequest, Params
+from drum_litestar.predictors.native.openai_api.openai_parameters import CompletionRequest, Params
 from drum_litestar.predictors.protocol import Payload
 from drum_litestar.predictors.steps import step
 

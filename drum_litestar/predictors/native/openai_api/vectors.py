@@ -14,13 +14,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drum_litestar.predictors.native.calls.event_stream import plain
 from drum_litestar.predictors.native.hooks.user_errors import ModelError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 REMEDY = (
     "embed() returns one vector for each input, in their order: a list of lists of numbers, a 2-D array, or a dict or "

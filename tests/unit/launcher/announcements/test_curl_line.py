@@ -77,8 +77,11 @@ def test_a_chat_is_json(asked: Ask) -> None:
 
 
 def test_completions_and_embeddings_alone(asked: Ask) -> None:
-    for hook, fields, path in (("completion", {"completions": True}, "completions"), ("embed", {}, "embeddings")):
-        card = ModelCard(target_type=TargetType.TEXT_GENERATION, hooks=(hook,), embeddings=hook == "embed", **fields)
+    for hook, path in (("completion", "completions"), ("embed", "embeddings")):
+        completes = hook == "completion"
+        card = ModelCard(
+            target_type=TargetType.REGRESSION, hooks=(hook,), completions=completes, embeddings=not completes
+        )
         assert asked(line(card))[0][-1] == f"http://127.0.0.1:80/m/v1/{path}"
 
 

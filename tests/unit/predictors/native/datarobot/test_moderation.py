@@ -12,6 +12,7 @@ import pytest
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.predictors.protocol import ModelCall, Payload, StreamReply, TargetType
+from native_serving import openai_call
 
 DOME = """
 import sys
@@ -58,6 +59,15 @@ def dome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def moderated(serve_folder: Any, config: str = "guards", **fields: Any) -> Any:
     files = {"custom.py": CUSTOM, "moderation_config.yaml": config}
     return serve_folder(files, TargetType.TEXT_GENERATION, target_name="answer", **fields)
+
+
+def test_guards_are_not_passed_by_for_completions(serve_folder: Any, dome: None) -> None:
+    hooks = CUSTOM + "def completion(params, model): return 'unguarded'\ndef embed(params, model): return [1.0]\n"
+    files = {"custom.py": hooks, "moderation_config.yaml": "guards"}
+    predictor = serve_folder(files, TargetType.TEXT_GENERATION, target_name="answer")
+    assert [text.split("()")[0] for text in predictor._card.warnings] == ["custom.py: completion", "custom.py: embed"]
+    reply = predictor.handle(openai_call("completion", {"prompt": ["good", "bad"]}))
+    assert [choice["text"] for choice in json.loads(reply.body)["choices"]] == ["good", "bad"], "asked of score()"
 
 
 def predict(kind: str = "predict") -> ModelCall:

@@ -15,6 +15,7 @@ from drum_litestar.predictors.native.datarobot.deployment_settings import Deploy
 from drum_litestar.predictors.native.datarobot.monitoring import prompt_text
 from drum_litestar.predictors.native.datarobot.report_queue import ReportQueue
 from drum_litestar.predictors.protocol import ModelCall, Payload, StreamReply, TargetType
+from native_serving import openai_call
 
 pytest.importorskip("datarobot_mlops")
 pytestmark = pytest.mark.filterwarnings("ignore:The inplace keyword")  # the client and the newest pandas
@@ -113,6 +114,46 @@ def test_chat(serve_folder: Any, tmp_path: Path) -> None:
     assert [data["predictions"] for data in answers] == [["hello"], ["ab"]]
     assert [data["features"] for data in answers] == [{"promptText": ["hi"]}] * 2
     assert [data["associationIds"] for data in answers] == [["id1"], ["id2"]]
+
+
+def test_completions(serve_folder: Any, tmp_path: Path) -> None:
+    code = (
+        "def load_model(d): return 1\n"
+        "def pieces(fail):\n"
+        "    yield 'a'\n"
+        "    if fail: raise ValueError('broke')\n"
+        "    yield 'b'\n"
+        "def completion(params, model): return pieces(params.get('fail')) if params.get('stream') else 'whole'\n"
+    )
+    predictor = serve_folder({"custom.py": code}, TargetType.TEXT_GENERATION, **spooling(tmp_path, target_name="t"))
+
+    def ask(**params: Any) -> Any:
+        return predictor.handle(openai_call("completion", {"prompt": ["x", "hi"] if "n" in params else "hi", **params}))
+
+    assert ask(datarobot_association_id="id1").status == 200
+    assert len(list(ask(stream=True, datarobot_association_id="id2").chunks)) == 4
+    assert b"broke" in list(ask(stream=True, fail=True).chunks)[-1]
+    assert ask(n=1).status == 500
+    predictor.close()
+    found = reports(tmp_path)
+    assert [data["numPredictions"] for kind, data in found if kind == "DEPLOYMENT_STATS"] == [1, 1, 0, 0]
+    answers = [data for kind, data in found if kind == "PREDICTIONS_DATA"]
+    assert [data["predictions"] for data in answers] == [["whole"], ["ab"]]
+    assert [data["features"] for data in answers] == [{"promptText": ["hi"]}] * 2
+    assert [data["associationIds"] for data in answers] == [["id1"], ["id2"]]
+
+
+def test_prompts_that_are_scored(serve_folder: Any, tmp_path: Path) -> None:
+    code = (
+        "import pandas as pd\ndef load_model(d): return 1\n"
+        "def score(data, model, **kw): return pd.DataFrame({'t': data['promptText'].str.upper()})\n"
+    )
+    predictor = serve_folder({"custom.py": code}, TargetType.TEXT_GENERATION, **spooling(tmp_path, target_name="t"))
+    assert predictor.handle(openai_call("completion", {"prompt": ["a", "b"]})).status == 200
+    predictor.close()
+    (_, counted), (_, reported) = reports(tmp_path)
+    assert (counted["numPredictions"], reported["predictions"]) == (2, ["A", "B"])
+    assert reported["features"] == {"promptText": ["a", "b"]}
 
 
 def test_embedded_gives_the_client_to_the_hook(serve_folder: Any, tmp_path: Path) -> None:

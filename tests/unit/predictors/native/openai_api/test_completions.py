@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from opentelemetry.context import Context
 
-from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+from drum_litestar.observability.tracing.call_report import CallReport, report_to
 from drum_litestar.predictors.protocol import ModelCall, Reply, StreamReply, TargetType
 from native_serving import openai_call, payload, summary
 
@@ -353,7 +352,15 @@ def test_what_score_cannot_do(scored: Any) -> None:
 
 
 def test_what_asks_for_nothing_and_what_is_ignored(scored: Any) -> None:
-    neutral = {"n": 1, "best_of": 1, "echo": False, "logprobs": None, "suffix": "", "logit_bias": {}, "stop": None}
+    neutral: dict[str, Any] = {
+        "n": 1,
+        "best_of": 1,
+        "echo": False,
+        "logprobs": None,
+        "suffix": "",
+        "logit_bias": {},
+        "stop": None,
+    }
     ignored = {"max_tokens": 1, "temperature": 0, "top_p": 0.5, "seed": 1, "user": "u", "presence_penalty": 1, "own": 1}
     assert texts(ask(scored, "", **neutral, **ignored)) == ["promptText|text/csv|'p'"]
 
@@ -413,19 +420,22 @@ def test_who_completes(serve_folder: Any, code: str, target: TargetType, missing
         assert error_of(reply) == (404, text)
 
 
-def test_moderations_are_not_passed_by(load_folder: Callable[..., LoadedModel]) -> None:
-    from drum_litestar.predictors.native.datarobot.moderation import Moderation, unguarded_hooks
-    from drum_litestar.predictors.native.native_predictor import StructuredHandler
-    from drum_litestar.predictors.native.openai_api.completions import CompletionHandler
-    from drum_litestar.predictors.native.openai_api.prompts import PromptScorer
+def test_what_traces_tell(hooked: Any) -> None:
+    def told(predictor: Any, do: str, **params: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Attributes of the request, and of what was streamed."""
+        report = CallReport(None)
+        with report_to(report, Context()):
+            answer = ask(predictor, do, ["a", "b"], model="m", **params)
+            if isinstance(answer, StreamReply):
+                list(answer.chunks)
+        return report.attributes, report._chunks.attributes()
 
-    score = SCORE.replace("def load_model(d): return 1\n", "")
-    loaded = load_folder({"custom.py": HOOK + score}, TEXT, target_name="answer")
-    pipeline = SimpleNamespace(score=lambda data, model, hook, **kw: hook(data, model, **kw).assign(answer="guarded"))
-    loaded.moderation = Moderation(pipeline, "answer")
-    handler = CompletionHandler(loaded, PromptScorer(loaded, StructuredHandler(loaded)))
-    reply = handler.handle(openai_call("completion", {"prompt": "p", "do": "'by the hook'"}))
-    assert texts(reply) == ["guarded"]
-    assert [text.split("(")[0] for text in unguarded_hooks(("score", "completion", "embed"))] == [
-        "custom.py: completion", "custom.py: embed"
-    ]  # fmt: skip
+    asked = {"gen_ai.request.model": "m", "gen_ai.prompt.0.content": "a", "gen_ai.prompt": "b"}
+    answered = {"gen_ai.response.model": "m", "gen_ai.completion.0.content": "x", "gen_ai.completion": "y"}
+    attributes, streamed = told(hooked, "['x', 'y']")
+    assert {**attributes, **asked, **answered} == attributes
+    assert streamed == {}
+    attributes, streamed = told(hooked, "['x', 'y']", stream=True)
+    assert {**attributes, **asked} == attributes
+    assert {**streamed, **answered} == streamed
+    assert "drum.model.duration_ms" in attributes
