@@ -147,11 +147,13 @@ def read_input(data: StructuredInput, hooks: Hooks, parse: CsvParser | None = No
     return read_frame(data.payload, data.mimetype, data.colnames, parse, data.column_types, data.columnar)
 
 
-def read_table(data: StructuredInput, parse: CsvParser | None) -> CsvTable | None:
-    """The columns of a CSV in memory; None for all that :func:`read_frame` must read."""
+def read_table(data: StructuredInput, parse: CsvParser | None) -> CsvTable | pd.DataFrame | None:
+    """The columns of a CSV in memory, or of a columnar body, or its frame; None for all that :func:`read_frame` must
+    read."""
+    if data.columnar is not None and data.mimetype is not None:
+        return data.columnar.rows(data.payload, data.mimetype)
     body = data.payload.data
-    other = data.mimetype == MTX or data.columnar is not None
-    return None if body is None or parse is None or other or data.column_types else parse(body)
+    return None if body is None or parse is None or data.mimetype == MTX or data.column_types else parse(body)
 
 
 def read_frame(
