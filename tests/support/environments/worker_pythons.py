@@ -55,7 +55,7 @@ def with_packages(version: str, *requirements: str) -> Path:
             print(f"making {home.name} with {', '.join(requirements)}", file=sys.stderr, flush=True)
             _run([base, "-m", "venv", "--clear", str(home)])
             pip = [str(home / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-            _run([*pip, "--no-compile", "--prefer-binary", *requirements])
+            _run([*pip, "--prefer-binary", *requirements])
             (home / "ready").touch()
     return home
 

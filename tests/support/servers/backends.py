@@ -113,7 +113,6 @@ class DrumOracle:
             "pip",
             "install",
             "--quiet",
-            "--no-compile",
             f"datarobot-drum=={DRUM_VERSION}",
         ]
         done = subprocess.run(install, capture_output=True, text=True, check=False)
