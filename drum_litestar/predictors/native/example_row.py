@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Dict, Final, List, Tuple
 
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
-from drum_litestar.predictors.native.datarobot.deployment_settings import PROMPT_COLUMN
 from drum_litestar.predictors.protocol import TargetType
 
 Row = Tuple[Tuple[str, str], ...]
@@ -38,7 +37,7 @@ def example_row(loaded: LoadedModel) -> Row:
     if loaded.target_type is TargetType.UNSTRUCTURED:
         return ()
     if loaded.target_type.is_text:
-        return ((loaded.spec.prompt_column or PROMPT_COLUMN, "Hello"),)
+        return ((loaded.prompt_column, "Hello"),)
     if hides_columns(loaded):
         return ()
     try:

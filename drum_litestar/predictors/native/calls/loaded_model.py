@@ -8,6 +8,7 @@ from typing import Any
 
 from drum_litestar.predictors.folder.deployment_config import DeploymentConfig
 from drum_litestar.predictors.folder.model_folder import Folder
+from drum_litestar.predictors.native.datarobot.deployment_settings import PROMPT_COLUMN
 from drum_litestar.predictors.native.datarobot.moderation import Moderation
 from drum_litestar.predictors.native.datarobot.monitoring import Monitor
 from drum_litestar.predictors.native.formats.columnar import ColumnarReader
@@ -53,3 +54,8 @@ class LoadedModel:
     def from_folder(cls, spec: PredictorSpec, folder: Folder, hooks: Hooks, model: Any, **loaded: Any) -> LoadedModel:
         """``model`` and ``hooks`` of the folder that ``spec`` names; ``loaded``: the fields below ``model``."""
         return cls(spec=spec, code_dir=Path(spec.code_dir), hooks=hooks, model=model, **folder._asdict(), **loaded)
+
+    @property
+    def prompt_column(self) -> str:
+        """The column of the data that holds the prompts of a text generation model."""
+        return self.spec.prompt_column or PROMPT_COLUMN

@@ -18,7 +18,6 @@ from drum_litestar.media_types import EVENT_STREAM, JSON
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.predict_stream import Chunks, PredictStreamHandler
 from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler
-from drum_litestar.predictors.native.datarobot.deployment_settings import PROMPT_COLUMN
 from drum_litestar.predictors.native.open_inference.infer_answer import infer_error
 from drum_litestar.predictors.native.shortcuts.csv_parser import CsvTable
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamHead, StreamReply
@@ -44,6 +43,7 @@ class GenerateHandler:
 
     def __init__(self, loaded: LoadedModel, structured: StructuredHandler, streams: PredictStreamHandler) -> None:
         self._name = loaded.spec.model_name
+        self._prompt_column = loaded.prompt_column
         self._structured = structured
         self._streams = streams
         self._chats_only = loaded.hooks.get("chat") is not None and loaded.hooks.get("score") is None
@@ -65,16 +65,20 @@ class GenerateHandler:
         def answer(predictions: Predictions) -> Reply:
             return Reply(body=encode(request, str(predictions.validated.column().iloc[0])), content_type=content_type)
 
-        return self._structured.answer_table(_row(request), call.body or Payload(data=b""), answer)
+        return self._structured.answer_table(self._row(request), call.body or Payload(data=b""), answer)
 
     def _stream(self, call: ModelCall) -> Reply | StreamReply:
         if not self._streams.available:
             return self._whole(call, self._event, _EVENTS)
         with step("parse"):
             request = _read(call)
-            frame = _row(request).frame()
+            frame = self._row(request).frame()
         chunks = self._streams.chunks(self._structured.prepare(frame))
         return StreamReply(StreamHead(content_type=_EVENTS), _Events(chunks, lambda text: self._event(request, text)))
+
+    def _row(self, request: _Request) -> CsvTable:
+        cells = {**(request.parameters or {}), self._prompt_column: request.text_input}
+        return CsvTable(pd.Index(list(cells)), [pd.Series([cell]).array for cell in cells.values()])
 
     def _object(self, request: _Request, text: str) -> bytes:
         named = {"model_name": self._name, "text_output": text}
@@ -118,8 +122,3 @@ def _read(call: ModelCall) -> _Request:
         return _decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BadRequestError(f'not a request to generate, {{"text_input": "..."}}: {error}') from None
-
-
-def _row(request: _Request) -> CsvTable:
-    cells = {**(request.parameters or {}), PROMPT_COLUMN: request.text_input}
-    return CsvTable(pd.Index(list(cells)), [pd.Series([cell]).array for cell in cells.values()])

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, Final, Tuple
 
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
-from drum_litestar.predictors.native.datarobot.deployment_settings import PROMPT_COLUMN
 from drum_litestar.predictors.native.example_row import fitted_names, hides_columns, row_of_model, row_of_schema
 from drum_litestar.predictors.native.open_inference.tensors import BYTES, FP64
 from drum_litestar.predictors.protocol import InferenceInfo, TargetType, TensorInfo
@@ -38,7 +37,7 @@ def _inputs(loaded: LoadedModel) -> Tensors:
     if loaded.target_type is TargetType.UNSTRUCTURED:
         return (TensorInfo(INPUT, BYTES, (1,)),)
     if loaded.target_type.is_text:
-        return (TensorInfo(PROMPT_COLUMN, BYTES, (_FREE,)),)
+        return (TensorInfo(loaded.prompt_column, BYTES, (_FREE,)),)
     if hides_columns(loaded):
         return ()
     if loaded.framework is not None and loaded.framework.name == "onnx":

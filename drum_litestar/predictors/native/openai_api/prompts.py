@@ -11,7 +11,6 @@ from drum_litestar.errors import InvalidParameterError
 from drum_litestar.media_types import CSV
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler
-from drum_litestar.predictors.native.datarobot.deployment_settings import PROMPT_COLUMN
 from drum_litestar.predictors.native.formats.inputs import StructuredInput
 from drum_litestar.predictors.native.hooks.user_errors import ModelError
 from drum_litestar.predictors.native.openai_api.openai_parameters import CompletionRequest, Params
@@ -35,7 +34,7 @@ class PromptScorer:
     def __init__(self, loaded: LoadedModel, structured: StructuredHandler) -> None:
         self._loaded = loaded
         self._structured = structured
-        self._column = loaded.spec.prompt_column or PROMPT_COLUMN
+        self._column = loaded.prompt_column
 
     @property
     def available(self) -> bool:
