@@ -12,7 +12,7 @@ from drum_litestar.middleware.asgi import ASGIApp, Receive, Scope, Send
 from drum_litestar.middleware.body_limit import BodyLimitMiddleware
 from drum_litestar.middleware.request_admission import AdmissionMiddleware
 from drum_litestar.request_state import request_state
-from drum_litestar.route_table import RouteTable
+from drum_litestar.route_table import Route, RouteTable
 
 PROBES, OPERATORS = (
     [path for route in ROUTES if route.access == access for path in route.paths] for access in ("probe", "operator")
@@ -20,9 +20,9 @@ PROBES, OPERATORS = (
 MODEL_POSTS = [path for route in ROUTES if route.calls_model and "POST" in route.methods for path in route.paths]
 
 
-def routed(app: ASGIApp, url_prefix: str = "") -> ASGIApp:
-    """``app``, whose requests know their routes."""
-    table = RouteTable(ROUTES, normalize_prefix(url_prefix))
+def routed(app: ASGIApp, url_prefix: str = "", more: tuple[Route, ...] = ()) -> ASGIApp:
+    """``app``, whose requests know their routes: DRUM's, and ``more``."""
+    table = RouteTable((*ROUTES, *more), normalize_prefix(url_prefix))
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -36,4 +36,5 @@ def routed(app: ASGIApp, url_prefix: str = "") -> ASGIApp:
 def admitted(app: Any, executor: Executor, options: AppOptions) -> ASGIApp:
     """``app`` as the stack serves it, with admission and the limit of bodies alone."""
     inner = AdmissionMiddleware(app, new_place=lambda: Place(executor.admit))
-    return routed(BodyLimitMiddleware(inner, max_upload_size=options.uploads.max_upload_size), options.url_prefix)
+    limited = BodyLimitMiddleware(inner, max_upload_size=options.uploads.max_upload_size)
+    return routed(limited, options.url_prefix, options.protocol_routes)

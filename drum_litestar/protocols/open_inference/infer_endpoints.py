@@ -13,8 +13,7 @@ from drum_litestar.http.payloads import Inbound
 from drum_litestar.http.service import ModelService
 from drum_litestar.predictors.protocol import CallKind, ModelCall
 from drum_litestar.predictors.rules import check_generate
-from drum_litestar.protocols.open_inference.model_endpoints import response
-from drum_litestar.protocols.open_inference.named_model import require_model, require_name
+from drum_litestar.protocols.open_inference.model_endpoints import require_model, require_name, response
 from drum_litestar.request_state import request_state
 
 JSON_SIZE_HEADER: Final = b"inference-header-content-length"

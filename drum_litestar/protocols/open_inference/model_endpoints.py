@@ -1,4 +1,4 @@
-"""What the server says of itself and of its model: health and metadata."""
+"""What the server says of itself and of the model that a path names: health and metadata."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import Any, Final
 
 import msgspec
 
-from drum_litestar.errors import ModelNotReadyError
+from drum_litestar.errors import ModelNotReadyError, UnknownModelError, UnsupportedError
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.controllers.health import readiness
 from drum_litestar.http.replies import BytesResponse
 from drum_litestar.http.service import ModelService
 from drum_litestar.predictors.protocol import ModelCard, TensorInfo
-from drum_litestar.protocols.open_inference.named_model import require_model
+from drum_litestar.request_state import request_state
 
+_LONGEST_NAME: Final = 60
 SERVER_NAME: Final = "drum-litestar"
 EXTENSIONS: Final = ("binary_tensor_data", "model_repository", "model_configuration", "statistics", "generate")
 
@@ -25,6 +26,25 @@ _READY: Final = encode({"live": True, "ready": True})
 def response(body: Any) -> AnyResponse:
     """The answer with ``body`` in JSON, its keys in their order."""
     return BytesResponse(encode(body))
+
+
+def require_model(service: ModelService, request: AnyRequest) -> str:
+    """The model's name. Raises UnknownModelError if the path names another one, UnsupportedError if it names a
+    version."""
+    name, *versions = request_state(request.scope).path_values
+    served = require_name(service, name)
+    if versions:
+        raise UnsupportedError(f"model {served!r} has no versions; ask for it without one")
+    return served
+
+
+def require_name(service: ModelService, name: str) -> str:
+    """The model's name. Raises UnknownModelError if ``name`` is another one."""
+    served = service.options.model_name
+    if name != served:
+        shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+        raise UnknownModelError(f"there is no model {shown!r}; this server has {served!r}")
+    return served
 
 
 async def server_live(_: ModelService, __: AnyRequest) -> AnyResponse:

@@ -10,8 +10,7 @@ from drum_litestar.errors import BadRequestError, ModelLoadError, RequestError, 
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.bodies import BodyStream
 from drum_litestar.http.service import ModelService
-from drum_litestar.protocols.open_inference.model_endpoints import response
-from drum_litestar.protocols.open_inference.named_model import require_model
+from drum_litestar.protocols.open_inference.model_endpoints import require_model, response
 
 _LONGEST_BODY: Final = 64 * 1024
 _STATES: Final = {"ready": "READY", "starting": "LOADING"}

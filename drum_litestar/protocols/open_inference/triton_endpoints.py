@@ -8,8 +8,7 @@ from drum_litestar.errors import UnsupportedError
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.service import ModelService
 from drum_litestar.predictors.protocol import TensorInfo
-from drum_litestar.protocols.open_inference.model_endpoints import response
-from drum_litestar.protocols.open_inference.named_model import require_model
+from drum_litestar.protocols.open_inference.model_endpoints import require_model, response
 
 _TYPES: Final = {"BYTES": "TYPE_STRING"}
 VERSION: Final = "1"

@@ -315,12 +315,10 @@ class HttpConnection(asyncio.Protocol):
             self._send_and_linger(error, body)
             self._on_disconnect.notify()
 
-    def _send_and_linger(self, error: RequestError, body: bytes | None = None) -> None:
-        body = drum_json(error.body()) if body is None else body
-        self.transport.write(
-            b"%b%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-            % (STATUS_LINES[error.status], self.default_fields(), len(body), body)
-        )
+    def _send_and_linger(self, error: RequestError, body: bytes = b"") -> None:
+        body = body or drum_json(error.body())
+        fields = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close" % len(body)
+        self.transport.write(b"%b%b%b\r\n\r\n%b" % (STATUS_LINES[error.status], self.default_fields(), fields, body))
         self._linger()
 
     def _on_write_stall(self) -> None:

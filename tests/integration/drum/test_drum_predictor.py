@@ -116,6 +116,10 @@ def test_python_model(serve: Serve) -> None:
     server.wait_output("DRUM predictor (PythonPredictor), target type regression; chosen because: asked for")
     assert server.send(csv(ROWS)).body == b'{"predictions":[2.0,6.0]}'
     assert server.send(upload(ROWS)).body == b'{"predictions":[2.0,6.0]}'
+    (name,) = server.send(get("/v2/models")).json()["models"]
+    columns = {"inputs": [{"name": "a", "datatype": "FP64", "shape": [2], "data": [1, 3]}]}
+    inferred = server.send(post_json(f"/v2/models/{name}/infer", columns)).json()
+    assert inferred["outputs"][0]["data"] == [2.0, 6.0]
     teapot = server.send(csv("a\n1\n1\n1\n"))
     assert (teapot.status, teapot.body) == (418, b'{"message":"three"}\n')
     assert teapot.header("X-Drum-User-Http-Error") == "true"

@@ -157,7 +157,7 @@ def test_a_tensor_for_each_column() -> None:
             "float": [0.5, None],
             "bool": [True, False],
             "text": ["a", None],
-            "date": pd.to_datetime(["2026-01-31", None]),
+            "date": pd.to_datetime(["2026-01-31", "NaT"]),
             "nullable": pd.array([1, None], dtype="Int64"),
             "whole": pd.array([1, 2], dtype="Int32"),
             "flags": pd.array([True, None], dtype="boolean"),
