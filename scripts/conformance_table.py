@@ -104,7 +104,7 @@ def server_tables(cache: Path) -> tuple[str, str]:
     outcomes = [{each["name"]: each["outcome"] for each in report["results"]} for report in reports.values()]
     first = next(iter(reports.values()))
     cases = [
-        [f"`{each['name']}`", each["level"], each["rule"], *(_word(outcome[each["name"]]) for outcome in outcomes)]
+        [each["name"], each["level"], each["rule"], *(_word(outcome[each["name"]]) for outcome in outcomes)]
         for each in first["results"]
     ]
     return summary + markdown_table(head, rows), markdown_table(
@@ -235,7 +235,7 @@ def client_table(cache: Path) -> str:
 
 def run_client(python: Path, client: Client, url: str, grpc: str) -> dict[str, str]:
     """What each call of the client ended with: ``ok``, or a text."""
-    command = [python, PARTS / "clients" / client.program, url, grpc, MODEL]
+    command = [str(python), str(PARTS / "clients" / client.program), url, grpc, MODEL]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode:
         return {"start": (done.stderr or done.stdout).strip()[-500:]}
