@@ -19,8 +19,12 @@ from drum_litestar.protocols.grpc_inference.health_messages import health_respon
 from drum_litestar.protocols.grpc_inference.infer_call import CONTENT_TYPE, model_infer
 from drum_litestar.protocols.grpc_inference.infer_message import parse
 from drum_litestar.protocols.grpc_inference.protobuf_messages import HEALTH, SERVICE
-from drum_litestar.protocols.open_inference.model_endpoints import model_metadata, require_ready, server_metadata
-from drum_litestar.protocols.open_inference.named_model import require_model
+from drum_litestar.protocols.open_inference.model_endpoints import (
+    model_metadata,
+    require_model,
+    require_ready,
+    server_metadata,
+)
 from drum_litestar.protocols.open_inference.repository import index, load, unload
 from drum_litestar.protocols.open_inference.triton_endpoints import config, statistics
 from drum_litestar.request_state import request_state

@@ -16,7 +16,7 @@ from drum_litestar.predictors.protocol import CallKind, ModelCall, Payload
 from drum_litestar.protocols.grpc_inference.answer_message import infer_response
 from drum_litestar.protocols.grpc_inference.infer_message import parse, v2_body
 from drum_litestar.protocols.open_inference.infer_endpoints import JSON_SIZE_HEADER
-from drum_litestar.protocols.open_inference.named_model import require_name
+from drum_litestar.protocols.open_inference.model_endpoints import require_name
 
 CONTENT_TYPE: Final = "application/grpc"
 
