@@ -123,7 +123,7 @@ class ColumnarReader:
 
     def _check_size(self, size: int) -> None:
         if size > self._largest:
-            raise BodyTooLargeError(self._largest, "Table in the request body")
+            raise BodyTooLargeError(self._largest, table=True)
 
     def _arrow(self, buffer: Any, pa: Any, *, is_file: bool) -> Any:
         """The file's stream is read, not its list of batches, which may name a batch many times."""
@@ -240,7 +240,7 @@ def _cells(rows: int, columns: int) -> int:
 
 
 def _checked_views(column: Any, pa: Any) -> Tuple[Any, int]:
-    """A column of views without what lies behind its nulls, and the bytes of its texts, which may be the same many times.
+    """A column of views without what lies behind its nulls, and the bytes of its texts, which may be the same bytes.
     pyarrow follows the views of nulls too, but does not check them (seen in 26.0)."""
     chunks, size = [], 0
     for views in column.chunks:
