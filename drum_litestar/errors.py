@@ -177,8 +177,10 @@ class BodyTimeoutError(RequestError):
 class BodyTooLargeError(RequestError):
     status = 413
 
-    def __init__(self, limit: int, what: str = "Request body") -> None:
-        super().__init__(f"{what} too large. Maximum size: {limit} bytes (DRUM_FASTAPI_MAX_UPLOAD_SIZE)")
+    def __init__(self, limit: int, *, table: bool = False) -> None:
+        """``table``: what is too large is the table in the body, when it is decompressed."""
+        text = f"Request body too large. Maximum size: {limit} bytes (DRUM_FASTAPI_MAX_UPLOAD_SIZE)"
+        super().__init__(f"Table in the {text[0].lower()}{text[1:]}" if table else text)
 
 
 class FormTooLargeError(RequestError):

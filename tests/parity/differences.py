@@ -181,6 +181,19 @@ DIFFERENCES = (
         ),
     ),
     Difference(
+        "Rows in Arrow or Parquet",
+        "read where pyarrow is installed; /capabilities/ lists them",
+        lambda pair: pair.request.target.startswith("/capabilities") and pair.drum.status == 200,
+        lambda pair: (
+            {
+                name: version
+                for name, version in pair.ours.json()["supported_payload_formats"].items()
+                if version is None
+            }
+            == pair.drum.json()["supported_payload_formats"]
+        ),
+    ),
+    Difference(
         "Answers as CSV",
         "the same digits, for Accept: text/csv",
         lambda pair: ("Accept", "text/csv") in pair.request.headers and pair.drum.body.startswith(b'{"predictions":['),

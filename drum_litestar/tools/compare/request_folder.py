@@ -28,7 +28,9 @@ CONTENT_TYPES: Final = {
     ".csv": "text/csv",
     ".json": "application/json",
     ".mtx": "text/mtx",
-    ".arrow": "application/x-apache-arrow-stream",
+    ".arrow": "application/vnd.apache.arrow.file",
+    ".arrows": "application/vnd.apache.arrow.stream",
+    ".parquet": "application/vnd.apache.parquet",
     ".txt": "text/plain",
 }
 """Any other suffix is ``application/octet-stream``."""

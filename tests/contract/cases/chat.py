@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from contract.cases.routes import capabilities
 from support.cases import Case, Check, any_json, drum_json, error, error_like, message
 from support.wire import Answer, Request, csv, get, post, post_json
 
@@ -148,8 +149,7 @@ TEXT = [
     Case("models", get("/v1/models"), body=drum_json({"data": [
         {"created": 1700000000, "id": "m1", "object": "model", "owned_by": "us"},
         {"created": 1700000000, "id": "é/2", "object": "model", "owned_by": "us"}], "object": "list"})),
-    Case("capabilities", get("/capabilities/"), body=drum_json(
-        {"supported_methods": {"chat": True}, "supported_payload_formats": {"csv": None, "mtx": None}})),
+    Case("capabilities", get("/capabilities/"), body=capabilities(chat=True)),
     Case("predict without score", csv(b"a\n1\n"), 500, error(
         "Failure when making predictions. Exception: "
         "AttributeError(\"'NoneType' object has no attribute 'predict'\")")),
@@ -176,8 +176,7 @@ CASES = {
     ],
     "chat_regression": [
         Case("chat beside predictions", ask(""), body=drum_json(whole("Pipeline"))),
-        Case("info has no predictor", get("/capabilities/"), body=drum_json(
-            {"supported_methods": {"chat": True}, "supported_payload_formats": {"csv": None, "mtx": None}})),
+        Case("info has no predictor", get("/capabilities/"), body=capabilities(chat=True)),
     ],
     "async_text": [
         Case("an asynchronous generator", post_json(CHAT, {"messages": [{"role": "user", "content": "a bé c"}]}),

@@ -65,9 +65,21 @@ NO_LLM = message("This endpoint is only supported by OpenAI based predictors")
 UNSTRUCTURED_HERE = error(
     "This model has target type TargetType.REGRESSION, use either /predict/ or /predictions/ endpoint."
 )
-CAPABILITIES = drum_json(
-    {"supported_methods": {"chat": False}, "supported_payload_formats": {"csv": None, "mtx": None}}
-)
+
+
+def capabilities(*, chat: bool) -> Check:
+    """DRUM's object; ours may also have the formats that pyarrow reads."""
+
+    def check(answer: Answer, path: Path) -> None:
+        found = answer.json()
+        formats = found["supported_payload_formats"]
+        assert formats.pop("arrow", None) == formats.pop("parquet", None)
+        assert found == {"supported_methods": {"chat": chat}, "supported_payload_formats": {"csv": None, "mtx": None}}
+
+    return check
+
+
+CAPABILITIES = capabilities(chat=False)
 SK = {"predictor": "scikit-learn"}
 
 REGRESSION = [

@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from drum_litestar.media_types import ARROW_STREAM, PARQUET
 from raw_serving import RawClient
+from support.columnar import arrow_file, arrow_stream, parquet
 from support.data import csv_of, table
 from support.servers.process import ServerProcess
 from support.wire import Request, csv, post, post_json, upload
@@ -31,6 +33,10 @@ def forms() -> list[Request]:
         post_json("/predict/", rows),
         post_json("/predict/", {"columns": list(FRAME), "data": FRAME.to_numpy().tolist()}),
         post_json("/predict/", FRAME.to_dict("list")),
+        post("/predict/", arrow_stream(FRAME), ARROW_STREAM),
+        post("/predict/", parquet(FRAME), PARQUET),
+        upload(arrow_file(FRAME), "x.arrow"),
+        upload(parquet(FRAME), "x.parquet"),
         csv(gzip.compress(DATA)).with_headers(packed),
         post("/predict/", gzip.compress(json.dumps(rows).encode()), "application/json").with_headers(packed),
         Request("POST", "/predict/", upload(DATA).headers, gzip.compress(upload(DATA).body)).with_headers(packed),
@@ -43,6 +49,10 @@ def test_all_forms_at_once(serve: Start, batch: str) -> None:
     expected = server.send(csv(DATA)).body
     requests = forms() * 6
     as_file = csv(DATA).with_headers(("Accept", "text/csv"))
+    as_arrow = server.send(csv(DATA).with_headers(("Accept", ARROW_STREAM)))
+    assert (as_arrow.status, as_arrow.header("content-type")) == (200, ARROW_STREAM)
+    damaged = server.send(post("/predict/", parquet(FRAME)[:-1], PARQUET))
+    assert (damaged.status, "cannot be read" in damaged.json()["message"]) == (422, True)
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(server.send, [*requests, *[as_file] * 6]))
     assert {answer.status for answer in answers} == {200}

@@ -123,7 +123,7 @@ class ColumnarReader:
 
     def _check_size(self, size: int) -> None:
         if size > self._largest:
-            raise BodyTooLargeError(self._largest, "Table in the request body")
+            raise BodyTooLargeError(self._largest, table=True)
 
     def _arrow(self, buffer: Any, pa: Any, *, is_file: bool) -> Any:
         """The file's stream is read, not its list of batches, which may name a batch many times."""
@@ -240,8 +240,8 @@ def _cells(rows: int, columns: int) -> int:
 
 
 def _checked_views(column: Any, pa: Any) -> Tuple[Any, int]:
-    """A column of views without what lies behind its nulls, and the bytes of its texts, which may be the same bytes many
-    times. pyarrow follows the views of nulls too, but does not check them (seen in 26.0)."""
+    """A column of views without what lies behind its nulls, and the bytes of its texts, which may be the same bytes.
+    pyarrow follows the views of nulls too, but does not check them (seen in 26.0)."""
     chunks, size = [], 0
     for views in column.chunks:
         present = views.is_valid().to_numpy(zero_copy_only=False)
@@ -284,7 +284,7 @@ def _keeps_columns(notes: Dict[str, Any]) -> bool:
 
 def _frame(table: Any) -> pd.DataFrame:
     frame: pd.DataFrame = table.to_pandas(use_threads=False)
-    frame.reset_index(drop=True, inplace=True)
+    frame.index = pd.RangeIndex(len(frame))
     alone = Counter(frame.dtypes)
     for place, dtype in enumerate(frame.dtypes):
         # the only column of its type, or one of pandas' own types, may be the memory of the body, which is read-only
