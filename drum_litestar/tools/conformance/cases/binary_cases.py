@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from drum_litestar.tools.conformance.case import Case
-from drum_litestar.tools.conformance.cases.inference_cases import same, with_rows
-from drum_litestar.tools.conformance.element_types import DATATYPES, sample
+from drum_litestar.tools.conformance.cases.inference_cases import same, try_datatypes, with_rows
 from drum_litestar.tools.conformance.http_target import HttpAnswer
 from drum_litestar.tools.conformance.inference_answer import HEADER_LENGTH, Inference, read_inference
 from drum_litestar.tools.conformance.subject import Message, Subject
-from drum_litestar.tools.conformance.tensor_values import Tensor
-from drum_litestar.tools.conformance.verdicts import FailedCheck, Level, NotApplicable, require
+from drum_litestar.tools.conformance.verdicts import Level, NotApplicable, require
 
 MANY_ROWS: Final = 2000
 
@@ -212,21 +210,7 @@ def no_rows(subject: Subject) -> None:
 
 def datatypes(subject: Subject) -> None:
     subject.need_binary()
-    problems = []
-    for datatype in DATATYPES.values():
-        changed = [
-            Tensor(each.name, datatype, each.shape, sample(datatype, len(each.elements)), each.parameters, binary=True)
-            for each in subject.inputs
-        ]
-        got = subject.infer(changed)
-        if got.status == 200:
-            try:
-                read_inference(got)
-            except FailedCheck as problem:
-                problems.append(f"{datatype.name}: {problem}")
-        elif not 400 <= got.status < 500:
-            problems.append(f"{datatype.name}: {got}")
-    require(not problems, "; ".join(problems))
+    try_datatypes(subject, binary=True)
 
 
 def raw(subject: Subject) -> None:

@@ -190,12 +190,17 @@ def no_rows(subject: Subject) -> None:
 
 
 def datatypes(subject: Subject) -> None:
-    """A server may convert or refuse; it may not break."""
     subject.need_json()
+    try_datatypes(subject, binary=False)
+
+
+def try_datatypes(subject: Subject, *, binary: bool) -> None:
+    """Ask with tensors of each datatype. A server may convert or refuse; it may not break. Raises FailedCheck."""
     problems = []
     for datatype in DATATYPES.values():
         changed = [
-            each._replace(datatype=datatype, elements=sample(datatype, len(each.elements))) for each in subject.inputs
+            each._replace(datatype=datatype, elements=sample(datatype, len(each.elements)), binary=binary)
+            for each in subject.inputs
         ]
         got = subject.infer(changed)
         if got.status == 200:
