@@ -80,11 +80,10 @@ class Tables:
         index = self._indexes.get(names)
         if index is None:
             index = pd.Index(list(names))
-            if names is not self._names and len(names) > _WIDEST_KNOWN:
-                return index
-            if len(self._indexes) >= _KNOWN_HEADERS:
-                self._indexes.clear()
-            self._indexes[names] = index
+            if names is self._names or len(names) <= _WIDEST_KNOWN:
+                if len(self._indexes) >= _KNOWN_HEADERS:
+                    self._indexes.clear()
+                self._indexes[names] = index
         return index
 
 
