@@ -211,6 +211,10 @@ BatchingRule = Literal["never", "on_request", "always"]
 because only the author of the hooks knows that they treat each row alone."""
 
 
+MOST_DIMENSIONS: Final = 16
+"""Of a tensor of the Open Inference Protocol."""
+
+
 class TensorInfo(msgspec.Struct, frozen=True, array_like=True):
     """What the Open Inference Protocol says of one input or output."""
 

@@ -85,7 +85,7 @@ def check_models(card: ModelCard) -> None:
 def check_generate(card: ModelCard) -> None:
     """``generate`` and ``generate_stream`` of the Open Inference Protocol. Raises BadRequestError."""
     if not card.target_type.generates_text:
-        raise BadRequestError(f"generate is for text generation; this model has target type {card.target_type}")
+        raise BadRequestError(f"generate is for text generation; this model has target type {card.target_type.value}")
 
 
 _RULES: Final[Dict[CallKind, Callable[[ModelCard], None]]] = {

@@ -10,6 +10,8 @@ from drum_litestar.errors import BadRequestError
 from drum_litestar.protocols.grpc_inference.protobuf_messages import inference
 from drum_litestar.protocols.grpc_inference.typed_contents import check_size, raw_size, to_raw
 
+MOST_INPUTS: Final = 65_536
+"""Of one message: an input takes 4 bytes of it, and a thousand times the time and memory."""
 _VALUE: Final = "parameter_choice"
 
 
@@ -29,6 +31,8 @@ def v2_body(message: Any, limit: int) -> tuple[bytes, list[bytes]]:
     Raises BadRequestError, and BodyTooLargeError for tensors of more than ``limit`` bytes together. Shapes and sizes of
     raw tensors are not looked at: the model's worker does.
     """
+    if len(message.inputs) > MOST_INPUTS:
+        raise BadRequestError(f"the message has {len(message.inputs)} inputs, more than {MOST_INPUTS}")
     tensors = _raw(message) if message.raw_input_contents else _typed(message, limit)
     head: dict[str, Any] = {
         "parameters": {**_values(message.parameters), "binary_data_output": True},

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from drum_litestar.errors import BadRequestError, BodyTooLargeError
+from drum_litestar.predictors.protocol import MOST_DIMENSIONS
 
 
 class _Datatype(NamedTuple):
@@ -49,6 +50,8 @@ def raw_size(tensor: Any) -> int:
     Raises BadRequestError for a datatype without typed contents, and for a number of elements that is not the shape's.
     """
     datatype, values = _elements(tensor)
+    if len(tensor.shape) > MOST_DIMENSIONS:  # their product would be a number of millions of digits
+        raise BadRequestError(f"input '{tensor.name}': {len(tensor.shape)} dimensions, more than {MOST_DIMENSIONS}")
     expected = 1
     for dimension in tensor.shape:
         expected *= dimension

@@ -169,6 +169,9 @@ class InferHandler:
         if self._loaded.framework is None or not self._structured.row_by_row:
             return
         numeric = {each.name: each.datatype for each in self.info.inputs if each.datatype != BYTES}
+        if len(tensors) == 1 and tensors[0].datatype == BYTES and numeric:  # a table, whatever its name
+            name, datatype = next(iter(numeric.items()))
+            raise BadRequestError(f"input {shown(name)} is {datatype}, not BYTES") from error
         for tensor in tensors:
             if tensor.datatype == BYTES and tensor.name in numeric:
                 raise BadRequestError(f"input {shown(tensor.name)} is {numeric[tensor.name]}, not BYTES") from error

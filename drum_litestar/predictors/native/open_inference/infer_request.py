@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import msgspec
 
@@ -191,6 +191,8 @@ def _refuse_unsupported(name: str, parameters: Dict[str, Any]) -> None:
 
 
 def _refuse_twice(names: Sequence[str], what: str) -> None:
-    if len(set(names)) != len(names):
-        twice = next(name for number, name in enumerate(names) if name in names[:number])
-        raise BadRequestError(f"{what} {shown(twice)} is there twice")
+    seen: Set[str] = set()
+    for name in names:
+        if name in seen:
+            raise BadRequestError(f"{what} {shown(name)} is there twice")
+        seen.add(name)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _KNOWN_HEADERS: Final = 64
+_WIDEST_KNOWN: Final = 4096
+"""Columns of other tables than the model's that are kept: what clients make up must not fill the memory."""
 
 Names = Tuple[str, ...]
 
@@ -78,9 +80,10 @@ class Tables:
         index = self._indexes.get(names)
         if index is None:
             index = pd.Index(list(names))
-            if len(self._indexes) >= _KNOWN_HEADERS:
-                self._indexes.clear()
-            self._indexes[names] = index
+            if names is self._names or len(names) <= _WIDEST_KNOWN:
+                if len(self._indexes) >= _KNOWN_HEADERS:
+                    self._indexes.clear()
+                self._indexes[names] = index
         return index
 
 

@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from drum_litestar.errors import BadRequestError
+from drum_litestar.predictors.protocol import MOST_DIMENSIONS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +40,8 @@ DTYPES: Final[Dict[str, Any]] = {
 """NumPy's types, as the binary encoding has them: little-endian. BYTES has none."""
 DATATYPES: Final = (*DTYPES, BYTES)
 _WORDS: Final = {dtype: word for word, dtype in DTYPES.items()}
-_MOST_DIMENSIONS: Final = 16
+_MOST_ELEMENTS: Final = 2**59
+"""Beyond it NumPy has no shape, even if a dimension of it is 0."""
 _LONGEST_NAME: Final = 60
 _LENGTH: Final = struct.Struct("<I")
 _BRACKETS: Final = re.compile(rb"[\s\[]*")
@@ -72,13 +74,16 @@ def check_head(name: str, datatype: str, shape: Sequence[int]) -> int:
         raise BadRequestError(
             f"tensor {shown(name)}: unknown datatype {shown(datatype)}; there are {', '.join(DATATYPES)}"
         )
-    if len(shape) > _MOST_DIMENSIONS:
-        raise BadRequestError(f"tensor {shown(name)}: {len(shape)} dimensions, more than {_MOST_DIMENSIONS}")
-    count = 1
+    if len(shape) > MOST_DIMENSIONS:
+        raise BadRequestError(f"tensor {shown(name)}: {len(shape)} dimensions, more than {MOST_DIMENSIONS}")
+    count = extent = 1
     for size in shape:
-        if size < 0:
-            raise BadRequestError(f"tensor {shown(name)}: a dimension of the shape is negative: {list(shape)}")
         count *= size
+        extent *= abs(size) or 1
+    if extent > _MOST_ELEMENTS:  # the numbers may have too many digits for a message
+        raise BadRequestError(f"tensor {shown(name)}: the dimensions of the shape are too large")
+    if any(size < 0 for size in shape):
+        raise BadRequestError(f"tensor {shown(name)}: a dimension of the shape is negative: {list(shape)}")
     return count
 
 

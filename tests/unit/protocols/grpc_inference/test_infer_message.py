@@ -11,7 +11,7 @@ import pytest
 from drum_litestar.errors import BadRequestError, BodyTooLargeError, RequestError
 from drum_litestar.http.replies import UnusableReplyError
 from drum_litestar.protocols.grpc_inference.answer_message import infer_response
-from drum_litestar.protocols.grpc_inference.infer_message import parse, v2_body
+from drum_litestar.protocols.grpc_inference.infer_message import MOST_INPUTS, parse, v2_body
 from drum_litestar.protocols.grpc_inference.protobuf_messages import inference
 
 LIMIT = 10_000
@@ -103,6 +103,7 @@ REFUSED = [
     ({"datatype": "NONE"}, {}, BadRequestError, "'NONE' has no typed contents"),
     ({"datatype": "INT8", "contents": {"int_contents": [128]}}, {}, BadRequestError, "out of the range of INT8"),
     ({"datatype": "UINT16", "contents": {"uint_contents": [65536]}}, {}, BadRequestError, "the range of UINT16"),
+    ({"shape": [2**62] * 100_000}, {}, BadRequestError, "100000 dimensions, more than 16"),
     ({}, {"raw_input_contents": [b"", b""]}, BadRequestError, "raw_input_contents has 2 tensors for 1 inputs"),
     ({"contents": {}}, {"raw_input_contents": [b""]}, BadRequestError, "'x' has contents beside raw_input_contents"),
     (
@@ -119,6 +120,13 @@ def test_refused(tensor: dict[str, Any], fields: dict[str, Any], error: type[Req
     with pytest.raises(error) as caught:
         v2_body(request(tensor, **fields), LIMIT)
     assert text in str(caught.value)
+
+
+def test_too_many_inputs() -> None:
+    messages = inference()
+    message = messages.ModelInferRequest(inputs=[messages.ModelInferRequest.InferInputTensor()] * (MOST_INPUTS + 1))
+    with pytest.raises(BadRequestError, match="the message has 65537 inputs, more than 65536"):
+        v2_body(message, LIMIT)
 
 
 def test_no_message() -> None:

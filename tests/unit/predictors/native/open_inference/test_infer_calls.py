@@ -9,6 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from drum_litestar.predictors.native.open_inference.infer_request import InferRequest
+from drum_litestar.predictors.native.open_inference.tensor_tables import Tables
+from drum_litestar.predictors.native.open_inference.tensors import Tensor
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamReply, TargetType, TensorInfo
 from native_serving import csv_call, payload, summary
 
@@ -143,6 +146,8 @@ BAD: dict[str, Any] = {
     "a shape of text": request(tensor("x", [1], shape=["1"])),  # type: ignore[list-item]
     "a number as id": request(tensor("x", ROWS), id=7),
     "the same name twice": request(tensor("a", [1]), tensor("a", [1])),
+    "one of very many names twice": request(*[tensor(f"x{number}", [1]) for number in (*range(50_000), 49_999)]),
+    "texts for numbers": request(tensor("x", [["1", "two"]], datatype="BYTES")),
     "columns of several lengths": request(tensor("a", [1]), tensor("b", [1, 2])),
     "three dimensions": request(tensor("x", [[[1, 2]]])),
     "a matrix among others": request(tensor("x", ROWS), tensor("c", [1, 2])),
@@ -189,6 +194,14 @@ def test_bad_requests(regression: Any, case: str) -> None:
     assert (status, list(answer)) == (400, ["error"])
     assert len(answer["error"]) < 500
     assert ask(regression, request(tensor("x", ROWS)))[0] == 200
+
+
+def test_wide_tables_are_not_kept() -> None:
+    """What clients make up must not fill the memory."""
+    tables = Tables(())
+    for width in (2, 3, 100_000):
+        tables.table(InferRequest(None, (Tensor("x", "INT8", np.zeros((1, width), np.int8)),), False, None, False))
+    assert sorted(map(len, tables._indexes)) == [2, 3]
 
 
 @pytest.mark.parametrize(
