@@ -10,7 +10,8 @@
     report/        the result, its comparison with another one, Markdown (lead.py: its first table) and plots
     results/       the published results
     costs/         measurements of their own: stack_cost.py, observability_cost.py, spans_lost.py, queue_memory.py,
-                   slow_loris.py, storm.py, tls_scan.sh; waiting_time.py: a simulation with measured times
+                   columnar_memory.py, slow_loris.py, storm.py, tls_scan.sh; waiting_time.py: a simulation with
+                   measured times
 
 Needs the extra ``compare`` (rich, matplotlib) and wrk (``apt-get install wrk``).
 """

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import quote
 
 from drum_litestar.errors import UsageError
-from drum_litestar.tools.conformance.element_types import DATATYPES, sample
+from drum_litestar.tools.conformance.element_types import DATATYPES, misfit, sample, to_bytes
 from drum_litestar.tools.conformance.http_target import HttpAnswer, HttpTarget
 from drum_litestar.tools.conformance.inference_answer import BINARY_SIZE, HEADER_LENGTH, Inference, read_inference
 from drum_litestar.tools.conformance.tensor_values import Tensor, flattened
@@ -160,6 +161,8 @@ class Subject:
             inputs = ()
         if not inputs:
             source = "the example has" if example else f"the metadata of model {self.model!r} have"
+            if not example and not metadata:
+                source = f"GET {self.path} is answered by {self.target.send('GET', self.path)}; there are"
             raise UsageError(f"{source} no inputs to send. Give a valid JSON request with --example FILE.")
         return inputs
 
@@ -184,8 +187,20 @@ def _from_metadata(described: Mapping[str, Any]) -> Tensor:
 
 
 def _from_example(described: Mapping[str, Any]) -> Tensor:
+    """Raises UsageError: an element, such as null, is none of the datatype, and could not be sent as binary data."""
     datatype = DATATYPES[described["datatype"]]
     elements = list(flattened(described["data"]))
+    problems = [problem for each in elements if (problem := misfit(datatype, each))]
+    try:
+        if not problems:
+            to_bytes(datatype, elements)
+    except (OverflowError, ValueError, struct.error) as error:
+        problems = [str(error)]
+    if problems:
+        raise UsageError(
+            f"input {described['name']!r} of the example: {problems[0]}. The cases need a request that can travel as "
+            "binary data, too."
+        )
     return Tensor(
         described["name"], datatype, tuple(described["shape"]), elements, dict(described.get("parameters") or {}),
         datatype.name == "FP16",

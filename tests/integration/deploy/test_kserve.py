@@ -35,6 +35,8 @@ MODELS = "/mnt/models"
 """Where KServe's storage initializer puts the model."""
 RAW_DEFAULT = 30
 """Seconds that Kubernetes gives a pod to stop unless it is told otherwise."""
+OF_LIBRARIES = {"OMP_NUM_THREADS"}
+"""Variables of the runtimes that are no settings of the server."""
 
 Manifest = dict[str, Any]
 
@@ -119,11 +121,12 @@ def test_a_runtime_fits_the_server(name: str, tmp_path: Path) -> None:
     server, values = container(runtime), environment(runtime)
     assert server["name"] == "kserve-container"
     assert server["args"] == [f"--code-dir={MODELS}", "--address=0.0.0.0:8080"]
-    assert values.pop("DRUM_MODEL_NAME") == "{{.Name}}"
-    values.pop("DRUM_GRPC_ADDRESS", None)
+    assert values["DRUM_MODEL_NAME"] == "{{.Name}}"
     mounts = {each["mountPath"] for each in server["volumeMounts"]}
     assert values["DRUM_SPOOL_DIR"] in mounts
-    assert resolve({}, {**values, "DRUM_SPOOL_DIR": str(tmp_path)}).notices == ()
+    resolution = resolve({}, {**values, "DRUM_SPOOL_DIR": str(tmp_path)})
+    assert resolution.notices == ()
+    assert {item.setting.option.name for item in resolution.values} >= {*values} - OF_LIBRARIES
     volumes = {each["name"] for each in runtime["spec"]["volumes"] if "emptyDir" in each}
     assert {each["name"] for each in server["volumeMounts"]} == volumes
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import io
 import json
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from support.columnar import parquet
 from support.servers.backends import start_ours
 from support.servers.process import ServerProcess
 from support.wire import get, post
@@ -43,7 +46,8 @@ def test_commands_and_messages(tmp_path: Path) -> None:
     if not shutil.which("curl"):
         pytest.skip("needs curl")
     (tmp_path / "rows.csv").write_text(ROWS)
-    answers = ['{"predictions":[42.0,0.0]}', '{"predictions":[42.0,0.0]}', "Predictions\n42.0\n0.0\n"]
+    (tmp_path / "rows.parquet").write_bytes(parquet(pd.read_csv(io.StringIO(ROWS))))
+    answers = [*['{"predictions":[42.0,0.0]}'] * 3, "Predictions\n42.0\n0.0\n"]
     server = serving(SCORE, tmp_path / "model")
     try:
         assert len(COMMANDS) == len(answers)

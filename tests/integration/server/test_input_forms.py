@@ -6,16 +6,17 @@ import gzip
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
 
-from drum_litestar.media_types import ARROW_STREAM, PARQUET
+from drum_litestar.media_types import ARROW_FILE, ARROW_STREAM, PARQUET
 from raw_serving import RawClient
 from support.columnar import arrow_file, arrow_stream, parquet
 from support.data import csv_of, table
 from support.servers.process import ServerProcess
-from support.wire import Request, csv, post, post_json, upload
+from support.wire import Request, csv, get, post, post_json, upload
 
 Start = Callable[..., ServerProcess]
 FRAME = table(40, seed=71)
@@ -91,3 +92,21 @@ def test_a_compressed_upload_that_stalls_ends_at_the_deadline(serve: Start) -> N
         client.send(head + body[:-5])
         assert client.response().status == 504
     assert server.send(csv(DATA)).status == 200
+
+
+def test_a_worker_without_pyarrow(serve: Start, tmp_path: Path) -> None:
+    """Its interpreter cannot import it: Arrow and Parquet are refused with what helps, CSV is as always."""
+    (tmp_path / "pyarrow.py").write_text("raise ModuleNotFoundError('No module named pyarrow', name='pyarrow')\n")
+    server = serve("regression", executor="pool", env={"PYTHONPATH": str(tmp_path)})
+    bodies = ((arrow_stream(FRAME), ARROW_STREAM), (arrow_file(FRAME), ARROW_FILE), (parquet(FRAME), PARQUET))
+    refused = [server.send(post("/predict/", body, mimetype)) for body, mimetype in bodies]
+    assert [answer.status for answer in refused] == [415] * 3
+    assert len({answer.body for answer in refused}) == 1
+    message = refused[0].json()["message"]
+    assert "needs the package 'pyarrow', which is not installed. Install it with: " in message
+    assert message.endswith(" -m pip install pyarrow")
+    assert {"arrow", "parquet"}.isdisjoint(server.send(get("/capabilities/")).json()["supported_payload_formats"])
+    expected = server.send(csv(DATA))
+    assert (expected.status, len(expected.json()["predictions"])) == (200, len(FRAME))
+    preferring = server.send(csv(DATA).with_headers(("Accept", ARROW_STREAM)))
+    assert (preferring.status, preferring.body) == (200, expected.body)

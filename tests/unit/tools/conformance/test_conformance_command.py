@@ -77,7 +77,7 @@ def test_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypa
             ((url, "--only", "nothing"), "no case has such a name. The groups are server, model, infer, binary"),
             ((url, "--junit", str(tmp_path / "no" / "a.xml")), "its folder does not exist"),
             ((url, "--example", str(tmp_path / "none.json")), "cannot be read"),
-            ((f"{url}/prefix",), "the metadata of model 'sums' have no inputs to send"),
+            ((f"{url}/prefix",), "GET /v2/models/sums is answered by 404"),
         ):
             assert run(*arguments) == 2
             assert text in capsys.readouterr().err
@@ -86,6 +86,11 @@ def test_no_verdict(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypa
         )
         assert run(url, "--example", str(tmp_path / "bad.json")) == 2
         assert "the example is refused: 400" in capsys.readouterr().err
+        for element, problem in ((None, "None is no FP32"), (1e300, "float too large")):
+            tensor = {"name": "x", "datatype": "FP32", "shape": [1], "data": [element]}
+            (tmp_path / "bad.json").write_text(json.dumps({"inputs": [tensor]}))
+            assert run(url, "--example", str(tmp_path / "bad.json")) == 2
+            assert f"input 'x' of the example: {problem}" in capsys.readouterr().err
     assert run(url) == 2
     assert "no answer from the server" in capsys.readouterr().err
 
