@@ -163,6 +163,12 @@ DIFFERENCES = (
         lambda pair: True,
     ),
     Difference(
+        "OpenAI's routes",
+        "completions of text generation are answered",
+        lambda pair: re.fullmatch(r"(/v1)?/completions/?", pair.path) is not None and page_of(pair),
+        lambda pair: (pair.target_type == "textgeneration" and pair.ours.status == 400) or has_message(pair),
+    ),
+    Difference(
         "404, 405",
         "same status and Allow, JSON instead of HTML",
         page_of,
@@ -182,7 +188,7 @@ DIFFERENCES = (
     ),
     Difference(
         "Rows in Arrow or Parquet",
-        "read where pyarrow is installed; /capabilities/ lists them",
+        "/capabilities/ lists what is read where pyarrow is installed",
         lambda pair: pair.request.target.startswith("/capabilities") and pair.drum.status == 200,
         lambda pair: (
             {
@@ -192,6 +198,12 @@ DIFFERENCES = (
             }
             == pair.drum.json()["supported_payload_formats"]
         ),
+    ),
+    Difference(
+        "Rows in Arrow or Parquet",
+        "a body that is none of the type it names cannot be read",
+        lambda pair: pair.drum.status == 422 and pair.drum_says("payload format `application/vnd.apache."),
+        lambda pair: pair.ours.status == 422 and (message_of(pair.ours) or "").endswith("it does not begin like one"),
     ),
     Difference(
         "Answers as CSV",

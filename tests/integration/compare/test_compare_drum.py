@@ -22,7 +22,7 @@ def test_ours_agrees_with_drum(drum_oracle: DrumOracle, zoo: Zoo, serve: Start, 
         csv(b""),  # 422 of both
         csv(b"a,b\n1,2\n"),  # an error of both
         get("/ping/"),
-        get("/capabilities/"),
+        get("/health/"),
     ]
     drum = drum_oracle.start(folder, path, tmp_path / "drum.log")
     try:

@@ -58,7 +58,10 @@ def test_nothing_on_the_main_port_turns_probes_away(faults: Faults) -> None:
         assert statuses(probes) == [200] * len(PATHS)
     for path in ("/predict/", "/info/", "/stats/", "/docs", "/nothing"):
         assert send(probes, get(path)).status == 404
-    there_are = "there are /, /health, /livez, /metrics, /ping, /readyz, /startupz."
+    there_are = (
+        "there are /, /health, /livez, /metrics, /ping, /readyz, /startupz, /v2/health/live, /v2/health/ready, "
+        "/v2/models/{model}/ready, /v2/models/{model}/versions/{version}/ready."
+    )
     assert message(send(probes, get("/predict/"))).endswith(f"There is no /predict/; {there_are}")
     assert message(send(probes, get("/redyz"))).endswith("There is no /redyz; did you mean /readyz?")
     refused = send(probes, Request("POST", "/readyz"))
