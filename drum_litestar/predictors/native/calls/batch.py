@@ -9,10 +9,11 @@ it.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from drum_litestar.errors import RequestError
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
@@ -25,6 +26,8 @@ from drum_litestar.predictors.protocol import BatchingRule, ModelCall, Payload, 
 from drum_litestar.predictors.steps import step
 
 logger = logging.getLogger("drum")
+
+Group = TypeVar("Group", MergedBodies, MergedTables)
 
 
 class InferTables(Protocol):
@@ -98,26 +101,18 @@ class BatchHandler:
         with step("parse"):
             inputs = [self._infer.read(call) for call in calls]
             groups = merge_tables([None if each is None else each[1] for each in inputs], self._features)
-        replies: dict[int, Reply] = {}
-        for group in groups:
-            try:
-                parts = self._predict_tables(group)
-                requests = [each[0] for each in map(inputs.__getitem__, group.positions) if each is not None]
-                with step("serialize"):
-                    answers = [self._infer.answer(request, part) for request, part in zip(requests, parts)]
-            except NotMergeableError:
-                continue
-            except Exception as error:
-                logger.warning("%d batched calls failed and are run singly: %s", len(group.positions), error)
-                continue
-            replies.update(zip(group.positions, answers))
-        return replies
+        return self._by_position(groups, lambda group: self._answer_tables(group, inputs)) or {}
 
-    def _predict_tables(self, group: MergedTables) -> list[Predictions]:
+    def _answer_tables(self, group: MergedTables, inputs: Sequence[tuple[Any, CsvTable] | None]) -> list[Reply] | None:
         nothing = StructuredInput(Payload(data=b""), None, None, None)
         with step("model"):
             predictions = self._structured.predict(group.rows, nothing, group.lengths)
-        return self._split(predictions, group.lengths) or []
+        parts = self._split(predictions, group.lengths)
+        if parts is None:
+            return None
+        requests = [each[0] for each in map(inputs.__getitem__, group.positions) if each is not None]
+        with step("serialize"):
+            return [self._infer.answer(request, part) for request, part in zip(requests, parts)]
 
     def _predict(self, calls: Sequence[ModelCall], parse: CsvParser) -> dict[int, Reply]:
         """The answers to the calls whose bodies could be merged."""
@@ -126,17 +121,28 @@ class BatchHandler:
             with step("parse"):
                 bodies = [_body(calls[position]) for position in positions]
                 groups = merge_csv(bodies, parse, self._features)
-            for group in groups:
-                try:
-                    answers = self._answer_group(group, source)
-                except NotMergeableError:
-                    continue
-                except Exception as error:
-                    logger.warning("%d batched calls failed and are run singly: %s", len(group.positions), error)
-                    continue
-                if answers is None:
-                    return {}
-                replies.update(zip((positions[member] for member in group.positions), answers))
+            answers = self._by_position(groups, functools.partial(self._answer_group, source=source))
+            if answers is None:
+                return {}
+            replies.update({positions[member]: reply for member, reply in answers.items()})
+        return replies
+
+    def _by_position(
+        self, groups: Sequence[Group], answer: Callable[[Group], list[Reply] | None]
+    ) -> dict[int, Reply] | None:
+        """The answers to the members of the groups that could be answered; None when there are no more batches."""
+        replies: dict[int, Reply] = {}
+        for group in groups:
+            try:
+                answers = answer(group)
+            except NotMergeableError:
+                continue
+            except Exception as error:
+                logger.warning("%d batched calls failed and are run singly: %s", len(group.positions), error)
+                continue
+            if answers is None:
+                return None
+            replies.update(zip(group.positions, answers))
         return replies
 
     def _by_options(self, calls: Sequence[ModelCall]) -> list[tuple[list[int], StructuredInput]]:
