@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -39,6 +40,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a command run in this process learned is forgotten after each test."""
     monkeypatch.setattr(masking, "_process_values", ())
+
+
+@pytest.fixture(autouse=True)
+def no_code_of_other_tests() -> Iterator[None]:
+    """Loading a folder changes the interpreter for good, as a worker wants; tests want it back."""
+    path, argv, finders, modules = list(sys.path), list(sys.argv), list(sys.meta_path), set(sys.modules)
+    yield
+    sys.path[:], sys.argv[:], sys.meta_path[:] = path, argv, finders
+    for name in set(sys.modules) - modules:
+        if name == "custom" or name.split(".", 1)[0] == "datarobot_drum":
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

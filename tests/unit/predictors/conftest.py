@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,6 @@ from drum_litestar.predictors.spec import PredictorSpec
 
 MakeFolder = Callable[..., Path]
 LoadFolder = Callable[..., LoadedModel]
-
-
-@pytest.fixture(autouse=True)
-def _forget_user_code() -> Iterator[None]:
-    """Loading a folder changes the interpreter for good, as a worker wants; tests want it back."""
-    path, argv, finders, modules = list(sys.path), list(sys.argv), list(sys.meta_path), set(sys.modules)
-    yield
-    sys.path[:], sys.argv[:], sys.meta_path[:] = path, argv, finders
-    for name in set(sys.modules) - modules:
-        if name == "custom" or name.split(".", 1)[0] == "datarobot_drum":
-            del sys.modules[name]
 
 
 @pytest.fixture

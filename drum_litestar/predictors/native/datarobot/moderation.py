@@ -67,7 +67,7 @@ def start_moderation(
             )
         pipeline = _pipeline(code_dir, target_type)
     except Exception as error:
-        problem = f"{MODERATION_FILE} configures moderations, but {error or repr(error)}."
+        problem = f"{MODERATION_FILE} configures moderations, but {str(error) or repr(error)}."
         if spec.moderations_optional:
             return None, [f"{problem} Moderation is disabled."]
         raise ModelLoadError(f"{problem} Set DRUM_MODERATIONS_OPTIONAL=true to serve without moderation.") from error

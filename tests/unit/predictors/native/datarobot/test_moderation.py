@@ -20,6 +20,7 @@ from pathlib import Path
 def moderation_pipeline_factory(target_type, model_dir):
     assert "custom" not in sys.modules
     if Path(model_dir, "moderation_config.yaml").read_text() == "broken": raise ValueError("bad guard")
+    if Path(model_dir, "moderation_config.yaml").read_text() == "mute": raise KeyError
     return Pipeline(target_type)
 
 class Pipeline:
@@ -108,6 +109,12 @@ def test_no_route_bypasses_the_guards(serve_folder: Any) -> None:
 def test_guards_that_cannot_start(serve_folder: Any) -> None:
     with pytest.raises(ModelLoadError, match=r"moderation_config\.yaml configures moderations, but bad guard"):
         moderated(serve_folder, "broken")
+
+
+@pytest.mark.usefixtures("dome")
+def test_guards_that_fail_without_a_message(serve_folder: Any) -> None:
+    with pytest.raises(ModelLoadError, match=r"configures moderations, but KeyError\(\)"):
+        moderated(serve_folder, "mute")
 
 
 def test_missing_package(serve_folder: Any) -> None:
