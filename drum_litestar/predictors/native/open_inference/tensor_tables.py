@@ -35,6 +35,8 @@ class Tables:
         self._names: Names = tuple([each.name for each in inputs if len(each.shape) == 1])
         self._set = frozenset(self._names)
         self._indexes: Dict[Names, pd.Index[Any]] = {}
+        self._text_type: Any = pd.Series([""]).dtype
+        """What pandas infers for texts, which takes it longer than to make a column: ``str``, or object before 3."""
 
     def table(self, request: InferRequest) -> CsvTable:
         """The columns in the model's order, if they are the model's, else in that of the request.
@@ -59,12 +61,12 @@ class Tables:
     def _of_matrix(self, tensor: Tensor) -> Tuple[Names, List[Any]]:
         values = tensor.values.T
         if tensor.datatype == BYTES:
-            return self.names(len(values)), [_texts(column, tensor.name) for column in values]
+            return self.names(len(values)), [self._texts(column, tensor.name) for column in values]
         # One copy for all: columns are written to by hooks, and each is contiguous as those of a CSV are.
         return self.names(len(values)), list(np.array(values, dtype=_native(values), order="C"))
 
     def _of_columns(self, inputs: Sequence[Tensor]) -> Tuple[Names, List[Any]]:
-        found = {each.name: _column(each) for each in inputs}
+        found = {each.name: self._column(each) for each in inputs}
         lengths = {len(column) for column in found.values()}
         if len(lengths) > 1:
             each = ", ".join([f"{shown(name)} {len(column)}" for name, column in list(found.items())[:5]])
@@ -74,6 +76,24 @@ class Tables:
             return self._names, list(found.values())
         names = self._names if found.keys() == self._set else tuple(found)
         return names, [found[name] for name in names]
+
+    def _column(self, tensor: Tensor) -> Any:
+        if tensor.values.ndim > 2 or tensor.values.ndim == 0 or (tensor.values.ndim == 2 and tensor.shape[1] != 1):
+            raise BadRequestError(
+                f"input {shown(tensor.name)} of shape {list(tensor.shape)} is no column; a table is one input of shape "
+                "[rows, columns], or one of shape [rows] or [rows, 1] for each column"
+            )
+        values = tensor.values.ravel()
+        return self._texts(values, tensor.name) if tensor.datatype == BYTES else np.array(values, dtype=_native(values))
+
+    def _texts(self, values: NDArray[Any], name: str) -> Any:
+        """A column of texts with the type that pandas reads from CSV; all missing, it is one of numbers."""
+        texts = [np.nan if element is None else as_text(element, name) for element in values.tolist()]
+        if all(text is np.nan for text in texts):
+            return np.array(texts, dtype=np.float64)
+        if isinstance(self._text_type, np.dtype):
+            return np.array(texts, dtype=self._text_type)
+        return pd.array(texts, dtype=self._text_type)
 
     def _index(self, names: Names) -> pd.Index[Any]:
         """One object for equal names, by which the direct models know them again."""
@@ -87,25 +107,8 @@ class Tables:
         return index
 
 
-def _column(tensor: Tensor) -> Any:
-    if tensor.values.ndim > 2 or tensor.values.ndim == 0 or (tensor.values.ndim == 2 and tensor.shape[1] != 1):
-        raise BadRequestError(
-            f"input {shown(tensor.name)} of shape {list(tensor.shape)} is no column; a table is one input of shape "
-            "[rows, columns], or one of shape [rows] or [rows, 1] for each column"
-        )
-    values = tensor.values.ravel()
-    return _texts(values, tensor.name) if tensor.datatype == BYTES else np.array(values, dtype=_native(values))
-
-
 def _native(values: NDArray[Any]) -> Any:
     return values.dtype.newbyteorder("=")
-
-
-def _texts(values: NDArray[Any], name: str) -> Any:
-    """A column of texts with the type that pandas reads from CSV; all missing, it is one of numbers."""
-    texts = [np.nan if element is None else as_text(element, name) for element in values.tolist()]
-    column = pd.Series(texts)
-    return column.to_numpy() if isinstance(column.dtype, np.dtype) else column.array
 
 
 def tensors_of(frame: pd.DataFrame) -> List[Tensor]:

@@ -211,10 +211,12 @@ def _array(name: str, datatype: str, elements: List[Any]) -> NDArray[Any]:
         return np.array(elements, dtype=object)
     dtype = DTYPES[datatype]
     try:
-        if dtype.kind not in "iu":
+        if datatype == "FP32":
             with np.errstate(over="ignore"):
                 values: NDArray[Any] = np.array(elements, dtype=dtype)
-            fits = dtype.kind != "f" or not np.isinf(values).any()
+            fits = not np.isinf(values).any()
+        elif dtype.kind not in "iu":  # msgspec has refused numbers beyond FP64
+            values, fits = np.array(elements, dtype=dtype), True
         else:
             values, fits = _integers(elements, dtype)
     except ValueError:

@@ -68,10 +68,12 @@ def merge_tables(tables: Sequence[CsvTable | None], features: Features | None = 
     ``features``: what is made of the rows.
     """
     by_types: dict[tuple[Any, ...], list[tuple[int, CsvTable, Sequence[Any]]]] = defaultdict(list)
+    names = {id(table.columns): table.columns for table in tables if table is not None}  # mostly one object for all
+    headers = {key: tuple(columns) for key, columns in names.items()}
     for position, table in enumerate(tables):
         arrays = None if table is None else _parts(table, features)
         if table is not None and arrays is not None:
-            key = (tuple(table.columns), *[array.dtype for array in arrays])
+            key = (headers[id(table.columns)], *[array.dtype for array in arrays])
             by_types[key].append((position, table, arrays))
     return [_merged(group, features) for group in by_types.values() if len(group) > 1]
 
