@@ -32,7 +32,7 @@ def test_what_is_parsed() -> None:
 
 def test_typed_contents_that_are_too_large() -> None:
     contents = {"bytes_contents": [bytes(LARGEST_TYPED)]}
-    with pytest.raises(MessageTooLargeError, match="beside raw contents.* send large tensors in raw_input_contents"):
+    with pytest.raises(MessageTooLargeError, match=r"beside raw contents.* send large tensors in raw_input_contents"):
         check_infer_message(message(inputs=[{"contents": contents}]))
 
 
