@@ -70,6 +70,7 @@ TENSORS: dict[str, tuple[str | Step, ...]] = {
     "v2-shape-of-many-dimensions": ("400", ask(shape=[1] * 100_000)),
     "v2-shape-above-the-data": ("400", ask(shape=[1000, 1000])),
     "v2-no-rows": ("400", ask([], [0, 2])),
+    "v2-no-rows-of-very-many-columns": ("400", ask([], [0, 2**50])),
     "v2-another-width": ("400", ask([0] * 100_000, [1, 100_000])),
     "v2-parameters-of-another-type": ("400", infer(inputs(tensor(), parameters=["a"]))),
     "v2-shared-memory": ("400", ask(None, parameters={"shared_memory_region": "r"})),

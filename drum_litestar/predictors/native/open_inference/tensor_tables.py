@@ -46,12 +46,13 @@ class Tables:
         Raises BadRequestError for tensors that are no columns.
         """
         inputs = request.inputs
+        empty = next((each for each in inputs if not each.values.size), None)
+        if empty is not None:  # before columns are made: a dimension beside a 0 may be any number
+            raise BadRequestError(f"input {shown(empty.name)} is empty: its shape is {list(empty.shape)}")
         if len(inputs) == 1 and not request.is_table and inputs[0].values.ndim == 2 and inputs[0].shape[1] != 1:
             names, arrays = self._of_matrix(inputs[0])
         else:
             names, arrays = self._of_columns(inputs)
-        if not arrays or not len(arrays[0]):
-            raise BadRequestError("the inputs have no rows" if arrays else f"input {shown(inputs[0].name)} is empty")
         return CsvTable(self._index(names), arrays)
 
     def names(self, width: int) -> Names:
@@ -123,9 +124,7 @@ def listed(names: Sequence[str]) -> str:
 def _text_columns(values: NDArray[Any], name: str) -> List[Any]:
     """The rows of ``values`` as columns of texts. All are made at once, because pandas takes 200 µs
     for each array of texts."""
-    width, rows = values.shape
-    if not values.size:
-        return [np.empty(rows)] * width
+    rows = values.shape[1]
     made = _texts(values.ravel(), name)
     columns = [made[start : start + rows] for start in range(0, values.size, rows)]
     missing = (values == None).all(axis=1)  # noqa: E711 - by element

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from drum_litestar.errors import BadRequestError
 from drum_litestar.predictors.native.open_inference.infer_request import InferRequest, read_request
 from drum_litestar.predictors.native.open_inference.tensor_tables import Tables
 from drum_litestar.predictors.native.open_inference.tensors import Tensor
@@ -63,6 +64,15 @@ def test_a_very_wide_table(serve_folder: Any) -> None:
         list("a-bc"),
         ["-", "-", "NA", ""],
     ]
+
+
+@pytest.mark.parametrize("shape", [[0, 2**50], [2**50, 0], [0, 0], [0]])
+@pytest.mark.parametrize("datatype", ["INT8", "BYTES"])
+def test_an_empty_table_costs_nothing(shape: list[int], datatype: str) -> None:
+    """Whatever its other dimension says, of which there would be columns."""
+    call = ModelCall(kind="infer", body=payload(json.dumps(request(tensor("x", [], shape, datatype)))))
+    with pytest.raises(BadRequestError, match="input 'x' is empty: its shape is"):
+        Tables(()).table(read_request(call, ()))
 
 
 def test_wide_tables_are_not_kept() -> None:
