@@ -18,6 +18,7 @@
         ├── BodyTimeoutError         408  the client stopped sending its body
         ├── BodyTooLargeError        413
         ├── FormTooLargeError        413  a form has too many parts, or too large ones
+        ├── MessageTooLargeError     413  a gRPC message that would take too much memory when it is parsed
         ├── UnsupportedMediaTypeError 415 chat without a JSON content type
         ├── UnsupportedCodingError   415  a Content-Encoding that cannot be undone
         ├── MissingReaderError       415  a format whose reader is not installed
@@ -195,6 +196,10 @@ class FormTooLargeError(RequestError):
             "413 Request Entity Too Large: The data value transmitted exceeds the capacity limit."
             + (f" ({setting})" if setting else "")
         )
+
+
+class MessageTooLargeError(RequestError):
+    status = 413
 
 
 class UnsupportedMediaTypeError(RequestError):

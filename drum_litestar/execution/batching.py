@@ -48,7 +48,7 @@ class Batcher:
         self.max_rows = AUTO_ROWS if max_rows is None else max_rows
         self._flush_interval = flush_interval
         self._on_flush = on_flush
-        self._enabled = self._decided = False
+        self._enabled = self._decided = self._row_by_row = False
         self._flush: asyncio.Handle | None = None
         """Set while a batch is held."""
         self._held_key: BatchKey | None = None
@@ -65,6 +65,7 @@ class Batcher:
         if not self._decided:
             self._decided = True
             self._enabled = card.batching == "always" or (self.holds and card.batching == "on_request")
+            self._row_by_row = card.row_by_row
             if self.holds and not self._enabled:
                 _log.warning("Micro-batching is off: calls of this model cannot be batched")
 
@@ -94,9 +95,10 @@ class Batcher:
         return True
 
     def _classify_infer(self, entry: PendingCall) -> bool:
-        """The worker sees which of these calls have the same signature; their rows are not known here."""
+        """The worker sees which of these calls have the same signature; their rows are not known here. Hooks get the
+        body as it was sent, so their calls run alone."""
         body, json_size = entry.call.body, entry.call.json_size
-        if body is None or body.data is None or body.size > LARGEST_BODY or json_size == 0:
+        if not self._row_by_row or body is None or body.data is None or body.size > LARGEST_BODY or json_size == 0:
             return False
         rows = 1 + body.size // BYTES_OF_A_ROW
         if rows >= self.max_rows:

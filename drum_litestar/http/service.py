@@ -74,6 +74,8 @@ class ModelService:
         self.executor = executor
         self.options = options
         self._spool_directory = spool_directory
+        self.large_conversion = asyncio.Lock()
+        """Held while a large message is converted, which takes a multiple of its memory."""
 
     def card(self) -> ModelCard:
         """Return the loaded model's card.

@@ -213,6 +213,8 @@ because only the author of the hooks knows that they treat each row alone."""
 
 MOST_DIMENSIONS: Final = 16
 """Of a tensor of the Open Inference Protocol."""
+MOST_INPUTS: Final = 65_536
+"""Tensors of one of its requests. A tensor of one number takes 100 µs and 2 kB; wider tables are sent as one."""
 
 
 class TensorInfo(msgspec.Struct, frozen=True, array_like=True):

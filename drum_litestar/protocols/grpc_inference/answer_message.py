@@ -15,6 +15,11 @@ HEADER_LENGTH: Final = "inference-header-content-length"
 _INT64: Final = 1 << 63
 
 
+def infer_message(body: bytes, head_size: int, raw: bool) -> bytes:
+    """The bytes of :func:`infer_response`. Raises UnusableReplyError."""
+    return bytes(infer_response(body, head_size, raw=raw).SerializeToString())
+
+
 def infer_response(body: bytes, head_size: int, *, raw: bool) -> Any:
     """The message for a V2 answer of ``head_size`` bytes of JSON, followed by all tensors.
 

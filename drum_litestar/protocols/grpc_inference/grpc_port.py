@@ -71,4 +71,5 @@ def make_grpc_listener(
         max_message=stack.uploads.max_upload_size,
         max_metadata=stack.connections.max_head_size,
         tls=tls,
+        turn=service.large_conversion,
     )

@@ -18,6 +18,7 @@ from drum_litestar.protocols.grpc_inference.answer_message import from_json
 from drum_litestar.protocols.grpc_inference.health_messages import health_response, service_of
 from drum_litestar.protocols.grpc_inference.infer_call import CONTENT_TYPE, model_infer
 from drum_litestar.protocols.grpc_inference.infer_message import parse
+from drum_litestar.protocols.grpc_inference.message_fields import check_small
 from drum_litestar.protocols.grpc_inference.protobuf_messages import HEALTH, SERVICE
 from drum_litestar.protocols.open_inference.model_endpoints import (
     model_metadata,
@@ -130,7 +131,10 @@ def _receive(body: bytes) -> Any:
 
 
 async def _body(request: AnyRequest) -> bytes:
-    return await BodyStream(request.scope, request.receive).read()  # a message comes in one piece
+    """The message, which comes in one piece. Raises MessageTooLargeError."""
+    body = await BodyStream(request.scope, request.receive).read()
+    check_small(body)
+    return body
 
 
 async def _is_ready(service: ModelService, request: AnyRequest) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Final
 from grpc_health.v1 import health_pb2
 
 from drum_litestar.errors import BadRequestError
+from drum_litestar.protocols.grpc_inference.message_fields import check_small
 
 LOOK_SECONDS: Final = 1.0
 """Between two looks at the readiness that a client watches: it depends on workers, queue and settings."""
@@ -18,9 +19,10 @@ _Status: Final = health_pb2.HealthCheckResponse
 
 
 def service_of(request: bytes) -> str:
-    """The service that is asked about; empty for the server. Raises BadRequestError."""
+    """The service that is asked about; empty for the server. Raises BadRequestError, MessageTooLargeError."""
     from google.protobuf.message import DecodeError
 
+    check_small(request)
     try:
         return str(health_pb2.HealthCheckRequest.FromString(request).service)
     except DecodeError as error:
@@ -36,7 +38,9 @@ def health_response(ready: bool | None) -> bytes:
 async def watch_health(
     request: bytes, context: Any, ready: Callable[[str], bool | None], draining: asyncio.Event
 ) -> None:
-    """Send the state of the service that ``request`` names, now and whenever it has changed, until ``draining``."""
+    """Send the state of the service that ``request`` names, now and whenever it has changed, until ``draining``.
+
+    Raises as :func:`service_of`."""
     service, sent = service_of(request), b""
     while True:
         state = health_response(ready(service))

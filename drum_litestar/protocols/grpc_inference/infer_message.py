@@ -7,11 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from drum_litestar.errors import BadRequestError
+from drum_litestar.predictors.protocol import MOST_INPUTS
 from drum_litestar.protocols.grpc_inference.protobuf_messages import inference
 from drum_litestar.protocols.grpc_inference.typed_contents import check_size, raw_size, to_raw
 
-MOST_INPUTS: Final = 65_536
-"""Of one message: an input takes 4 bytes of it, and a thousand times the time and memory."""
 _VALUE: Final = "parameter_choice"
 
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from grpc_reflection.v1alpha import reflection
 
-from drum_litestar.errors import StartupError
+from drum_litestar.errors import RequestError, StartupError
 from drum_litestar.middleware.asgi import ASGIApp
 from drum_litestar.protocols.grpc_inference.exchange import Answer, Exchange, Read, headers_of
 from drum_litestar.protocols.grpc_inference.grpc_routes import STREAM_INFER, UNARY_ROUTES
 from drum_litestar.protocols.grpc_inference.health_messages import watch_health
+from drum_litestar.protocols.grpc_inference.infer_call import converted
+from drum_litestar.protocols.grpc_inference.message_fields import request_id
 from drum_litestar.protocols.grpc_inference.protobuf_messages import HEALTH, SERVICE, inference, pool
 from drum_litestar.protocols.grpc_inference.statuses import status_code, status_text, trailing_metadata
 from drum_litestar.server.sockets import describe, format_address
@@ -46,10 +48,12 @@ class GrpcListener:
         max_message: int,
         max_metadata: int,
         tls: TlsSettings,
+        turn: asyncio.Lock,
     ) -> None:
         """``sockets`` keep the addresses until :meth:`open`. ``ready``: as
         :func:`drum_litestar.protocols.grpc_inference.grpc_routes.service_ready`. ``may_stream``: whether headers have
-        the token. ``on_closed`` is awaited at the end. ``max_message`` and ``max_metadata`` in bytes."""
+        the token. ``on_closed`` is awaited at the end. ``max_message`` and ``max_metadata`` in bytes. ``turn``: as
+        of :func:`drum_litestar.protocols.grpc_inference.infer_call.converted`."""
         self._app = app
         self._sockets = sockets
         self._ready = ready
@@ -64,6 +68,7 @@ class GrpcListener:
             ("grpc.absolute_max_metadata_size", max_metadata),
         ]
         self._tls = tls
+        self._turn = turn
         self._address = ("", 0)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._draining = asyncio.Event()
@@ -139,16 +144,13 @@ class GrpcListener:
         """Answer one message after the other, each as a request of its own. An error is an answer, too."""
         if not self._may_stream(headers_of(context.invocation_metadata() or ())):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "Missing or invalid API token")
-        types = inference()
         while (message := await self._next(context)) is not None:
             result = await self._exchange(STREAM_INFER, context, _ready_made(message))
-            if result.status >= 400:
-                answer = types.ModelStreamInferResponse(error_message=result.error_text())
-                answer.infer_response.id = _request_id(message)
+            if result.status < 400:
+                answer = await converted(self._turn, _streamed, result.body)
             else:
-                answer = types.ModelStreamInferResponse()
-                answer.infer_response.MergeFromString(result.body)
-            await context.write(answer.SerializeToString())
+                answer = _refused(result, message)
+            await context.write(answer)
 
     async def _next(self, context: Any) -> bytes | None:
         """The next message of a stream, None at its end. Aborts the stream when the server stops meanwhile."""
@@ -165,7 +167,10 @@ class GrpcListener:
         return None
 
     async def _watch(self, request: bytes, context: Any) -> None:
-        await watch_health(request, context, self._ready, self._draining)
+        try:
+            await watch_health(request, context, self._ready, self._draining)
+        except RequestError as error:
+            await context.abort(status_code(error.status), str(error))
 
 
 async def _read(context: Any) -> bytes | None:
@@ -173,21 +178,25 @@ async def _read(context: Any) -> bytes | None:
     return None if message is grpc.aio.EOF else message
 
 
+def _streamed(body: bytes) -> bytes:
+    """The message of a stream with the ``ModelInferResponse`` that ``body`` is."""
+    answer = inference().ModelStreamInferResponse()
+    answer.infer_response.MergeFromString(body)
+    return bytes(answer.SerializeToString())
+
+
+def _refused(result: Answer, message: bytes) -> bytes:
+    """The answer of a stream to a ``message`` that failed. Its id is that by which clients tell the answer."""
+    answer = inference().ModelStreamInferResponse(error_message=result.error_text())
+    answer.infer_response.id = request_id(message)
+    return bytes(answer.SerializeToString())
+
+
 def _ready_made(message: bytes) -> Read:
     async def read() -> bytes:
         return message
 
     return read
-
-
-def _request_id(message: bytes) -> str:
-    """The id of a request that failed, by which clients of a stream tell its answer; empty if it cannot be read."""
-    from google.protobuf.message import DecodeError
-
-    try:
-        return str(inference().ModelInferRequest.FromString(message).id)
-    except DecodeError:
-        return ""
 
 
 def _credentials(tls: TlsSettings) -> Any:

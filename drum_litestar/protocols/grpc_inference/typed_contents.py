@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from drum_litestar.errors import BadRequestError, BodyTooLargeError
@@ -37,6 +37,8 @@ _DATATYPES: Final = {
 }
 _LENGTH: Final = struct.Struct("<I")
 """In front of each element of a BYTES tensor."""
+_PART: Final = 1 << 15
+"""Elements that are converted at once: some milliseconds of BYTES."""
 
 
 def has_typed_contents(datatype: str) -> bool:
@@ -61,14 +63,24 @@ def raw_size(tensor: Any) -> int:
             f"({tensor.datatype}), which has {len(values)}"
         )
     size = len(values) * datatype.size
-    return size + sum(map(len, values)) if tensor.datatype == "BYTES" else size
+    return size + sum([sum(map(len, part)) for part in _parts(values)]) if tensor.datatype == "BYTES" else size
 
 
 def to_raw(tensor: Any) -> bytes:
     """The raw bytes of the tensor's typed contents. Raises BadRequestError for a number out of range."""
     datatype, values = _elements(tensor)
+    return b"".join([_packed(tensor, datatype, part) for part in _parts(values)])
+
+
+def _parts(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """``values`` in pieces, which are so short that no thread waits long for the interpreter's lock, and that objects
+    take little memory."""
+    return (values[start : start + _PART] for start in range(0, len(values), _PART))
+
+
+def _packed(tensor: Any, datatype: _Datatype, values: Sequence[Any]) -> bytes:
     if tensor.datatype == "BYTES":
-        return b"".join([part for value in values for part in (_LENGTH.pack(len(value)), value)])
+        return b"".join([piece for value in values for piece in (_LENGTH.pack(len(value)), value)])
     if not datatype.code:
         return bytes(values)
     try:
@@ -108,7 +120,8 @@ def fill_typed(tensor: Any, raw: memoryview) -> None:
     else:
         numbers = array(datatype.code)
         numbers.frombytes(raw)
-        field.extend(_little_endian(numbers))
+        for part in _parts(_little_endian(numbers)):
+            field.extend(part)
 
 
 def _split(raw: memoryview) -> list[bytes]:

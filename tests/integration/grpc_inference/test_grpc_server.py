@@ -156,6 +156,13 @@ def test_health_needs_no_token(served: Served) -> None:
     watch = served.health.Watch(health_pb2.HealthCheckRequest(service="other"))
     assert next(iter(watch)).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
     watch.cancel()
+    for request, status in ((b"\xff", "INVALID_ARGUMENT"), (b"\0" * 70_000, "RESOURCE_EXHAUSTED")):
+        with pytest.raises(grpc.RpcError) as refused:
+            served.channel.unary_unary("/grpc.health.v1.Health/Check")(request)
+        assert refused.value.code() is getattr(grpc.StatusCode, status)
+        with pytest.raises(grpc.RpcError) as refused:
+            next(iter(served.channel.unary_stream("/grpc.health.v1.Health/Watch")(request)))
+        assert refused.value.code() is getattr(grpc.StatusCode, status)
 
 
 def test_reflection(served: Served) -> None:

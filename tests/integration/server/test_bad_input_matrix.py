@@ -17,6 +17,7 @@ import pytest
 from support.hostile import CASES, Case, converse
 from support.hostile.bodies import FIELD_LIMIT, LIMIT
 from support.hostile.framing import CSV
+from support.hostile.tensors import MODEL
 from support.hostile.timing import LIMIT as CLIENT_TIMEOUT
 from support.servers.backends import start_ours
 from support.servers.fleet import require
@@ -31,6 +32,7 @@ SETTINGS = {
     "DRUM_FORM_MAX_FIELD_SIZE": str(FIELD_LIMIT),
     "DRUM_SPOOL_THRESHOLD": "65536",
     "DRUM_CLIENT_ERRORS_4XX": "true",
+    "DRUM_MODEL_NAME": MODEL,
 }
 GROWTH = 12 << 20
 """Bytes that the HTTP process may grow by from the end of the first round to that of the last one."""

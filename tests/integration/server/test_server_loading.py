@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import tritonclient.grpc as triton
 
 from support.servers.faults import FULL, WAITED, Faults, FaultyServer, eventually, message, order
-from support.wire import Answer, csv, get, post_json
+from support.servers.process import free_port
+from support.wire import Answer, Request, csv, get, post_json
 
 PROBES = ("/", "/ping/", "/health/", "/readyz", "/startupz")
 EXECUTORS = pytest.mark.parametrize("executor", ["pool", "inline"])
@@ -50,6 +54,43 @@ def test_calls_wait_for_the_model_and_probes_do_not(faults: Faults, executor: st
     for target in PROBES:
         assert server.send(get(target)).status == 200
     assert server.stats()["backpressure_rejected"] == 0
+
+
+def infer(do: str, arg: float) -> Request:
+    """A V2 call that does ``do`` in its worker."""
+    inputs = [
+        {"name": "do", "datatype": "BYTES", "shape": [1], "data": [do]},
+        {"name": "arg", "datatype": "FP64", "shape": [1], "data": [arg]},
+    ]
+    return post_json("/v2/models/faulty/infer", {"inputs": inputs})
+
+
+def test_v2_calls_wait_for_the_model_and_probes_do_not(faults: Faults) -> None:
+    """Over HTTP and gRPC. What is asked of the model's metadata does not wait either."""
+    port = free_port()
+    server = start(faults, DRUM_MODEL_NAME="faulty", DRUM_GRPC_ADDRESS=f"127.0.0.1:{port}")
+    with triton.InferenceServerClient(f"127.0.0.1:{port}") as client, ThreadPoolExecutor() as threads:
+        eventually(client.is_server_live, "gRPC listens")
+        call = server.begin(infer("echo", 3))
+        unknown = server.send(post_json("/v2/models/other/infer", {}))
+        message = [triton.InferInput("do", [1], "BYTES"), triton.InferInput("arg", [1], "FP64")]
+        message[0].set_data_from_numpy(np.array(["echo"], dtype=object))
+        message[1].set_data_from_numpy(np.array([4.0]))
+        sent = threads.submit(client.infer, "faulty", message)
+        eventually(lambda: server.stats()["executor_queue_depth"] == 2, "both wait")
+        assert unknown.status == 404
+        for target in ("/v2/health/ready", "/v2/models/faulty/ready", "/v2/models/faulty"):
+            answer = server.send(get(target))
+            assert (answer.status, answer.header("Retry-After")) == (503, "10")
+            assert answer.json() == {"error": "Model is still loading"}
+        assert server.send(get("/v2/health/live")).json() == {"live": True}
+        assert not client.is_server_ready()
+        assert not client.is_model_ready("faulty")
+        server.on_load("")
+        assert call.result().json()["outputs"][0]["data"] == [3.0]
+        assert sent.result().as_numpy("predictions").tolist() == [4.0]
+        assert server.send(get("/v2/health/ready")).json() == {"live": True, "ready": True}
+        assert client.is_model_ready("faulty")
 
 
 @EXECUTORS

@@ -9,6 +9,7 @@ from support.hostile.bodies import BODIES
 from support.hostile.conversation import Step
 from support.hostile.framing import FRAMING
 from support.hostile.targets import TARGETS
+from support.hostile.tensors import TENSORS
 from support.hostile.timing import TIMING
 
 
@@ -30,7 +31,7 @@ class Case:
 
 def _cases() -> dict[str, Case]:
     cases: dict[str, Case] = {}
-    for slow, group in ((False, FRAMING), (False, TARGETS), (False, BODIES), (True, TIMING)):
+    for slow, group in ((False, FRAMING), (False, TARGETS), (False, BODIES), (False, TENSORS), (True, TIMING)):
         for name, (expect, *steps) in group.items():
             assert name not in cases, name
             assert isinstance(expect, str)

@@ -140,6 +140,19 @@ def test_only_calls_with_equal_keys_are_batched(other: ModelCall) -> None:
     asyncio.run(main())
 
 
+def test_tensors_are_batched_unless_hooks_get_their_bodies() -> None:
+    async def main() -> None:
+        card = ModelCard(target_type=TargetType.REGRESSION, batching="on_request", row_by_row=True)
+        admission, slots = make(2, card=card)
+        tasks = [begin(admission, ModelCall(kind="infer", body=table("b").x)) for _ in range(2)]
+        await settle()
+        assert [len(calls_of(work)) for work in slots.running] == [2]
+        slots.finish()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+
+
 BIG = b"a\n" + b"1" * LARGEST_BODY + b"\n"
 
 
@@ -158,6 +171,7 @@ BIG = b"a\n" + b"1" * LARGEST_BODY + b"\n"
         ModelCall(kind="predict", body=table("b").x),
         ModelCall(kind="transform", x=table("b").x),
         ModelCall(kind="predict_stream", x=table("b").x),
+        ModelCall(kind="infer", body=table("b").x),
     ],
 )
 def test_a_call_that_is_never_batched_takes_a_free_slot_at_once(alone: ModelCall) -> None:

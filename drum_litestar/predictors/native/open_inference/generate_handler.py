@@ -77,7 +77,10 @@ class GenerateHandler:
         return StreamReply(StreamHead(content_type=_EVENTS), _Events(chunks, lambda text: self._event(request, text)))
 
     def _row(self, request: _Request) -> CsvTable:
-        cells = {**(request.parameters or {}), self._prompt_column: request.text_input}
+        parameters = request.parameters or {}
+        if self._prompt_column in parameters:
+            raise BadRequestError(f"parameter {self._prompt_column!r} is the prompt's column, which text_input fills")
+        cells = {**parameters, self._prompt_column: request.text_input}
         return CsvTable(pd.Index(list(cells)), [pd.Series([cell]).array for cell in cells.values()])
 
     def _object(self, request: _Request, text: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Iterable, List, Protocol, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Protocol, Sequence, Tuple
 
 import msgspec
 
@@ -18,7 +18,7 @@ from drum_litestar.predictors.native.open_inference.infer_answer import BINARY_T
 from drum_litestar.predictors.native.open_inference.infer_request import InferRequest, read_request
 from drum_litestar.predictors.native.open_inference.instances import predictions_json, read_instances, rows_call
 from drum_litestar.predictors.native.open_inference.tensor_metadata import OUTPUT, inference_info
-from drum_litestar.predictors.native.open_inference.tensor_tables import Tables, tensors_of
+from drum_litestar.predictors.native.open_inference.tensor_tables import Tables, counted, listed, tensors_of
 from drum_litestar.predictors.native.open_inference.tensors import (
     BYTES,
     FP64,
@@ -35,9 +35,6 @@ from drum_litestar.predictors.steps import step
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
-
-_MOST_NAMED = 10
-"""Columns that a message names."""
 
 
 class TableTransform(Protocol):
@@ -64,7 +61,16 @@ class InferHandler:
         self._structured = structured
         self._transform = transform
         self._unstructured = unstructured
-        self._tables = Tables(self.info.inputs)
+        self._tables = Tables(self.info.inputs, self._width())
+
+    def _width(self) -> Optional[int]:
+        """The number of columns of a request's table; None where another one could be right."""
+        inputs, target = self.info.inputs, self._loaded.target_type
+        by_model = self._loaded.framework is not None and self._structured.row_by_row
+        if not inputs or target is TargetType.TRANSFORM or not (by_model or target.is_text):
+            return None
+        width = inputs[0].shape[1] if len(inputs[0].shape) > 1 else len(inputs)
+        return None if width == -1 else width
 
     def handle(self, call: ModelCall) -> Reply:
         """Answer a V2 call. Raises nothing but WorkerStop."""
@@ -90,6 +96,8 @@ class InferHandler:
             return infer_reply(request, self._name, [of_element(OUTPUT, self._ask_hook(request, call))])
         with step("parse"):
             table = self._tables.table(request)
+        if target.is_text:
+            self._require_text(request.inputs)
         if target is TargetType.TRANSFORM:
             frame = self._transform.transform_table(table)
             with step("serialize"):
@@ -145,24 +153,32 @@ class InferHandler:
         body = Payload(data=raw, size=len(raw), mimetype=mimetype)
         return self._unstructured.handle(msgspec.structs.replace(call, kind="unstructured", body=body)).body
 
+    def _require_text(self, tensors: Sequence[Tensor]) -> None:
+        """Raises BadRequestError for prompts that are no texts."""
+        prompt = self.info.inputs[0].name
+        for tensor in tensors:
+            if tensor.datatype != BYTES and (tensor.name == prompt or len(tensors) == 1):
+                raise BadRequestError(f"input {shown(tensor.name)} is {BYTES}, not {tensor.datatype}")
+
     def _refuse_misfit(self, columns: Iterable[str], error: StageError) -> None:
         """Raises BadRequestError, if ``error`` has come of a request without the model's columns, or with more."""
-        inputs = self.info.inputs
-        if self._loaded.framework is None or not self._structured.row_by_row or not inputs:
+        inputs, is_text = self.info.inputs, self._loaded.target_type.is_text
+        by_model = self._loaded.framework is not None and self._structured.row_by_row
+        if not inputs or not (by_model or is_text):
             return
-        given = list(columns)
+        given = dict.fromkeys(columns)
         if len(inputs[0].shape) > 1:
             width = inputs[0].shape[1]
             if width not in (-1, len(given)):
-                raise BadRequestError(f"the model takes {width} columns, and the request has {len(given)}") from error
+                raise BadRequestError(f"the model takes {counted(width)}, and the request has {len(given)}") from error
             return
-        wanted = [each.name for each in inputs]
+        wanted = dict.fromkeys([each.name for each in inputs])
         missing = [name for name in wanted if name not in given]
         if missing:
-            raise BadRequestError(f"columns are missing: {_listed(missing)}") from error
-        more = [name for name in given if name not in wanted]
+            raise BadRequestError(f"columns are missing: {listed(missing)}") from error
+        more = [] if is_text else [name for name in given if name not in wanted]
         if more:
-            raise BadRequestError(f"the model was not fitted with these columns: {_listed(more)}") from error
+            raise BadRequestError(f"the model was not fitted with these columns: {listed(more)}") from error
 
     def _refuse_texts(self, tensors: Sequence[Tensor], error: StageError) -> None:
         """Raises BadRequestError, if ``error`` has come of BYTES where the metadata say numbers."""
@@ -208,8 +224,3 @@ def _media_type(raw: bytes) -> str:
     except UnicodeDecodeError:
         return BINARY_TYPE
     return "text/plain"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(map(shown, names[:_MOST_NAMED])) + more

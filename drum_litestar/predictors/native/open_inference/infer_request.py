@@ -18,7 +18,7 @@ from drum_litestar.predictors.native.open_inference.tensors import (
     of_element,
     shown,
 )
-from drum_litestar.predictors.protocol import ModelCall, Payload, TensorInfo
+from drum_litestar.predictors.protocol import MOST_INPUTS, ModelCall, Payload, TensorInfo
 
 PANDAS = "pd"
 """Value of the parameter ``content_type``: each tensor is a column of one table."""
@@ -79,6 +79,8 @@ def read_request(call: ModelCall, inputs: Sequence[TensorInfo]) -> InferRequest:
     head = _read_head(body if size is None else body[:size])
     if not head.inputs:
         raise BadRequestError("the request has no inputs")
+    if len(head.inputs) > MOST_INPUTS:
+        raise BadRequestError(f"the request has {len(head.inputs)} inputs, more than {MOST_INPUTS}")
     _refuse_twice([each.name for each in head.inputs], "input")
     parameters = head.parameters or {}
     return InferRequest(

@@ -10,8 +10,9 @@ import pytest
 
 from drum_litestar.errors import BadRequestError, BodyTooLargeError, RequestError
 from drum_litestar.http.replies import UnusableReplyError
+from drum_litestar.predictors.protocol import MOST_INPUTS
 from drum_litestar.protocols.grpc_inference.answer_message import infer_response
-from drum_litestar.protocols.grpc_inference.infer_message import MOST_INPUTS, parse, v2_body
+from drum_litestar.protocols.grpc_inference.infer_message import parse, v2_body
 from drum_litestar.protocols.grpc_inference.protobuf_messages import inference
 
 LIMIT = 10_000

@@ -9,52 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from drum_litestar.predictors.native.open_inference.infer_request import InferRequest
-from drum_litestar.predictors.native.open_inference.tensor_tables import Tables
-from drum_litestar.predictors.native.open_inference.tensors import Tensor
-from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamReply, TargetType, TensorInfo
+from drum_litestar.predictors.protocol import ModelCall, Payload, StreamReply, TargetType, TensorInfo
 from native_serving import csv_call, payload, summary
+from open_inference_requests import TEXT, ask, binary, fitted, request, tensor, values
 
 pytest.importorskip("sklearn")
-
-Request = dict[str, Any]
-
-
-def fitted() -> Any:
-    from sklearn.linear_model import LinearRegression
-
-    return LinearRegression().fit(pd.DataFrame({"a": [1.0, 2, 3, 4], "b": [2.0, 1, 0, 5]}), [1, 2, 3, 5.0])
-
-
-def tensor(name: str, data: Any, shape: list[int] | None = None, datatype: str = "FP64", **more: Any) -> Request:
-    return {
-        "name": name,
-        "datatype": datatype,
-        "shape": np.shape(data) if shape is None else shape,
-        "data": data,
-        **more,
-    }
-
-
-def request(*inputs: Request, **more: Any) -> Request:
-    return {"inputs": list(inputs), **more}
-
-
-def ask(predictor: Any, body: Any, kind: Any = "infer", **fields: Any) -> tuple[int, Any]:
-    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    reply = predictor.handle(ModelCall(kind=kind, body=payload(raw), **fields))
-    assert isinstance(reply, Reply)
-    return reply.status, json.loads(reply.body)
-
-
-def binary(head: Any, *data: bytes) -> dict[str, Any]:
-    raw = json.dumps(head).encode()
-    return {"body": raw + b"".join(data), "json_size": len(raw)}
-
-
-def values(answer: tuple[int, Any], output: int = 0) -> Any:
-    assert answer[0] == 200, answer
-    return answer[1]["outputs"][output]["data"]
 
 
 @pytest.fixture
@@ -147,6 +106,7 @@ BAD: dict[str, Any] = {
     "a number as id": request(tensor("x", ROWS), id=7),
     "the same name twice": request(tensor("a", [1]), tensor("a", [1])),
     "one of very many names twice": request(*[tensor(f"x{number}", [1]) for number in (*range(50_000), 49_999)]),
+    "too many inputs": request(*[tensor(f"x{number}", [1]) for number in range(65_537)]),
     "texts for numbers": request(tensor("x", [["1", "two"]], datatype="BYTES")),
     "columns of several lengths": request(tensor("a", [1]), tensor("b", [1, 2])),
     "three dimensions": request(tensor("x", [[[1, 2]]])),
@@ -194,14 +154,6 @@ def test_bad_requests(regression: Any, case: str) -> None:
     assert (status, list(answer)) == (400, ["error"])
     assert len(answer["error"]) < 500
     assert ask(regression, request(tensor("x", ROWS)))[0] == 200
-
-
-def test_wide_tables_are_not_kept() -> None:
-    """What clients make up must not fill the memory."""
-    tables = Tables(())
-    for width in (2, 3, 100_000):
-        tables.table(InferRequest(None, (Tensor("x", "INT8", np.zeros((1, width), np.int8)),), False, None, False))
-    assert sorted(map(len, tables._indexes)) == [2, 3]
 
 
 @pytest.mark.parametrize(
@@ -353,16 +305,6 @@ def test_transform(serve_folder: Any) -> None:
     assert rows == (200, {"predictions": [{"a": 1, "b": 0.5, "sum": 1.5, "text": "x"}]})
 
 
-TEXT = """
-import pandas as pd
-
-def load_model(code_dir):
-    return 1
-
-def score(data, model, **kwargs):
-    extra = str(data["temperature"].iloc[0]) if "temperature" in data else ""
-    return pd.DataFrame({"answer": data["promptText"].str.upper() + extra})
-"""
 STREAM = """
 def predict_stream(data, model):
     yield data["promptText"].iloc[0]
