@@ -19,11 +19,12 @@ INLINE = frozenset({"regression", "hooks_regression", "unstructured", "text", "c
 """Folders of the default run's inline executor: one for each kind of call."""
 NOT_BY_DEFAULT = frozenset(
     {
-        "binary_numbers", "booster_post", "chat_agent", "hooks_multilabel", "keras_multiclass", "multiclass_file",
-        "onnx_binary", "onnx_zipmap", "prediction_server_anomaly", "prediction_server_hooks_binary",
-        "prediction_server_hooks_multilabel", "prediction_server_multiclass", "prediction_server_multilabel",
-        "prediction_server_no_mapping", "prediction_server_regression", "score_without_kwargs", "torch_binary",
-        "torch_multiclass", "transform_schema_num", "xgb_bare", "xgb_booster_multiclass", "xgb_booster_regression",
+        "binary_numbers", "booster_post", "chat_agent", "geopoint", "hooks_multilabel",
+        "keras_multiclass", "multiclass_file", "onnx_binary", "onnx_zipmap", "prediction_server_anomaly",
+        "prediction_server_binary", "prediction_server_hooks_binary", "prediction_server_hooks_multilabel",
+        "prediction_server_multiclass", "prediction_server_multilabel", "prediction_server_no_mapping",
+        "prediction_server_regression", "score_without_kwargs", "task_binary", "torch_binary", "torch_multiclass",
+        "transform_schema_num", "xgb_bare", "xgb_booster_binary", "xgb_booster_multiclass", "xgb_booster_regression",
     }
 )  # fmt: skip
 """Folders that the default run leaves out: each has a sibling of the same framework or target type."""

@@ -150,7 +150,8 @@ def test_open_loops_come_after_what_they_refer_to() -> None:
             assert reference.server == scenario.server
 
 
-def test_each_contender_answers_a_scenario_or_says_why_not() -> None:
+def test_each_contender_answers_a_scenario_or_says_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scenarios.Scenario, "_different", 2)  # the others have other numbers only
     requests = set()
     for one in contenders.CONTENDERS:
         for scenario in scenarios.SCENARIOS:

@@ -99,6 +99,9 @@ CHANGED: dict[str, tuple[str, dict[str, str]]] = {
 }
 """For each setting a value other than its default, and other settings that it depends on."""
 
+COMPOSED: dict[str, Any] = {}
+"""What the parts get by the settings that others depend on, so that it is found once."""
+
 ELSEWHERE = {"DRUM_SERVER_TYPE"}
 """Read by the hook of ``drum server``; the server only logs a notice about it."""
 
@@ -122,7 +125,10 @@ def test_a_setting_reaches_a_part(name: str, folder: Path, monkeypatch: pytest.M
     value, needs = CHANGED[name]
     if any("SSL" in each for each in (name, *needs)) and not shutil.which("openssl"):
         pytest.skip("needs the openssl command")
-    before = composed(folder, needs, monkeypatch)
+    key = repr(sorted(needs.items()))
+    if key not in COMPOSED:
+        COMPOSED[key] = composed(folder, needs, monkeypatch)
+    before = COMPOSED[key]
     after = composed(folder, {**needs, name: value}, monkeypatch)
     assert before != after, f"{name} changes nothing"
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from drum_litestar.predictors.native import startup
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.native_predictor import NativePredictor
+from drum_litestar.predictors.native.shortcuts.csv_parser import CsvParser, csv_parser
 from drum_litestar.predictors.native.startup import load_model_folder
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
@@ -38,8 +40,19 @@ def make_folder(tmp_path: Path) -> MakeFolder:
     return make
 
 
+@pytest.fixture(scope="session")
+def checked_parser() -> CsvParser | None:
+    return csv_parser()
+
+
 @pytest.fixture
-def load_folder(make_folder: MakeFolder) -> Iterator[LoadFolder]:
+def one_check_of_pandas(monkeypatch: pytest.MonkeyPatch, checked_parser: CsvParser | None) -> None:
+    """A worker checks pandas' parser once, at its start; here it would be once a test, and longer than most tests."""
+    monkeypatch.setattr(startup, "csv_parser", lambda: checked_parser)
+
+
+@pytest.fixture
+def load_folder(make_folder: MakeFolder, one_check_of_pandas: None) -> Iterator[LoadFolder]:
     """``load_folder(files, target, **spec_fields)``: the loaded model, closed after the test."""
     loaded: list[LoadedModel] = []
 
@@ -57,7 +70,7 @@ ServeFolder = Callable[..., NativePredictor]
 
 
 @pytest.fixture
-def serve_folder(make_folder: MakeFolder) -> Iterator[ServeFolder]:
+def serve_folder(make_folder: MakeFolder, one_check_of_pandas: None) -> Iterator[ServeFolder]:
     """``serve_folder(files, target, **spec_fields)``: a loaded predictor, closed after the test."""
     predictors: list[NativePredictor] = []
 

@@ -81,7 +81,7 @@ TABLES = st.integers(1, 4).flatmap(lambda width: st.lists(st.lists(CELLS, min_si
 
 
 @given(TABLES)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 def test_rows_equal_what_pandas_writes(table: list[list[Any]]) -> None:
     """All forms, compared with ``to_csv`` of the same cells."""
     names = [f"c{number}" for number in range(len(table[0]))]

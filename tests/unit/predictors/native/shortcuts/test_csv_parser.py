@@ -72,7 +72,7 @@ def written_frames(draw: st.DrawFn, values: Any = VALUES, names: Any = NAMES) ->
 
 
 @given(written_frames())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_frame_that_pandas_writes(body: bytes) -> None:
     check(PARSE, body)
 
@@ -100,7 +100,7 @@ def test_common_bodies_are_accepted(body: bytes) -> None:
 
 
 @given(st.lists(st.sampled_from(TOKENS), max_size=24).map(b"".join))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @example(b"")
 def test_any_text(body: bytes) -> None:
     check(PARSE, body)
@@ -116,7 +116,7 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @given(damaged())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_damaged_tables(body: bytes) -> None:
     check(PARSE, body)
 
