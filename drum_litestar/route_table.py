@@ -51,6 +51,8 @@ class Route:
     """Of the operation in the OpenAPI document; None: the route is not in it."""
     tag: str = ""
     """Group of the operation."""
+    operation: Any = None
+    """What the document says of requests and answers: ``drum_litestar.http.openapi.operation.Operation``."""
 
 
 async def _no_answer(_: Any, __: Any) -> None:

@@ -12,8 +12,6 @@ from litestar.datastructures import State
 from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
 from litestar.handlers.base import BaseRouteHandler
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, RedocRenderPlugin, SwaggerRenderPlugin
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive, Scope, Send
@@ -24,6 +22,7 @@ from drum_litestar.http.app_options import AnyRequest, AnyResponse, AppOptions, 
 from drum_litestar.http.dispatcher import Dispatcher
 from drum_litestar.http.exception_handlers import HANDLERS
 from drum_litestar.http.lifespan import model_lifespan
+from drum_litestar.http.openapi.document import document_config
 from drum_litestar.http.replies import BytesResponse
 from drum_litestar.http.routes import ROUTES
 from drum_litestar.http.service import ModelService
@@ -71,14 +70,15 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
     spool_directory = SpoolDirectory(options.uploads.spool_dir, options.spool_owner)
     service = ModelService(executor, options, spool_directory)
     context = WorkerContext("http")
+    routes = (*ROUTES, *options.protocol_routes)
     app = DrumLitestar(
-        [*_route_handlers((*ROUTES, *options.protocol_routes), service), *_extension_routes(options, service)],
+        [*_route_handlers(routes, service), *_extension_routes(options, service)],
         path=normalize_prefix(options.url_prefix),
         state=State({"worker_context": context}),
         exception_handlers=dict(HANDLERS),
         lifespan=[lambda _: model_lifespan(executor, context, spool_directory, options)],
         on_app_init=options.on_app_init,
-        openapi_config=_openapi(options) if options.enable_docs else None,
+        openapi_config=document_config(service, routes) if options.enable_docs else None,
         request_max_body_size=None,  # the middleware limits bodies
         logging_config=None,
         debug=False,
@@ -107,15 +107,11 @@ def _handler(route: Route, service: ModelService) -> HTTPRouteHandler:
     async def answer(request: AnyRequest) -> AnyResponse:
         return cast("AnyResponse", await route.answer(service, request))
 
-    answer.__name__ = route.answer.__name__  # the end of the operation's id in the OpenAPI document
-    documented: dict[str, Any] = (
-        {"include_in_schema": False} if route.summary is None else {"summary": route.summary, "tags": [route.tag]}
-    )
     decorate = HTTPRouteHandler(
         list(route.paths),
         http_method=[HttpMethod(method) for method in route.methods],
         status_code=200,
-        **documented,
+        include_in_schema=False,  # the document of our own routes is made from their table
     )
     return decorate(answer)
 
@@ -137,12 +133,3 @@ def _extension_routes(options: AppOptions, service: ModelService) -> list[Router
         service.executor.check_failure()
 
     return [Router(path="/", route_handlers=options.route_handlers, guards=[guard])] if options.route_handlers else []
-
-
-def _openapi(options: AppOptions) -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="drum-litestar",
-        version=options.server_version,
-        path="/docs",
-        render_plugins=[SwaggerRenderPlugin(), RedocRenderPlugin(), JsonRenderPlugin()],
-    )
