@@ -7,6 +7,8 @@ import sys
 import threading
 from typing import Any
 
+import msgspec
+
 from drum_litestar.observability.metrics.stats import RequestTimes, StatsReporter
 
 CHILD = """
