@@ -43,8 +43,11 @@ error with the same bytes.
 
 from __future__ import annotations
 
-from typing import Any, Final, Sequence
+from typing import Any, Dict, Final, Sequence
 
+import msgspec
+
+from drum_litestar.messages.error_messages import ParameterError, ParameterProblem
 from drum_litestar.pip_command import install_extra
 from drum_litestar.settings.masking import masked
 
@@ -151,8 +154,9 @@ class InvalidParameterError(RequestError):
         self.param = param
 
     def body(self) -> dict[str, Any]:
-        error = {"message": str(self), "type": "invalid_request_error", "param": self.param, "code": None}
-        return {"error": error}
+        problem = ParameterProblem(str(self), "invalid_request_error", self.param, None)
+        body: Dict[str, Any] = msgspec.to_builtins(ParameterError(problem))
+        return body
 
 
 class UnauthorizedError(RequestError):

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final, cast
 
-from litestar import Litestar, Router
+from litestar import HttpMethod, Litestar, Router
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.enums import ScopeType
+from litestar.handlers import HTTPRouteHandler
 from litestar.handlers.base import BaseRouteHandler
-from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, RedocRenderPlugin, SwaggerRenderPlugin
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive, Scope, Send
 
 from drum_litestar.context import WorkerContext
 from drum_litestar.execution.executor import Executor
-from drum_litestar.http.app_options import AppOptions, normalize_prefix
+from drum_litestar.http.app_options import AnyRequest, AnyResponse, AppOptions, normalize_prefix
 from drum_litestar.http.dispatcher import Dispatcher
 from drum_litestar.http.exception_handlers import HANDLERS
-from drum_litestar.http.handlers import route_handlers
 from drum_litestar.http.lifespan import model_lifespan
+from drum_litestar.http.openapi.document import document_config
+from drum_litestar.http.replies import BytesResponse
 from drum_litestar.http.routes import ROUTES
 from drum_litestar.http.service import ModelService
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.request_state import request_state
+from drum_litestar.route_table import Route
+
+_HTML: Final = "text/html; charset=utf-8"
 
 
 class DrumLitestar(Litestar):
@@ -65,14 +70,15 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
     spool_directory = SpoolDirectory(options.uploads.spool_dir, options.spool_owner)
     service = ModelService(executor, options, spool_directory)
     context = WorkerContext("http")
+    routes = (*ROUTES, *options.protocol_routes)
     app = DrumLitestar(
-        [*route_handlers((*ROUTES, *options.protocol_routes), service), *_extension_routes(options, service)],
+        [*_route_handlers(routes, service), *_extension_routes(options, service)],
         path=normalize_prefix(options.url_prefix),
         state=State({"worker_context": context}),
         exception_handlers=dict(HANDLERS),
         lifespan=[lambda _: model_lifespan(executor, context, spool_directory, options)],
         on_app_init=options.on_app_init,
-        openapi_config=_openapi(options) if options.enable_docs else None,
+        openapi_config=document_config(service, routes) if options.enable_docs else None,
         request_max_body_size=None,  # the middleware limits bodies
         logging_config=None,
         debug=False,
@@ -85,6 +91,38 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
     return app
 
 
+def _route_handlers(routes: Iterable[Route], service: ModelService) -> list[HTTPRouteHandler]:
+    """A handler for each route, and one for OPTIONS of each path: 200, empty, ``Allow`` (contract, 3.1). Litestar's own
+    would be a 204."""
+    handlers = [_handler(route, service) for route in routes]
+    methods: defaultdict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
+    for handler in handlers:
+        for path in handler.paths:
+            methods[path] |= handler.http_methods
+    # first in the list: Litestar adds its own OPTIONS to a path whose first handler is registered without one
+    return [*(_options(path, ", ".join(sorted(allow))) for path, allow in methods.items()), *handlers]
+
+
+def _handler(route: Route, service: ModelService) -> HTTPRouteHandler:
+    async def answer(request: AnyRequest) -> AnyResponse:
+        return cast("AnyResponse", await route.answer(service, request))
+
+    decorate = HTTPRouteHandler(
+        list(route.paths),
+        http_method=[HttpMethod(method) for method in route.methods],
+        status_code=200,
+        include_in_schema=False,  # the document of our own routes is made from their table
+    )
+    return decorate(answer)
+
+
+def _options(path: str, allow: str) -> HTTPRouteHandler:
+    async def options() -> AnyResponse:
+        return BytesResponse(b"", content_type=_HTML, pairs=(("allow", allow),))
+
+    return HTTPRouteHandler(path, http_method=[HttpMethod.OPTIONS], status_code=200, include_in_schema=False)(options)
+
+
 def _extension_routes(options: AppOptions, service: ModelService) -> list[Router]:
     """Put routes of extensions behind a guard, so that they answer 513 after a failed load, like our own.
 
@@ -95,12 +133,3 @@ def _extension_routes(options: AppOptions, service: ModelService) -> list[Router
         service.executor.check_failure()
 
     return [Router(path="/", route_handlers=options.route_handlers, guards=[guard])] if options.route_handlers else []
-
-
-def _openapi(options: AppOptions) -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="drum-litestar",
-        version=options.server_version,
-        path="/docs",
-        render_plugins=[SwaggerRenderPlugin(), RedocRenderPlugin(), JsonRenderPlugin()],
-    )

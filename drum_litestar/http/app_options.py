@@ -42,6 +42,10 @@ class AppOptions:
     spool_owner: int | None = None
     """User id that must be able to read spool files, when model workers run as another user."""
     enable_docs: bool = False
+    """Serve the OpenAPI document."""
+    with_token: bool = False
+    """The middleware asks for a token. For the document, as is the next one."""
+    with_rate_limit: bool = False
     graceful_timeout: float = TimeoutSettings().graceful_timeout
     """Seconds in which running calls may end at shutdown."""
     leaving: Callable[[], bool] = bool

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from itertools import chain
 from typing import Any, Final, TypeVar
 
+import msgspec
 from litestar import Response
 from litestar.datastructures import Cookie
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +18,7 @@ from drum_litestar.errors import RequestError
 from drum_litestar.execution.executor import ReplyStream
 from drum_litestar.http.interrupts import while_connected
 from drum_litestar.media_types import JSON, is_event_stream
+from drum_litestar.messages.server_messages import ProbeAnswer
 from drum_litestar.predictors.protocol import Reply, StreamHead
 from drum_litestar.request_state import error_json, request_state
 
@@ -28,7 +30,7 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 _NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_OK: Final = drum_json({"message": "OK"})
+_OK: Final = drum_json(msgspec.to_builtins(ProbeAnswer("OK")))
 _FRAMING: Final = frozenset(
     {"connection", "content-length", "content-type", "keep-alive", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -84,9 +86,11 @@ class BytesResponse(_WithPairs[bytes]):
         return _BytesAnswer(self, raw, self.content)
 
 
-def json_response(body: dict[str, Any], *, status: int = 200, pairs: Headers = ()) -> BytesResponse:
+def json_response(body: dict[str, Any] | msgspec.Struct, *, status: int = 200, pairs: Headers = ()) -> BytesResponse:
     """Build the response with ``body`` as DRUM's JSON."""
-    return BytesResponse(drum_json(body), status=status, pairs=pairs)
+    return BytesResponse(
+        drum_json(msgspec.to_builtins(body) if isinstance(body, msgspec.Struct) else body), status=status, pairs=pairs
+    )
 
 
 def error_response(request: Any, body: dict[str, Any], *, status: int, pairs: Headers = ()) -> BytesResponse:

@@ -12,6 +12,8 @@ from drum_litestar.http.controllers.health import liveness, livez, readiness, re
 from drum_litestar.http.controllers.info import capabilities, info, stats
 from drum_litestar.http.controllers.metrics import metrics
 from drum_litestar.http.controllers.static import no_file
+from drum_litestar.http.openapi import row_operations, server_operations, text_operations
+from drum_litestar.http.openapi.operation import Operation
 from drum_litestar.http.payloads import Collector, collect_json, collect_nothing, collect_raw, collect_structured
 from drum_litestar.http.replies import Headers
 from drum_litestar.http.service import ModelService
@@ -54,11 +56,18 @@ class CallOfModel:
 
 
 def _prediction(
-    *paths: str, answer: CallOfModel, span: str, summary: str, tag: str = "predictions", decodes: bool = True
+    *paths: str,
+    answer: CallOfModel,
+    operation: Operation,
+    span: str,
+    summary: str,
+    tag: str = "predictions",
+    decodes: bool = True,
 ) -> Route:
     return Route(
         paths=paths,
         answer=answer,
+        operation=operation,
         methods=("POST",),
         calls_model=True,
         decodes=decodes,
@@ -77,6 +86,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/invocations",
         answer=CallOfModel("predict", check_structured, collect_structured),
         span="drum.invocations",
+        operation=row_operations.PREDICT,
         summary="Predict rows",
     ),
     _prediction(
@@ -89,12 +99,14 @@ ROUTES: Final[tuple[Route, ...]] = (
             headers=(("X-Streaming", "true"),),
         ),
         span="drum.invocations",
+        operation=row_operations.PREDICT_STREAM,
         summary="Predict rows, streamed",
     ),
     _prediction(
         "/transform",
         answer=CallOfModel("transform", check_transform, collect_structured),
         span="drum.transform",
+        operation=row_operations.TRANSFORM,
         summary="Transform rows",
     ),
     _prediction(
@@ -102,6 +114,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/predictionsUnstructured",
         answer=CallOfModel("unstructured", check_unstructured, collect_raw),
         span="drum.predictUnstructured",
+        operation=row_operations.UNSTRUCTURED,
         summary="Predict from any body",
         decodes=False,  # a hook may read the coding from the headers that it gets, as under DRUM
     ),
@@ -110,6 +123,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/v1/chat/completions",
         answer=CallOfModel("chat", check_chat, collect_json),
         span="drum.chat.completions",
+        operation=text_operations.CHAT,
         summary="Chat completion",
         tag="chat",
     ),
@@ -118,6 +132,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/v1/completions",
         answer=CallOfModel("completion", check_completion, collect_json),
         span="drum.completions",
+        operation=text_operations.COMPLETION,
         summary="Text completion",
         tag="chat",
     ),
@@ -126,6 +141,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "/v1/embeddings",
         answer=CallOfModel("embed", check_embed, collect_json),
         span="drum.embeddings",
+        operation=text_operations.EMBED,
         summary="Embeddings",
         tag="chat",
     ),
@@ -133,6 +149,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         paths=("/models", "/v1/models"),
         answer=CallOfModel("models", check_models, collect_nothing),
         calls_model=True,
+        operation=text_operations.MODELS,
         summary="List models",
         tag="chat",
     ),
@@ -141,11 +158,18 @@ ROUTES: Final[tuple[Route, ...]] = (
         answer=forward,
         methods=("GET", "HEAD", "POST", "PUT"),
         span="drum.directAccess",
+        operation=text_operations.DIRECT_ACCESS,
         summary="Forward to the LLM server",
         tag="chat",
     ),
     Route(
-        paths=("/livez",), answer=livez, access="probe", is_polled=True, summary="The process is alive", tag="health"
+        paths=("/livez",),
+        answer=livez,
+        access="probe",
+        is_polled=True,
+        operation=server_operations.PROBE,
+        summary="The process is alive",
+        tag="health",
     ),
     Route(
         paths=("/", "/ping"),
@@ -153,6 +177,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         access="probe",
         is_polled=True,
         calls_model=True,  # of predictors that answer probes themselves
+        operation=server_operations.PROBE,
         summary="The model has loaded",
         tag="health",
     ),
@@ -163,6 +188,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             access="probe",
             is_polled=True,
             calls_model=True,
+            operation=server_operations.PROBE,
             summary="A call would be served now",
             tag="health",
         )
@@ -173,14 +199,23 @@ ROUTES: Final[tuple[Route, ...]] = (
         answer=startup,
         access="probe",
         is_polled=True,
+        operation=server_operations.PROBE,
         summary="The model has been ready once",
         tag="health",
     ),
-    Route(paths=("/info",), answer=info, access="operator", summary="The model", tag="info"),
+    Route(
+        paths=("/info",),
+        answer=info,
+        access="operator",
+        operation=server_operations.INFO,
+        summary="The model",
+        tag="info",
+    ),
     Route(
         paths=("/capabilities",),
         answer=capabilities,
         access="operator",
+        operation=server_operations.CAPABILITIES,
         summary="What the model can be asked",
         tag="info",
     ),
@@ -188,9 +223,18 @@ ROUTES: Final[tuple[Route, ...]] = (
         paths=("/stats",),
         answer=stats,
         access="operator",
+        operation=server_operations.STATS,
         summary="Memory, processes and counters",
         tag="info",
     ),
-    Route(paths=("/metrics",), answer=metrics, access="operator", is_polled=True, summary="Metrics", tag="info"),
+    Route(
+        paths=("/metrics",),
+        answer=metrics,
+        access="operator",
+        is_polled=True,
+        operation=server_operations.METRICS,
+        summary="Metrics",
+        tag="info",
+    ),
     Route(paths=(f"/static/{REST}",), answer=no_file),
 )

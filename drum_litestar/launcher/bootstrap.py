@@ -21,6 +21,7 @@ from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Place, default_queue_depth
 from drum_litestar.http.app_options import AppOptions, normalize_prefix
 from drum_litestar.http.dispatcher import TableApp
+from drum_litestar.http.openapi.documentation_pages import documentation_pages
 from drum_litestar.http.routes import ROUTES
 from drum_litestar.http.service import ModelService
 from drum_litestar.http.spool import SpoolDirectory
@@ -186,11 +187,13 @@ class Server:
             server_version=__version__,
             info_server=settings.listen.info_server,
             model_name=self.plan.spec.model_name,
-            protocol_routes=PROTOCOL_ROUTES,
+            protocol_routes=(*PROTOCOL_ROUTES, *documentation_pages()) if settings.listen.docs else PROTOCOL_ROUTES,
             url_prefix=normalize_prefix(settings.listen.url_prefix or ""),
             uploads=settings.uploads,
             spool_owner=worker_uid(settings.workers.user),
             enable_docs=settings.listen.docs,
+            with_token=bool(settings.access.api_token),
+            with_rate_limit=settings.rate_limit.enabled,
             graceful_timeout=settings.timeouts.graceful_timeout,
             leaving=lambda: self._handle is not None and self._handle.lame_duck,
             ready_queue=settings.admission.ready_queue,
@@ -270,7 +273,6 @@ class Server:
             answers=settings.answers,
             access=settings.access,
             log=settings.log,
-            docs_prefixes=(f"{options.url_prefix}/docs",) if options.enable_docs else (),
             show_stacktrace=self.plan.show_stacktrace,
         )
 

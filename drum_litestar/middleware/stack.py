@@ -47,7 +47,7 @@ from drum_litestar.middleware.deadline import DeadlineMiddleware
 from drum_litestar.middleware.rate_limit import RateLimitMiddleware, SharedStore
 from drum_litestar.middleware.request_admission import AdmissionMiddleware
 from drum_litestar.middleware.request_id import RequestIdMiddleware
-from drum_litestar.middleware.security_headers import DOCS_POLICY, SecurityHeadersMiddleware
+from drum_litestar.middleware.security_headers import SecurityHeadersMiddleware
 from drum_litestar.middleware.server_error import ServerErrorMiddleware
 from drum_litestar.request_state import Place
 from drum_litestar.route_table import RouteTable
@@ -77,9 +77,6 @@ class StackOptions:
     cors: CorsSettings = CorsSettings()
     access: AccessSettings = field(default=AccessSettings(), repr=False)
     log: LogSettings = LogSettings()
-    docs_prefixes: tuple[str, ...] = ()
-    """Path prefixes of the OpenAPI pages, ``url_prefix`` included; empty when they are off."""
-    docs_policy: str = DOCS_POLICY
     show_stacktrace: bool = False
 
 
@@ -135,13 +132,7 @@ def build_stack(
     if options.cors.enabled:
         app = CORSMiddleware(app, origins=options.cors.origins)
     app = ServerErrorMiddleware(app, show_stacktrace=options.show_stacktrace, mask=mask)
-    app = SecurityHeadersMiddleware(
-        app,
-        drum_version=options.drum_version,
-        server_version=options.server_version,
-        docs_prefixes=options.docs_prefixes,
-        docs_policy=options.docs_policy,
-    )
+    app = SecurityHeadersMiddleware(app, drum_version=options.drum_version, server_version=options.server_version)
     app = AccessLogMiddleware(
         app, on_request_start=on_request_start, on_request_end=on_request_end, probes=options.log.probes
     )

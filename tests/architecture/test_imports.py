@@ -98,6 +98,7 @@ GROUND = ours(
     "errors",
     "extras",
     "media_types",
+    "messages",
     "name_clashes",
     "pip_command",
     "request_context",

@@ -12,6 +12,7 @@ from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.execution.queue_limits import Place
 from drum_litestar.http.app import build_app
 from drum_litestar.http.app_options import normalize_prefix
+from drum_litestar.http.openapi.operation import Operation, answers
 from drum_litestar.http.payloads import collect_raw
 from drum_litestar.http.replies import json_response
 from drum_litestar.http.routes import ROUTES, CallOfModel
@@ -83,7 +84,13 @@ def test_a_new_row_is_found_everywhere(
         return json_response({"message": "new"})
 
     row = Route(
-        paths=("/new", "/v1/new"), answer=answer, access=access, span="drum.new", summary="A new route", tag="new"
+        paths=("/new", "/v1/new"),
+        answer=answer,
+        access=access,
+        operation=Operation(answer=answers({})),
+        span="drum.new",
+        summary="A new route",
+        tag="new",
     )
     call = Route(
         paths=("/score",),

@@ -7,6 +7,7 @@ from typing import Final
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.replies import json_response, ok_response
 from drum_litestar.http.service import ModelService
+from drum_litestar.messages.server_messages import ProbeAnswer
 
 NOT_LOADED_AGAIN: Final = (
     "The model folder could not be loaded again, and what was loaded before is served: the log and /stats/ say why"
@@ -33,7 +34,7 @@ async def readyz(service: ModelService, request: AnyRequest) -> AnyResponse:
     """As :func:`readiness`; says also that a call is served by what was loaded before the folder was broken."""
     response = await readiness(service, request)
     if service.executor.folder_error and not service.card().probes_model:
-        return json_response({"message": "OK", "warning": NOT_LOADED_AGAIN})
+        return json_response(ProbeAnswer("OK", NOT_LOADED_AGAIN))
     return response
 
 

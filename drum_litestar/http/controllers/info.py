@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.replies import json_response
 from drum_litestar.http.service import ModelService
+from drum_litestar.messages.server_messages import Capabilities, SupportedMethods
 
 
 async def info(service: ModelService, _: AnyRequest) -> AnyResponse:
@@ -17,10 +20,8 @@ async def capabilities(service: ModelService, _: AnyRequest) -> AnyResponse:
     """What the model can be asked. What DRUM does not have is named where the model has it, so that the answer is
     DRUM's for all others."""
     card = service.card()
-    methods = {"chat": card.chat}
-    own = {"completions": card.completions, "embeddings": card.embeddings}
-    methods.update({name: True for name, offered in own.items() if offered})
-    return json_response({"supported_methods": methods, "supported_payload_formats": card.payload_formats})
+    methods = SupportedMethods(card.chat, card.completions or UNSET, card.embeddings or UNSET)
+    return json_response(Capabilities(methods, card.payload_formats))
 
 
 async def stats(service: ModelService, _: AnyRequest) -> AnyResponse:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import ipaddress
 import json
 import shlex
@@ -11,6 +9,7 @@ import socket
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from drum_litestar.http.openapi.request_examples import CHAT, COMPLETION, EMBEDDING, TEXT, csv_text
 from drum_litestar.predictors.protocol import ModelCard, TargetType
 from drum_litestar.predictors.rules import answers_rows
 from drum_litestar.server.sockets import format_address
@@ -18,10 +17,6 @@ from drum_litestar.settings.groups.edge import AccessSettings, TlsSettings
 
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 """Addresses of all interfaces, and one under which this machine reaches itself."""
-
-CHAT: Final = {"model": "any", "messages": [{"role": "user", "content": "Hello"}]}
-COMPLETION: Final = {"model": "any", "prompt": "Hello"}
-EMBEDDING: Final = {"model": "any", "input": "Hello"}
 
 
 class Target(NamedTuple):
@@ -101,12 +96,6 @@ def _request(card: ModelCard) -> tuple[str, str, str | None]:
             return "/v1/completions", "application/json", json.dumps(COMPLETION)
         return "/v1/embeddings", "application/json", json.dumps(EMBEDDING)
     if card.target_type is TargetType.UNSTRUCTURED:
-        return "/predictUnstructured/", "text/plain", "some text"
+        return "/predictUnstructured/", "text/plain", TEXT
     path = "/transform/" if card.target_type is TargetType.TRANSFORM else "/predict/"
-    return path, "text/csv", _csv(card.example) if card.example else None
-
-
-def _csv(row: Sequence[tuple[str, str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(zip(*row, strict=True))
-    return text.getvalue()
+    return path, "text/csv", csv_text(card) or None

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import psutil
 
+from drum_litestar.messages.server_messages import MemoryUsage, ProcessUsage, RequestDurations, Stats, TimeInfo
 from drum_litestar.observability.metrics.resources import memory_status
 from drum_litestar.settings.masking import mask_arguments, masked
 
@@ -36,7 +38,7 @@ class RequestTimes:
             self._count += 1
             self._used = True
 
-    def take(self) -> dict[str, float | None]:
+    def take(self) -> RequestDurations:
         """Return average, maximum, minimum and total in seconds to 3 places, and reset.
 
         Without observations all are None (contract, Q-10), but ``total`` is 0.0 once there has been one.
@@ -46,8 +48,8 @@ class RequestTimes:
             self._count, self._total, self._least, self._most = 0, 0.0, 0.0, 0.0
             used = self._used
         if not count:
-            return {"avg": None, "max": None, "min": None, "total": 0.0 if used else None}
-        return {"avg": round(total / count, 3), "max": round(most, 3), "min": round(least, 3), "total": round(total, 3)}
+            return RequestDurations(None, None, None, 0.0 if used else None)
+        return RequestDurations(round(total / count, 3), round(most, 3), round(least, 3), round(total, 3))
 
 
 class StatsReporter:
@@ -80,7 +82,9 @@ class StatsReporter:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="drum-stats")
         measured = await asyncio.get_running_loop().run_in_executor(self._thread, self._measure, roots)
-        return {**executor, **measured, "time_info": {"run_predictor_total": self._times.take()}}
+        processes, memory = measured
+        report = Stats(processes, memory, TimeInfo(self._times.take()))
+        return {**executor, **msgspec.to_builtins(report)}
 
     def close(self) -> None:
         """End the reader thread. A later report starts a new one."""
@@ -88,22 +92,19 @@ class StatsReporter:
             self._thread.shutdown(wait=False)
             self._thread = None
 
-    def _measure(self, roots: list[int]) -> dict[str, Any]:
+    def _measure(self, roots: list[int]) -> tuple[list[ProcessUsage], MemoryUsage]:
         self._refresh(roots)
         processes = [entry for entry in map(_describe, self._processes.values()) if entry is not None]
         memory = memory_status()
-        return {
-            "drum_info": processes,
-            "mem_info": {
-                "avail": memory.available / _MIB,
-                "container_limit": _mib(memory.limit),
-                "container_max_used": _mib(memory.max_used),
-                "container_used": _mib(memory.used),
-                "drum_rss": sum(entry["mem"] for entry in processes),
-                "free": memory.free / _MIB,
-                "total": memory.total / _MIB,
-            },
-        }
+        return processes, MemoryUsage(
+            avail=memory.available / _MIB,
+            container_limit=_mib(memory.limit),
+            container_max_used=_mib(memory.max_used),
+            container_used=_mib(memory.used),
+            drum_rss=sum(entry.mem for entry in processes),
+            free=memory.free / _MIB,
+            total=memory.total / _MIB,
+        )
 
     def _refresh(self, roots: list[int]) -> None:
         """Update the process tree below ``roots``. Known processes are kept, because psutil's ``cpu_percent`` is a
@@ -119,16 +120,16 @@ class StatsReporter:
         self._processes = {pid: known[pid] if known.get(pid) == process else process for pid, process in tree.items()}
 
 
-def _describe(process: psutil.Process) -> dict[str, Any] | None:
+def _describe(process: psutil.Process) -> ProcessUsage | None:
     """Return DRUM's entry of a process, with secrets masked; None when it has just ended."""
     try:
         with process.oneshot():
-            return {
-                "cmdline": [masked(word) for word in mask_arguments(process.cmdline())],
-                "cpu_percent": process.cpu_percent(),
-                "mem": process.memory_info().rss / _MIB,
-                "pid": process.pid,
-            }
+            return ProcessUsage(
+                cmdline=[masked(word) for word in mask_arguments(process.cmdline())],
+                cpu_percent=process.cpu_percent(),
+                mem=process.memory_info().rss / _MIB,
+                pid=process.pid,
+            )
     except psutil.Error:
         return None
 

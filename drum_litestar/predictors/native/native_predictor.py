@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Callable
 
+import msgspec
+
 from drum_litestar.context import WorkerStop
 from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import ModelNotReadyError
+from drum_litestar.messages.server_messages import ModelInfo, ProbeAnswer
 from drum_litestar.predictors.native.calls.batch import BatchHandler
 from drum_litestar.predictors.native.calls.chat import ChatHandler
 from drum_litestar.predictors.native.calls.error_replies import error_reply
@@ -148,7 +151,7 @@ def _not_loaded() -> Reply:
 
 def alive(_: ModelCall) -> Reply:
     """The answer to a probe of a loaded model."""
-    return Reply(body=drum_json({"message": "OK"}))
+    return Reply(body=drum_json(msgspec.to_builtins(ProbeAnswer("OK"))))
 
 
 def columnar_fields(loaded: LoadedModel) -> dict[str, Any]:
@@ -166,18 +169,18 @@ def columnar_fields(loaded: LoadedModel) -> dict[str, Any]:
 
 def model_info(loaded: LoadedModel) -> dict[str, Any]:
     """The model's part of ``/info/`` (contract, 3.12)."""
-    info: dict[str, Any] = {
-        "codeDir": str(loaded.code_dir),
-        "language": loaded.language,
-        "modelMetadata": loaded.metadata,
-        "predictor": None if loaded.framework is None else loaded.framework.name,
-        "targetType": loaded.target_type.value,
-    }
+    info = ModelInfo(
+        codeDir=str(loaded.code_dir),
+        language=loaded.language,
+        modelMetadata=loaded.metadata,
+        predictor=None if loaded.framework is None else loaded.framework.name,
+        targetType=loaded.target_type.value,
+    )
     if loaded.labels is not None and loaded.target_type is TargetType.BINARY:
-        info["positiveClassLabel"], info["negativeClassLabel"] = loaded.labels
+        info.positiveClassLabel, info.negativeClassLabel = loaded.labels
     elif loaded.labels is not None and loaded.target_type.has_label_list:
-        info["classLabels"] = list(loaded.labels)
-    return info
+        info.classLabels = list(loaded.labels)
+    return {name: value for name, value in msgspec.structs.asdict(info).items() if value is not msgspec.UNSET}
 
 
 def _description(loaded: LoadedModel, shortcuts: tuple[str, ...]) -> str:

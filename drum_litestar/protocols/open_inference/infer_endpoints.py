@@ -11,6 +11,7 @@ from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.bodies import read_raw
 from drum_litestar.http.payloads import Inbound
 from drum_litestar.http.service import ModelService
+from drum_litestar.messages.inference_messages import ModelReady
 from drum_litestar.predictors.protocol import CallKind, ModelCall
 from drum_litestar.predictors.rules import check_generate
 from drum_litestar.protocols.open_inference.model_endpoints import require_model, require_name, response
@@ -48,7 +49,7 @@ async def v1_model(service: ModelService, request: AnyRequest) -> AnyResponse:
     (name,) = request_state(request.scope).path_values
     if request.method != "POST":
         name = require_name(service, name)
-        return response({"name": name, "ready": service.executor.state == "ready"})
+        return response(ModelReady(name, service.executor.state == "ready"))
     if not name.endswith(_PREDICT):
         raise UnknownModelError(f"V1 has predictions at {name}{_PREDICT}")
     require_name(service, name[: -len(_PREDICT)])

@@ -11,6 +11,15 @@ from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.controllers.health import readiness
 from drum_litestar.http.replies import BytesResponse
 from drum_litestar.http.service import ModelService
+from drum_litestar.messages.inference_messages import (
+    ModelMetadata,
+    ModelNames,
+    ModelReady,
+    ServerLive,
+    ServerMetadata,
+    ServerReady,
+    TensorMetadata,
+)
 from drum_litestar.predictors.protocol import ModelCard, TensorInfo
 from drum_litestar.request_state import request_state
 
@@ -19,8 +28,8 @@ SERVER_NAME: Final = "drum-litestar"
 EXTENSIONS: Final = ("binary_tensor_data", "model_repository", "model_configuration", "statistics", "generate")
 
 encode: Final = msgspec.json.Encoder().encode
-_LIVE: Final = encode({"live": True})
-_READY: Final = encode({"live": True, "ready": True})
+_LIVE: Final = encode(ServerLive(True))
+_READY: Final = encode(ServerReady(True, True))
 
 
 def response(body: Any) -> AnyResponse:
@@ -68,13 +77,13 @@ async def require_ready(service: ModelService, request: AnyRequest) -> None:
 async def server_metadata(service: ModelService, _: AnyRequest) -> AnyResponse:
     """The server."""
     service.executor.check_failure()
-    return response({"name": SERVER_NAME, "version": service.options.server_version, "extensions": EXTENSIONS})
+    return response(ServerMetadata(SERVER_NAME, service.options.server_version, EXTENSIONS))
 
 
 async def models(service: ModelService, _: AnyRequest) -> AnyResponse:
     """The models' names."""
     service.executor.check_failure()
-    return response({"models": [service.options.model_name]})
+    return response(ModelNames([service.options.model_name]))
 
 
 async def model_metadata(service: ModelService, request: AnyRequest) -> AnyResponse:
@@ -83,24 +92,19 @@ async def model_metadata(service: ModelService, request: AnyRequest) -> AnyRespo
     return response(metadata(name, service.card()))
 
 
-def metadata(name: str, card: ModelCard) -> dict[str, Any]:
+def metadata(name: str, card: ModelCard) -> ModelMetadata:
     """The model's metadata, as the protocol has it. An output's labels are in its parameters."""
     info = card.inference
-    return {
-        "name": name,
-        "platform": info.platform,
-        "inputs": [_tensor(each) for each in info.inputs],
-        "outputs": [_tensor(each) for each in info.outputs],
-    }
+    return ModelMetadata(name, info.platform, list(map(_tensor, info.inputs)), list(map(_tensor, info.outputs)))
 
 
-def _tensor(info: TensorInfo) -> dict[str, Any]:
-    described = {"name": info.name, "datatype": info.datatype, "shape": info.shape}
-    return {**described, "parameters": {"labels": info.labels}} if info.labels else described
+def _tensor(info: TensorInfo) -> TensorMetadata:
+    labels = {"labels": info.labels} if info.labels else msgspec.UNSET
+    return TensorMetadata(info.name, info.datatype, info.shape, labels)
 
 
 async def model_ready(service: ModelService, request: AnyRequest) -> AnyResponse:
     """A call would be served now."""
     name = require_model(service, request)
     await require_ready(service, request)
-    return response({"name": name, "ready": True})
+    return response(ModelReady(name, True))

@@ -10,14 +10,11 @@ from drum_litestar.errors import BadRequestError, ModelLoadError, RequestError, 
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.bodies import BodyStream
 from drum_litestar.http.service import ModelService
+from drum_litestar.messages.inference_messages import IndexEntry, IndexRequest, ModelLoaded
 from drum_litestar.protocols.open_inference.model_endpoints import require_model, response
 
 _LONGEST_BODY: Final = 64 * 1024
 _STATES: Final = {"ready": "READY", "starting": "LOADING"}
-
-
-class _Filter(msgspec.Struct):
-    ready: bool = False
 
 
 async def index(service: ModelService, request: AnyRequest) -> AnyResponse:
@@ -25,7 +22,7 @@ async def index(service: ModelService, request: AnyRequest) -> AnyResponse:
     service.executor.check_failure()
     wanted = await _filter(request)
     state = _STATES.get(service.executor.state, "UNAVAILABLE")
-    model = {"name": service.options.model_name, "state": state, "reason": ""}
+    model = IndexEntry(service.options.model_name, state, "")
     return response([] if wanted.ready and state != "READY" else [model])
 
 
@@ -54,10 +51,10 @@ async def unload(service: ModelService, request: AnyRequest) -> AnyResponse:
 
 
 def _done(name: str) -> AnyResponse:
-    return response({"name": name, "load": True})
+    return response(ModelLoaded(name, True))
 
 
-async def _filter(request: AnyRequest) -> _Filter:
+async def _filter(request: AnyRequest) -> IndexRequest:
     stream = BodyStream(request.scope, request.receive)
     body = b""
     while chunk := await stream.read():
@@ -65,7 +62,7 @@ async def _filter(request: AnyRequest) -> _Filter:
         if len(body) > _LONGEST_BODY:
             raise BadRequestError(f"the body has more than {_LONGEST_BODY} bytes")
     try:
-        found: _Filter = msgspec.json.decode(body or b"{}", type=_Filter)
+        found: IndexRequest = msgspec.json.decode(body or b"{}", type=IndexRequest)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise BadRequestError(f"the body is no request for the index: {error}") from None
     return found

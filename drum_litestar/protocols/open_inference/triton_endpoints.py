@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from drum_litestar.errors import UnsupportedError
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.service import ModelService
+from drum_litestar.messages.inference_messages import ModelConfig, ModelStatistics, Statistics, TensorConfig
 from drum_litestar.predictors.protocol import TensorInfo
 from drum_litestar.protocols.open_inference.model_endpoints import require_model, response
 
@@ -19,20 +20,12 @@ async def config(service: ModelService, request: AnyRequest) -> AnyResponse:
     """The model's configuration. ``max_batch_size`` 0 says that shapes are whole, with the rows as a dimension."""
     name = require_model(service, request)
     info = service.card().inference
-    return response(
-        {
-            "name": name,
-            "platform": info.platform,
-            "backend": "",
-            "max_batch_size": 0,
-            "input": [_tensor(each) for each in info.inputs],
-            "output": [_tensor(each) for each in info.outputs],
-        }
-    )
+    inputs, outputs = list(map(_tensor, info.inputs)), list(map(_tensor, info.outputs))
+    return response(ModelConfig(name, info.platform, "", 0, inputs, outputs))
 
 
-def _tensor(info: TensorInfo) -> dict[str, Any]:
-    return {"name": info.name, "data_type": _TYPES.get(info.datatype, f"TYPE_{info.datatype}"), "dims": info.shape}
+def _tensor(info: TensorInfo) -> TensorConfig:
+    return TensorConfig(info.name, _TYPES.get(info.datatype, f"TYPE_{info.datatype}"), info.shape)
 
 
 async def statistics(service: ModelService, request: AnyRequest) -> AnyResponse:
@@ -42,4 +35,4 @@ async def statistics(service: ModelService, request: AnyRequest) -> AnyResponse:
     report = service.options.inference_stats
     if report is None:
         raise UnsupportedError("no statistics are kept")
-    return response({"model_stats": [{"name": name, "version": VERSION, **report()}]})
+    return response(Statistics([ModelStatistics(name=name, version=VERSION, **report())]))

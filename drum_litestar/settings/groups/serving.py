@@ -49,7 +49,9 @@ class ListenSettings(msgspec.Struct, frozen=True):
     info_server: Annotated[
         str, Option("DRUM_INFO_SERVER", "value of drumServer in /info/; DRUM's own is flask", word=True)
     ] = "litestar"
-    docs: Annotated[bool, Option("DRUM_FASTAPI_ENABLE_DOCS", "serve the OpenAPI document and its UI")] = False
+    docs: Annotated[
+        bool, Option("DRUM_FASTAPI_ENABLE_DOCS", "serve the OpenAPI document, Swagger UI and Redoc under /docs/")
+    ] = False
     forwarded_allow_ips: Annotated[
         str, Option("FORWARDED_ALLOW_IPS", "proxies whose X-Forwarded-* headers are trusted (comma list or *)")
     ] = "127.0.0.1,::1"

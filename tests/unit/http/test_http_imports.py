@@ -14,6 +14,8 @@ import asyncio, sys
 import httpx
 from http_serving import StateExecutor, card, options
 from drum_litestar.http.app import build_app
+from drum_litestar.http.openapi.documentation_pages import documentation_pages
+from drum_litestar.protocols.all_routes import PROTOCOL_ROUTES
 
 async def main(**settings):
     app = build_app(StateExecutor("ready", card()), options(**settings))
@@ -26,9 +28,10 @@ async def main(**settings):
             if settings:
                 assert (await client.get("/docs/openapi.json")).status_code == 200
                 assert (await client.get("/docs/")).status_code == 200
+                assert (await client.get("/docs/redoc/redoc.standalone.js")).status_code == 200
 
 asyncio.run(main())
-asyncio.run(main(enable_docs=True))
+asyncio.run(main(enable_docs=True, protocol_routes=(*PROTOCOL_ROUTES, *documentation_pages())))
 heavy = {"pandas", "numpy", "scipy", "sklearn", "flask", "pydantic", "pydantic_core", "attr", "attrs", "datarobot_drum"}
 imported = sorted(heavy & set(sys.modules))
 print(imported)

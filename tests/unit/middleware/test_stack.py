@@ -50,7 +50,6 @@ EVERYTHING: dict[str, Any] = {
     "cors": CorsSettings(enabled=True, origins=("https://app.example",)),
     "access": AccessSettings(api_token="t"),
     "answers": AnswerSettings(compress_above=10),
-    "docs_prefixes": ("/schema",),
 }
 KEY = (b"x-api-key", b"t")
 

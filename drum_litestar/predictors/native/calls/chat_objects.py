@@ -15,6 +15,16 @@ import uuid
 from types import SimpleNamespace
 from typing import Any, Dict, Iterator
 
+import msgspec
+
+from drum_litestar.messages.openai_messages import (
+    ChatAnswer,
+    ChatChoice,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatDelta,
+    ChunkChoice,
+)
 from drum_litestar.predictors.native.hooks.hook_loop import Source
 
 COMPLETION_OBJECT = "chat.completion"
@@ -25,8 +35,8 @@ def as_completion(result: Any, params: Dict[str, Any]) -> Any:
     """``result`` as an object, if it is a dict with a completion's message, or a text that the client does not want
     streamed; else ``result`` itself."""
     if isinstance(result, str) and not params.get("stream"):
-        choice = {"index": 0, "message": {"role": "assistant", "content": result}, "finish_reason": "stop"}
-        return _object({**_head(COMPLETION_OBJECT, params), "choices": [choice]})
+        choice = ChatChoice(0, ChatAnswer(role="assistant", content=result), "stop")
+        return _object(msgspec.to_builtins(ChatCompletion(**_head(COMPLETION_OBJECT, params), choices=[choice])))
     if isinstance(result, dict) and result.get("object") == COMPLETION_OBJECT and result.get("choices"):
         return _object(result)
     return result
@@ -54,19 +64,20 @@ class ChunkSource(Iterator[Any]):
             if not self._open:
                 raise
             self._open = False
-            return self._chunk({}, "stop")
+            return self._chunk(ChatDelta(), "stop")
         self._open = isinstance(item, str)
         if self._open:
-            role = {} if self._begun else {"role": "assistant"}
+            role = msgspec.UNSET if self._begun else "assistant"
             self._begun = True
-            return self._chunk({**role, "content": item}, None)
+            return self._chunk(ChatDelta(role, item), None)
         return _object(item) if isinstance(item, dict) and item.get("object") == CHUNK_OBJECT else item
 
     def close(self) -> None:
         self._source.close()
 
-    def _chunk(self, delta: Dict[str, Any], finish_reason: str | None) -> Any:
-        return _object({**self._head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
+    def _chunk(self, delta: ChatDelta, finish_reason: str | None) -> Any:
+        chunk = ChatCompletionChunk(**self._head, choices=[ChunkChoice(0, delta, finish_reason)])
+        return _object(msgspec.to_builtins(chunk))
 
 
 def _head(kind: str, params: Dict[str, Any]) -> Dict[str, Any]:

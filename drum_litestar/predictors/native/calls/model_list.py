@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from drum_litestar.drum_json import drum_json
+from drum_litestar.messages.openai_messages import ModelEntry
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.protocol import ModelCall, Reply, TargetType
 
@@ -38,4 +41,4 @@ class ModelListHandler:
         name = self._loaded.spec.llm_id
         if name is None:
             return []
-        return [{"id": name, "object": "model", "created": _CREATED, "owned_by": "DataRobot"}]
+        return [msgspec.to_builtins(ModelEntry(name, "model", _CREATED, "DataRobot"))]

@@ -7,7 +7,7 @@ columns of this row, so that a hook finds them.
 from __future__ import annotations
 
 import codecs
-from typing import Callable, Dict, Final, Iterator, Optional, TypeVar, Union
+from typing import Callable, Final, Iterator, TypeVar, Union
 
 import msgspec
 import pandas as pd
@@ -15,6 +15,7 @@ import pandas as pd
 from drum_litestar.context import WorkerStop
 from drum_litestar.errors import BadRequestError, UnsupportedError
 from drum_litestar.media_types import EVENT_STREAM, JSON
+from drum_litestar.messages.inference_messages import GenerateRequest, GenerateResponse
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.predict_stream import Chunks, PredictStreamHandler
 from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler
@@ -26,16 +27,8 @@ from drum_litestar.predictors.steps import step
 _EVENTS: Final = f"{EVENT_STREAM}; charset=utf-8"
 
 Answer = TypeVar("Answer", Reply, Union[Reply, StreamReply])
-Parameter = Union[str, int, float, bool, None]
 
-
-class _Request(msgspec.Struct):
-    text_input: str
-    id: Optional[str] = None
-    parameters: Optional[Dict[str, Parameter]] = None
-
-
-_decode = msgspec.json.Decoder(_Request).decode
+_decode = msgspec.json.Decoder(GenerateRequest).decode
 
 
 class GenerateHandler:
@@ -57,7 +50,9 @@ class GenerateHandler:
         WorkerStop."""
         return _guarded(lambda: self._stream(call))
 
-    def _whole(self, call: ModelCall, encode: Callable[[_Request, str], bytes], content_type: str = JSON) -> Reply:
+    def _whole(
+        self, call: ModelCall, encode: Callable[[GenerateRequest, str], bytes], content_type: str = JSON
+    ) -> Reply:
         request = _read(call)
         if self._chats_only:
             raise UnsupportedError("the model only chats: its custom.py has no score hook; use /v1/chat/completions")
@@ -76,18 +71,18 @@ class GenerateHandler:
         chunks = self._streams.chunks(self._structured.prepare(frame))
         return StreamReply(StreamHead(content_type=_EVENTS), _Events(chunks, lambda text: self._event(request, text)))
 
-    def _row(self, request: _Request) -> CsvTable:
+    def _row(self, request: GenerateRequest) -> CsvTable:
         parameters = request.parameters or {}
         if self._prompt_column in parameters:
             raise BadRequestError(f"parameter {self._prompt_column!r} is the prompt's column, which text_input fills")
         cells = {**parameters, self._prompt_column: request.text_input}
         return CsvTable(pd.Index(list(cells)), [pd.Series([cell]).array for cell in cells.values()])
 
-    def _object(self, request: _Request, text: str) -> bytes:
-        named = {"model_name": self._name, "text_output": text}
-        return msgspec.json.encode(named if request.id is None else {"id": request.id, **named})
+    def _object(self, request: GenerateRequest, text: str) -> bytes:
+        shown = msgspec.UNSET if request.id is None else request.id
+        return msgspec.json.encode(GenerateResponse(id=shown, model_name=self._name, text_output=text))
 
-    def _event(self, request: _Request, text: str) -> bytes:
+    def _event(self, request: GenerateRequest, text: str) -> bytes:
         return b"data: %b\n\n" % self._object(request, text)
 
 
@@ -119,7 +114,7 @@ def _guarded(answer: Callable[[], Answer]) -> Answer:
         return infer_error(error)
 
 
-def _read(call: ModelCall) -> _Request:
+def _read(call: ModelCall) -> GenerateRequest:
     body = b"" if call.body is None else call.body.read()
     try:
         return _decode(body)

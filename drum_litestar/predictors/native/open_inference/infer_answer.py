@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Final, List, Optional, Sequence
+from typing import Any, Final, Sequence
 
 import msgspec
 
 from drum_litestar.drum_json import drum_json
 from drum_litestar.errors import BadRequestError
+from drum_litestar.messages.error_messages import ErrorText
+from drum_litestar.messages.inference_messages import InferenceResponse, OutputTensor
 from drum_litestar.predictors.native.calls.error_replies import error_reply
 from drum_litestar.predictors.native.open_inference.infer_request import InferRequest
 from drum_litestar.predictors.native.open_inference.tensors import Tensor, shown, to_bytes, to_json
@@ -16,21 +18,6 @@ from drum_litestar.predictors.protocol import Reply
 JSON_SIZE_HEADER: Final = "Inference-Header-Content-Length"
 BINARY_TYPE: Final = "application/octet-stream"
 _UNPROCESSABLE: Final = 422
-
-
-class _Output(msgspec.Struct, omit_defaults=True):
-    name: str
-    datatype: str
-    shape: Sequence[int]
-    parameters: Optional[Dict[str, Any]] = None
-    data: Optional[List[Any]] = None
-
-
-class _Answer(msgspec.Struct, omit_defaults=True):
-    model_name: str
-    outputs: List[_Output]
-    id: Optional[str] = None
-
 
 _encode = msgspec.json.Encoder().encode
 
@@ -42,14 +29,14 @@ def infer_reply(request: InferRequest, model_name: str, tensors: Sequence[Tensor
     """
     outputs, pieces = [], []
     for tensor, is_binary in _wanted(request, tensors):
-        output = _Output(tensor.name, tensor.datatype, tensor.shape)
+        output = OutputTensor(tensor.name, tensor.datatype, tensor.shape)
         if is_binary:
             pieces.append(to_bytes(tensor))
             output.parameters = {"binary_data_size": len(pieces[-1])}
         else:
             output.data = to_json(tensor)
         outputs.append(output)
-    head = _encode(_Answer(model_name, outputs, request.id))
+    head = _encode(InferenceResponse(model_name, outputs, request.id))
     if not pieces:
         return Reply(body=head)
     return Reply(
@@ -78,5 +65,5 @@ def infer_error(error: BaseException) -> Reply:
         reply.status = 400
     if reply.body:
         fields = msgspec.json.decode(reply.body)
-        reply.body = drum_json({"error": fields.get("error", fields.get("message", ""))})
+        reply.body = drum_json(msgspec.to_builtins(ErrorText(fields.get("error", fields.get("message", "")))))
     return reply

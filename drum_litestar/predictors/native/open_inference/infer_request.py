@@ -8,6 +8,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 import msgspec
 
 from drum_litestar.errors import BadRequestError
+from drum_litestar.messages.inference_messages import InferenceRequest, InputTensor, WantedOutput
 from drum_litestar.predictors.native.open_inference.tensors import (
     BYTES,
     DTYPES,
@@ -22,31 +23,8 @@ from drum_litestar.predictors.protocol import MOST_INPUTS, ModelCall, Payload, T
 
 PANDAS = "pd"
 """Value of the parameter ``content_type``: each tensor is a column of one table."""
-_NO_DATA = msgspec.Raw(b"")
 _UNSUPPORTED = ("shared_memory_region", "classification")
 """Parameters of a tensor that are not ignored, because the answer would be another one without them."""
-
-Parameters = Optional[Dict[str, Any]]
-
-
-class _Input(msgspec.Struct):
-    name: str
-    shape: List[int]
-    datatype: str
-    parameters: Parameters = None
-    data: msgspec.Raw = _NO_DATA
-
-
-class _Output(msgspec.Struct):
-    name: str
-    parameters: Parameters = None
-
-
-class _Head(msgspec.Struct):
-    inputs: List[_Input]
-    id: Optional[str] = None
-    parameters: Parameters = None
-    outputs: Optional[List[_Output]] = None
 
 
 class InferRequest(NamedTuple):
@@ -62,7 +40,7 @@ class InferRequest(NamedTuple):
     """Outputs of which nothing is said are wanted in binary."""
 
 
-_decode = msgspec.json.Decoder(_Head).decode
+_decode = msgspec.json.Decoder(InferenceRequest).decode
 
 
 def read_request(call: ModelCall, inputs: Sequence[TensorInfo]) -> InferRequest:
@@ -102,7 +80,7 @@ def _content(payload: Optional[Payload]) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
-def _read_head(data: memoryview) -> _Head:
+def _read_head(data: memoryview) -> InferenceRequest:
     try:
         return _decode(data)
     except msgspec.ValidationError as error:
@@ -111,7 +89,7 @@ def _read_head(data: memoryview) -> _Head:
         raise BadRequestError(f"the request is not JSON: {error}") from None
 
 
-def _tensors(inputs: Sequence[_Input], binary: Optional[memoryview]) -> List[Tensor]:
+def _tensors(inputs: Sequence[InputTensor], binary: Optional[memoryview]) -> List[Tensor]:
     found = []
     position = 0
     for each in inputs:
@@ -163,7 +141,7 @@ def _raw_input(inputs: Sequence[TensorInfo], body: memoryview) -> Tensor:
     return from_bytes(name, datatype, [len(body) // known if size == -1 else size for size in shape], body)
 
 
-def _outputs(outputs: Optional[List[_Output]]) -> Optional[Tuple[Tuple[str, Optional[bool]], ...]]:
+def _outputs(outputs: Optional[List[WantedOutput]]) -> Optional[Tuple[Tuple[str, Optional[bool]], ...]]:
     if not outputs:
         return None
     _refuse_twice([each.name for each in outputs], "output")
@@ -175,7 +153,7 @@ def _outputs(outputs: Optional[List[_Output]]) -> Optional[Tuple[Tuple[str, Opti
     return tuple(found)
 
 
-def _is_column(each: _Input) -> bool:
+def _is_column(each: InputTensor) -> bool:
     return (each.parameters or {}).get("content_type") == PANDAS
 
 

@@ -13,16 +13,12 @@ import pandas as pd
 
 from drum_litestar.errors import BadRequestError
 from drum_litestar.media_types import JSON
+from drum_litestar.messages.inference_messages import InstancesRequest, InstancesResponse
 from drum_litestar.predictors.native.open_inference.tensor_tables import Tables, tensors_of
 from drum_litestar.predictors.native.open_inference.tensors import to_json
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply
 
-
-class _Request(msgspec.Struct):
-    instances: List[msgspec.Raw]
-
-
-_decode = msgspec.json.Decoder(_Request).decode
+_decode = msgspec.json.Decoder(InstancesRequest).decode
 _decode_row = msgspec.json.Decoder(List[msgspec.Raw]).decode
 
 
@@ -74,4 +70,4 @@ def predictions_json(predictions: Any) -> Reply:
     if isinstance(predictions, pd.DataFrame):
         columns = {tensor.name: to_json(tensor) for tensor in tensors_of(predictions)}
         predictions = [dict(zip(columns, row)) for row in zip(*columns.values())]
-    return Reply(body=msgspec.json.encode({"predictions": predictions}))
+    return Reply(body=msgspec.json.encode(InstancesResponse(predictions)))

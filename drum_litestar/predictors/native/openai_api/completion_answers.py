@@ -17,6 +17,9 @@ import time
 import uuid
 from typing import Any, Dict, Iterator, List, Optional
 
+import msgspec
+
+from drum_litestar.messages.openai_messages import CompletionChoice
 from drum_litestar.predictors.native.calls.event_stream import as_dict, plain
 from drum_litestar.predictors.native.hooks.hook_loop import Source
 from drum_litestar.predictors.native.hooks.user_errors import ModelError
@@ -76,7 +79,8 @@ def as_answer(value: Any, head: Answer, finish_reason: Optional[str]) -> Optiona
 
 
 def _choice(text: str, index: int, finish_reason: Optional[str]) -> Answer:
-    return {"finish_reason": finish_reason, "index": index, "logprobs": None, "text": text}
+    choice: Answer = msgspec.to_builtins(CompletionChoice(finish_reason, index, None, text))
+    return choice
 
 
 class CompletionChunks(Iterator[Answer]):

@@ -8,6 +8,7 @@ from typing import Any, Iterable, List
 import msgspec
 
 from drum_litestar.errors import InvalidParameterError
+from drum_litestar.messages.openai_messages import Embedding
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.hooks.request_values import RequestHeaders
 from drum_litestar.predictors.native.openai_api.openai_parameters import count, json_object, model_name, texts, tokens
@@ -63,5 +64,5 @@ class EmbeddingHandler:
 def _encode(found: Embeddings, around: Any, encoding: str) -> bytes:
     """The answer in JSON by msgspec: thousands of numbers take the standard library's encoder seconds."""
     values: Iterable[Any] = (to_base64(each) if encoding == _BASE64 else each.tolist() for each in found.vectors)
-    data = [{"object": "embedding", "index": index, "embedding": value} for index, value in enumerate(values)]
+    data = [Embedding("embedding", index, value) for index, value in enumerate(values)]
     return msgspec.json.encode({**around, "object": "list", "data": data}) + b"\n"
