@@ -29,11 +29,13 @@ from drum_litestar.http.replies import (
     UnusableReplyError,
     error_response,
     ok_response,
+    server_timing,
     to_response,
 )
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.middleware.asgi import CLIENT_CLOSED
 from drum_litestar.predictors.protocol import CallKind, ModelCard, Reply
+from drum_litestar.predictors.steps import QUEUE
 from drum_litestar.request_state import Place as RequestPlace
 from drum_litestar.request_state import RequestState, request_state
 
@@ -179,10 +181,14 @@ class ModelService:
             if reply is None:
                 status = CLIENT_CLOSED
                 return NoResponse()
-            status = reply.status if isinstance(reply, Reply) else reply.head.status
+            head = reply if isinstance(reply, Reply) else reply.head
+            status = head.status
+            if status >= 500 and self.options.console is not None and isinstance(reply, Reply):
+                self.options.console.call_failed(request_state(request.scope), status, reply)
+            times = server_timing(head.steps) if head.steps else ()
             if single_chunk and isinstance(reply, Reply) and status < 400:
                 reply = SingleChunk(reply)
-            return to_response(reply, extra=extra if status < 400 else ())
+            return to_response(reply, extra=(*times, *extra) if status < 400 else times)
         except UnusableReplyError as error:
             status = 500
             logger.error("The model's answer cannot be sent: %s", error)
@@ -191,6 +197,8 @@ class ModelService:
             return error_response(request, {"message": f"ERROR: {error}"}, status=status)
         except RequestError as error:
             status = error.status
+            if status >= 500 and self.options.console is not None:
+                self.options.console.call_failed(request_state(request.scope), status, error)
             if isinstance(error, FormTooLargeError) and self.options.on_rejected is not None:
                 self.options.on_rejected("form_too_large")
             raise
@@ -216,10 +224,14 @@ class ModelService:
             if deadline is not None and not state.body_received:
                 cleanup = loop.call_at(deadline, interrupt.fire, "deadline").cancel
             call = await collect(Inbound(scope, receive, card, self.options.uploads, spool), kind)
+            if (console := self.options.console) is not None:
+                call = console.noted(call, scope["headers"])
             if cleanup is not None:
                 cleanup()  # from here on the executor keeps the deadline
             cleanup = watch_disconnect(state, receive, interrupt)
             reply = await self.executor.submit(call, ticket=ticket, deadline=deadline)
+            if call.timed:
+                (reply if isinstance(reply, Reply) else reply.head).steps[QUEUE] = ticket.queued
         except ClientGoneError:
             return None
         except asyncio.CancelledError:
