@@ -15,9 +15,10 @@ from typing import Any, Final, Literal, NamedTuple
 READ: Final = ("GET", "HEAD")
 """HEAD is accepted wherever GET is (contract, 3.1)."""
 
-Access = Literal["probe", "operator", "client"]
+Access = Literal["probe", "operator", "public", "client"]
 """Who is never turned away. Probes pass without a token, beyond the limit of connections, and as the other routes of
-operators do: without rate limit and deadline, because they are needed most when the server is overloaded."""
+operators do: without rate limit and deadline, because they are needed most when the server is overloaded. What is
+public passes without a token, too: files of the package, which tell nothing of the model."""
 
 _SLASHES: Final = re.compile("//+")
 REST: Final = "{rest:path}"

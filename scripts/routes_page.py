@@ -34,7 +34,7 @@ def routes() -> str:
 
 
 def _row(route: Route) -> list[str]:
-    refused = {"probe": "as a probe", "operator": "as an operator's route", "client": ""}[route.access]
+    refused = {"probe": "as a probe", "operator": "as an operator's route"}.get(route.access, "")
     return [
         "<br>".join(f"`{_shown(path)}`" for path in route.paths),
         ", ".join(route.methods),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, Final, cast
 
-from litestar import Litestar, Router
+from litestar import HttpMethod, Litestar, Router
 from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.enums import ScopeType
+from litestar.handlers import HTTPRouteHandler
 from litestar.handlers.base import BaseRouteHandler
 from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, RedocRenderPlugin, SwaggerRenderPlugin
@@ -17,15 +20,18 @@ from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive
 
 from drum_litestar.context import WorkerContext
 from drum_litestar.execution.executor import Executor
-from drum_litestar.http.app_options import AppOptions, normalize_prefix
+from drum_litestar.http.app_options import AnyRequest, AnyResponse, AppOptions, normalize_prefix
 from drum_litestar.http.dispatcher import Dispatcher
 from drum_litestar.http.exception_handlers import HANDLERS
-from drum_litestar.http.handlers import route_handlers
 from drum_litestar.http.lifespan import model_lifespan
+from drum_litestar.http.replies import BytesResponse
 from drum_litestar.http.routes import ROUTES
 from drum_litestar.http.service import ModelService
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.request_state import request_state
+from drum_litestar.route_table import Route
+
+_HTML: Final = "text/html; charset=utf-8"
 
 
 class DrumLitestar(Litestar):
@@ -66,7 +72,7 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
     service = ModelService(executor, options, spool_directory)
     context = WorkerContext("http")
     app = DrumLitestar(
-        [*route_handlers((*ROUTES, *options.protocol_routes), service), *_extension_routes(options, service)],
+        [*_route_handlers((*ROUTES, *options.protocol_routes), service), *_extension_routes(options, service)],
         path=normalize_prefix(options.url_prefix),
         state=State({"worker_context": context}),
         exception_handlers=dict(HANDLERS),
@@ -83,6 +89,42 @@ def build_app(executor: Executor, options: AppOptions) -> DrumLitestar:
     if options.on_routes is not None:
         options.on_routes(route.path_format for route in app.routes)
     return app
+
+
+def _route_handlers(routes: Iterable[Route], service: ModelService) -> list[HTTPRouteHandler]:
+    """A handler for each route, and one for OPTIONS of each path: 200, empty, ``Allow`` (contract, 3.1). Litestar's own
+    would be a 204."""
+    handlers = [_handler(route, service) for route in routes]
+    methods: defaultdict[str, set[str]] = defaultdict(lambda: {"OPTIONS"})
+    for handler in handlers:
+        for path in handler.paths:
+            methods[path] |= handler.http_methods
+    # first in the list: Litestar adds its own OPTIONS to a path whose first handler is registered without one
+    return [*(_options(path, ", ".join(sorted(allow))) for path, allow in methods.items()), *handlers]
+
+
+def _handler(route: Route, service: ModelService) -> HTTPRouteHandler:
+    async def answer(request: AnyRequest) -> AnyResponse:
+        return cast("AnyResponse", await route.answer(service, request))
+
+    answer.__name__ = route.answer.__name__  # the end of the operation's id in the OpenAPI document
+    documented: dict[str, Any] = (
+        {"include_in_schema": False} if route.summary is None else {"summary": route.summary, "tags": [route.tag]}
+    )
+    decorate = HTTPRouteHandler(
+        list(route.paths),
+        http_method=[HttpMethod(method) for method in route.methods],
+        status_code=200,
+        **documented,
+    )
+    return decorate(answer)
+
+
+def _options(path: str, allow: str) -> HTTPRouteHandler:
+    async def options() -> AnyResponse:
+        return BytesResponse(b"", content_type=_HTML, pairs=(("allow", allow),))
+
+    return HTTPRouteHandler(path, http_method=[HttpMethod.OPTIONS], status_code=200, include_in_schema=False)(options)
 
 
 def _extension_routes(options: AppOptions, service: ModelService) -> list[Router]:

@@ -14,7 +14,7 @@ class AuthMiddleware:
     """Answers 401 to requests without ``Authorization: Bearer <token>`` or ``X-API-Key: <token>``.
 
     Every offered credential is compared in constant time. Probes need none, because orchestrators
-    cannot send one. Use a token of 128 random bits or more: failed attempts are not limited here.
+    cannot send one, nor do the files of pages, because a browser does not. Use a token of 128 random bits or more: failed attempts are not limited here.
     Raises ValueError for an empty token.
     """
 
@@ -27,8 +27,8 @@ class AuthMiddleware:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         kind = scope["type"]
-        probe = kind == "http" and request_state(scope).route.access == "probe"
-        if probe or kind == "lifespan" or self._allowed(scope):
+        is_open = kind == "http" and request_state(scope).route.access in ("probe", "public")
+        if is_open or kind == "lifespan" or self._allowed(scope):
             return self.app(scope, receive, send)
         if self.on_rejected is not None:
             self.on_rejected("unauthorized")
