@@ -6,16 +6,27 @@ which it then asks for.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
 
 from drum_litestar.console.console import Console
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
+from drum_litestar.http.packaged_files import file_routes
 from drum_litestar.http.replies import BytesResponse, StreamResponse
 from drum_litestar.http.service import ModelService
 from drum_litestar.request_state import request_state
 from drum_litestar.route_table import Route
+
+FOLDER: Final = Path(__file__).parent / "static"
+"""The page."""
+
+POLICY: Final = (
+    "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'; "
+    "img-src 'self' data:; script-src 'self'; style-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+"""Content-Security-Policy of the page: no inline script or style, nothing from elsewhere, and no text becomes HTML."""
 
 _NOT_KEPT: Final = (("Cache-Control", "no-store"),)
 
@@ -59,4 +70,5 @@ CONSOLE_ROUTES: Final = (
     _api("requests", recent),
     _api("faults", faults),
     _api("live", live),
+    *file_routes(FOLDER, at="/console", policy=POLICY),
 )

@@ -183,8 +183,8 @@ class ModelService:
                 return NoResponse()
             head = reply if isinstance(reply, Reply) else reply.head
             status = head.status
-            if status >= 500 and self.options.console is not None and isinstance(reply, Reply):
-                self.options.console.call_failed(request_state(request.scope), status, reply)
+            if status >= 500 and isinstance(head, Reply):
+                self._report_failure(request, status, head)
             times = server_timing(head.steps) if head.steps else ()
             if single_chunk and isinstance(reply, Reply) and status < 400:
                 reply = SingleChunk(reply)
@@ -197,14 +197,18 @@ class ModelService:
             return error_response(request, {"message": f"ERROR: {error}"}, status=status)
         except RequestError as error:
             status = error.status
-            if status >= 500 and self.options.console is not None:
-                self.options.console.call_failed(request_state(request.scope), status, error)
+            if status >= 500:
+                self._report_failure(request, status, error)
             if isinstance(error, FormTooLargeError) and self.options.on_rejected is not None:
                 self.options.on_rejected("form_too_large")
             raise
         finally:
             if self.options.on_observe is not None:
                 self.options.on_observe(kind, status, time.perf_counter() - started)
+
+    def _report_failure(self, request: AnyRequest, status: int, answer: Reply | RequestError) -> None:
+        if self.options.console is not None:
+            self.options.console.call_failed(request_state(request.scope), status, answer)
 
     async def _run(self, request: AnyRequest, kind: CallKind, collect: Collector) -> Reply | ReplyStream | None:
         """Return the executor's reply, None when the client has disconnected."""
@@ -231,7 +235,8 @@ class ModelService:
             cleanup = watch_disconnect(state, receive, interrupt)
             reply = await self.executor.submit(call, ticket=ticket, deadline=deadline)
             if call.timed:
-                (reply if isinstance(reply, Reply) else reply.head).steps[QUEUE] = ticket.queued
+                head = reply if isinstance(reply, Reply) else reply.head
+                head.steps = {QUEUE: ticket.queued, **head.steps}
         except ClientGoneError:
             return None
         except asyncio.CancelledError:
