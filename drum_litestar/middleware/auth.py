@@ -13,8 +13,9 @@ from drum_litestar.request_state import request_state
 class AuthMiddleware:
     """Answers 401 to requests without ``Authorization: Bearer <token>`` or ``X-API-Key: <token>``.
 
-    Every offered credential is compared in constant time. Probes need none, because orchestrators
-    cannot send one, nor do the files of pages, because a browser does not. Use a token of 128 random bits or more: failed attempts are not limited here.
+    Every offered credential is compared in constant time. Probes need none, because orchestrators cannot send one, nor
+    do the files of pages, because a browser sends none. Use a token of 128 random bits or more: failed attempts are not
+    limited here.
     Raises ValueError for an empty token.
     """
 
