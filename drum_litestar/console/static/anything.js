@@ -47,6 +47,6 @@ export class AnythingForm {
     const file = this.file.files[0];
     const sent = { path: "predictUnstructured/", type: this.type.value, ...(file ? { file: file.name } : { body: this.text.value }) };
     const answer = await post(sent.path, { body: file ?? sent.body, type: sent.type, signal, progress });
-    return [el("h3", {}, "Answer"), times(answer), await plain(answer, "answer"), snippets(sent)];
+    return [el("h3", {}, "Answer"), await plain(answer, "answer"), times(answer), snippets(sent)];
   }
 }

@@ -21,10 +21,9 @@ function ceiling(value) {
  * Names may come and go.
  */
 export class Chart {
-  constructor(title, { lines, show, span }) {
+  constructor(title, { lines, show }) {
     this.lines = lines;
     this.show = show;
-    this.span = span;
     this.title = title;
     this.drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title });
     this.legend = el("ul", { class: "legend" });
@@ -46,17 +45,18 @@ export class Chart {
     let most = 0;
     for (const each of points) for (const value of each.values()) if (value > most) most = value;
     const top = ceiling(most);
-    const x = (at) => LEFT + (WIDTH - LEFT) * (1 - (now - at) / this.span);
+    const span = Math.max(60, now - (samples[0]?.at ?? now));
+    const x = (at) => LEFT + (WIDTH - LEFT) * (1 - (now - at) / span);
     const y = (value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top);
     const shapes = [0, 0.5, 1].flatMap((share) => [
       svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y(top * share), y2: y(top * share) }),
       svg("text", { class: "axis", x: LEFT - 5, y: y(top * share) + 4, "text-anchor": "end" }, this.show(top * share)),
     ]);
-    for (const minutes of [15, 10, 5, 0]) {
-      const at = x(now - minutes * 60);
-      const anchor = minutes === 15 ? "start" : minutes ? "middle" : "end";
-      const label = minutes ? `${minutes} min ago` : "now";
-      shapes.push(svg("text", { class: "axis", x: at, y: HEIGHT - 4, "text-anchor": anchor }, label));
+    for (const third of [3, 2, 1, 0]) {
+      const ago = (span * third) / 3;
+      const anchor = third === 3 ? "start" : third ? "middle" : "end";
+      const label = !third ? "now" : ago < 120 ? `${Math.round(ago)} s ago` : `${(ago / 60).toFixed(ago % 60 > 1 ? 1 : 0)} min ago`;
+      shapes.push(svg("text", { class: "axis", x: x(now - ago), y: HEIGHT - 4, "text-anchor": anchor }, label));
     }
     names.forEach((name, index) => {
       let path = "";
@@ -67,7 +67,7 @@ export class Chart {
           pen = "M";
           return;
         }
-        path += `${pen}${x(sample.at).toFixed(1)} ${y(value).toFixed(1)}`;
+        path += `${pen}${x(sample.at).toFixed(1)} ${y(value).toFixed(1)}${pen === "M" ? "h.01" : ""}`;
         pen = "L";
       });
       const style = { class: `line c${index % 6}`, "stroke-dasharray": DASHES[index % 6] };

@@ -22,20 +22,33 @@ export function svg(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
-/** A table that scrolls sideways on narrow screens, by keyboard too. Cells are texts or nodes. */
-export function table(caption, heads, rows, attributes = {}) {
-  const cell = (value) => el("td", {}, value);
-  return el(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
-    el(
-      "table",
-      attributes,
-      el("caption", { class: "hidden" }, caption),
-      el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))),
-      el("tbody", {}, rows.map((row) => el("tr", {}, row.map(cell)))),
-    ),
-  );
+/** A table that scrolls sideways on narrow screens, by keyboard too. Only its rows change, so that focus stays. */
+export class Table {
+  constructor(caption, heads, attributes = {}) {
+    this.body = el("tbody");
+    this.node = el(
+      "div",
+      { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+      el(
+        "table",
+        attributes,
+        el("caption", { class: "hidden" }, caption),
+        el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col" }, head)))),
+        this.body,
+      ),
+    );
+  }
+
+  /** Cells are texts or nodes. */
+  set(rows) {
+    this.body.replaceChildren(...rows.map((row) => el("tr", {}, row.map((value) => el("td", {}, value)))));
+    return this;
+  }
+}
+
+/** A table whose rows stay as they are. */
+export function table(caption, heads, rows, attributes) {
+  return new Table(caption, heads, attributes).set(rows).node;
 }
 
 /** A list of terms and what they are; rows whose value is empty are left out. */

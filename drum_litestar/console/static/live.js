@@ -1,10 +1,10 @@
 // What the server does now: charts of the last 15 minutes, and the last requests.
 
 import { Chart } from "./chart.js";
-import { el, milliseconds, moment, size, table } from "./dom.js";
+import { Table, el, milliseconds, moment, size } from "./dom.js";
 import { read } from "./server.js";
 
-const SPAN = 15 * 60;
+const SPAN = 15 * 60; // seconds that are kept
 
 const count = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(value < 10 ? 1 : 0));
 
@@ -16,29 +16,27 @@ export class LiveView {
   constructor(section) {
     this.samples = [];
     this.charts = [
-      new Chart("Requests a second", { span: SPAN, show: count, lines: (each) => [["requests", each.rate]] }),
+      new Chart("Requests a second", { show: count, lines: (each) => [["requests", each.rate]] }),
       new Chart("Latency", {
-        span: SPAN,
         show: milliseconds,
         lines: (each) => ["p50", "p95", "p99"].map((name, place) => [name, each.latency.length ? each.latency[place] * 1000 : null]),
       }),
       new Chart("Queue and busy slots", {
-        span: SPAN,
         show: count,
         lines: (each) => [["waiting calls", each.queue], ["busy slots", each.busy]],
       }),
-      new Chart("Errors a second, by status", { span: SPAN, show: count, lines: (each) => each.errorRates }),
-      new Chart("Memory by process", { span: SPAN, show: size, lines: (each) => pairs(each.memory) }),
-      new Chart("Replaced workers, by cause", { span: SPAN, show: count, lines: (each) => pairs(each.restarts) }),
+      new Chart("Errors a second, by status", { show: count, lines: (each) => each.errorRates }),
+      new Chart("Memory by process", { show: size, lines: (each) => pairs(each.memory) }),
+      new Chart("Replaced workers, by cause", { show: count, lines: (each) => pairs(each.restarts) }),
     ];
     this.slots = el("p", {}, "No figures yet.");
-    this.requests = el("div");
+    this.requests = new Table("Last requests", ["Time", "Request id", "Route", "Status", "Took"], { id: "requests" });
     section.append(
       this.slots,
       el("div", { class: "charts" }, this.charts.map((chart) => chart.figure)),
       el("h3", {}, "Last requests"),
       el("p", { class: "hint" }, "The newest first. Requests of this page, of probes and of monitoring are left out."),
-      this.requests,
+      this.requests.node,
     );
     this.listed = -1;
     this.visible = false;
@@ -98,10 +96,6 @@ export class LiveView {
       el("span", { class: status >= 500 ? "bad" : status >= 400 ? "poor" : "" }, String(status)),
       milliseconds(seconds * 1000),
     ]);
-    const shown = rows.length ? rows : [["none yet", "", "", "", ""]];
-    const heads = ["Time", "Request id", "Route", "Status", "Took"];
-    const scroll = this.requests.firstElementChild?.scrollLeft ?? 0;
-    this.requests.replaceChildren(table("Last requests", heads, shown, { id: "requests" }));
-    this.requests.firstElementChild.scrollLeft = scroll;
+    this.requests.set(rows.length ? rows : [["none yet", "", "", "", ""]]);
   }
 }

@@ -1,22 +1,22 @@
 // What is served: the model, its workers, what happened to them, and the settings.
 
-import { el, facts, moment, table } from "./dom.js";
+import { Table, el, facts, moment, table } from "./dom.js";
 
 const DATATYPES = new Map([["FP64", "number"], ["FP32", "number"], ["INT64", "whole number"], ["BOOL", "true or false"], ["BYTES", "text"]]);
 
 export class ModelView {
   constructor(section) {
     this.content = el("div");
-    this.workers = el("div");
-    this.history = el("div");
+    this.workers = new Table("Workers", ["Worker", "Process", "State", "Running calls", "Calls so far"], { id: "workers" });
+    this.history = new Table("History", ["Time", "Level", "What"], { id: "history" });
     this.settings = el("tbody");
-    this.onlySet = el("input", { type: "checkbox", id: "only-set", onchange: () => this.listSettings() });
+    this.onlySet = el("input", { type: "checkbox", id: "only-set", checked: true, onchange: () => this.listSettings() });
     section.append(
       this.content,
       el("h3", {}, "Workers"),
-      this.workers,
+      this.workers.node,
       el("h3", {}, "History"),
-      this.history,
+      this.history.node,
       el("h3", {}, "Settings"),
       el("p", {}, this.onlySet, " ", el("label", { for: "only-set" }, "Only those that are set")),
       el(
@@ -66,9 +66,7 @@ export class ModelView {
     }
     this.content.replaceChildren(...parts);
     this.showWorkers(overview.workers);
-    this.history.replaceChildren(
-      table("History", ["Time", "Level", "What"], overview.history.map((each) => [moment(each.at), each.level, each.text]), { id: "history" }),
-    );
+    this.history.set(overview.history.map((each) => [moment(each.at), each.level, each.text]));
     this.all = overview.settings;
     this.listSettings();
   }
@@ -81,9 +79,7 @@ export class ModelView {
       String(each.running),
       String(each.completed),
     ]);
-    this.workers.replaceChildren(
-      table("Workers", ["Worker", "Process", "State", "Running calls", "Calls so far"], rows, { id: "workers" }),
-    );
+    this.workers.set(rows);
   }
 
   listSettings() {

@@ -177,7 +177,7 @@ export class RowsForm {
       Object.assign(sent, { type: "text/csv", body: this.mode === "Table" ? this.csv() : this.text.value });
       answer = await post(this.path, { body: sent.body, type: "text/csv; charset=utf-8", signal, progress });
     }
-    return [el("h3", {}, "Answer"), times(answer), await this.shown(answer), snippets(sent)];
+    return [el("h3", {}, "Answer"), await this.shown(answer), times(answer), snippets(sent)];
   }
 
   async shown(answer) {
