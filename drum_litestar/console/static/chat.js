@@ -10,7 +10,7 @@ export class ChatForm {
   constructor() {
     this.messages = [];
     this.model = "model";
-    this.log = el("div", { role: "log", "aria-label": "Chat", class: "chat", tabindex: "0" });
+    this.log = el("div", { role: "log", "aria-label": "Conversation", class: "chat", tabindex: "0" });
     this.text = el("textarea", { id: "chat-text", rows: 3, required: true, onkeydown: (event) => this.pressed(event) });
     this.stream = el("input", { type: "checkbox", id: "chat-stream", checked: true });
     this.send = el("button", { type: "submit", class: "main" }, "Send");
