@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from drum_litestar.console.documents import Faults, Overview, RecentRequests, overview
-from drum_litestar.console.event_log import EventLog
+from drum_litestar.console.event_log import EventLog, Faults
 from drum_litestar.console.live_feed import LiveFeed, LiveStream
-from drum_litestar.console.request_log import RequestLog
+from drum_litestar.console.overview import Overview, overview
+from drum_litestar.console.request_log import RecentRequests, RequestLog
 from drum_litestar.errors import RequestError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.predictors.protocol import ModelCall, Reply

@@ -24,7 +24,8 @@ FOLDER: Final = Path(__file__).parent / "static"
 
 POLICY: Final = (
     "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; connect-src 'self'; "
-    "img-src 'self' data:; script-src 'self'; style-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "img-src 'self' data:; script-src 'self'; style-src 'self'; require-trusted-types-for 'script'; "
+    "trusted-types 'none'"
 )
 """Content-Security-Policy of the page: no inline script or style, nothing from elsewhere, and no text becomes HTML."""
 

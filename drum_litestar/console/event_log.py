@@ -53,6 +53,13 @@ class Fault(msgspec.Struct):
     traceback: str
 
 
+class Faults(msgspec.Struct, frozen=True):
+    """The last errors, the newest first."""
+
+    faults: list[Fault]
+    show_stacktrace: bool
+
+
 class EventLog:
     """Keeps the last faults and events.
 

@@ -11,7 +11,7 @@ import msgspec
 
 from drum_litestar.middleware.access_log import OnRequestEnd
 from drum_litestar.request_context import request_id_var
-from drum_litestar.route_table import OTHER, RouteTable
+from drum_litestar.route_table import OTHER, REST, RouteTable
 
 KEPT: Final = 100
 """Requests that are listed."""
@@ -27,9 +27,16 @@ class EndedRequest(msgspec.Struct, frozen=True, array_like=True):
     request_id: str
     method: str
     route: str
-    """The route's template; empty for a path that no route has: it may hold anything."""
+    """The route's template, or of several with a varying end the first; empty for a path that no route has, which may
+    hold anything."""
     status: int
     seconds: float
+
+
+class RecentRequests(msgspec.Struct, frozen=True):
+    """The last requests, the newest first."""
+
+    requests: list[EndedRequest]
 
 
 class RequestLog:
@@ -68,7 +75,7 @@ class RequestLog:
         route = match.route
         if route.is_polled or route.access in ("probe", "public") or route.tag == "console":
             return
-        shown = template or match.template or ("" if route is OTHER else route.paths[0])
+        shown = template or match.template or ("" if route is OTHER else route.paths[0].replace(REST, "…"))
         self.count += 1
         self._recent.append(
             EndedRequest(self.count, self._clock(), request_id_var.get(), method, shown, status, seconds)

@@ -68,13 +68,16 @@ def make_folder(path: Path) -> None:
 
 @contextlib.contextmanager
 def console_server(
-    path: Path, log: Path, *, arguments: Sequence[str] = (), env: Mapping[str, str] | None = None, port: int | None = None
+    path: Path,
+    log: Path,
+    *,
+    arguments: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    port: int | None = None,
 ) -> Iterator[ServerProcess]:
     """The ready server over the folder ``path``; it must end with 0."""
     folder = ModelFolder("hostile", make_folder, "binary", LABELS)
-    server = start_ours(
-        folder, path, log, arguments=arguments, env={"DRUM_CONSOLE": "true", **(env or {})}, port=port
-    )
+    server = start_ours(folder, path, log, arguments=arguments, env={"DRUM_CONSOLE": "true", **(env or {})}, port=port)
     try:
         server.wait_ready()
         yield server

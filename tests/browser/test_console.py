@@ -137,7 +137,7 @@ def test_bad_rows(open_view: Visit, tmp_path: Path) -> None:
     page.locator("#view-try [role=alert]", has_text="500: ERROR: ").wait_for()
     page.get_by_label("CSV, with a header line").fill("")
     send(page)
-    page.locator("#view-try [role=alert]", has_text="422: Samples should be provided").wait_for()
+    page.locator("#view-try [role=alert]", has_text="422: ERROR: Samples should be provided").wait_for()
     page.get_by_label("File", exact=True).check()
     send(page)
     page.locator("#view-try [role=alert]", has_text="choose a file first").wait_for()
@@ -158,7 +158,7 @@ def test_an_upload_is_cancelled(open_view: Visit, tmp_path: Path) -> None:
     network.send("Network.emulateNetworkConditions", slow)
     page.get_by_label("Drop a file here").set_input_files(tmp_path / "rows.csv")
     send(page)
-    page.get_by_label("Upload").wait_for()
+    page.locator("#view-try progress:visible").wait_for()
     page.get_by_role("button", name="Cancel").click()
     assert alert(page) == "Cancelled."
     network.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})

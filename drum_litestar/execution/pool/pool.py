@@ -84,9 +84,7 @@ class PoolExecutor(BaseExecutor):
             "executor_workers": self._options.workers.count,
             "executor_workers_busy": sum(bool(worker.calls) for worker in workers),
             "executor_stuck": sum(worker.stuck for worker in workers),
-            "executor_workers_by_state": dict(
-                Counter(_state_name(worker.state) for worker in workers)
-            ),
+            "executor_workers_by_state": dict(Counter(_state_name(worker.state) for worker in workers)),
             "executor_restarts": dict(supervisor.restarts) if supervisor is not None else {},
             **(supervisor.folder.stats() if supervisor is not None else {}),
             **self._admission.stats(),

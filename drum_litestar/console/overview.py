@@ -1,4 +1,4 @@
-"""What the console's routes answer, as JSON. Where the server has not loaded a model, there is none of it."""
+"""The server and its model, as the console shows them; before a model is loaded, without one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 import msgspec
 
-from drum_litestar.console.event_log import Event, Fault
-from drum_litestar.console.request_log import EndedRequest
+from drum_litestar.console.event_log import Event
 from drum_litestar.execution.executor import Executor, WorkerStatus
 from drum_litestar.predictors.protocol import ModelCard
 from drum_litestar.predictors.rules import answers_rows
@@ -73,19 +72,6 @@ class Overview(msgspec.Struct, frozen=True):
     show_stacktrace: bool
 
 
-class RecentRequests(msgspec.Struct, frozen=True):
-    """The last requests, the newest first."""
-
-    requests: list[EndedRequest]
-
-
-class Faults(msgspec.Struct, frozen=True):
-    """The last errors, the newest first."""
-
-    faults: list[Fault]
-    show_stacktrace: bool
-
-
 def model_view(card: ModelCard) -> ModelView:
     """Describe a loaded model."""
     info = card.info
@@ -93,9 +79,7 @@ def model_view(card: ModelCard) -> ModelView:
         target_type=card.target_type.value,
         labels=_labels(info),
         columns=_columns(card),
-        outputs=[
-            Column(each.name, each.datatype, ", ".join(each.labels)) for each in card.inference.outputs
-        ],
+        outputs=[Column(each.name, each.datatype, ", ".join(each.labels)) for each in card.inference.outputs],
         offers=Offers(
             rows=_takes_rows(card),
             transform=card.target_type.value == "transform",
