@@ -74,12 +74,14 @@ def console_server(
     arguments: Sequence[str] = (),
     env: Mapping[str, str] | None = None,
     port: int | None = None,
+    until: str = "ready on ",
 ) -> Iterator[ServerProcess]:
-    """The ready server over the folder ``path``; it must end with 0."""
+    """The server over the folder ``path``, once it has logged the text ``until``; it must end with 0."""
     folder = ModelFolder("hostile", make_folder, "binary", LABELS)
-    server = start_ours(folder, path, log, arguments=arguments, env={"DRUM_CONSOLE": "true", **(env or {})}, port=port)
+    settings = {"DRUM_CONSOLE": "true", **(env or {})}
+    server = start_ours(folder, path, log, arguments=arguments, env=settings, port=port)
     try:
-        server.wait_ready()
+        server.wait_output(until)
         yield server
         assert server.stop() == 0
     finally:
