@@ -16,7 +16,7 @@ import msgspec
 import uvicorn
 
 from drum_litestar.errors import ModelFailedError, ModelLoadError
-from drum_litestar.execution.executor import Executor
+from drum_litestar.execution.executor import Executor, WorkerStatus
 from drum_litestar.execution.inline import InlineExecutor
 from drum_litestar.http.app import build_app
 from drum_litestar.http.app_options import AppOptions
@@ -296,6 +296,9 @@ class StateExecutor:
 
     def stats(self) -> dict[str, Any]:
         return self.counters
+
+    def workers(self) -> list[WorkerStatus]:
+        return []
 
     def pids(self) -> list[int]:
         return []

@@ -13,7 +13,7 @@ from drum_litestar.cli.environment_arguments import environment_tokens
 from drum_litestar.cli.server_arguments import add_setting_arguments
 from drum_litestar.launcher.plan import resolve_settings
 from drum_litestar.settings.masking import masked
-from drum_litestar.settings.resolve import Resolved, shown_value
+from drum_litestar.settings.resolve import Resolved, as_document, shown_value
 
 OPTIONS = ("--code-dir", "--address", "--max-workers", "--runtime-params-file")
 """Its options that environment variables can replace."""
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     for notice in resolution.notices:
         print(masked(notice.text), file=sys.stderr)
     if args.json:
-        print(json.dumps([_as_dict(item) for item in resolution.values], indent=2))
+        print(json.dumps([as_document(item) for item in resolution.values], indent=2))
     else:
         print(_table(resolution.values, describe=args.describe))
     return 0
@@ -80,23 +80,3 @@ def _table(values: Sequence[Resolved], *, describe: bool) -> str:
             lines += [f"    also: {', '.join(option.aliases)}"] if option.aliases else []
             lines += [f"    deprecated: {', '.join(option.old)}"] if option.old else []
     return "\n".join(lines)
-
-
-def _as_dict(item: Resolved) -> dict[str, Any]:
-    setting, value = item.setting, item.value
-    plain = shown_value(setting, value) if setting.option.secret or not _is_json(value) else value
-    return {
-        "name": setting.option.name,
-        "group": setting.group,
-        "value": None if value is None else plain,
-        "source": item.source,
-        "default": shown_value(setting, setting.default),
-        "allowed": setting.allowed(),
-        "meaning": setting.option.doc,
-        "aliases": list(setting.option.aliases),
-        "deprecated": list(setting.option.old),
-    }
-
-
-def _is_json(value: Any) -> bool:
-    return value is None or isinstance(value, (bool, int, float, str, tuple))

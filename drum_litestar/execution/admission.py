@@ -152,7 +152,8 @@ class Admission:
         self.running += 1
         self.in_flight += 1
         entry.ticket.memory.dequeue()
-        self.counters.dispatch(entry.call, now - entry.queued_at)
+        entry.ticket.queued = now - entry.queued_at
+        self.counters.dispatch(entry.call, entry.ticket.queued)
         entry.start(slot)
 
     def _dispatch_batch(self, entries: list[PendingCall], slot: Slot) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from drum_litestar.errors import ModelFailedError, ModelLoadError
 from drum_litestar.execution.admission import Admission
-from drum_litestar.execution.executor import ExecutorState, ReplyStream
+from drum_litestar.execution.executor import ExecutorState, ReplyStream, WorkerStatus
 from drum_litestar.execution.queue_limits import Ticket
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply
 
@@ -125,6 +125,10 @@ class BaseExecutor(ABC):
     @abstractmethod
     def stats(self) -> dict[str, Any]:
         """See :meth:`drum_litestar.execution.executor.Executor.stats`."""
+
+    @abstractmethod
+    def workers(self) -> list[WorkerStatus]:
+        """See :meth:`drum_litestar.execution.executor.Executor.workers`."""
 
     @abstractmethod
     def pids(self) -> list[int]:

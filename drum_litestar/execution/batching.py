@@ -79,7 +79,7 @@ class Batcher:
 
     def classify(self, entry: PendingCall) -> bool:
         """Set the call's rows, size and batch key; False for a call that is never batched."""
-        if not self._enabled:
+        if not self._enabled or entry.call.timed:  # its times are to be its own
             return False
         if entry.call.kind == "infer":
             return self._classify_infer(entry)

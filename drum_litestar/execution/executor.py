@@ -35,6 +35,20 @@ class ReplyStream(Protocol):
         """Tell the producer to stop and free the slot. Idempotent; safe after the end."""
 
 
+class WorkerStatus(msgspec.Struct, frozen=True):
+    """One process that holds a copy of the model."""
+
+    number: int
+    """From 1; 0 for the server's own process."""
+    pid: int
+    state: str
+    """As in ``/stats/``."""
+    running: int
+    """Calls that it computes now."""
+    completed: int
+    """Calls of the model that have ended there; a batch counts once."""
+
+
 class Executor(Protocol):
     """Admission, dispatch and lifecycle of the model."""
 
@@ -87,6 +101,9 @@ class Executor(Protocol):
     def stats(self) -> dict[str, Any]:
         """``executor_*`` and ``backpressure_*`` counters for ``/stats/``; ``executor_stuck`` are calls that hold a slot
         past their deadline."""
+
+    def workers(self) -> list[WorkerStatus]:
+        """State of the processes that :meth:`pids` names."""
 
     def pids(self) -> list[int]:
         """Processes that hold a copy of the model (this one, for an inline executor)."""

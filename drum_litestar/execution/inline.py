@@ -16,7 +16,7 @@ from drum_litestar.errors import ModelLoadError, RequestError
 from drum_litestar.execution import invoke
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.base_executor import BaseExecutor
-from drum_litestar.execution.executor import ExecutorOptions, ExecutorState
+from drum_litestar.execution.executor import ExecutorOptions, ExecutorState, WorkerStatus
 from drum_litestar.execution.pending import BatchedCall, PendingCall
 from drum_litestar.execution.streaming import ChunkStream, ThreadFlow, produce
 from drum_litestar.execution.threads import ComputeThreads
@@ -118,6 +118,10 @@ class InlineExecutor(BaseExecutor):
             "executor_stuck": len(self._stuck),
             **self._admission.stats(),
         }
+
+    def workers(self) -> list[WorkerStatus]:
+        completed = self._admission.counters.completed
+        return [WorkerStatus(0, os.getpid(), self.state, self._admission.running, completed)]
 
     def pids(self) -> list[int]:
         return [os.getpid()]

@@ -18,6 +18,7 @@ from drum_litestar.predictors.protocol import (
     StreamReply,
     batch_predictor,
 )
+from drum_litestar.predictors.steps import CallNotes, record_exception
 from drum_litestar.request_context import request_id_var
 from drum_litestar.tracebacks import format_exception
 
@@ -53,10 +54,25 @@ def close(predictor: Predictor) -> None:
 
 def invoke(predictor: Predictor, call: ModelCall) -> Reply | StreamReply:
     """The predictor's answer; an exception that it raises becomes DRUM's 500 (contract, 3.3)."""
+    if not (call.timed or call.explained):
+        return _answer(predictor, call)
+    notes = CallNotes(traceback=call.explained)
+    with notes.taken():
+        answer = _answer(predictor, call)
+    head = answer if isinstance(answer, Reply) else answer.head
+    if call.timed:
+        head.steps = notes.seconds
+    if isinstance(head, Reply):
+        head.traceback = notes.traceback
+    return answer
+
+
+def _answer(predictor: Predictor, call: ModelCall) -> Reply | StreamReply:
     try:
         return predictor.handle(call)
     except (Exception, SystemExit) as exc:
         _log.exception("The predictor raised")
+        record_exception(exc)
         text = f"sys.exit({exc.code!r})" if isinstance(exc, SystemExit) else str(exc) or type(exc).__name__
         return Reply(status=500, body=drum_json({"message": f"ERROR: {text}"}))
 

@@ -97,7 +97,7 @@ class Ticket:
     it waits or computes: a call that outlives its client still needs its slot.
     """
 
-    __slots__ = ("_on_return", "_released", "_request_timeout", "calls", "memory", "taken_at", "waited")
+    __slots__ = ("_on_return", "_released", "_request_timeout", "calls", "memory", "queued", "taken_at", "waited")
 
     def __init__(
         self, memory: QueueMemory, taken_at: float, request_timeout: float | None, on_return: Callable[[], None]
@@ -111,6 +111,8 @@ class Ticket:
         self.memory = MemoryShare(memory)
         """Where the collector of the body counts the bytes that it keeps in memory."""
         self.taken_at = taken_at
+        self.queued = 0.0
+        """Seconds that its call has waited for a slot, once it has one."""
         self.waited = 0.0
         """Seconds of the queue timeout that are used up already, while the model was loading."""
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from litestar import Request, Response
 from litestar.config.app import AppConfig
 from litestar.types import ControllerRouterHandler
 
 from drum_litestar.context import WorkerContext
-from drum_litestar.errors import StartupError
-from drum_litestar.predictors.protocol import CallKind
+from drum_litestar.errors import RequestError, StartupError
+from drum_litestar.predictors.protocol import CallKind, ModelCall, Reply
+from drum_litestar.request_state import RequestState
 from drum_litestar.route_table import Route
 from drum_litestar.settings.groups.limits import TimeoutSettings, UploadSettings
 
@@ -20,6 +21,16 @@ AnyRequest: TypeAlias = Request[Any, Any, Any]
 AnyResponse: TypeAlias = Response[Any]
 
 LifespanHook: TypeAlias = Callable[[WorkerContext], Awaitable[None] | None]
+
+
+class CallConsole(Protocol):
+    """What the console wants of the calls of the model (:class:`drum_litestar.console.console.Console`)."""
+
+    def noted(self, call: ModelCall, headers: Iterable[tuple[bytes, bytes]]) -> ModelCall:
+        """``call`` with a mark for what its answer shall tell besides; ``headers`` are the request's."""
+
+    def call_failed(self, request: RequestState, status: int, answer: Reply | RequestError) -> None:
+        """The request is answered with ``status``, 500 or above."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +85,7 @@ class AppOptions:
     """Called with the templates of all routes once they are known."""
     on_rejected: Callable[[str], None] | None = None
     """Called with ``form_too_large`` when the application refuses a form; the middleware reports its own refusals."""
+    console: CallConsole | None = None
     on_observe: Callable[[CallKind, int, float], None] | None = None
     """Called for each model call when its answer is known: kind, status (499: the client left), seconds."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from itertools import chain
 from typing import Any, Final, TypeVar
 
@@ -101,6 +101,11 @@ def error_response(request: Any, body: dict[str, Any], *, status: int, pairs: He
 def ok_response() -> BytesResponse:
     """Build the answer to a probe that passes."""
     return BytesResponse(_OK)
+
+
+def server_timing(seconds: Mapping[str, float]) -> Headers:
+    """The header with the times of a request's steps, in milliseconds."""
+    return (("Server-Timing", ", ".join(f"{name};dur={1000 * each:.3f}" for name, each in seconds.items())),)
 
 
 class StreamResponse(_WithPairs[ReplyStream]):

@@ -29,11 +29,13 @@ from drum_litestar.http.replies import (
     UnusableReplyError,
     error_response,
     ok_response,
+    server_timing,
     to_response,
 )
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.middleware.asgi import CLIENT_CLOSED
 from drum_litestar.predictors.protocol import CallKind, ModelCard, Reply
+from drum_litestar.predictors.steps import QUEUE
 from drum_litestar.request_state import Place as RequestPlace
 from drum_litestar.request_state import RequestState, request_state
 
@@ -181,10 +183,14 @@ class ModelService:
             if reply is None:
                 status = CLIENT_CLOSED
                 return NoResponse()
-            status = reply.status if isinstance(reply, Reply) else reply.head.status
+            head = reply if isinstance(reply, Reply) else reply.head
+            status = head.status
+            if status >= 500 and isinstance(head, Reply):
+                self._report_failure(request, status, head)
+            times = server_timing(head.steps) if head.steps else ()
             if single_chunk and isinstance(reply, Reply) and status < 400:
                 reply = SingleChunk(reply)
-            return to_response(reply, extra=extra if status < 400 else ())
+            return to_response(reply, extra=(*times, *extra) if status < 400 else times)
         except UnusableReplyError as error:
             status = 500
             logger.error("The model's answer cannot be sent: %s", error)
@@ -193,12 +199,18 @@ class ModelService:
             return error_response(request, {"message": f"ERROR: {error}"}, status=status)
         except RequestError as error:
             status = error.status
+            if status >= 500:
+                self._report_failure(request, status, error)
             if isinstance(error, FormTooLargeError) and self.options.on_rejected is not None:
                 self.options.on_rejected("form_too_large")
             raise
         finally:
             if self.options.on_observe is not None:
                 self.options.on_observe(kind, status, time.perf_counter() - started)
+
+    def _report_failure(self, request: AnyRequest, status: int, answer: Reply | RequestError) -> None:
+        if self.options.console is not None:
+            self.options.console.call_failed(request_state(request.scope), status, answer)
 
     async def _run(self, request: AnyRequest, kind: CallKind, collect: Collector) -> Reply | ReplyStream | None:
         """Return the executor's reply, None when the client has disconnected."""
@@ -218,10 +230,15 @@ class ModelService:
             if deadline is not None and not state.body_received:
                 cleanup = loop.call_at(deadline, interrupt.fire, "deadline").cancel
             call = await collect(Inbound(scope, receive, card, self.options.uploads, spool), kind)
+            if (console := self.options.console) is not None:
+                call = console.noted(call, scope["headers"])
             if cleanup is not None:
                 cleanup()  # from here on the executor keeps the deadline
             cleanup = watch_disconnect(state, receive, interrupt)
             reply = await self.executor.submit(call, ticket=ticket, deadline=deadline)
+            if call.timed:
+                head = reply if isinstance(reply, Reply) else reply.head
+                head.steps = {QUEUE: ticket.queued, **head.steps}
         except ClientGoneError:
             return None
         except asyncio.CancelledError:

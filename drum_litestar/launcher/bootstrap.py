@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import Awaitable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property
 from importlib import metadata
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from drum_litestar import __version__
+from drum_litestar.console.console import Console
+from drum_litestar.console.console_routes import CONSOLE_ROUTES
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.execution.queue_limits import Place, default_queue_depth
@@ -55,6 +58,7 @@ from drum_litestar.server.uvicorn_server import CallListener, run_server
 from drum_litestar.settings.groups.edge import AccessSettings, CorsSettings, RateLimitSettings
 from drum_litestar.settings.groups.limits import ConnectionSettings
 from drum_litestar.settings.masking import masked, set_secrets
+from drum_litestar.settings.resolve import as_document
 
 CONTRACT_DRUM_VERSION = "1.18.1"
 """The version that the contract describes; reported when datarobot-drum is not installed."""
@@ -115,28 +119,30 @@ def serve(plan: LaunchPlan) -> int:
         for notice in (*plan.notices, *((shortage,) if shortage else ())):
             notice.log()
         server = Server(plan, sockets, logs)
-        code = run_server(
-            server.application(),
-            sockets=sockets,
-            uvicorn_kwargs=uvicorn_kwargs,
-            protocol=make_protocol(
-                header_timeout=settings.timeouts.header_timeout,
-                body_timeout=settings.timeouts.body_timeout,
-                max_head_size=settings.connections.max_head_size,
-                max_connections=settings.connections.max_connections or 0,
-                max_descriptors=most_connections(),
-                events=server.telemetry.connections,
-            ),
-            graceful_timeout=settings.timeouts.graceful_timeout,
-            handshake_timeout=settings.timeouts.header_timeout,
-            lame_duck=server.lame_duck,
-            probes=server.probe_listener(probe_sockets) if probe_address is not None else None,
-            calls=server.grpc_listener(grpc_sockets) if grpc_address is not None else None,
-            on_started=server.started,
-            on_drain=server.drain,
-            on_stop=server.executor.shutdown,
-            on_reload=server.model_reload.run,
-        )
+        listening = server.console.events.listening() if server.console is not None else nullcontext()
+        with listening:
+            code = run_server(
+                server.application(),
+                sockets=sockets,
+                uvicorn_kwargs=uvicorn_kwargs,
+                protocol=make_protocol(
+                    header_timeout=settings.timeouts.header_timeout,
+                    body_timeout=settings.timeouts.body_timeout,
+                    max_head_size=settings.connections.max_head_size,
+                    max_connections=settings.connections.max_connections or 0,
+                    max_descriptors=most_connections(),
+                    events=server.telemetry.connections,
+                ),
+                graceful_timeout=settings.timeouts.graceful_timeout,
+                handshake_timeout=settings.timeouts.header_timeout,
+                lame_duck=server.lame_duck,
+                probes=server.probe_listener(probe_sockets) if probe_address is not None else None,
+                calls=server.grpc_listener(grpc_sockets) if grpc_address is not None else None,
+                on_started=server.started,
+                on_drain=server.drain,
+                on_stop=server.executor.shutdown,
+                on_reload=server.model_reload.run,
+            )
         _log.info("<<< Finish drum in the server mode")
         return code
     finally:
@@ -148,6 +154,20 @@ def serve(plan: LaunchPlan) -> int:
             sys.stderr.flush()
 
 
+def _console(plan: LaunchPlan) -> Console:
+    python = plan.worker_python
+    return Console(
+        name=plan.spec.model_name,
+        versions={
+            "drum-litestar": __version__,
+            "DRUM": drum_version(),
+            **({"Python of the model": python.text_version} if python is not None else {}),
+        },
+        settings=[as_document(each) for each in plan.resolved],
+        show_stacktrace=plan.show_stacktrace,
+    )
+
+
 class Server:
     """The parts of one running server, and their start, drain and stop."""
 
@@ -156,7 +176,10 @@ class Server:
         self.plan = plan = prepared.plan
         self.announcer = Announcer(plan, sockets, logs.show_status)
         self.extension = prepared.extension
-        self.telemetry = HttpProcessTelemetry(plan.settings, show_perf=plan.show_perf, otel_disabled=plan.otel_disabled)
+        self.console = _console(plan) if plan.settings.has_console else None
+        self.telemetry = HttpProcessTelemetry(
+            plan.settings, show_perf=plan.show_perf, otel_disabled=plan.otel_disabled, console=self.console
+        )
         self.executor: Executor = (
             make_executor(
                 plan,
@@ -187,7 +210,11 @@ class Server:
             server_version=__version__,
             info_server=settings.listen.info_server,
             model_name=self.plan.spec.model_name,
-            protocol_routes=(*PROTOCOL_ROUTES, *documentation_pages()) if settings.listen.docs else PROTOCOL_ROUTES,
+            protocol_routes=(
+                *PROTOCOL_ROUTES,
+                *(documentation_pages() if settings.listen.docs else ()),
+                *(CONSOLE_ROUTES if self.console is not None else ()),
+            ),
             url_prefix=normalize_prefix(settings.listen.url_prefix or ""),
             uploads=settings.uploads,
             spool_owner=worker_uid(settings.workers.user),
@@ -208,10 +235,13 @@ class Server:
     def application(self) -> Any:
         """The Litestar application inside the middleware stack."""
         options = self._app_options
+        routes = RouteTable((*ROUTES, *options.protocol_routes), options.url_prefix)
+        if self.console is not None:
+            self.console.requests.set_routes(routes)
         return build_stack(
             self.telemetry.traced(extended_app(self.executor, options, self.extension)),
             self._stack_options(options),
-            routes=RouteTable((*ROUTES, *options.protocol_routes), options.url_prefix),
+            routes=routes,
             new_place=lambda: Place(self.executor.admit),
             shared_store=self.rate_store.store if self.rate_store else None,
             mask=masked,
@@ -314,6 +344,8 @@ class Server:
     def drain(self) -> None:
         """Set readiness to 503 at once; admitted calls continue."""
         self.announcer.quiet()
+        if self.console is not None:
+            self.console.feed.close()
         if self._folder_watching is not None:
             self._folder_watching.cancel()
         self._spawn(self.executor.shutdown(self.plan.settings.timeouts.graceful_timeout))

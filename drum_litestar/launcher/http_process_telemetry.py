@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from typing import Any
 
+from drum_litestar.console.console import Console
 from drum_litestar.execution.executor import Executor
 from drum_litestar.http.app_options import AppOptions
 from drum_litestar.launcher.refusals import RefusalLog
@@ -38,7 +39,10 @@ class ConnectionMetrics(ConnectionEvents):
 class HttpProcessTelemetry:
     """Metrics, traces and ``/stats/`` of the HTTP process. Without the extra ``prometheus`` there are no metrics."""
 
-    def __init__(self, settings: ServerSettings, *, show_perf: bool, otel_disabled: bool) -> None:
+    def __init__(
+        self, settings: ServerSettings, *, show_perf: bool, otel_disabled: bool, console: Console | None = None
+    ) -> None:
+        self.console = console
         self._executor: Executor | None = None
         self.metrics = create_metrics(executor_stats=self._executor_stats, workers=self._workers)
         self.otel = configure_telemetry(sdk_disabled=otel_disabled, trace_steps=settings.traces.steps)
@@ -52,7 +56,8 @@ class HttpProcessTelemetry:
             tracing=self.otel.tracing,
             stats=self.stats,
             inferences=self.inferences,
-            on_rejected=self.refusals.refused,
+            on_rejected=self._refused,
+            on_restart=console.worker_restarted if console is not None else None,
         )
         self.connections = ConnectionMetrics(self.metrics) if self.metrics is not None else ConnectionEvents()
 
@@ -81,19 +86,26 @@ class HttpProcessTelemetry:
             on_routes=metrics.set_routes if metrics is not None else None,
             on_rejected=self.refused,
             on_observe=self.observer.call_answered,
+            console=self.console,
             on_shutdown=(*options.on_shutdown, self._close),
         )
 
     @property
     def request_ended(self) -> OnRequestEnd | None:
-        """Called at the end of each request; None without metrics."""
-        return self.metrics.request_finished if self.metrics is not None else None
+        """Called at the end of each request; None without metrics and console."""
+        finished = self.metrics.request_finished if self.metrics is not None else None
+        return finished if self.console is None else self.console.requests.recording(finished)
 
     def refused(self, reason: str) -> None:
         """Record a rejection outside the executor, which reports its own."""
-        self.refusals.refused(reason)
+        self._refused(reason)
         if self.metrics is not None:
             self.metrics.rejected(reason)
+
+    def _refused(self, reason: str) -> None:
+        self.refusals.refused(reason)
+        if self.console is not None:
+            self.console.refused(reason)
 
     def traced(self, app: ASGIApp) -> ASGIApp:
         """``app`` with a span for each request to the model, when spans are exported."""

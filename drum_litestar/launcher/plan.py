@@ -17,7 +17,7 @@ from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 from drum_litestar.server.loop_choice import choose_loop
 from drum_litestar.settings.notices import Notice, warning
-from drum_litestar.settings.resolve import Resolution, parameter, resolve
+from drum_litestar.settings.resolve import Resolution, Resolved, parameter, resolve
 from drum_litestar.settings.runtime_params import parameters_file as runtime_params_file
 from drum_litestar.settings.server_settings import ServerSettings
 
@@ -30,6 +30,8 @@ class LaunchPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Input of the composition root."""
 
     settings: ServerSettings
+    resolved: tuple[Resolved, ...] = ()
+    """The settings one by one, with the source of each."""
     spec: PredictorSpec
     """``kind`` is preliminary ("native" for "auto"); ``predictor`` has the requested one."""
     predictor: Literal["auto", "native", "drum"] = "auto"
@@ -134,6 +136,7 @@ def make_plan(args: argparse.Namespace, environ: MutableMapping[str, str], argv:
     )
     return LaunchPlan(
         settings=settings,
+        resolved=resolution.values,
         spec=spec,
         predictor=settings.model.predictor,
         with_error_server=args.with_error_server,

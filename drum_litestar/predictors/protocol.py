@@ -149,6 +149,10 @@ class ModelCall(msgspec.Struct, frozen=True, kw_only=True):
     column_types: Dict[str, str] = {}
     """Types of columns of ``x``, a part of a table, where this part alone would be read with others: ``float64`` or
     ``str`` by name."""
+    timed: bool = False
+    """The answer tells the times of the call's steps. Such a call is never batched."""
+    explained: bool = False
+    """The answer to a call that fails has the traceback, for the operator."""
 
 
 class SpanReport(msgspec.Struct, frozen=True, array_like=True):
@@ -174,6 +178,10 @@ class Reply(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What to do about an error, for logs and commands; no client sees it."""
     lost_reports: int = 0
     """Monitoring reports that this process has lost since its previous answer (contract, section 8, Q-15)."""
+    steps: Dict[str, float] = {}
+    """Of a timed call: seconds by step (:mod:`drum_litestar.predictors.steps`)."""
+    traceback: str = ""
+    """Of the exception that an explained call ended with; no client sees it."""
 
 
 class StreamHead(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -186,6 +194,8 @@ class StreamHead(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Set only when tracing is on."""
     lost_reports: int = 0
     """Monitoring reports that this process has lost since its previous answer (contract, section 8, Q-15)."""
+    steps: Dict[str, float] = {}
+    """Of a timed call: seconds by step (:mod:`drum_litestar.predictors.steps`)."""
 
 
 class StreamReply:

@@ -7,8 +7,12 @@ one read of a context variable.
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Dict, Final, Literal, Protocol
+
+from drum_litestar.tracebacks import format_exception
 
 ChatPart = Literal["request", "answer", "chunk"]
 """The request's parameters, a complete answer, or a chunk of a streamed one."""
@@ -27,6 +31,12 @@ class CallReporter(Protocol):
 REPORTER: Final[ContextVar[CallReporter | None]] = ContextVar("drum_litestar_call_reporter", default=None)
 """Set while a predictor answers a traced call."""
 
+WHOLE_CALL: Final = "call"
+"""Name of the time that a call takes in the model's process, with what is in none of its steps."""
+
+QUEUE: Final = "queue"
+"""Name of the time that a call waits for a slot, which the HTTP process adds to its steps."""
+
 _NOTHING: Final = contextlib.nullcontext()
 
 
@@ -35,6 +45,42 @@ def step(name: str) -> contextlib.AbstractContextManager[Any]:
     user code called inside sees as the current one. No-op when the call is not traced."""
     reporter = REPORTER.get()
     return _NOTHING if reporter is None else reporter.step(name)
+
+
+class CallNotes:
+    """Notes on one call for the operator, whether or not it is traced. Implements :class:`CallReporter`."""
+
+    def __init__(self, *, traceback: bool) -> None:
+        """``traceback``: of the exception that becomes the answer."""
+        self.seconds: Dict[str, float] = {}
+        """By step."""
+        self.traceback = ""
+        self._wants_traceback = traceback
+
+    @contextlib.contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+
+    def exception(self, error: BaseException) -> None:
+        if self._wants_traceback:
+            self.traceback = format_exception(error)
+
+    def chat(self, part: ChatPart, value: Any) -> None:
+        """No-op: nothing of what clients send or get is noted."""
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """Note what is reported in the block, and its whole time as the step :data:`WHOLE_CALL`."""
+        token = REPORTER.set(self)
+        try:
+            with self.step(WHOLE_CALL):
+                yield
+        finally:
+            REPORTER.reset(token)
 
 
 def record_exception(error: BaseException) -> None:

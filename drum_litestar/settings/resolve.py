@@ -231,6 +231,27 @@ def shown_value(setting: Declared, value: Any) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
+def as_document(item: Resolved) -> dict[str, Any]:
+    """``item`` for JSON, with secrets masked."""
+    setting, value = item.setting, item.value
+    plain = shown_value(setting, value) if setting.option.secret or not _is_json(value) else value
+    return {
+        "name": setting.option.name,
+        "group": setting.group,
+        "value": None if value is None else plain,
+        "source": item.source,
+        "default": shown_value(setting, setting.default),
+        "allowed": setting.allowed(),
+        "meaning": setting.option.doc,
+        "aliases": list(setting.option.aliases),
+        "deprecated": list(setting.option.old),
+    }
+
+
+def _is_json(value: Any) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str, tuple))
+
+
 def _shown(setting: Declared, candidate: Candidate) -> str:
     return f"{candidate.source}: value '{MASK if setting.option.secret else candidate.raw}'"
 

@@ -37,6 +37,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     traces: TraceSettings = TraceSettings()
     loop: LoopSettings = LoopSettings()
 
+    @property
+    def has_console(self) -> bool:
+        """The console is served: whoever changes a model folder and sees it reload wants to look at it, too."""
+        return self.model.reload if self.listen.console is None else self.listen.console
+
     def slots(self, concurrency: int = 1) -> int:
         """Number of slots: calls that run at once over all workers.
 

@@ -114,6 +114,7 @@ LAYERS = (
     ours("execution", "middleware"),
     ours("extensions", "http", "server"),
     ours("protocols"),
+    ours("console"),
     ours("launcher"),
     ours("cli"),
     ours("drum_hook"),
@@ -129,7 +130,7 @@ PREDICTOR_LAYERS = (
     ours("predictors.build"),
 )
 CONCRETE = ours("predictors.native", "predictors.drum", "predictors.build")
-HTTP_PROCESS = ours("http", "protocols", "middleware", "execution.executor", "execution.admission",
+HTTP_PROCESS = ours("http", "protocols", "console", "middleware", "execution.executor", "execution.admission",
                     "execution.pool.supervisor", "execution.pool.pool", "extensions", "observability", "launcher",
                     "server", "cli")  # fmt: skip
 
@@ -139,8 +140,8 @@ RULES = {
     ),
     "execution knows no web framework": (ours("execution"), (*ours("http", "middleware"), "litestar", "starlette"), ()),
     "execution knows no concrete predictor": (ours("execution"), CONCRETE, ()),
-    "http and other protocols know no pool, predictor or launcher": (
-        ours("http", "protocols"), (*ours("execution.pool", "launcher"), *CONCRETE), (),
+    "http, console and other protocols know no pool, predictor or launcher": (
+        ours("http", "protocols", "console"), (*ours("execution.pool", "launcher"), *CONCRETE), (),
     ),
     "middleware knows no other part": (
         ours("middleware"), ("litestar", *ours("http", "execution", "settings")), ours("settings.groups"),

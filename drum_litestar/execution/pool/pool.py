@@ -11,14 +11,19 @@ import msgspec
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.base_executor import BaseExecutor
-from drum_litestar.execution.executor import ExecutorState
+from drum_litestar.execution.executor import ExecutorState, WorkerStatus
 from drum_litestar.execution.pending import PendingCall, Slot
+from drum_litestar.execution.pool.model_worker import WorkerState
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.execution.pool.supervisor import Supervisor
 from drum_litestar.predictors.protocol import ModelCard
 
 _STATE_NAMES = {"unhealthy": "condemned"}
 """Names in ``/stats/`` that clients know, where they differ from :data:`WorkerState`."""
+
+
+def _state_name(state: WorkerState) -> str:
+    return _STATE_NAMES.get(state, state)
 
 
 class PoolExecutor(BaseExecutor):
@@ -79,13 +84,18 @@ class PoolExecutor(BaseExecutor):
             "executor_workers": self._options.workers.count,
             "executor_workers_busy": sum(bool(worker.calls) for worker in workers),
             "executor_stuck": sum(worker.stuck for worker in workers),
-            "executor_workers_by_state": dict(
-                Counter(_STATE_NAMES.get(worker.state, worker.state) for worker in workers)
-            ),
+            "executor_workers_by_state": dict(Counter(_state_name(worker.state) for worker in workers)),
             "executor_restarts": dict(supervisor.restarts) if supervisor is not None else {},
             **(supervisor.folder.stats() if supervisor is not None else {}),
             **self._admission.stats(),
         }
+
+    def workers(self) -> list[WorkerStatus]:
+        workers = self._supervisor.workers if self._supervisor is not None else []
+        return [
+            WorkerStatus(each.number, each.pid, _state_name(each.state), len(each.calls), each.completed)
+            for each in workers
+        ]
 
     def pids(self) -> list[int]:
         return [worker.pid for worker in self._supervisor.workers] if self._supervisor is not None else []

@@ -62,6 +62,7 @@ class ReadyReport(NamedTuple):
         settings = self.plan.settings
         rows = {
             "URL": str(self.target),
+            "Console": f"{self.target.reachable}/console/" if settings.has_console else "",
             "Target type": self.card.target_type.value,
             "Labels": self._labels(),
             "Predictor": self._predictor(),

@@ -28,10 +28,12 @@ class ExecutorTelemetry:
         stats: StatsReporter | None = None,
         inferences: InferenceStatistics | None = None,
         on_rejected: Callable[[str], None] | None = None,
+        on_restart: Callable[[str], None] | None = None,
     ) -> None:
         self._metrics = metrics
         self._tracing = tracing if tracing is not None and tracing.enabled else None
         self._on_rejected = on_rejected
+        self._on_restart = on_restart
         self._stats = stats
         self._inferences = inferences
 
@@ -67,6 +69,8 @@ class ExecutorTelemetry:
         """Count a replaced worker; ``cause`` is one of a few fixed words."""
         if self._metrics is not None:
             self._metrics.worker_restarted(cause)
+        if self._on_restart is not None:
+            self._on_restart(cause)
 
     def call_answered(self, kind: CallKind, status: int, seconds: float) -> None:
         """Count one finished prediction for ``/stats/``, failed ones too; probes and ``/models`` are not counted."""

@@ -28,17 +28,26 @@ _log = logging.getLogger(__name__)
 class CallReport:
     """Collects the report on one call. Implements :class:`~drum_litestar.predictors.steps.CallReporter`."""
 
-    def __init__(self, tracer: Tracer | None) -> None:
-        """``tracer`` makes spans of the steps; None only takes their time."""
+    def __init__(self, tracer: Tracer | None, notes: CallReporter | None = None) -> None:
+        """``tracer`` makes spans of the steps; None only takes their time. ``notes`` get all reports, too."""
         self.attributes: dict[str, Any] = {}
         self._tracer = tracer
+        self._notes = notes
         self._error: str | None = None
         self._raised: tuple[str, str, str] | None = None
         self._stream: Span | None = None
         self._chunks = StreamAssembler()
 
     def step(self, name: str) -> AbstractContextManager[object]:
+        return self._own_step(name) if self._notes is None else self._noted_step(self._notes, name)
+
+    def _own_step(self, name: str) -> AbstractContextManager[object]:
         return _Timed(self.attributes, name) if self._tracer is None else self._span_of_step(self._tracer, name)
+
+    @contextmanager
+    def _noted_step(self, notes: CallReporter, name: str) -> Iterator[None]:
+        with notes.step(name), self._own_step(name):
+            yield
 
     @contextmanager
     def _span_of_step(self, tracer: Tracer, name: str) -> Iterator[None]:
@@ -55,6 +64,8 @@ class CallReport:
             end_span(span)
 
     def exception(self, error: BaseException) -> None:
+        if self._notes is not None:
+            self._notes.exception(error)
         if self._stream is not None:
             mark_failed(self._stream, error)
         else:

@@ -22,6 +22,7 @@ from drum_litestar.predictors.protocol import (
     StreamReply,
     batch_predictor,
 )
+from drum_litestar.predictors.steps import REPORTER
 
 _STREAM_SPANS: Final[Dict[CallKind, str]] = {
     "chat": "drum.chat.completions.stream",
@@ -61,9 +62,10 @@ class _TracedPredictor:
         if not call.trace:
             return self._predictor.handle(call)
         wanted = self._reports and is_sampled(call.trace)
-        report = CallReport(self._tracer if self._steps else None) if wanted else None
+        notes = REPORTER.get()
+        report = CallReport(self._tracer if self._steps else None, notes) if wanted else None
         context = context_of(call.trace)
-        with report_to(report, context):
+        with report_to(report or notes, context):
             reply = self._predictor.handle(call)
         if isinstance(reply, Reply):
             if report is not None:

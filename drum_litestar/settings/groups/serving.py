@@ -52,6 +52,14 @@ class ListenSettings(msgspec.Struct, frozen=True):
     docs: Annotated[
         bool, Option("DRUM_FASTAPI_ENABLE_DOCS", "serve the OpenAPI document, Swagger UI and Redoc under /docs/")
     ] = False
+    console: Annotated[
+        bool | None,
+        Option(
+            "DRUM_CONSOLE",
+            "serve the console, a page that shows and asks the model, at /console/",
+            default="false; true with --reload",
+        ),
+    ] = None
     forwarded_allow_ips: Annotated[
         str, Option("FORWARDED_ALLOW_IPS", "proxies whose X-Forwarded-* headers are trusted (comma list or *)")
     ] = "127.0.0.1,::1"

@@ -169,6 +169,7 @@ BIG = b"a\n" + b"1" * LARGEST_BODY + b"\n"
         ModelCall(kind="predict", x=table("b").x, colnames=Payload(data=b"a", size=1)),
         ModelCall(kind="predict", x=table("b").x, query=(("q", "1"),)),
         ModelCall(kind="predict", body=table("b").x),
+        ModelCall(kind="predict", x=table("b").x, timed=True),
         ModelCall(kind="transform", x=table("b").x),
         ModelCall(kind="predict_stream", x=table("b").x),
         ModelCall(kind="infer", body=table("b").x),

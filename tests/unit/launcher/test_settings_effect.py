@@ -33,6 +33,7 @@ CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "URL_PREFIX": ("/model", {}),
     "DRUM_INFO_SERVER": ("flask", {}),
     "DRUM_FASTAPI_ENABLE_DOCS": ("true", {}),
+    "DRUM_CONSOLE": ("true", {}),
     "FORWARDED_ALLOW_IPS": ("10.1.2.3", {}),
     "DRUM_PREDICTOR": ("native", {}),
     "DRUM_EXECUTOR": ("inline", {}),

@@ -36,11 +36,12 @@ from drum_litestar.predictors.protocol import (
     TargetType,
     batch_predictor,
 )
-from drum_litestar.predictors.steps import record_exception, report_chat, step
+from drum_litestar.predictors.steps import WHOLE_CALL, CallNotes, record_exception, report_chat, step
 from support.servers.otlp import Collector
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TRACEPARENT = (b"traceparent", f"00-{TRACE}-{PARENT}-01".encode())
+NOT_SAMPLED = (b"traceparent", f"00-{TRACE}-{PARENT}-00".encode())
 CONSUMER = ((b"x-datarobot-consumer-id", b"cid"), (b"x-datarobot-consumer-type", b"ct"))
 
 Answer = Callable[[ModelCall], Reply | StreamReply]
@@ -150,6 +151,26 @@ def test_one_span_a_request_has_the_durations_of_its_steps(processes: Processes)
     durations = {request["attributes"].pop(f"drum.{name}.duration_ms") for name in STEPS}
     assert 0 <= sum(durations) <= (request["end"] - request["start"]) / 1e6
     assert request["attributes"] == {"gen_ai.request.consumer_id": "cid", "gen_ai.request.consumer_type": "ct"}
+
+
+@pytest.mark.parametrize("with_spans", [False, True])
+@pytest.mark.parametrize("headers", [[TRACEPARENT], [NOT_SAMPLED]])
+def test_notes_on_a_call_are_taken_whether_it_is_sampled_or_not(
+    processes: Processes, headers: list[tuple[bytes, bytes]], with_spans: bool
+) -> None:
+    def answer(call: ModelCall) -> Reply:
+        with step("parse"):
+            pass
+        record_exception(ValueError("broken"))
+        return Reply(status=500)
+
+    if with_spans:
+        processes.trace_steps()
+    notes = CallNotes(traceback=True)
+    with notes.taken():
+        processes.request(answer, headers=headers)
+    assert notes.seconds.keys() == {"parse", WHOLE_CALL}
+    assert notes.traceback == "ValueError: broken"
 
 
 def test_steps_nest_under_the_request_if_they_are_asked_for(processes: Processes) -> None:
