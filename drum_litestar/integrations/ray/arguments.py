@@ -17,6 +17,7 @@ import msgspec
 from drum_litestar.cli.argument_checks import Refusal, check_arguments
 from drum_litestar.cli.argument_parser import Parser
 from drum_litestar.cli.argument_types import directory, existing_file, labels_file
+from drum_litestar.cli.environment_arguments import TEXTS
 from drum_litestar.cli.server_arguments import add_server_arguments
 from drum_litestar.cli.server_command import environment_options
 from drum_litestar.documentation import RAY
@@ -118,14 +119,15 @@ def plan_of(arguments: Arguments, environ: MutableMapping[str, str], *, loads: b
     Raises StartupError.
     """
     parser = ArgumentParser()
-    tokens = [*arguments.tokens, f"--address={NOWHERE}"]
-    added = environment_options(parser, tokens, environ)
-    tokens += added
+    given = [*arguments.tokens, f"--address={NOWHERE}"]
     if not loads:
-        tokens = [token for token in tokens if not _is_absent(parser, token)]
-    args = parser.parse_args(tokens)
+        given = [token for token in given if not _is_absent(parser, token)]
+        absent = {name for option, names in TEXTS for name in names if _is_absent(parser, f"{option}={environ.get(name)}")}
+        environ = {name: value for name, value in environ.items() if name not in absent}
+    added = environment_options(parser, given, environ)
+    args = parser.parse_args([*given, *added])
     if args.code_dir is None:
-        if loads or not any(token.startswith("--code-dir=") for token in (*arguments.tokens, *added)):
+        if loads or not any(token.startswith("--code-dir=") for token in arguments.tokens):
             raise UsageError("code_dir is required: the folder of the model, on every node or in working_dir")
         args.code_dir = str(Path.cwd())
     args.parser = parser
@@ -134,7 +136,7 @@ def plan_of(arguments: Arguments, environ: MutableMapping[str, str], *, loads: b
         check_arguments(args)
     except Refusal as refusal:
         raise StartupError(refusal.text) from None
-    plan = make_plan(args, environ, ("drum-litestar", "server", *tokens))
+    plan = make_plan(args, environ, ("drum-litestar", "server", *given, *added))
     return msgspec.structs.replace(plan, notices=(*plan.notices, *_notices(environ)))
 
 

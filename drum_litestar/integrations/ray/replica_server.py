@@ -11,7 +11,9 @@ import time
 import uuid
 from typing import Any, Final
 
-from drum_litestar.errors import ModelLoadError, ModelNotReadyError, PredictionError, RequestError
+import msgspec
+
+from drum_litestar.errors import ModelLoadError, ModelNotReadyError, PredictionError, RequestError, UnprocessableError
 from drum_litestar.execution.observer import ExecutorObserver
 from drum_litestar.execution.queue_limits import Place
 from drum_litestar.integrations.ray.autoscaling import BUSY, SLOTS
@@ -22,7 +24,15 @@ from drum_litestar.launcher.preparation import with_worker_python
 from drum_litestar.media_types import CSV
 from drum_litestar.middleware.asgi import ASGIApp
 from drum_litestar.observability.logs.setup import WorkerOutput
-from drum_litestar.predictors.protocol import CallKind, ModelCall, ModelCard, Payload, Reply, TargetType
+from drum_litestar.predictors.protocol import (
+    CSV_HEADER,
+    CallKind,
+    ModelCall,
+    ModelCard,
+    Payload,
+    Reply,
+    TargetType,
+)
 from drum_litestar.server.shutdown import ServerHandle
 
 _DRAINING: Final = ("draining", "stopped")
@@ -75,29 +85,28 @@ class ReplicaServer:
         return {BUSY: float(stats["executor_pending"]), SLOTS: float(stats["executor_slots"])}
 
     async def predict(self, data: Any, content_type: str = CSV) -> Any:
-        """Ask the model without HTTP: bytes (of ``content_type``) for the bytes of the answer, a pandas DataFrame for
-        a DataFrame of the predictions.
+        """Ask the model without HTTP: bytes (of ``content_type``) for the body of the answer, a pandas DataFrame for a
+        DataFrame with the columns of ``drum-litestar predict``.
 
         Only requests over HTTP pass the middleware: there is no token, no rate limit and no limit of size here. Raises
         PredictionError with the status that HTTP would have had.
         """
         if isinstance(data, bytes | bytearray | memoryview):
-            return (await self._ask(bytes(data), content_type, "")).body
-        reply = await self._ask(data.to_csv(index=False).encode(), CSV, CSV)
+            return (await self._ask(bytes(data), content_type)).body
+        reply = await self._ask(data.to_csv(index=False).encode(), CSV, frame=True)
         import pandas as pd  # the caller's frame has imported it
 
-        if reply.content_type is not None and reply.content_type.startswith(CSV):
-            return pd.read_csv(io.BytesIO(reply.body), float_precision="round_trip")
-        return pd.DataFrame(pd.read_json(io.BytesIO(reply.body), orient="records", typ="series")["predictions"])
+        return pd.read_csv(io.BytesIO(dict(reply.headers)[CSV_HEADER].encode() + reply.body))
 
-    async def _ask(self, body: bytes, content_type: str, answer: str) -> Reply:
+    async def _ask(self, body: bytes, content_type: str, *, frame: bool = False) -> Reply:
         """The complete reply. Raises PredictionError."""
         started, status = time.perf_counter(), 500
         kind: CallKind = "predict"
         place = Place(self.executor.admit)
         try:
             ticket = place.take()
-            kind, call = _call(self._card(), body, content_type, answer)
+            call = _call(self._card(), body, content_type, frame=frame)
+            kind = call.kind
             timeout = self._plan.settings.timeouts.request_timeout
             deadline = asyncio.get_running_loop().time() + timeout if timeout else None
             found = await self.executor.submit(call, ticket=ticket, deadline=deadline)
@@ -108,7 +117,7 @@ class ReplicaServer:
                 )
             status = found.status
             if status >= 400:
-                raise PredictionError(status, found.body.decode("utf-8", "replace"))
+                raise PredictionError(status, _message(found.body))
             return found
         except RequestError as error:
             status = error.status
@@ -125,11 +134,21 @@ class ReplicaServer:
         return card
 
 
-def _call(card: ModelCard, body: bytes, content_type: str, answer: str) -> tuple[CallKind, ModelCall]:
-    """The call of the kind that the model's target type answers."""
+def _message(body: bytes) -> str:
+    """What the body of an error says."""
+    try:
+        return str(msgspec.json.decode(body)["message"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return body.decode("utf-8", "replace")
+
+
+def _call(card: ModelCard, body: bytes, content_type: str, *, frame: bool) -> ModelCall:
+    """The call of the kind that the model's target type answers. Raises UnprocessableError."""
     payload = Payload(data=body, size=len(body), mimetype=content_type)
     request_id = str(uuid.uuid4())
     if card.target_type is TargetType.UNSTRUCTURED:
-        return "unstructured", ModelCall(kind="unstructured", request_id=request_id, body=payload)
+        if frame:
+            raise UnprocessableError("an unstructured model takes bytes, not a frame")
+        return ModelCall(kind="unstructured", request_id=request_id, body=payload)
     kind: CallKind = "transform" if card.target_type is TargetType.TRANSFORM else "predict"
-    return kind, ModelCall(kind=kind, request_id=request_id, x=payload, answer=answer)
+    return ModelCall(kind="score" if frame else kind, request_id=request_id, x=payload)
