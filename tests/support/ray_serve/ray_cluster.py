@@ -63,13 +63,14 @@ class RayCluster:
         *,
         nodes: int = 1,
         num_cpus: int = 4,
-        resources: Mapping[str, float] | None = None,
+        num_gpus: int = 0,
         env: Mapping[str, str] | None = None,
     ) -> None:
         self.port = free_port()
         self.log = log
+        """``num_gpus`` are for Ray to give away; nothing looks for devices."""
         reading, writing = os.pipe()
-        options = {"nodes": nodes, "port": self.port, "num_cpus": num_cpus, "resources": dict(resources or {})}
+        options = {"nodes": nodes, "port": self.port, "num_cpus": num_cpus, "num_gpus": num_gpus}
         variables = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", **OF_THE_CHECKOUT, **(env or {})}
         with log.open("wb") as sink:
             self.process = subprocess.Popen(

@@ -1,6 +1,6 @@
 """A Ray of one or several nodes on this machine, and Serve on it. Runs in an environment with Ray.
 
-    python ray_driver.py REPLIES_FD '{"nodes": 1, "port": 8000, "num_cpus": 4}'
+    python ray_driver.py REPLIES_FD '{"nodes": 1, "port": 8000, "num_cpus": 4, "num_gpus": 0}'
 
 Reads one JSON command a line from standard input, and answers each with one JSON line at the file descriptor. All ends
 with standard input.
@@ -26,7 +26,7 @@ STORE = 100 * 2**20
 
 
 class Driver:
-    def __init__(self, nodes: int, port: int, num_cpus: int, resources: dict[str, float] | None = None) -> None:
+    def __init__(self, nodes: int, port: int, num_cpus: int, num_gpus: int) -> None:
         self.cluster: Cluster | None = None
         self.added: list[Any] = []
         if nodes == 1:
@@ -34,7 +34,7 @@ class Driver:
                 num_cpus=num_cpus,
                 object_store_memory=STORE,
                 include_dashboard=False,
-                resources=resources or {},
+                num_gpus=num_gpus,
                 log_to_driver=True,
             )
         else:
