@@ -12,7 +12,7 @@ from drum_litestar.errors import StartupError, UsageError
 from drum_litestar.execution.pool.pool_options import PoolOptions
 from drum_litestar.execution.queue_limits import default_queue_depth
 from drum_litestar.extras import require
-from drum_litestar.integrations.ray.arguments import plan_of, read_arguments
+from drum_litestar.integrations.ray.application_arguments import plan_of, read_arguments
 from drum_litestar.pip_command import install_extra
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.settings.server_settings import ServerSettings
@@ -52,8 +52,8 @@ def check_version(version: str) -> None:
     """Raises StartupError for a Ray in which this server cannot work."""
     if Version(version).release < Version(OLDEST).release:
         raise StartupError(
-            f"Ray {version} is too old: {OLDEST} is the first whose Serve takes a Litestar application, and builds it in "
-            f"the replica. Install it with: {install_extra('ray')}"
+            f"Ray {version} is too old: {OLDEST} is the first whose Serve takes a Litestar application, and builds it "
+            f"in the replica. Install it with: {install_extra('ray')}"
         )
 
 
@@ -62,8 +62,7 @@ def deployment_options(
 ) -> dict[str, Any]:
     """Options of the deployment that follow from the settings; a Serve config may override each.
 
-    ``given`` has those of :data:`~drum_litestar.integrations.ray.arguments.OF_RAY` that are arguments. Raises
-    UsageError.
+    ``given`` has those of ``OF_RAY`` that are arguments. Raises UsageError.
     """
     slots = settings.slots(TEXT_CONCURRENCY if target_type is not None and target_type.generates_text else 1)
     depth = settings.admission.queue_depth

@@ -7,7 +7,7 @@ import contextlib
 import os
 from typing import Any, Final
 
-from drum_litestar.integrations.ray.arguments import Arguments, plan_of
+from drum_litestar.integrations.ray.application_arguments import Arguments, plan_of
 from drum_litestar.integrations.ray.replica_server import ReplicaServer
 from drum_litestar.integrations.ray.serve_logs import ServeLogs
 from drum_litestar.integrations.ray.serve_metrics import ServeMetrics

@@ -17,7 +17,7 @@ from drum_litestar.errors import ModelLoadError, ModelNotReadyError, PredictionE
 from drum_litestar.execution.observer import ExecutorObserver
 from drum_litestar.execution.queue_limits import Place
 from drum_litestar.integrations.ray.autoscaling import BUSY, SLOTS
-from drum_litestar.integrations.ray.edge import RayEdge
+from drum_litestar.integrations.ray.serve_edge import RayEdge
 from drum_litestar.launcher.bootstrap import Server
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.preparation import with_worker_python
@@ -112,9 +112,7 @@ class ReplicaServer:
             found = await self.executor.submit(call, ticket=ticket, deadline=deadline)
             if not isinstance(found, Reply):
                 pieces = [bytes(piece) async for piece in found]
-                found = Reply(
-                    status=found.head.status, body=b"".join(pieces), content_type=found.head.content_type
-                )
+                found = Reply(status=found.head.status, body=b"".join(pieces), content_type=found.head.content_type)
             status = found.status
             if status >= 400:
                 raise PredictionError(status, _message(found.body))

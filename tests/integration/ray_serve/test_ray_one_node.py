@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +16,7 @@ from support.files import replace_text
 from support.ray_serve.ray_cluster import RayCluster, RayError, application, arguments_of
 from support.servers.faults import eventually, order
 from support.servers.rollout import Clients
-from support.wire import csv, get
+from support.wire import csv
 from support.zoo import Zoo
 from support.zoo.registry import copy_hooks
 
@@ -87,10 +85,12 @@ def test_answers_of_a_route_of_a_handle_and_of_a_frame(cluster: RayCluster, zoo:
     eventually(lambda: "mine-1 -- POST /prices" in cluster.output(), "Ray's access log with the client's id")
 
 
-def test_a_model_that_cannot_be_loaded_fails_the_deployment_with_our_message(cluster: RayCluster, tmp_path: Path) -> None:
-    with pytest.raises(RayError, match="Could not find any framework|artifact"):
+def test_a_model_that_cannot_be_loaded_fails_the_deployment_with_our_message(
+    cluster: RayCluster, tmp_path: Path
+) -> None:
+    with pytest.raises(RayError, match="artifact"):
         cluster.deploy(application({"code_dir": str(tmp_path), "target_type": "regression"}))
-    with pytest.raises(RayError, match="unknown argument target_typ; did you mean target_type?"):
+    with pytest.raises(RayError, match=r"unknown argument target_typ; did you mean target_type\?"):
         cluster.deploy(application({"code_dir": str(tmp_path), "target_typ": "regression"}))
 
 
@@ -222,7 +222,9 @@ def test_an_interpreter_of_the_models_own(cluster: RayCluster, tmp_path: Path) -
 
 
 def test_devices_and_settings_reach_the_model_worker(cluster: RayCluster, tmp_path: Path) -> None:
-    code = "import os\ndef score_unstructured(model, data, query, **kwargs):\n    return os.environ.get(data, 'unset')\n"
+    code = (
+        "import os\ndef score_unstructured(model, data, query, **kwargs):\n    return os.environ.get(data, 'unset')\n"
+    )
     (tmp_path / "custom.py").write_text(code + "def load_model(code_dir):\n    return 1\n")
     args = {"code_dir": str(tmp_path), "target_type": "unstructured", "num_gpus": 1, "MLOPS_RUNTIME_PARAM_A": "7"}
     cluster.deploy({**application(args), "runtime_env": {"env_vars": {"MY_OWN": "x"}}})
@@ -241,4 +243,3 @@ def test_a_folder_in_a_packed_working_directory(cluster: RayCluster, zoo: Zoo, t
     cluster.deploy({**found, "runtime_env": {"working_dir": f"file://{archive}"}})
     assert cluster.send(csv(csv_of(table(2)))).status == 200
     assert "/runtime_resources/" in cluster.get("/info/").json()["codeDir"]
-

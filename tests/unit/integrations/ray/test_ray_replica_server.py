@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,14 @@ import pytest
 
 from drum_litestar.errors import ModelLoadError, PredictionError
 from drum_litestar.execution.observer import NullObserver
-from drum_litestar.integrations.ray.arguments import plan_of, read_arguments
+from drum_litestar.integrations.ray.application_arguments import plan_of, read_arguments
 from drum_litestar.integrations.ray.autoscaling import BUSY, SLOTS
-from drum_litestar.integrations.ray.edge import below_prefix
 from drum_litestar.integrations.ray.replica_server import ReplicaServer
+from drum_litestar.integrations.ray.serve_edge import below_prefix
 from drum_litestar.middleware.asgi import ASGIApp
 from drum_litestar.observability.logs.setup import WorkerOutput
 from support.data import csv_of, table
+from support.servers.faults import eventually
 from support.zoo import Zoo
 
 
@@ -151,12 +154,8 @@ def test_a_replica_whose_workers_cannot_be_replaced_is_unhealthy(zoo: Zoo, tmp_p
         async with living(server.application()):
             server.check_health()
             (pid,) = server.executor.pids()
-            import os
-            import signal
-
             os.kill(pid, signal.SIGKILL)
-            while server.executor.state == "ready":
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(eventually, lambda: server.executor.state != "ready", "its death is noticed")
             with pytest.raises(ModelLoadError, match="A model worker died"):
                 server.check_health()
 

@@ -122,7 +122,9 @@ def plan_of(arguments: Arguments, environ: MutableMapping[str, str], *, loads: b
     given = [*arguments.tokens, f"--address={NOWHERE}"]
     if not loads:
         given = [token for token in given if not _is_absent(parser, token)]
-        absent = {name for option, names in TEXTS for name in names if _is_absent(parser, f"{option}={environ.get(name)}")}
+        absent = {
+            name for option, names in TEXTS for name in names if _is_absent(parser, f"{option}={environ.get(name)}")
+        }
         environ = {name: value for name, value in environ.items() if name not in absent}
     added = environment_options(parser, given, environ)
     args = parser.parse_args([*given, *added])
