@@ -71,7 +71,13 @@ class RayCluster:
         """``num_gpus`` are for Ray to give away; nothing looks for devices."""
         reading, writing = os.pipe()
         options = {"nodes": nodes, "port": self.port, "num_cpus": num_cpus, "num_gpus": num_gpus}
-        variables = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", **OF_THE_CHECKOUT, **(env or {})}
+        variables = {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_DEDUP_LOGS": "0",
+            "RAY_worker_niceness": "0",
+            **OF_THE_CHECKOUT,
+            **(env or {}),
+        }
         with log.open("wb") as sink:
             self.process = subprocess.Popen(
                 [str(python), str(DRIVER), str(writing), json.dumps(options)],
