@@ -20,7 +20,7 @@ HAPROXY = {"RAY_SERVE_ENABLE_HA_PROXY": "1"}
 def _launch(kind: str, replicas: int, own: dict[str, str]) -> Callable[[Path, Path, Scenario, int], Launch]:
     def launch(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launch:
         model = MODELS[scenario.model]
-        args = {"code_dir": str(folder), "target_type": model.target_type, **model.env}
+        args = {"code_dir": str(folder), "target_type": model.target_type, **dict(model.env)}
         if model.labels is not None:
             args |= {"positive_class_label": model.labels[0], "negative_class_label": model.labels[1]}
         command = [str(bin_dir / "python"), str(APPS / "ray_app.py"), kind, str(port), str(replicas)]

@@ -54,7 +54,7 @@ async def living(app: ASGIApp) -> AsyncIterator[httpx.AsyncClient]:
     task = asyncio.ensure_future(app({"type": "lifespan", "state": {}}, to_app.get, from_app.put))  # type: ignore[arg-type]
     await to_app.put({"type": "lifespan.startup"})
     assert (await from_app.get())["type"] == "lifespan.startup.complete"
-    transport = httpx.ASGITransport(app, root_path="/m")  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app, root_path="/m")
     async with httpx.AsyncClient(transport=transport, base_url="http://ray") as client:
         yield client
     await to_app.put({"type": "lifespan.shutdown"})
@@ -104,12 +104,13 @@ def test_a_replica_answers_over_asgi_and_without(zoo: Zoo) -> None:
 
 def test_unstructured_text_and_transforms_without_http(zoo: Zoo) -> None:
     async def run() -> None:
-        for name, args in (
-            ("transform", {"target_type": "transform"}),
-            ("unstructured", {"target_type": "unstructured"}),
-            ("text", {"target_type": "textgeneration", "TARGET_NAME": "completion"}),
+        for name, target_type in (
+            ("transform", "transform"),
+            ("unstructured", "unstructured"),
+            ("text", "textgeneration"),
         ):
-            server = replica(code_dir=str(zoo[name][1]), executor="inline", **args)
+            args = {"code_dir": str(zoo[name][1]), "target_type": target_type, "TARGET_NAME": "completion"}
+            server = replica(None, executor="inline", **args)
             async with living(server.application()):
                 assert await server.predict(b"a,b\n1,2\n"), name
                 if name == "unstructured":
