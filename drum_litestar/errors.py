@@ -9,6 +9,7 @@
     │   ├── MissingExtraError        an optional dependency is missing       exit 1
     │   ├── ModelLoadError           the model folder cannot be served       exit 1 (3: typeSchema)
     │   └── FailedError              predict: the model or its data failed   exit 1
+    ├── PredictionError              a call without HTTP: what its answer's status would be
     └── RequestError                 one request ends with a status
         ├── BadRequestError          400
         ├── InvalidParameterError    400  a parameter of OpenAI's that cannot be used, in OpenAI's form
@@ -119,6 +120,18 @@ class ModelLoadError(StartupError):
 
 class FailedError(StartupError):
     """A file cannot be scored: the model or the data failed. The text is that of the server's answer, in one line."""
+
+
+class PredictionError(DrumLitestarError):
+    """A call that came without HTTP has failed; ``status`` is what an answer would have had. It can be pickled."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.message}"
 
 
 class RequestError(DrumLitestarError):

@@ -31,6 +31,7 @@ EXTRAS: Final[Mapping[str, str]] = {
     "zstd": "backports.zstd",
     "reload": "watchfiles",
     "arrow": "pyarrow",
+    "ray": "'ray[serve]>=2.56.1'",
 }
 """The distributions of each extra whose absence a message reports."""
 

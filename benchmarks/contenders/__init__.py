@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.contenders import bentoml, drum, fastapi, litserve, mlserver, ours
+from benchmarks.contenders import bentoml, drum, fastapi, litserve, mlserver, ours, ray_serve
 from benchmarks.contenders.base import Contender
 from benchmarks.workload.scenarios import UnknownNameError
 
@@ -13,6 +13,7 @@ CONTENDERS: tuple[Contender, ...] = (
     *litserve.CONTENDERS,
     *mlserver.CONTENDERS,
     *bentoml.CONTENDERS,
+    *ray_serve.CONTENDERS,
 )
 QUICK = ("drum", "ours")
 

@@ -17,6 +17,14 @@ NO_DOCKER = (
 )
 
 
+class Refusal(SystemExit):
+    """Exit code 1; ``text`` has been printed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(1)
+        self.text = text.strip()
+
+
 def check_arguments(args: argparse.Namespace) -> None:
     """Raise SystemExit or StartupError for options that exclude or need each other."""
     _check_labels(args)
@@ -89,4 +97,4 @@ def _refuse(text: str, help_of: argparse.ArgumentParser | None = None) -> None:
     print(text)
     if help_of is not None:
         help_of.print_help()
-    raise SystemExit(1)
+    raise Refusal(text)

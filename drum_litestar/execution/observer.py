@@ -43,3 +43,35 @@ class NullObserver:
     def rejected(self, reason: RejectReason) -> None: ...
 
     def worker_restarted(self, cause: RestartCause) -> None: ...
+
+
+class _Both:
+    """Two observers as one."""
+
+    def __init__(self, first: ExecutorObserver, second: ExecutorObserver) -> None:
+        self._each = (first, second)
+
+    def queue_wait(self, seconds: float, trace: Mapping[str, str]) -> None:
+        for observer in self._each:
+            observer.queue_wait(seconds, trace)
+
+    def model_seconds(self, seconds: float) -> None:
+        for observer in self._each:
+            observer.model_seconds(seconds)
+
+    def batch_rows(self, rows: int) -> None:
+        for observer in self._each:
+            observer.batch_rows(rows)
+
+    def rejected(self, reason: RejectReason) -> None:
+        for observer in self._each:
+            observer.rejected(reason)
+
+    def worker_restarted(self, cause: RestartCause) -> None:
+        for observer in self._each:
+            observer.worker_restarted(cause)
+
+
+def observers(first: ExecutorObserver, second: ExecutorObserver | None) -> ExecutorObserver:
+    """One observer that tells ``first``, and ``second`` if there is one."""
+    return first if second is None else _Both(first, second)

@@ -21,6 +21,7 @@ from drum_litestar.console.console import Console
 from drum_litestar.console.console_routes import CONSOLE_ROUTES
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution.executor import Executor
+from drum_litestar.execution.observer import ExecutorObserver, observers
 from drum_litestar.execution.queue_limits import Place, default_queue_depth
 from drum_litestar.http.app_options import AppOptions, normalize_prefix
 from drum_litestar.http.dispatcher import TableApp
@@ -45,7 +46,7 @@ from drum_litestar.launcher.reloading.model_reload import ModelReload
 from drum_litestar.launcher.shared_store import RedisRateLimitStore
 from drum_litestar.launcher.worker_user import worker_uid
 from drum_litestar.middleware.stack import StackOptions, build_stack
-from drum_litestar.observability.logs.setup import LogPipeline, configure_logging
+from drum_litestar.observability.logs.setup import WorkerOutput, configure_logging
 from drum_litestar.protocols.all_routes import PROBE_ROUTES, PROTOCOL_ROUTES
 from drum_litestar.route_table import RouteTable
 from drum_litestar.server.descriptors import most_connections, raise_descriptor_limit
@@ -171,7 +172,16 @@ def _console(plan: LaunchPlan) -> Console:
 class Server:
     """The parts of one running server, and their start, drain and stop."""
 
-    def __init__(self, plan: LaunchPlan, sockets: Sequence[socket.socket], logs: LogPipeline) -> None:
+    def __init__(
+        self,
+        plan: LaunchPlan,
+        sockets: Sequence[socket.socket],
+        logs: WorkerOutput,
+        observer: ExecutorObserver | None = None,
+    ) -> None:
+        """Without ``sockets`` somebody else listens. ``observer`` hears of the executor's calls, too.
+
+        Raises ModelLoadError and StartupError."""
         prepared = prepare(plan)
         self.plan = plan = prepared.plan
         self.announcer = Announcer(plan, sockets, logs.show_status)
@@ -183,7 +193,7 @@ class Server:
         self.executor: Executor = (
             make_executor(
                 plan,
-                observer=self.telemetry.observer,
+                observer=observers(self.telemetry.observer, observer),
                 tracing=self.telemetry.otel.tracing,
                 forward_output=logs.forward,
                 on_fatal=self._executor_failed,
@@ -198,6 +208,8 @@ class Server:
         self._folder_watch = folder_watch(plan.settings.model, Path(plan.spec.code_dir), self.model_reload.run)
         self.failure: ModelLoadError | None = None
         """The load failure that ended the server."""
+        self.loaded: asyncio.Future[None] | None = None
+        """Done when the first load has ended, well or not, and that has been said; set by :meth:`started`."""
         self._handle: ServerHandle | None = None
         self._tasks: set[asyncio.Future[Any]] = set()
         self._folder_watching: asyncio.Future[Any] | None = None
@@ -309,7 +321,7 @@ class Server:
     async def started(self, handle: ServerHandle) -> None:
         """Start waiting for the model, in a task of its own, once the port is open."""
         self._handle = handle
-        self._spawn(self._watch(handle))
+        self.loaded = self._spawn(self._watch(handle))
         if self._folder_watch is not None:
             self._folder_watching = self._spawn(self._folder_watch.run(self.executor.wait_started()))
 

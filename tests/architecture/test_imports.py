@@ -117,7 +117,7 @@ LAYERS = (
     ours("console"),
     ours("launcher"),
     ours("cli"),
-    ours("drum_hook"),
+    ours("drum_hook", "integrations"),
     ours("tools", "__main__"),
 )
 """Lowest first. A module imports from its own package and from lower layers; the ground, from the ground."""

@@ -54,6 +54,7 @@ GLOBALS = {
     "drum_hook/finder.py": "sys.modules sys.modules[package].?",
     "execution/pool/isolation.py": "sys.argv sys.path",
     "extensions.py": "sys.modules sys.path",
+    "integrations/ray/replica.py": "os.environ",
     "name_clashes.py": "sys.modules",
     "observability/logs/setup.py": "sys.?",
     "observability/providers.py": "os.environ",

@@ -69,7 +69,8 @@ def test_the_extras_are_the_projects() -> None:
         return names if extra != "redis" else {"redis"}  # litestar[redis], whose other part is always there
 
     assert {extra: brings(extra) for extra in EXTRAS} == {
-        extra: {canonicalize_name(name) for name in names.split()} for extra, names in EXTRAS.items()
+        extra: {canonicalize_name(Requirement(name).name) for name in shlex.split(names)}
+        for extra, names in EXTRAS.items()
     }
 
 

@@ -36,7 +36,8 @@ class Announcer:
         show_status: Callable[[str], None] | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``plan`` is the prepared one. ``show_status`` rewrites the last line of the terminal; None without one."""
+        """``plan`` is the prepared one. Without ``sockets`` it is not known where clients reach the server.
+        ``show_status`` rewrites the last line of the terminal; None without one."""
         self._plan = plan
         self._sockets = sockets
         self._show_status = show_status
@@ -122,6 +123,8 @@ class Announcer:
 
     def _target(self) -> Target:
         settings = self._plan.settings
+        if not self._sockets:
+            return Target("", "")
         return Target.of(
             self._sockets,
             host=settings.listen.address.host,

@@ -40,7 +40,7 @@ class ReadyReport(NamedTuple):
         """Attributes of the log record (:data:`drum_litestar.observability.logs.log_format.FIELDS`)."""
         return {
             "ready": True,
-            "url": self.target.url,
+            "url": self.target.url or None,
             "target_type": self.card.target_type.value,
             "labels": self.labels or None,
             "predictor": self.plan.spec.kind,
@@ -52,8 +52,9 @@ class ReadyReport(NamedTuple):
 
     def line(self) -> str:
         """The message for a log."""
+        where = f" on {self.target}" if self.target.url else ""
         return (
-            f"ready on {self.target}: {self.card.target_type.value} model, {self._predictor()}, {self._workers()}, "
+            f"ready{where}: {self.card.target_type.value} model, {self._predictor()}, {self._workers()}, "
             f"loaded in {self.seconds:.1f} s, {shown_memory(self.memory)}"
         )
 

@@ -11,7 +11,7 @@ import functools
 import logging
 import sys
 from collections.abc import Callable
-from typing import Final, TextIO
+from typing import Final, Protocol, TextIO
 
 from drum_litestar.observability.logs.log_format import (
     ACCESS_LOGGER,
@@ -40,19 +40,31 @@ LEVELS: Final = {
 """Values of ``--logging-level``, and ``trace`` of ``DRUM_UVICORN_LOG_LEVEL``."""
 
 
-class LogPipeline:
+class WorkerOutput(Protocol):
+    """Where the lines of model workers go, and the progress of a load."""
+
+    @property
+    def show_status(self) -> Callable[[str], None] | None:
+        """Shows a text as the last line of the terminal until the next call, empty for none. None where stderr is no
+        terminal, or lines are JSON."""
+
+    def forward(self, worker: int, stream: str, line: str) -> None:
+        """Write a line that ``worker`` wrote to its ``stdout`` or ``stderr``. Does not block."""
+
+
+class LogPipeline(WorkerOutput):
     """The HTTP process's running log output: forwards lines of workers, shows a status line, closes."""
 
     def __init__(self, sink: LineSink, stdout: TextIO, stderr: TextIO, *, json_lines: bool) -> None:
-        self.show_status: Callable[[str], None] | None = sink.show_status if sink.has_terminal else None
-        """Shows a text as the last line of the terminal until the next call, empty for none. None where stderr is no
-        terminal, or lines are JSON."""
         self._sink = sink
         self._streams = {"stdout": stdout, "stderr": stderr}
         self._json_lines = json_lines
 
+    @property
+    def show_status(self) -> Callable[[str], None] | None:
+        return self._sink.show_status if self._sink.has_terminal else None
+
     def forward(self, worker: int, stream: str, line: str) -> None:
-        """Write a line that ``worker`` wrote to its ``stdout`` or ``stderr``. Does not block."""
         self._sink.put(self._streams[stream], forwarded(stream, line, worker, json_lines=self._json_lines))
 
     def close(self) -> None:

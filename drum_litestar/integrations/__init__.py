@@ -1,0 +1,1 @@
+"""This server inside other systems that run servers themselves."""

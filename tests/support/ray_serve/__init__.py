@@ -1,0 +1,1 @@
+"""A real Ray, in a process of its own, for tests and benchmarks."""
