@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from benchmarks.contenders import bentoml, drum, fastapi, litserve, mlserver, ours
+from benchmarks.contenders import (
+    bentoml,
+    drum,
+    fastapi,
+    gunicorn_dirty,
+    kserve,
+    litserve,
+    mlflow,
+    mlserver,
+    mosec,
+    ours,
+)
 from benchmarks.contenders.base import Contender
 from benchmarks.workload.scenarios import UnknownNameError
 
@@ -13,6 +24,10 @@ CONTENDERS: tuple[Contender, ...] = (
     *litserve.CONTENDERS,
     *mlserver.CONTENDERS,
     *bentoml.CONTENDERS,
+    *mosec.CONTENDERS,
+    *kserve.CONTENDERS,
+    *gunicorn_dirty.CONTENDERS,
+    *mlflow.CONTENDERS,
 )
 QUICK = ("drum", "ours")
 
