@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from benchmarks.contenders import bentoml, drum, fastapi, litserve, mlserver, ours, ray_serve
+from benchmarks.contenders import (
+    bentoml,
+    drum,
+    fastapi,
+    gunicorn_dirty,
+    kserve,
+    litserve,
+    mlflow,
+    mlserver,
+    mosec,
+    ours,
+    ray_serve,
+)
 from benchmarks.contenders.base import Contender
 from benchmarks.workload.scenarios import UnknownNameError
 
@@ -14,6 +26,10 @@ CONTENDERS: tuple[Contender, ...] = (
     *mlserver.CONTENDERS,
     *bentoml.CONTENDERS,
     *ray_serve.CONTENDERS,
+    *mosec.CONTENDERS,
+    *kserve.CONTENDERS,
+    *gunicorn_dirty.CONTENDERS,
+    *mlflow.CONTENDERS,
 )
 QUICK = ("drum", "ours")
 

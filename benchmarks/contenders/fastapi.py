@@ -1,4 +1,4 @@
-"""FastAPI and a thread pool, as a careful engineer writes it."""
+"""FastAPI and a thread pool, as a careful engineer writes it, under uvicorn and under Granian (in Rust)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ def _launch(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launc
     return Launch(command, {"MODEL_DIR": str(folder), "PYTHONPATH": str(APPS)})
 
 
+def _launch_granian(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launch:
+    command = [str(bin_dir / "granian"), "--interface", "asgi", "fastapi_app:app", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", str(scenario.workers), "--log-level", "warning"]
+    return Launch(command, {"MODEL_DIR": str(folder), "PYTHONPATH": str(APPS)})
+
+
 CONTENDERS = (
     Contender(
         "fastapi",
@@ -21,5 +27,12 @@ CONTENDERS = (
         _launch,
         requirements=(("fastapi", "uvicorn[standard]", "orjson", "openai", "pandas", "scikit-learn"),),
         packages=("fastapi", "uvicorn", "orjson", "scikit-learn", "pandas", "numpy"),
+    ),
+    Contender(
+        "granian",
+        "FastAPI + threads, Granian",
+        _launch_granian,
+        requirements=(("fastapi", "granian[uvloop]", "orjson", "openai", "pandas", "scikit-learn"),),
+        packages=("granian", "fastapi", "uvloop", "orjson", "scikit-learn", "pandas", "numpy"),
     ),
 )
