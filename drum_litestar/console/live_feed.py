@@ -130,9 +130,8 @@ class LiveFeed:
 class LiveStream:
     """One viewer's stream. Implements :class:`drum_litestar.execution.executor.ReplyStream`."""
 
-    head: Final = StreamHead()
-
     def __init__(self, frames: Any) -> None:
+        self.head = StreamHead()
         self._frames = frames
 
     def __aiter__(self) -> AsyncIterator[bytes]:

@@ -56,12 +56,11 @@ def invoke(predictor: Predictor, call: ModelCall) -> Reply | StreamReply:
     """The predictor's answer; an exception that it raises becomes DRUM's 500 (contract, 3.3)."""
     if not (call.timed or call.explained):
         return _answer(predictor, call)
-    notes = CallNotes(traceback=call.explained)
+    notes = CallNotes(times=call.timed, traceback=call.explained)
     with notes.taken():
         answer = _answer(predictor, call)
     head = answer if isinstance(answer, Reply) else answer.head
-    if call.timed:
-        head.steps = notes.seconds
+    head.steps = notes.seconds
     if isinstance(head, Reply):
         head.traceback = notes.traceback
     return answer

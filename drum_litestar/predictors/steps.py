@@ -47,23 +47,36 @@ def step(name: str) -> contextlib.AbstractContextManager[Any]:
     return _NOTHING if reporter is None else reporter.step(name)
 
 
+class _Timed:
+    """Adds the seconds of a block to ``seconds[name]``."""
+
+    __slots__ = ("began", "name", "seconds")
+
+    def __init__(self, seconds: Dict[str, float], name: str) -> None:
+        self.seconds = seconds
+        self.name = name
+
+    def __enter__(self) -> None:
+        self.began = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        taken = time.perf_counter() - self.began
+        self.seconds[self.name] = self.seconds.get(self.name, 0.0) + taken
+
+
 class CallNotes:
     """Notes on one call for the operator, whether or not it is traced. Implements :class:`CallReporter`."""
 
-    def __init__(self, *, traceback: bool) -> None:
-        """``traceback``: of the exception that becomes the answer."""
+    def __init__(self, *, times: bool, traceback: bool) -> None:
+        """What is noted: the times of steps; the traceback of the exception that becomes the answer."""
         self.seconds: Dict[str, float] = {}
         """By step."""
         self.traceback = ""
+        self._wants_times = times
         self._wants_traceback = traceback
 
-    @contextlib.contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - began
+    def step(self, name: str) -> contextlib.AbstractContextManager[Any]:
+        return _Timed(self.seconds, name) if self._wants_times else _NOTHING
 
     def exception(self, error: BaseException) -> None:
         if self._wants_traceback:

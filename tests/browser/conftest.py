@@ -62,7 +62,7 @@ def visit(browser: Browser, problems: list[str]) -> Iterator[Visit]:
     def open_page(url: str, **options: Any) -> Page:
         context = browser.new_context(**options)
         contexts.append(context)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(120_000)
         context.route("**/*", local_only)
         context.on("console", said)
         context.on("weberror", lambda error: problems.append(str(error.error)))

@@ -17,6 +17,7 @@ from browser.axe import serious_faults
 from browser.conftest import Visit
 from browser.console_server import HOSTILE, console_server, make_folder
 from support.servers.process import ServerProcess, free_port
+from support.wire import csv as csv_request
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -254,11 +255,14 @@ def test_axe_finds_no_serious_fault(open_view: Visit, scheme: str) -> None:
     assert not any(found.values()), found
 
 
-def test_narrow_screens_do_not_scroll_sideways(open_view: Visit) -> None:
+def test_narrow_screens_do_not_scroll_sideways(open_view: Visit, server: ServerProcess) -> None:
+    server.send(csv_request("amount,do\n1,fail\n"))
     page = open_view("model", viewport={"width": 320, "height": 640})
     for name in ("model", "try", "live", "faults"):
         page.evaluate("name => { location.hash = name }", name)
         page.locator(f"#view-{name}").wait_for()
+        if name == "faults":
+            page.locator(".faults li").first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 320, name
 
 

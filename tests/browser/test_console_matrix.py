@@ -31,9 +31,9 @@ TARGETS = {
     "multilabel": "Most probable",
     "anomaly": "prediction",
     "geopoint": "prediction",
-    "text": "completion",
-    "vectordatabase": "completion",
-    "agenticworkflow": "completion",
+    "text": "prediction",
+    "vectordatabase": "prediction",
+    "agenticworkflow": "prediction",
     "transform_sklearn": "",
 }
 """Model folders, and a column of the answer."""

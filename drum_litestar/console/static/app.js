@@ -139,7 +139,8 @@ async function run() {
 find("token-form").addEventListener("submit", (event) => event.preventDefault());
 addEventListener("hashchange", () => {
   showView();
-  find("main").focus();
+  find("main").focus({ preventScroll: true });
+  scrollTo(0, 0);
 });
 showView();
 run();

@@ -131,6 +131,7 @@ def test_times_of_a_request_are_told_to_whom_asks_where_the_console_is_on() -> N
         assert [part.partition(";dur=")[0] for part in told.split(", ")] == ["queue", "model", "parse", "call"]
     with stepped(options()) as server:
         assert "server-timing" not in post(server, **{"X-Drum-Times": "1"}).headers
+        assert server.client.get("/console/").status_code == 404
 
 
 @pytest.mark.parametrize("shown", [False, True])

@@ -264,3 +264,18 @@ def test_parameter_that_is_no_setting() -> None:
     assert parameter("LLM_ID", json_rp("LLM_ID", "string", "null")) is None
     with pytest.raises(SettingsError, match="runtime parameter LLM_ID: Invalid runtime parameter"):
         parameter("LLM_ID", rp("LLM_ID", '{"type": 5}'))
+
+
+@pytest.mark.parametrize(
+    ("environ", "shown"),
+    [
+        ({}, False),
+        ({"DRUM_RELOAD": "true"}, True),
+        ({"DRUM_RELOAD": "true", "DRUM_CONSOLE": "false"}, False),
+        ({"DRUM_CONSOLE": "true"}, True),
+    ],
+)
+def test_the_console_is_on_where_a_folder_is_reloaded_unless_told_otherwise(
+    environ: dict[str, str], shown: bool
+) -> None:
+    assert resolve({}, environ).settings.has_console is shown

@@ -166,7 +166,7 @@ def test_notes_on_a_call_are_taken_whether_it_is_sampled_or_not(
 
     if with_spans:
         processes.trace_steps()
-    notes = CallNotes(traceback=True)
+    notes = CallNotes(times=True, traceback=True)
     with notes.taken():
         processes.request(answer, headers=headers)
     assert notes.seconds.keys() == {"parse", WHOLE_CALL}
