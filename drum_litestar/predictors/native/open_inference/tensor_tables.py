@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Dict, Final, List, Optional, Sequence, Tu
 import numpy as np
 import pandas as pd
 
-from drum_litestar.errors import BadRequestError
+from drum_litestar.errors import BadRequestError, shown
 from drum_litestar.predictors.native.open_inference.infer_request import InferRequest
-from drum_litestar.predictors.native.open_inference.tensors import BYTES, Tensor, as_text, of_array, shown
+from drum_litestar.predictors.native.open_inference.tensors import BYTES, Tensor, as_text, of_array
 from drum_litestar.predictors.native.shortcuts.csv_parser import CsvTable
 from drum_litestar.predictors.protocol import TensorInfo
 

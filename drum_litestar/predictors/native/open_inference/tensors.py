@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Final, List, NamedTuple, 
 import msgspec
 import numpy as np
 
-from drum_litestar.errors import BadRequestError
+from drum_litestar.errors import BadRequestError, shown
 from drum_litestar.predictors.protocol import MOST_DIMENSIONS
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ DATATYPES: Final = (*DTYPES, BYTES)
 _WORDS: Final = {dtype: word for word, dtype in DTYPES.items()}
 _MOST_ELEMENTS: Final = 2**59
 """Beyond it NumPy has no shape, even if a dimension of it is 0."""
-_LONGEST_NAME: Final = 60
 _LENGTH: Final = struct.Struct("<I")
 _BRACKETS: Final = re.compile(rb"[\s\[]*")
 
@@ -61,11 +60,6 @@ class Tensor(NamedTuple):
     @property
     def shape(self) -> Tuple[int, ...]:
         return self.values.shape
-
-
-def shown(name: str) -> str:
-    """A name that a client has sent, for a message."""
-    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
 
 
 def check_head(name: str, datatype: str, shape: Sequence[int]) -> int:
