@@ -46,9 +46,6 @@ class Tables:
         Raises BadRequestError for tensors that are no columns.
         """
         inputs = request.inputs
-        empty = next((each for each in inputs if not each.values.size), None)
-        if empty is not None:  # before columns are made: a dimension beside a 0 may be any number
-            raise BadRequestError(f"input {shown(empty.name)} is empty: its shape is {list(empty.shape)}")
         if len(inputs) == 1 and not request.is_table and inputs[0].values.ndim == 2 and inputs[0].shape[1] != 1:
             names, arrays = self._of_matrix(inputs[0])
         else:

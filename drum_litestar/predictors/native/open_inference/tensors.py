@@ -63,7 +63,7 @@ class Tensor(NamedTuple):
 
 
 def check_head(name: str, datatype: str, shape: Sequence[int]) -> int:
-    """The number of elements. Raises BadRequestError for an unknown datatype or an impossible shape."""
+    """The number of elements. Raises BadRequestError for an unknown datatype, and an impossible or empty shape."""
     if datatype not in DATATYPES:
         raise BadRequestError(
             f"tensor {shown(name)}: unknown datatype {shown(datatype)}; there are {', '.join(DATATYPES)}"
@@ -78,6 +78,8 @@ def check_head(name: str, datatype: str, shape: Sequence[int]) -> int:
         raise BadRequestError(f"tensor {shown(name)}: the dimensions of the shape are too large")
     if any(size < 0 for size in shape):
         raise BadRequestError(f"tensor {shown(name)}: a dimension of the shape is negative: {list(shape)}")
+    if not count:  # no model takes it, and a dimension beside a 0 may be any number, of columns or of empty lists
+        raise BadRequestError(f"tensor {shown(name)}: a shape of no elements: {list(shape)}")
     return count
 
 
