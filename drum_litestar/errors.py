@@ -55,7 +55,13 @@ from drum_litestar.settings.masking import masked
 RETRY_SECONDS: Final = 10
 """``Retry-After`` in seconds while the model loads or a worker is replaced."""
 
+_LONGEST_NAME: Final = 60
 _HIGH_LOAD: Final = "Service temporarily unavailable due to high load"
+
+
+def shown(name: str) -> str:
+    """A name that a client has sent, for a message: quoted, and cut if it is long."""
+    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
 
 
 class DrumLitestarError(Exception):

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Request
 
-from drum_litestar.errors import ModelNotReadyError, RequestError, UnknownModelError
+from drum_litestar.errors import ModelNotReadyError, RequestError, UnknownModelError, shown
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.bodies import BodyStream
 from drum_litestar.http.replies import BytesResponse
@@ -54,7 +54,7 @@ async def health_check(service: ModelService, request: AnyRequest) -> AnyRespons
     name = service_of(await _body(request))
     ready = service_ready(service, name)
     if ready is None:
-        raise UnknownModelError(f"there is no service '{name}'; ask for '{SERVICE}', the model, or nothing")
+        raise UnknownModelError(f"there is no service {shown(name)}; ask for '{SERVICE}', the model, or nothing")
     return BytesResponse(health_response(ready and await _is_ready(service, request)), content_type=CONTENT_TYPE)
 
 

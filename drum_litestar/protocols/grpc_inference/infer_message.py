@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from drum_litestar.errors import BadRequestError
+from drum_litestar.errors import BadRequestError, shown
 from drum_litestar.predictors.protocol import MOST_INPUTS
 from drum_litestar.protocols.grpc_inference.protobuf_messages import inference
 from drum_litestar.protocols.grpc_inference.typed_contents import check_size, raw_size, to_raw
@@ -61,7 +61,7 @@ def _raw(message: Any) -> list[bytes]:
         raise BadRequestError(f"raw_input_contents has {len(raw)} tensors for {len(message.inputs)} inputs")
     for tensor in message.inputs:
         if tensor.HasField("contents"):
-            raise BadRequestError(f"input '{tensor.name}' has contents beside raw_input_contents")
+            raise BadRequestError(f"input {shown(tensor.name)} has contents beside raw_input_contents")
     return raw
 
 

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from drum_litestar.errors import BadRequestError, BodyTooLargeError
+from drum_litestar.errors import BadRequestError, BodyTooLargeError, shown
 from drum_litestar.predictors.protocol import MOST_DIMENSIONS
 
 
@@ -53,13 +53,15 @@ def raw_size(tensor: Any) -> int:
     """
     datatype, values = _elements(tensor)
     if len(tensor.shape) > MOST_DIMENSIONS:  # their product would be a number of millions of digits
-        raise BadRequestError(f"input '{tensor.name}': {len(tensor.shape)} dimensions, more than {MOST_DIMENSIONS}")
+        raise BadRequestError(
+            f"input {shown(tensor.name)}: {len(tensor.shape)} dimensions, more than {MOST_DIMENSIONS}"
+        )
     expected = 1
     for dimension in tensor.shape:
         expected *= dimension
     if len(values) != expected:
         raise BadRequestError(
-            f"input '{tensor.name}': its shape {list(tensor.shape)} needs {expected} elements in {datatype.field} "
+            f"input {shown(tensor.name)}: its shape {list(tensor.shape)} needs {expected} elements in {datatype.field} "
             f"({tensor.datatype}), which has {len(values)}"
         )
     size = len(values) * datatype.size
@@ -86,7 +88,9 @@ def _packed(tensor: Any, datatype: _Datatype, values: Sequence[Any]) -> bytes:
     try:
         numbers = array(datatype.code, values)
     except OverflowError:
-        raise BadRequestError(f"input '{tensor.name}': a number is out of the range of {tensor.datatype}") from None
+        raise BadRequestError(
+            f"input {shown(tensor.name)}: a number is out of the range of {tensor.datatype}"
+        ) from None
     return _little_endian(numbers).tobytes()
 
 
@@ -94,7 +98,8 @@ def _elements(tensor: Any) -> tuple[_Datatype, Sequence[Any]]:
     datatype = _DATATYPES.get(tensor.datatype)
     if datatype is None:
         raise BadRequestError(
-            f"input '{tensor.name}': datatype '{tensor.datatype}' has no typed contents; send it in raw_input_contents"
+            f"input {shown(tensor.name)}: datatype {shown(tensor.datatype)} has no typed contents; "
+            "send it in raw_input_contents"
         )
     return datatype, getattr(tensor.contents, datatype.field)
 

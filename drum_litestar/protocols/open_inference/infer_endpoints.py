@@ -59,17 +59,18 @@ async def v1_model(service: ModelService, request: AnyRequest) -> AnyResponse:
 
 async def collect_infer(inbound: Inbound, kind: CallKind) -> ModelCall:
     """Collect the body of any media type, with what the header says of its JSON. Raises BadRequestError."""
-    json_size = None
-    if kind == "infer":
-        for name, value in inbound.scope["headers"]:
-            if name == JSON_SIZE_HEADER:
-                json_size = _json_size(value)
+    json_size = _json_size(inbound) if kind == "infer" else None
     body = await read_raw(inbound.body(), inbound.spool)
     call = inbound.call(kind, body=body, with_head=inbound.card.unstructured)
     return call if json_size is None else msgspec.structs.replace(call, json_size=json_size)
 
 
-def _json_size(value: bytes) -> int:
-    if not value.isdigit() or len(value) > 18:
+def _json_size(inbound: Inbound) -> int | None:
+    """What the header says; None without it. Raises BadRequestError, also if it is there twice: a proxy may have read
+    the other one."""
+    values = [value for name, value in inbound.scope["headers"] if name == JSON_SIZE_HEADER]
+    if not values:
+        return None
+    if len(values) > 1 or not values[0].isdigit() or len(values[0]) > 18:
         raise BadRequestError("Inference-Header-Content-Length is not a number of bytes")
-    return int(value)
+    return int(values[0])

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from drum_litestar.errors import ModelNotReadyError, UnknownModelError, UnsupportedError
+from drum_litestar.errors import ModelNotReadyError, UnknownModelError, UnsupportedError, shown
 from drum_litestar.http.app_options import AnyRequest, AnyResponse
 from drum_litestar.http.controllers.health import readiness
 from drum_litestar.http.replies import BytesResponse
@@ -23,7 +23,6 @@ from drum_litestar.messages.inference_messages import (
 from drum_litestar.predictors.protocol import ModelCard, TensorInfo
 from drum_litestar.request_state import request_state
 
-_LONGEST_NAME: Final = 60
 SERVER_NAME: Final = "drum-litestar"
 EXTENSIONS: Final = ("binary_tensor_data", "model_repository", "model_configuration", "statistics", "generate")
 
@@ -51,8 +50,7 @@ def require_name(service: ModelService, name: str) -> str:
     """The model's name. Raises UnknownModelError if ``name`` is another one."""
     served = service.options.model_name
     if name != served:
-        shown = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
-        raise UnknownModelError(f"there is no model {shown!r}; this server has {served!r}")
+        raise UnknownModelError(f"there is no model {shown(name)}; this server has {served!r}")
     return served
 
 

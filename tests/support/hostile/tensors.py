@@ -87,6 +87,10 @@ TENSORS: dict[str, tuple[str | Step, ...]] = {
     "v2-header-negative": ("400", binary(SIXTEEN, announced=b"-1")),
     "v2-header-word": ("400", binary(SIXTEEN, announced=b"all")),
     "v2-header-of-many-digits": ("400", binary(SIXTEEN, announced=b"9" * 5000)),
+    "v2-header-twice": (
+        "400",
+        infer(GOOD, b"Inference-Header-Content-Length: %d" % len(GOOD), b"Inference-Header-Content-Length: 5"),
+    ),
     "v2-header-zero": ("400", infer(SIXTEEN[1:], b"Inference-Header-Content-Length: 0")),
     # around the body
     "v2-model-unknown": ("404", infer(GOOD, path=b"/v2/models/" + b"m" * 10_000 + b"/infer")),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Final, List, Sequence, Tu
 import numpy as np
 import pandas as pd
 
-from drum_litestar.errors import BodyTooLargeError, MissingExtraError, UnprocessableError
+from drum_litestar.errors import BodyTooLargeError, MissingExtraError, UnprocessableError, shown
 from drum_litestar.media_types import (
     ARROW_FILE,
     ARROW_STREAM,
@@ -199,14 +199,10 @@ def _check_schema(schema: Any, pa: Any) -> None:
         raise DamagedError("it has no columns")
     if len(set(names)) < len(names):
         repeated = next(name for number, name in enumerate(names) if name in names[:number])
-        raise DamagedError(f"it has two columns {_shown(repeated)}")
+        raise DamagedError(f"it has two columns {shown(repeated)}")
     for field in schema:
         if not _is_plain(field.type, pa):
-            raise DamagedError(f"column {_shown(field.name)} is of type {_shown(str(field.type))}, which is not read")
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:60]}...")
+            raise DamagedError(f"column {shown(field.name)} is of type {shown(str(field.type))}, which is not read")
 
 
 def _is_plain(kind: Any, pa: Any) -> bool:

@@ -21,16 +21,13 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence
 
 import msgspec
 
-from drum_litestar.errors import UnprocessableError
+from drum_litestar.errors import UnprocessableError, shown
 
 _SPLIT = frozenset({"columns", "index", "data"})
 _LISTS_OF_ROWS = ("instances", "data")
 _TEXTS = frozenset({str})
 _VALUES = frozenset({str, int, bool, type(None)})
 _LINE_END = "\r\n"
-_LONGEST_NAME = 60
-"""Characters of a column's name in a message."""
-
 _FORMS = (
     'send a list of objects, one for each row ([{"a": 1}, ...]), or {"columns": [...], "data": [[...], ...]}, or an '
     'object with a list for each column (pandas: orient="records" or orient="split")'
@@ -116,10 +113,10 @@ def _of_split(columns: Any, data: Any) -> tuple[Sequence[Any], Rows]:
 def _of_columns(columns: Dict[str, Any]) -> tuple[Sequence[Any], Rows]:
     for name, cells in columns.items():
         if not isinstance(cells, list):
-            raise _refusal(f"column {_shown(name)} is {_kind(cells)}, not a list; {_FORMS}")
+            raise _refusal(f"column {shown(name)} is {_kind(cells)}, not a list; {_FORMS}")
     lengths = {len(cells) for cells in columns.values()}
     if len(lengths) > 1:
-        each = ", ".join(f"{_shown(name)} {len(cells)}" for name, cells in list(columns.items())[:5])
+        each = ", ".join(f"{shown(name)} {len(cells)}" for name, cells in list(columns.items())[:5])
         raise _refusal(f"the columns have different numbers of cells: {each}{', ...' if len(columns) > 5 else ''}")
     return list(columns), zip(*columns.values())
 
@@ -135,7 +132,7 @@ def _cells(columns: Sequence[Any], rows: Rows) -> Iterator[Sequence[str]]:
         else:
             name, cell = next((name, cell) for name, cell in zip(columns, row) if type(cell) not in _VALUES)
             raise _refusal(
-                f"row {number}, column {_shown(str(name))} is {_kind(cell)}; "
+                f"row {number}, column {shown(str(name))} is {_kind(cell)}; "
                 "a cell is a number, a text, true, false or null"
             )
 
@@ -161,10 +158,6 @@ def _kind(value: Any) -> str:
     if isinstance(value, bool):
         return "true or false"
     return "null" if value is None else "a number or text"
-
-
-def _shown(name: str) -> str:
-    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
 
 
 def _refusal(problem: str) -> UnprocessableError:

@@ -7,12 +7,12 @@ from typing import Any, Final, Sequence
 import msgspec
 
 from drum_litestar.drum_json import drum_json
-from drum_litestar.errors import BadRequestError
+from drum_litestar.errors import BadRequestError, shown
 from drum_litestar.messages.error_messages import ErrorText
 from drum_litestar.messages.inference_messages import InferenceResponse, OutputTensor
 from drum_litestar.predictors.native.calls.error_replies import error_reply
 from drum_litestar.predictors.native.open_inference.infer_request import InferRequest
-from drum_litestar.predictors.native.open_inference.tensors import Tensor, shown, to_bytes, to_json
+from drum_litestar.predictors.native.open_inference.tensors import Tensor, to_bytes, to_json
 from drum_litestar.predictors.protocol import Reply
 
 JSON_SIZE_HEADER: Final = "Inference-Header-Content-Length"

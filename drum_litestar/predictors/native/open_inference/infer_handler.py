@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Iterable, List, Optional, Protocol, Seque
 import msgspec
 
 from drum_litestar.context import WorkerStop
-from drum_litestar.errors import BadRequestError
+from drum_litestar.errors import BadRequestError, shown
 from drum_litestar.media_types import JSON
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.structured import Predictions, StructuredHandler
@@ -26,7 +26,6 @@ from drum_litestar.predictors.native.open_inference.tensors import (
     as_text,
     of_array,
     of_element,
-    shown,
 )
 from drum_litestar.predictors.native.shortcuts.csv_parser import CsvTable
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, TargetType

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
 import msgspec
 
-from drum_litestar.errors import BadRequestError
+from drum_litestar.errors import BadRequestError, shown
 from drum_litestar.messages.inference_messages import InferenceRequest, InputTensor, WantedOutput
 from drum_litestar.predictors.native.open_inference.tensors import (
     BYTES,
@@ -17,7 +17,6 @@ from drum_litestar.predictors.native.open_inference.tensors import (
     from_bytes,
     from_json,
     of_element,
-    shown,
 )
 from drum_litestar.predictors.protocol import MOST_INPUTS, ModelCall, Payload, TensorInfo
 

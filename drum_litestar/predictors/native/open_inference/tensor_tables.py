@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Dict, Final, List, Optional, Sequence, Tu
 import numpy as np
 import pandas as pd
 
-from drum_litestar.errors import BadRequestError
+from drum_litestar.errors import BadRequestError, shown
 from drum_litestar.predictors.native.open_inference.infer_request import InferRequest
-from drum_litestar.predictors.native.open_inference.tensors import BYTES, Tensor, as_text, of_array, shown
+from drum_litestar.predictors.native.open_inference.tensors import BYTES, Tensor, as_text, of_array
 from drum_litestar.predictors.native.shortcuts.csv_parser import CsvTable
 from drum_litestar.predictors.protocol import TensorInfo
 
@@ -48,9 +48,6 @@ class Tables:
         Raises BadRequestError for tensors that are no columns.
         """
         inputs = request.inputs
-        empty = next((each for each in inputs if not each.values.size), None)
-        if empty is not None:  # before columns are made: a dimension beside a 0 may be any number
-            raise BadRequestError(f"input {shown(empty.name)} is empty: its shape is {list(empty.shape)}")
         if len(inputs) == 1 and not request.is_table and inputs[0].values.ndim == 2 and inputs[0].shape[1] != 1:
             names, arrays = self._of_matrix(inputs[0])
         else:

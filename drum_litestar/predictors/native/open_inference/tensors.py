@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Final, List, NamedTuple, 
 import msgspec
 import numpy as np
 
-from drum_litestar.errors import BadRequestError
+from drum_litestar.errors import BadRequestError, shown
 from drum_litestar.predictors.protocol import MOST_DIMENSIONS
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ DATATYPES: Final = (*DTYPES, BYTES)
 _WORDS: Final = {dtype: word for word, dtype in DTYPES.items()}
 _MOST_ELEMENTS: Final = 2**59
 """Beyond it NumPy has no shape, even if a dimension of it is 0."""
-_LONGEST_NAME: Final = 60
 _LENGTH: Final = struct.Struct("<I")
 _BRACKETS: Final = re.compile(rb"[\s\[]*")
 
@@ -63,13 +62,8 @@ class Tensor(NamedTuple):
         return self.values.shape
 
 
-def shown(name: str) -> str:
-    """A name that a client has sent, for a message."""
-    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}...")
-
-
 def check_head(name: str, datatype: str, shape: Sequence[int]) -> int:
-    """The number of elements. Raises BadRequestError for an unknown datatype or an impossible shape."""
+    """The number of elements. Raises BadRequestError for an unknown datatype, and an impossible or empty shape."""
     if datatype not in DATATYPES:
         raise BadRequestError(
             f"tensor {shown(name)}: unknown datatype {shown(datatype)}; there are {', '.join(DATATYPES)}"
@@ -84,6 +78,8 @@ def check_head(name: str, datatype: str, shape: Sequence[int]) -> int:
         raise BadRequestError(f"tensor {shown(name)}: the dimensions of the shape are too large")
     if any(size < 0 for size in shape):
         raise BadRequestError(f"tensor {shown(name)}: a dimension of the shape is negative: {list(shape)}")
+    if not count:  # no model takes it, and a dimension beside a 0 may be any number, of columns or of empty lists
+        raise BadRequestError(f"tensor {shown(name)}: a shape of no elements: {list(shape)}")
     return count
 
 

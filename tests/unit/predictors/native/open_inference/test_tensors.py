@@ -48,7 +48,6 @@ def test_binary_is_a_view_and_comes_back(datatype: str) -> None:
         ("BOOL", [2], b"[true,false]", [True, False]),
         ("BYTES", [2, 1], '[["é"],["b"]]'.encode(), [["é"], ["b"]]),
         ("BYTES", [1], b"[null]", [None]),
-        ("INT32", [0], b"[]", []),
         ("FP64", [1, 2, 2], b"[[[1,2],[3,4]]]", [[[1, 2], [3, 4]]]),
     ],
 )
@@ -69,6 +68,8 @@ REFUSED_JSON = {
     "two negative dimensions": ("FP64", [-1, -1], b"[1]"),
     "overflowing dimensions": ("FP64", [2**62, 4], b"[1]"),
     "a huge dimension": ("BYTES", [2**70], b'["a"]'),
+    "no elements": ("INT32", [0], b"[]"),
+    "many lists of no elements": ("INT32", [3, 0], b"[[],[],[]]"),
     "a huge dimension beside 0": ("FP64", [0, 2**70], b"[]"),
     "overflowing dimensions beside 0": ("FP64", [0, 2**40, 2**40], b"[]"),
     "dimensions of too many digits to be shown": ("FP64", [-(10**4000), 10**4000], b"[1]"),
