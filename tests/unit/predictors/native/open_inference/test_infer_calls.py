@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from drum_litestar.predictors.native.native_predictor import NativePredictor
 from drum_litestar.predictors.native.open_inference.infer_request import InferRequest
 from drum_litestar.predictors.native.open_inference.tensor_tables import Tables
 from drum_litestar.predictors.native.open_inference.tensors import Tensor
 from drum_litestar.predictors.protocol import ModelCall, Payload, Reply, StreamReply, TargetType, TensorInfo
+from drum_litestar.predictors.spec import PredictorSpec
 from native_serving import csv_call, payload, summary
 
 pytest.importorskip("sklearn")
@@ -57,9 +61,16 @@ def values(answer: tuple[int, Any], output: int = 0) -> Any:
     return answer[1]["outputs"][output]["data"]
 
 
-@pytest.fixture
-def regression(serve_folder: Any) -> Any:
-    return serve_folder({"model.pkl": fitted()}, model_name="reg")
+@pytest.fixture(scope="module")
+def regression(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NativePredictor]:
+    folder = tmp_path_factory.mktemp("regression")
+    (folder / "model.pkl").write_bytes(pickle.dumps(fitted()))
+    predictor = NativePredictor(
+        PredictorSpec(code_dir=str(folder), target_type=TargetType.REGRESSION, model_name="reg")
+    )
+    predictor.load()
+    yield predictor
+    predictor.close()
 
 
 ROWS = [[1.0, 2.0], [3.0, 4.5]]
