@@ -134,6 +134,12 @@ def serve(zoo: Zoo, tmp_path: Path) -> Iterator[Start]:
         yield start
 
 
+@pytest.fixture(scope="module")
+def module_faults(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
+    """As ``faults``, until the module's end: tests that leave a server as good as new share it (``shared``)."""
+    yield from faults_of(zoo, tmp_path_factory.mktemp("faults"))
+
+
 @pytest.fixture
 def faults(zoo: Zoo, tmp_path: Path) -> Iterator[Faults]:
     """Servers over hooks that break things, for one test."""
