@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,9 +69,11 @@ def regression(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NativePredi
     predictor = NativePredictor(
         PredictorSpec(code_dir=str(folder), target_type=TargetType.REGRESSION, model_name="reg")
     )
+    path = list(sys.path)
     predictor.load()
     yield predictor
     predictor.close()
+    sys.path[:] = path
 
 
 ROWS = [[1.0, 2.0], [3.0, 4.5]]
