@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -51,6 +52,28 @@ def no_code_of_other_tests() -> Iterator[None]:
     for name in set(sys.modules) - modules:
         if name == "custom" or name.split(".", 1)[0] == "datarobot_drum":
             del sys.modules[name]
+
+
+LOGGERS = ("drum", "uvicorn", "uvicorn.access", "uvicorn.error")
+
+
+@pytest.fixture(autouse=True)
+def no_process_state_of_other_tests() -> Iterator[None]:
+    """What libraries and servers set for the whole process: its environment, and which loggers pass messages on."""
+    environ = dict(os.environ)
+    loggers = [(logger, logger.level, logger.propagate) for logger in map(logging.getLogger, LOGGERS)]
+    yield
+    for name in os.environ.keys() | environ.keys():
+        if name == "PYTEST_CURRENT_TEST":
+            continue
+        if name not in environ:
+            del os.environ[name]
+        elif os.environ.get(name) != environ[name]:
+            os.environ[name] = environ[name]
+    for logger, level, propagate in loggers:
+        if logger.level != level:  # which costs more than to look
+            logger.setLevel(level)
+        logger.propagate = propagate
 
 
 @pytest.fixture(scope="session")
@@ -132,6 +155,12 @@ def serve(zoo: Zoo, tmp_path: Path) -> Iterator[Start]:
             return stack.enter_context(running(start_ours(folder, path, log, **options)))  # type: ignore[arg-type]
 
         yield start
+
+
+@pytest.fixture(scope="module")
+def module_faults(zoo: Zoo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Faults]:
+    """As ``faults``, until the module's end: tests that leave a server as good as new share it (``shared``)."""
+    yield from faults_of(zoo, tmp_path_factory.mktemp("faults"))
 
 
 @pytest.fixture

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -14,13 +15,16 @@ from drum_litestar.errors import ModelLoadError, StartupError
 from drum_litestar.execution.executor import Executor
 from drum_litestar.extensions import ASGIApp, Extension, load_extension
 from drum_litestar.http.app import build_app
-from drum_litestar.http.app_options import AppOptions
+from drum_litestar.http.app_options import AnyRequest, AnyResponse, AppOptions
 from drum_litestar.launcher.plan import LaunchPlan
 from drum_litestar.launcher.predictor_choice import choose_predictor, unreadable
 from drum_litestar.launcher.worker_interpreter import probe_configured
 from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.predictors.folder.metadata import read_metadata
 from drum_litestar.predictors.spec import PredictorSpec
+
+if TYPE_CHECKING:
+    from drum_litestar.http.direct_access_proxy import DirectAccessProxy
 
 _log = logging.getLogger("drum")
 
@@ -123,11 +127,33 @@ def with_proxy(options: AppOptions, plan: LaunchPlan, tracing: Tracing) -> AppOp
     """``options`` with the proxy of ``/directAccess/``; without httpx there is none, and the route answers 501."""
     if find_spec("httpx") is None:
         return options
-    from drum_litestar.http.direct_access_proxy import DirectAccessProxy
-
-    proxy = DirectAccessProxy(
-        timeout=plan.direct_access_timeout,
-        url_prefix=options.url_prefix,
-        tracing=tracing,
-    )
+    proxy = LateProxy(timeout=plan.direct_access_timeout, url_prefix=options.url_prefix, tracing=tracing)
     return replace(options, direct_access=proxy, on_shutdown=(*options.on_shutdown, proxy.aclose))
+
+
+class LateProxy:
+    """A :class:`DirectAccessProxy` that is imported at the first call, on a thread.
+
+    httpx is a sixth of what the HTTP process would import at its start, and most models have no LLM server.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+        self._made: asyncio.Future[DirectAccessProxy] | None = None
+
+    async def __call__(self, request: AnyRequest, base_url: str) -> AnyResponse:
+        """Forward ``request``, as the proxy does."""
+        if self._made is None:
+            self._made = asyncio.ensure_future(asyncio.to_thread(self._make))
+        proxy = await asyncio.shield(self._made)  # another call may wait for it, too
+        return await proxy(request, base_url)
+
+    def _make(self) -> DirectAccessProxy:
+        from drum_litestar.http.direct_access_proxy import DirectAccessProxy
+
+        return DirectAccessProxy(**self._options)
+
+    async def aclose(self, _: object = None) -> None:
+        """Close the proxy, if there is one."""
+        if self._made is not None:
+            await (await self._made).aclose()

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 
-from drum_litestar.http.direct_access_proxy import DirectAccessProxy
+from drum_litestar.launcher.preparation import LateProxy
 from drum_litestar.observability.tracing.request_tracer import Tracing
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.settings.groups.limits import UploadSettings
@@ -29,7 +29,7 @@ from support.servers.upstream import Seen, Upstream, ok, upstream
 def proxied(
     url: str, *, timeout: float = 10.0, max_body: int = 1 << 20, prefix: str = "", tracing: Tracing | None = None
 ) -> Iterator[Serving]:
-    proxy = DirectAccessProxy(timeout=timeout, url_prefix=prefix, tracing=tracing)
+    proxy = LateProxy(timeout=timeout, url_prefix=prefix, tracing=tracing)
     uploads = UploadSettings(max_upload_size=max_body)
     settings = options(direct_access=proxy, on_shutdown=(proxy.aclose,), url_prefix=prefix, uploads=uploads)
     with mirror(card(TargetType.TEXT_GENERATION, direct_access=url), settings) as (server, _):
@@ -269,7 +269,7 @@ def test_headers_of_an_extension_are_added(both: tuple[Serving, Upstream]) -> No
         return config
 
     _, up = both
-    proxy = DirectAccessProxy(timeout=60)
+    proxy = LateProxy(timeout=60)
     settings = options(direct_access=proxy, on_shutdown=(proxy.aclose,), on_app_init=(configure,))
     with mirror(card(TargetType.TEXT_GENERATION, direct_access=up.url), settings) as (server, _):
         assert server.client.get("/nim/x").headers["x-added"] == "yes"

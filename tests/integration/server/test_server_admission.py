@@ -78,8 +78,8 @@ def test_a_full_queue_refuses_before_the_body_is_read(faults: Faults) -> None:
     assert server.noted("scores") == 3
 
 
-def test_100_continue_is_sent_when_there_is_a_ticket(faults: Faults) -> None:
-    server = faults.start()
+def test_100_continue_is_sent_when_there_is_a_ticket(module_faults: Faults) -> None:
+    server = module_faults.shared()
     body = order("echo", 4).body
     sock = server.half(csv("").with_headers(("Expect", "100-continue")), announce=len(body))
     assert first_line(sock) == b"HTTP/1.1 100 Continue"
@@ -102,9 +102,9 @@ def test_slow_uploads_take_tickets_not_slots(faults: Faults) -> None:
     server.still_works()
 
 
-def test_a_client_that_disconnects_after_a_large_last_piece(faults: Faults) -> None:
+def test_a_client_that_disconnects_after_a_large_last_piece(module_faults: Faults) -> None:
     """The server stops reading while the application has not read so much; it must see the disconnect afterwards."""
-    server = faults.start()
+    server = module_faults.shared()
     blocked = server.begin_one("wait", 1)
     body = b"a\n" + b"1\n" * 2_000_000
     last = 100_000
@@ -123,8 +123,8 @@ def test_a_client_that_disconnects_after_a_large_last_piece(faults: Faults) -> N
     server.still_works()
 
 
-def test_first_in_first_out(faults: Faults) -> None:
-    server = faults.start()
+def test_first_in_first_out(module_faults: Faults) -> None:
+    server = module_faults.shared()
     blocked = server.begin_one("wait", 1)
     futures = []
     for number in range(8):
@@ -174,9 +174,9 @@ def test_a_cap_over_all_workers(faults: Faults) -> None:
     server.still_works(2)
 
 
-def test_nothing_polls(faults: Faults) -> None:
+def test_nothing_polls(module_faults: Faults) -> None:
     """Idle processes use no CPU time, after some requests."""
-    server = faults.start()
+    server = module_faults.shared()
     server.send(order("echo"))
     server.still_works()
     eventually(lambda: idle([server.pid, *server.workers()], 4), "nothing is computed any more")

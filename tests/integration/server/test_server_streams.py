@@ -43,8 +43,8 @@ def begin_stream(server: FaultyServer, **fields: object) -> socket.socket:
 
 
 @pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
-def test_a_whole_stream(faults: Faults, kind: str) -> None:
-    server = faults.start(kind)
+def test_a_whole_stream(module_faults: Faults, kind: str) -> None:
+    server = module_faults.shared(kind)
     answer = server.send(chat(count=50, size=20_000))
     found = events(answer)
     assert answer.complete
@@ -54,9 +54,9 @@ def test_a_whole_stream(faults: Faults, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
-def test_a_slow_client_holds_a_bounded_amount_of_memory(faults: Faults, kind: str) -> None:
+def test_a_slow_client_holds_a_bounded_amount_of_memory(module_faults: Faults, kind: str) -> None:
     """400 MB for a client that does not read: the generator waits, both processes stay small, probes are quick."""
-    server = faults.start(kind)
+    server = module_faults.shared(kind)
     server.still_works()
     processes = [psutil.Process(server.pid), *map(psutil.Process, server.workers())]
     before = [process.memory_info().rss for process in processes]
@@ -83,20 +83,22 @@ def test_a_slow_client_holds_a_bounded_amount_of_memory(faults: Faults, kind: st
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_client_that_disconnects_stops_the_generator(faults: Faults, kind: str) -> None:
-    server = faults.start(kind)
+def test_a_client_that_disconnects_stops_the_generator(module_faults: Faults, kind: str) -> None:
+    server = module_faults.shared(kind)
+    workers = server.workers()
     for number in range(3):
         sock = begin_stream(server, count=100_000, every=0.01)
         sock.close()
         server.noted_more("finally", number)
         server.still_works()
-    assert server.noted("loads") == 1  # the same worker all the time
+    assert server.workers() == workers  # the same one all the time
 
 
 @pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
-def test_a_worker_that_dies_in_mid_stream(faults: Faults, kind: str) -> None:
+def test_a_worker_that_dies_in_mid_stream(module_faults: Faults, kind: str) -> None:
     """The client sees an error event and no ``[DONE]`` (contract, Q-16)."""
-    server = faults.start(kind)
+    server = module_faults.shared(kind)
+    before = server.stats()["executor_restarts"].get("died", 0)
     answer = server.send(chat(count=10, die=4))
     found = events(answer)
     assert answer.status == 200
@@ -104,7 +106,7 @@ def test_a_worker_that_dies_in_mid_stream(faults: Faults, kind: str) -> None:
     assert b"terminated unexpectedly" in found[-1]
     assert b'"code":503' in found[-1]
     server.still_works()
-    assert server.stats()["executor_restarts"] == {"died": 1}
+    assert server.stats()["executor_restarts"] == {"died": before + 1}
 
 
 def test_the_deadline_does_not_cut_a_stream_that_has_begun(faults: Faults) -> None:
@@ -133,8 +135,8 @@ def stopped(server: FaultyServer, signals: int = 1) -> int:
 
 
 @pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
-def test_shutdown_lets_a_stream_end(faults: Faults, kind: str) -> None:
-    server = faults.start(kind)
+def test_shutdown_lets_a_stream_end(module_faults: Faults, kind: str) -> None:
+    server = module_faults.shared(kind)
     future = server.begin(chat(count=10, every=0.2))
     server.noted_more("chunks", 1)
     assert stopped(server) == 0
@@ -161,8 +163,8 @@ def test_shutdown_closes_the_generator_of_an_endless_stream(faults: Faults, kind
 
 
 @pytest.mark.parametrize("kind", ONE_BY_DEFAULT)
-def test_a_second_signal_closes_generators_too(faults: Faults, kind: str) -> None:
-    server = faults.start(kind)
+def test_a_second_signal_closes_generators_too(module_faults: Faults, kind: str) -> None:
+    server = module_faults.shared(kind)
     begin_stream(server, count=100_000, every=0.01)
     assert stopped(server, 2) == 130
     assert server.noted("finally") == 1

@@ -49,8 +49,8 @@ def watch_growth(server: FaultyServer, request: Request) -> tuple[Answer, float]
 
 
 @pytest.mark.parametrize("as_form", [False, True], ids=["raw", "form"])
-def test_a_hundred_megabytes_stay_out_of_the_http_process(faults: Faults, as_form: bool) -> None:
-    server = faults.start()
+def test_a_hundred_megabytes_stay_out_of_the_http_process(module_faults: Faults, as_form: bool) -> None:
+    server = module_faults.shared()
     server.send(upload(b"a\n1\n") if as_form else csv("a\n1\n"))  # what the first request of all costs is not meant
     body = rows(99.9)
     assert 99.8 * MEBIBYTE < len(body) < 100 * MEBIBYTE
@@ -95,10 +95,14 @@ def test_a_full_disk_is_an_answer(faults: Faults, tmp_path: Path) -> None:
         assert list(disk.iterdir()) == []
 
 
-def test_a_file_size_limit_is_an_answer(faults: Faults) -> None:
-    server = faults.start(env=SPOOLING)
-    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (MEBIBYTE, MEBIBYTE))
-    check_full(server, server.spool)
+def test_a_file_size_limit_is_an_answer(module_faults: Faults) -> None:
+    server = module_faults.shared(env=SPOOLING)
+    before = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (MEBIBYTE, before[1]))
+    try:
+        check_full(server, server.spool)
+    finally:
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, before)
 
 
 def test_uploads_that_break_off_leave_nothing(faults: Faults) -> None:
@@ -116,9 +120,9 @@ def test_uploads_that_break_off_leave_nothing(faults: Faults) -> None:
     server.still_works()
 
 
-def test_a_spooled_body_outlives_neither_its_worker_nor_its_client(faults: Faults) -> None:
+def test_a_spooled_body_outlives_neither_its_worker_nor_its_client(module_faults: Faults) -> None:
     """The worker dies while the file is queued; the client disconnects while the hook runs."""
-    server = faults.start(env=SPOOLING)
+    server = module_faults.shared(env=SPOOLING)
     blocked = server.begin_one("wait", 1)
     large = server.begin(csv(rows(1)))
     leavers = [server.half(csv(rows(1))) for _ in range(8)]
@@ -133,8 +137,8 @@ def test_a_spooled_body_outlives_neither_its_worker_nor_its_client(faults: Fault
     server.still_works()
 
 
-def test_a_second_start_removes_what_a_killed_server_left(faults: Faults) -> None:
-    first = faults.start(env=SPOOLING)
+def test_a_second_start_removes_what_a_killed_server_left(faults: Faults, module_faults: Faults) -> None:
+    first = module_faults.shared(env=SPOOLING)
     first.begin_one("wait", 1)
     first.half(csv(rows(1)))
     eventually(first.spooled, "a spool file")

@@ -133,6 +133,12 @@ class FaultyServer:
         """Release the hooks that wait for ``number``."""
         (self.notes / f"go{number}").touch()
 
+    def forget(self) -> None:
+        """Remove all traces, and what was told to hooks and loads."""
+        for path in self.notes.iterdir():
+            path.unlink()
+        self.on_load("")
+
     # What must be true afterwards
 
     def idle(self) -> bool:
@@ -166,6 +172,7 @@ class Faults:
         self._zoo = zoo
         self._home = home
         self._count = 0
+        self._shared: dict[tuple[object, ...], FaultyServer] = {}
         self.stack = contextlib.ExitStack()
         self._threads = self.stack.enter_context(ThreadPoolExecutor(250))
 
@@ -196,6 +203,21 @@ class Faults:
         self.stack.callback(self._end, found)
         if ready:
             server.wait_ready()
+        return found
+
+    def shared(
+        self, name: str = "faults", *, env: Mapping[str, str] | None = None, arguments: Sequence[str] = ()
+    ) -> FaultyServer:
+        """A server with these options that an earlier test has left idle, or a new one.
+
+        Its traces are removed; its counters, its log and its workers are as that test has left them.
+        """
+        key = (name, tuple(sorted((env or {}).items())), tuple(arguments))
+        found = self._shared.get(key)
+        if found is not None and found.server.process.poll() is None and found.idle():
+            found.forget()
+        else:
+            found = self._shared[key] = self.start(name, env=env, arguments=arguments)
         return found
 
     def _end(self, faulty: FaultyServer) -> None:

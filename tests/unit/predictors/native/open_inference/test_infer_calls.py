@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 import json
+import pickle
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from drum_litestar.predictors.native.native_predictor import NativePredictor
 from drum_litestar.predictors.protocol import ModelCall, Payload, StreamReply, TargetType, TensorInfo
+from drum_litestar.predictors.spec import PredictorSpec
 from native_serving import csv_call, payload, summary
 from open_inference_requests import TEXT, ask, binary, fitted, request, tensor, values
 
 pytest.importorskip("sklearn")
 
 
-@pytest.fixture
-def regression(serve_folder: Any) -> Any:
-    return serve_folder({"model.pkl": fitted()}, model_name="reg")
+@pytest.fixture(scope="module")
+def regression(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NativePredictor]:
+    folder = tmp_path_factory.mktemp("regression")
+    (folder / "model.pkl").write_bytes(pickle.dumps(fitted()))
+    predictor = NativePredictor(
+        PredictorSpec(code_dir=str(folder), target_type=TargetType.REGRESSION, model_name="reg")
+    )
+    path = list(sys.path)
+    predictor.load()
+    yield predictor
+    predictor.close()
+    sys.path[:] = path
 
 
 ROWS = [[1.0, 2.0], [3.0, 4.5]]
