@@ -51,6 +51,6 @@ def test_pages_are_named_in_one_place_only() -> None:
         for path in SOURCES
         if path.stem not in ("documentation", "folder_texts")  # a new model folder has a README of its own
         for line, text in texts(path)
-        if re.search(r"\w\.md\b|\bdocs/", text) or documentation.REPOSITORY in text
+        if re.search(r"\w\.md\b|(?<!/)\bdocs/", text) or documentation.REPOSITORY in text
     ]
     assert not found

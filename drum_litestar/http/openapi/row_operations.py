@@ -13,7 +13,7 @@ from drum_litestar.messages.error_messages import ErrorMessage
 from drum_litestar.predictors.protocol import SPARSE_TYPE, ModelCard, TargetType
 from drum_litestar.predictors.rules import answers_rows, check_structured, check_transform, check_unstructured
 
-BINARY: Final[Schema] = {"type": "string", "format": "binary"}
+BINARY: Final[dict[str, Any]] = {"type": "string", "format": "binary"}
 NUMBER: Final[Schema] = {"type": ["number", "null"]}
 
 

@@ -97,8 +97,10 @@ def metadata(name: str, card: ModelCard) -> ModelMetadata:
 
 
 def _tensor(info: TensorInfo) -> TensorMetadata:
-    labels = {"labels": info.labels} if info.labels else msgspec.UNSET
-    return TensorMetadata(info.name, info.datatype, info.shape, labels)
+    described = TensorMetadata(info.name, info.datatype, info.shape)
+    if info.labels:
+        described.parameters = {"labels": info.labels}
+    return described
 
 
 async def model_ready(service: ModelService, request: AnyRequest) -> AnyResponse:

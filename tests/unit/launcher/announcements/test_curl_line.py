@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from drum_litestar.launcher.announcements.curl_line import CHAT, Target, curl_line, has_body
+from drum_litestar.http.openapi.request_examples import CHAT
+from drum_litestar.launcher.announcements.curl_line import Target, curl_line, has_body
 from drum_litestar.predictors.protocol import ModelCard, TargetType
 from drum_litestar.server.sockets import bind_sockets
 from drum_litestar.settings.groups.edge import AccessSettings, TlsSettings
