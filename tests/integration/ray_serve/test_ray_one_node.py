@@ -64,7 +64,8 @@ def running(cluster: RayCluster, count: int) -> None:
 
 
 def replica_states(cluster: RayCluster) -> dict[str, int]:
-    found: dict[str, int] = cluster.do("status")["model"]["deployments"]["Model"]["replicas"]
+    """Empty while the application is built."""
+    found: dict[str, int] = cluster.do("status")["model"]["deployments"].get("Model", {}).get("replicas", {})
     return found
 
 
