@@ -50,7 +50,7 @@ def config(home: Path) -> dict[str, Any]:
 
 
 def test_the_example_answers(models: dict[str, Any], tmp_path: Path) -> None:
-    with RayCluster(ray_python(), tmp_path / "ray.log", env={"PIPELINE": str(RAY)}) as cluster:
+    with RayCluster(ray_python(), tmp_path / "ray.log") as cluster:
         found = config(models["home"])
         archive = shutil.make_archive(str(tmp_path / "code"), "zip", RAY)
         found["applications"][2]["runtime_env"] = {"working_dir": f"file://{archive}"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +38,10 @@ class Served:
         self.cluster, self.home = cluster, home
         self.folder, self.path = zoo["faults"]
 
-    def deploy(self, deployment: Mapping[str, Any] | None = None, **args: Any) -> None:
+    def deploy(self, deployment: Mapping[str, Any] | None = None, *, wait: bool = True, **args: Any) -> None:
         found = application({**arguments_of(self.folder, self.path), **args}, deployment=deployment or {})
         variables = {"env_vars": {"FAULTS_DIR": str(self.home)}}
-        self.cluster.deploy({**found, "runtime_env": variables})
+        self.cluster.deploy({**found, "runtime_env": variables}, wait=wait)
 
     def count(self, event: str) -> int:
         path = self.home / event
@@ -59,6 +61,12 @@ def served(cluster: RayCluster, zoo: Zoo, tmp_path: Path) -> Served:
 
 def running(cluster: RayCluster, count: int) -> None:
     cluster.wait_replicas(count)
+
+
+def replica_states(cluster: RayCluster) -> dict[str, int]:
+    """Empty while the application is built."""
+    found: dict[str, int] = cluster.do("status")["model"]["deployments"].get("Model", {}).get("replicas", {})
+    return found
 
 
 def report(text: str, clients: Clients) -> None:
@@ -201,14 +209,14 @@ def test_one_to_four_and_back_loses_nothing(served: Served, policy: str) -> None
 
 def test_a_replica_that_leaves_answers_what_it_has(served: Served) -> None:
     served.deploy(DRUM_UVICORN_GRACEFUL_TIMEOUT=60)
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(1) as thread:
         asked = thread.submit(served.cluster.send, order("wait", 7))
         eventually(lambda: served.count("begins"), "the call runs")
-        served.deploy(DRUM_MODEL_NAME="next", DRUM_UVICORN_GRACEFUL_TIMEOUT=60)
+        served.deploy(DRUM_MODEL_NAME="next", DRUM_UVICORN_GRACEFUL_TIMEOUT=60, wait=False)
+        eventually(lambda: "STOPPING" in replica_states(served.cluster), "the old replica is told to stop")
         (served.home / "go7").touch()
         assert asked.result(60).status == 200
+    served.cluster.wait_status("model")
 
 
 def test_an_interpreter_of_the_models_own(cluster: RayCluster, tmp_path: Path) -> None:
@@ -235,10 +243,9 @@ def test_devices_and_settings_reach_the_model_worker(cluster: RayCluster, tmp_pa
 
 
 def test_a_folder_in_a_packed_working_directory(cluster: RayCluster, zoo: Zoo, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(zoo["regression"][1], tmp_path / "packed" / "model")
-    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "packed")
+    # Ray takes the one folder away that such an archive holds all in.
+    archive = shutil.make_archive(str(tmp_path / "code"), "zip", tmp_path, "packed")
     found = application({"code_dir": "model", "target_type": "regression"})
     cluster.deploy({**found, "runtime_env": {"working_dir": f"file://{archive}"}})
     assert cluster.send(csv(csv_of(table(2)))).status == 200

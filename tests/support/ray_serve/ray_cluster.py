@@ -158,7 +158,7 @@ class RayCluster:
     def wait_replicas(self, count: int, name: str = "model", timeout: float = PATIENCE) -> None:
         """Return when exactly ``count`` replicas of the application's deployment are running, and no other exists."""
         deadline = time.monotonic() + timeout
-        while (found := self.do("status")[name]["deployments"]["Model"]["replicas"]) != {"RUNNING": count}:
+        while (found := self.do("status")[name]["deployments"].get("Model", {}).get("replicas")) != {"RUNNING": count}:
             assert time.monotonic() < deadline, found
             time.sleep(0.1)
 
