@@ -34,7 +34,9 @@ class Compared(NamedTuple):
     """Calls of one row are multiplied in a stack of matrices."""
 
 
+@functools.lru_cache(maxsize=None)
 def parser() -> CsvParser:
+    """The checked parser; the check takes longer than most comparisons."""
     parse = csv_parser()
     assert parse is not None
     return parse

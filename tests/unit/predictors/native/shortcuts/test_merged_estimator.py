@@ -201,7 +201,7 @@ def test_logistic_regression(width: int, classes: int) -> None:
         assert found == (len(SIZES), len(SIZES), 0, "always", True), model
 
 
-@pytest.mark.parametrize("width", [pytest.param(1, marks=pytest.mark.slow), 64])
+@pytest.mark.parametrize("width", [9, *(pytest.param(width, marks=pytest.mark.slow) for width in (1, 64))])
 def test_row_wise_regressors(width: int) -> None:
     frame = features(width)
     for make in ROW_WISE:
