@@ -76,3 +76,10 @@ def json_of(schema: Schema, example: Any = None) -> Content:
 def answers(schema: Schema) -> Callable[[Subject], Content]:
     """An answer that is JSON, and the same for every model."""
     return lambda _: json_of(schema)
+
+
+def events_of(schema: Schema) -> Content:
+    """Content that is a stream of events, each with JSON as its data; the last one may say that it is the last."""
+    data = [{"contentMediaType": JSON, "contentSchema": schema}, {"const": "[DONE]"}]
+    event = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string", "anyOf": data}}}
+    return {EVENTS: {"schema": {"title": "Event", **event}}}

@@ -6,7 +6,16 @@ from typing import Final
 
 import msgspec
 
-from drum_litestar.http.openapi.operation import EVENTS, Content, Operation, Schema, Subject, answers, json_of, passes
+from drum_litestar.http.openapi.operation import (
+    Content,
+    Operation,
+    Schema,
+    Subject,
+    answers,
+    events_of,
+    json_of,
+    passes,
+)
 from drum_litestar.http.openapi.request_examples import CHAT as CHAT_EXAMPLE
 from drum_litestar.http.openapi.request_examples import COMPLETION as COMPLETION_EXAMPLE
 from drum_litestar.http.openapi.request_examples import EMBEDDING as EMBEDDING_EXAMPLE
@@ -28,7 +37,7 @@ from drum_litestar.predictors.rules import check_chat, check_completion, check_e
 
 def _whole_or_events(whole: type[msgspec.Struct], chunk: type[msgspec.Struct]) -> Content:
     """``chunk``: the data of an event."""
-    return {JSON: {"schema": whole}, EVENTS: {"schema": chunk}}
+    return {**json_of(whole), **events_of(chunk)}
 
 
 def _forwarded(_: Subject) -> Content:

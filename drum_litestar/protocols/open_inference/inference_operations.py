@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from drum_litestar.errors import UnprocessableError
-from drum_litestar.http.openapi.operation import EVENTS, Content, Operation, Subject, answers, json_of, passes
+from drum_litestar.http.openapi.operation import Content, Operation, Subject, answers, events_of, json_of, passes
 from drum_litestar.http.openapi.request_examples import columns, tensors
 from drum_litestar.http.openapi.row_operations import BINARY
 from drum_litestar.media_types import JSON
@@ -85,7 +85,7 @@ GENERATE: Final = Operation(
 )
 GENERATE_STREAM: Final = Operation(
     body=lambda _: json_of(GenerateRequest, {"text_input": "Hello"}),
-    answer=lambda _: {EVENTS: {"schema": GenerateResponse}},
+    answer=lambda _: events_of(GenerateResponse),
     offered=passes(check_generate, _require_scores),
 )
 INDEX: Final = Operation(
