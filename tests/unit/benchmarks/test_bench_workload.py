@@ -68,6 +68,8 @@ def frames_of(request: PredictionRequest) -> list[Any]:
     for body in map(read_tensors, request.bodies) if request.more_headers else map(json.loads, request.bodies):
         if "rows" in body:
             found.append(pd.DataFrame(body["rows"]))
+        elif (split := body.get("dataframe_split")) is not None:
+            found.append(pd.DataFrame(**split))
         elif len(body["inputs"]) > 1:
             found.append(pd.DataFrame({tensor["name"]: tensor["data"] for tensor in body["inputs"]}))
         else:
