@@ -148,20 +148,22 @@ def test_a_killed_replica_costs_the_requests_that_it_had(served: Served) -> None
 
 
 def test_a_changed_user_config_loads_the_folder_again_under_load(served: Served) -> None:
-    served.deploy()
+    # A worker that is replaced would load the new folder, too.
+    kept: dict[str, Any] = {"DRUM_UVICORN_MAX_REQUESTS": 0}
+    served.deploy(**kept)
     assert served.predicted() == 1.0
     replica = served.cluster.replicas()[0].pid
     replace_text(served.home / "version", "2")
     with Clients(served.cluster.port, 8) as clients:
         eventually(lambda: clients.answered > 100, "answers")
-        served.deploy({"user_config": {"version": "2"}})
+        served.deploy({"user_config": {"version": "2"}}, **kept)
         eventually(lambda: served.predicted() == 2.0, "the new model")
     report("reload by user_config, 8 clients", clients)
     assert not clients.failed
     assert [each.pid for each in served.cluster.replicas()] == [replica]
     assert served.count("loads") == 2
     replace_text(served.home / "on_load", "raise")
-    served.deploy({"user_config": {"version": "3"}})
+    served.deploy({"user_config": {"version": "3"}}, **kept)
     eventually(lambda: "Reloading the model failed; the old one goes on" in served.cluster.output(), "the log says so")
     assert served.predicted() == 2.0
 
