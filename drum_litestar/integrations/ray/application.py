@@ -15,6 +15,7 @@ from drum_litestar.extras import require
 from drum_litestar.integrations.ray.application_arguments import plan_of, read_arguments
 from drum_litestar.pip_command import install_extra
 from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.settings.masking import set_secrets
 from drum_litestar.settings.server_settings import ServerSettings
 
 OLDEST: Final = "2.56.1"
@@ -36,7 +37,9 @@ def build(args: dict[str, Any]) -> Any:
     from drum_litestar.integrations.ray.replica import ModelReplica
 
     arguments = read_arguments(args)
-    plan = plan_of(arguments, {**os.environ, **arguments.environment}, loads=False)
+    environ = {**os.environ, **arguments.environment}
+    set_secrets(arguments.tokens, environ)  # Ray shows errors in its status and its logs
+    plan = plan_of(arguments, environ, loads=False)
     options = deployment_options(plan.settings, arguments.deployment, plan.spec.target_type)
     return serve.deployment(serve.ingress()(ModelReplica), **options).bind(arguments)
 

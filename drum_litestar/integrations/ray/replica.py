@@ -15,7 +15,6 @@ from drum_litestar.media_types import CSV
 from drum_litestar.middleware.asgi import ASGIApp
 from drum_litestar.settings.masking import set_secrets
 
-_UNSET: Final = object()
 GAUGE_INTERVAL: Final = 5.0
 """Seconds between two readings of the gauges; Ray collects metrics every 10 s."""
 
@@ -36,7 +35,8 @@ class ModelReplica:
         logs = ServeLogs(plan.logging_level, all_frames=plan.show_stacktrace)
         self._metrics = ServeMetrics()
         self._server = ReplicaServer(plan, logs, self._metrics)
-        self._user_config: Any = _UNSET
+        self._user_config: Any = None
+        self._in_service = False
         self._gauges: asyncio.Future[None] | None = None
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
@@ -52,12 +52,14 @@ class ModelReplica:
     async def check_health(self) -> None:
         """Fails a deployment whose model cannot be loaded, and has Ray replace a replica without workers."""
         self._server.check_health()
+        self._in_service = True
 
     async def reconfigure(self, user_config: Any) -> None:
         """Load the model folder again when ``user_config``, whatever it holds, has changed: make-before-break in each
         replica, which stays in service. An update of the arguments makes Ray replace the replicas instead."""
-        first, self._user_config = self._user_config is _UNSET, user_config
-        if not first:
+        # Ray also calls this before the replica is in service, and when only the replica's rank has changed.
+        changed, self._user_config = user_config != self._user_config, user_config
+        if changed and self._in_service:
             await self._server.reload()
 
     async def record_autoscaling_stats(self) -> dict[str, float]:

@@ -148,21 +148,37 @@ def test_a_killed_replica_costs_the_requests_that_it_had(served: Served) -> None
 
 
 def test_a_changed_user_config_loads_the_folder_again_under_load(served: Served) -> None:
-    served.deploy({"user_config": {"version": "1"}})
+    # A worker that is replaced would load the new folder, too.
+    kept: dict[str, Any] = {"DRUM_UVICORN_MAX_REQUESTS": 0}
+    served.deploy(**kept)
     assert served.predicted() == 1.0
     replica = served.cluster.replicas()[0].pid
     replace_text(served.home / "version", "2")
     with Clients(served.cluster.port, 8) as clients:
         eventually(lambda: clients.answered > 100, "answers")
-        served.deploy({"user_config": {"version": "2"}})
+        served.deploy({"user_config": {"version": "2"}}, **kept)
         eventually(lambda: served.predicted() == 2.0, "the new model")
     report("reload by user_config, 8 clients", clients)
     assert not clients.failed
     assert [each.pid for each in served.cluster.replicas()] == [replica]
+    assert served.count("loads") == 2
     replace_text(served.home / "on_load", "raise")
-    served.deploy({"user_config": {"version": "3"}})
+    served.deploy({"user_config": {"version": "3"}}, **kept)
     eventually(lambda: "Reloading the model failed; the old one goes on" in served.cluster.output(), "the log says so")
     assert served.predicted() == 2.0
+
+
+def test_a_replica_that_only_gets_another_rank_loads_nothing(served: Served) -> None:
+    """Ray renumbers the replicas that are left, and gives each its ``user_config`` again."""
+    served.deploy({"user_config": {"version": "1"}, "num_replicas": 3}, num_cpus=0.5)
+    running(served.cluster, 3)
+    loads = served.count("loads")
+    served.deploy({"user_config": {"version": "1"}, "num_replicas": 1}, num_cpus=0.5)
+    running(served.cluster, 1)
+    served.deploy({"user_config": {"version": "2"}, "num_replicas": 1}, num_cpus=0.5)
+    eventually(lambda: served.count("loads") > loads, "the changed one loads the folder")
+    served.cluster.wait_status("model")
+    assert served.count("loads") == loads + 1
 
 
 def test_a_rolling_update_with_a_new_model_loses_nothing(served: Served) -> None:

@@ -94,6 +94,10 @@ class Driver:
         """Raylets of the added nodes."""
         return [node.all_processes["raylet"][0].process.pid for node in self.added]
 
+    def metrics_ports(self) -> Any:
+        """Ports of the nodes' Prometheus endpoints."""
+        return [node["MetricsExportPort"] for node in ray.nodes() if node["Alive"]]
+
     def where(self) -> Any:
         """The node of each replica's process, by pid."""
         from ray.util.state import list_actors

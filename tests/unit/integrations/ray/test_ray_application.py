@@ -18,6 +18,8 @@ from drum_litestar.integrations.ray.autoscaling import BUSY, SLOTS
 from drum_litestar.integrations.ray.serve_logs import SERVE_LOGGER, ServeLogs
 from drum_litestar.observability.logs.log_format import ACCESS_LOGGER, LIFECYCLE_LOGGER
 from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.settings import masking
+from drum_litestar.settings.masking import set_secrets
 from drum_litestar.settings.resolve import resolve
 from drum_litestar.settings.server_settings import ServerSettings
 
@@ -119,7 +121,7 @@ class Lines(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
+        self.lines.append(self.format(record))
 
 
 @pytest.fixture
@@ -148,3 +150,25 @@ def test_logs_go_to_rays_logger(ray_lines: Lines) -> None:
         logs.close()
     logging.getLogger("drum").warning("later")
     assert ray_lines.lines == ["a warning", "ready", "[worker 2 stdout] printed by a hook"]
+
+
+def test_rays_logger_gets_no_secret_and_no_line_of_a_clients(ray_lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(masking, "_process_values", ())
+    set_secrets(["--api-token=abcdef123456"], {})
+    logs = ServeLogs("warning")
+    try:
+        logs.forward(1, "stderr", "printed abcdef123456")
+        logging.getLogger("drum").warning("asked for %s", "a\nINFO forged abcdef123456")
+        try:
+            raise ValueError("with abcdef123456")
+        except ValueError:
+            logging.getLogger("drum").exception("failed")
+        logging.getLogger("drum").error("of a worker", extra={"traceback": "in abcdef123456\n\x1b[31m"})
+    finally:
+        logs.close()
+    printed, asked, failed, worker = ray_lines.lines
+    assert printed == "[worker 1 stderr] printed *****"
+    assert asked == "asked for a\\nINFO forged *****"
+    assert failed.startswith("failed\nTraceback (most recent call last):\n")
+    assert failed.endswith("ValueError: with *****")
+    assert worker == "of a worker\nin *****\n\\x1b[31m"
