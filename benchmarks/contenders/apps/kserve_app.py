@@ -2,30 +2,28 @@
 
 import asyncio
 import sys
+import uuid
 
 import numpy as np
 from kserve import InferOutput, InferResponse, Model, ModelServer
-from served_model import predictor
+from served_model import predictor, rows_predictor
 
 
 class Rows(Model):
     def load(self):
-        self.predict_frame = predictor()
+        self.predict_frame, self.predict_rows = predictor(), rows_predictor()
         self.ready = True
         return True
 
     async def predict(self, payload, headers=None, response_headers=None):
-        frame = payload.as_dataframe() if len(payload.inputs) > 1 else _matrix(payload.inputs[0])
-        values = np.array(await asyncio.to_thread(self.predict_frame, frame))
+        if len(payload.inputs) > 1:
+            found = await asyncio.to_thread(self.predict_frame, payload.as_dataframe())
+        else:
+            found = await asyncio.to_thread(self.predict_rows, payload.inputs[0].as_numpy())
+        values = np.array(found)
         output = InferOutput(name="predict", shape=list(values.shape), datatype="FP64")
         output.set_data_from_numpy(values, binary_data=False)
-        return InferResponse(response_id=payload.id, model_name=self.name, infer_outputs=[output])
-
-
-def _matrix(tensor):
-    import pandas as pd
-
-    return pd.DataFrame(tensor.as_numpy(), columns=[f"x{number}" for number in range(tensor.shape[1])])
+        return InferResponse(response_id=payload.id or str(uuid.uuid4()), model_name=self.name, infer_outputs=[output])
 
 
 if __name__ == "__main__":
