@@ -100,7 +100,8 @@ class EventLog:
             traceback = answer.traceback if self.show_stacktrace else ""
         else:
             kind, text, traceback = type(answer).__name__, str(answer), ""
-        before = next((fault for fault in self._faults if fault.request_id == request.request_id), None)
+        kept = list(self._faults)  # whole, at once: another thread may log meanwhile
+        before = next((fault for fault in kept if fault.request_id == request.request_id), None)
         if before is not None and not before.status:  # what was logged of it, in this process
             before.status, before.route = status, route
             return

@@ -76,7 +76,7 @@ class LiveFeed:
     async def _frames(self, executor: Executor) -> AsyncIterator[bytes]:
         self._viewers += 1
         try:
-            if self._ticker is None:
+            if self._ticker is None or self._ticker.done():
                 self._next = asyncio.get_running_loop().create_future()
                 self._requests.take_times()
                 self._ticker = asyncio.create_task(self._tick(executor))
@@ -98,7 +98,12 @@ class LiveFeed:
         while not self._closed:
             await asyncio.sleep(INTERVAL)
             now = time.monotonic()
-            frame = _frame(await self._sample(executor, now - before, self._requests.take_times()))
+            try:
+                frame = _frame(await self._sample(executor, now - before, self._requests.take_times()))
+            except Exception as error:  # each stream breaks off with it, and the next viewer starts anew
+                if self._next is not None and not self._next.done():
+                    self._next.set_exception(error)
+                return
             before = now
             due, self._next = self._next, asyncio.get_running_loop().create_future()
             if due is not None and not due.done():
@@ -147,7 +152,7 @@ def percentiles(times: Sequence[float]) -> tuple[float, ...]:
     if not times:
         return ()
     ordered = sorted(times)
-    return tuple(ordered[min(len(ordered) - 1, len(ordered) * share // 100)] for share in (50, 95, 99))
+    return tuple(ordered[-(-len(ordered) * share // 100) - 1] for share in (50, 95, 99))
 
 
 def _measured(times: Sequence[float], workers: Sequence[WorkerStatus]) -> tuple[tuple[float, ...], dict[str, int]]:
@@ -155,7 +160,7 @@ def _measured(times: Sequence[float], workers: Sequence[WorkerStatus]) -> tuple[
     names = {os.getpid(): "server", **{worker.pid: f"worker {worker.number}" for worker in workers if worker.number}}
     memory = {}
     for pid, name in names.items():
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, OSError):  # OSError: no file is free under load
             memory[name] = psutil.Process(pid).memory_info().rss
     return percentiles(times), memory
 

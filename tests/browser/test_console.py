@@ -279,7 +279,7 @@ def test_the_server_goes_away_and_asks_for_a_token_when_it_is_back(folder: Path,
     send(page)
     assert "it is away" in alert(page)
     with console_server(folder, log, port=port, env={"DRUM_API_TOKEN": "right-token"}):
-        page.get_by_label("API token").fill("wrong")
+        page.get_by_label("API token").fill("\u201cwrong\u201d")  # no bytes of a header
         page.keyboard.press("Enter")
         page.get_by_text("The server does not accept this token.").wait_for()
         page.get_by_label("API token").fill("right-token")

@@ -50,7 +50,7 @@ def server() -> Iterator[Serving]:
 
 def test_swagger_asks_for_the_token_and_sends_a_row(server: Serving, visit: Visit) -> None:
     page = visit(f"{server.url}/p/docs")
-    page.get_by_label("API token").fill("wrong")
+    page.get_by_label("API token").fill("\u201cwrong\u201d")  # no bytes of a header
     page.get_by_role("button", name="Open").click()
     page.get_by_text("does not know this token").wait_for()
     page.get_by_label("API token").fill(TOKEN)

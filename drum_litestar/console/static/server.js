@@ -19,9 +19,9 @@ export function forgetToken() {
   sessionStorage.removeItem(KEY);
 }
 
-/** The headers of a request, with the token. */
+/** The headers of a request, with the token in UTF-8, as the server compares it: a header takes bytes alone. */
 export function withToken(headers = {}) {
-  const own = token();
+  const own = String.fromCharCode(...new TextEncoder().encode(token()));
   return own ? { ...headers, Authorization: `Bearer ${own}` } : headers;
 }
 

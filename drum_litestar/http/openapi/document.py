@@ -65,16 +65,19 @@ class DocumentPlugin(OpenAPIRenderPlugin):
 def document(subject: Subject, routes: Iterable[Route], extension: Mapping[str, Any]) -> dict[str, Any]:
     """The document of ``routes``, and of those in Litestar's document ``extension``."""
     prefix = normalize_prefix(subject.options.url_prefix)
-    paths: dict[str, Any] = {
-        path.removeprefix(prefix) or "/": item for path, item in (extension.get("paths") or {}).items()
-    }
+    paths: dict[str, Any] = {}
     for route in routes:
         if isinstance(route.operation, Operation) and route.operation.offered(subject):
             _add_route(paths, route, route.operation, subject)
     structs: dict[str, Any] = {}
     paths = _with_references(paths, structs)
     schemas = msgspec.json.schema_components(structs.values(), ref_template=_REFERENCE)[1]
-    known = (extension.get("components") or {}).get("schemas") or {}
+    renamed = {_REFERENCE.format(name=name): _REFERENCE.format(name=f"Extension{name}") for name in schemas}
+    for path, item in _renamed(extension.get("paths") or {}, renamed).items():
+        shown = path.removeprefix(prefix) or "/"
+        paths[shown] = {**item, **paths.get(shown, {})}
+    for name, schema in ((extension.get("components") or {}).get("schemas") or {}).items():
+        schemas[f"Extension{name}" if name in schemas else name] = _renamed(schema, renamed)
     made: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -84,7 +87,7 @@ def document(subject: Subject, routes: Iterable[Route], extension: Mapping[str, 
         },
         "servers": [{"url": prefix or "/"}],
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": {**known, **schemas}},
+        "components": {"schemas": schemas},
     }
     if subject.options.with_token:
         made["components"]["securitySchemes"] = SECURITY
@@ -141,6 +144,15 @@ def operation_id(route: Route, path: str, method: str) -> str:
     words = [segment for segment in segments if "{" not in segment]
     words += [method] if len(route.methods) > 1 else []
     return "".join(word.title().replace("_", "") for word in [*words, route.answer.__name__])
+
+
+def _renamed(value: Any, references: Mapping[str, str]) -> Any:
+    """``value``, of an extension's document, with other references for schemas that have a name of ours."""
+    if isinstance(value, dict):
+        return {key: _renamed(item, references) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_renamed(item, references) for item in value]
+    return references.get(value, value) if isinstance(value, str) else value
 
 
 def _with_references(value: Any, structs: dict[str, Any]) -> Any:

@@ -103,7 +103,27 @@ def test_a_stop_of_the_server_ends_the_streams() -> None:
     checked(work)
 
 
+def test_a_sample_that_fails_ends_all_streams_and_the_next_viewer_starts_anew() -> None:
+    async def work(feed: Feed) -> None:
+        one, other = feed.open(), feed.open()
+        frames, others = aiter(one), aiter(other)
+        await anext(frames)
+        await anext(others)
+        working = feed.executor
+        works = working.stats
+        working.stats = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+        for viewer in (frames, others):
+            with pytest.raises(ZeroDivisionError):
+                await after(viewer, lambda _: False)
+        working.stats = works  # type: ignore[method-assign]
+        again = feed.open()
+        assert await after(again, lambda each: each.seconds > 0)
+        await again.aclose()
+
+    checked(work)
+
+
 def test_percentiles_are_of_the_nearest_rank() -> None:
     assert percentiles([]) == ()
     assert percentiles([3.0]) == (3.0, 3.0, 3.0)
-    assert percentiles([float(each) for each in range(100, 0, -1)]) == (51.0, 96.0, 100.0)
+    assert percentiles([float(each) for each in range(100, 0, -1)]) == (50.0, 95.0, 99.0)

@@ -9,7 +9,8 @@ import msgspec
 import page_assets
 import pytest
 from jsonschema import Draft202012Validator
-from litestar import get
+from litestar import Litestar, get
+from litestar.openapi import OpenAPIConfig
 from openapi_spec_validator import validate
 
 from drum_litestar import errors
@@ -40,6 +41,12 @@ CARDS: dict[str, ModelCard] = {
     "unstructured": card(TargetType.UNSTRUCTURED, unstructured=True),
     "transform": card(TargetType.TRANSFORM),
 }
+
+
+class Info(msgspec.Struct):
+    """Of an extension; a message of ours has this name, too."""
+
+    inner: int
 
 
 def document_of(name: str, **fields: Any) -> Any:
@@ -153,6 +160,24 @@ def test_routes_of_extensions_are_in_it_and_a_new_model_has_a_new_one() -> None:
         assert {"/hello", "/predict"} <= set(made["paths"])
         executor.card = CARDS["transform"]
         assert "/predict" not in server.client.get("/p/docs/openapi.json").json()["paths"]
+
+
+def test_schemas_of_extensions_keep_apart_from_ours() -> None:
+    @get("/info", sync_to_thread=False)
+    def hello() -> Info:
+        return Info(1)
+
+    mine = Litestar([hello], openapi_config=OpenAPIConfig("x", "1")).openapi_schema.to_schema()
+    mine["paths"]["/info"]["put"] = mine["paths"]["/info"].pop("get")
+    made = document(Subject(CARDS["binary"], options()), ALL_ROUTES, mine)
+    validate(made)
+    item = made["paths"]["/info"]
+    assert set(item) == {"get", "head", "put"}
+    assert "#/components/schemas/Info'" in str(item["get"])
+    assert "#/components/schemas/ExtensionInfo'" in str(item["put"])
+    assert set(made["components"]["schemas"]["ExtensionInfo"]["properties"]) == {"inner"}
+    assert "codeDir" in made["components"]["schemas"]["Info"]["properties"]
+    assert set(mine["paths"]["/info"]) == {"put"}
 
 
 def test_the_pages_load_the_files_of_others_as_they_were_published() -> None:

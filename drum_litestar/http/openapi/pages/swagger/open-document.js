@@ -10,6 +10,11 @@ function rootOf(address) {
   return new URL("..", address).href.replace(/\/$/, "");
 }
 
+// In UTF-8, as the server compares it: a header takes bytes alone.
+function bytesOf(text) {
+  return String.fromCharCode(...new TextEncoder().encode(text));
+}
+
 function tell(text) {
   problem.textContent = text;
   problem.hidden = !text;
@@ -22,7 +27,7 @@ export function openDocument(path, show) {
   async function attempt(token) {
     let answer;
     try {
-      answer = await fetch(address, { headers: token ? { Authorization: `Bearer ${token}` } : {} });
+      answer = await fetch(address, { headers: token ? { Authorization: `Bearer ${bytesOf(token)}` } : {} });
     } catch {
       tell("The server cannot be reached. Load the page again when it is up.");
       return;
