@@ -54,14 +54,12 @@ def no_code_of_other_tests() -> Iterator[None]:
             del sys.modules[name]
 
 
-LOGGERS = ("drum", "uvicorn", "uvicorn.access", "uvicorn.error")
-
-
 @pytest.fixture(autouse=True)
 def no_process_state_of_other_tests() -> Iterator[None]:
-    """What libraries and servers set for the whole process: its environment, and which loggers pass messages on."""
+    """What libraries and servers set for the whole process: its environment, and which messages loggers pass on."""
     environ = dict(os.environ)
-    loggers = [(logger, logger.level, logger.propagate) for logger in map(logging.getLogger, LOGGERS)]
+    known = [logger for logger in logging.root.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    loggers = [(logger, logger.level, logger.propagate) for logger in (logging.root, *known)]
     yield
     for name in os.environ.keys() | environ.keys():
         if name == "PYTEST_CURRENT_TEST":

@@ -222,8 +222,8 @@ def test_batching_stops_for_models_that_do_not_work_row_by_row(
     serve_folder: Any, caplog: pytest.LogCaptureFixture, result: str, reason: str
 ) -> None:
     code = f"import pandas as pd\ndef load_model(d): return 1\ndef score(data, model, **kw): return {result}\n"
-    predictor = serve_folder({"custom.py": code})
     caplog.set_level(logging.WARNING, "drum")
+    predictor = serve_folder({"custom.py": code})
     calls = [csv_call("a\n1\n"), csv_call("a\n2\n")]
     assert predictor.handle_batch(calls) is None
     assert predictor.handle_batch(calls) is None

@@ -185,8 +185,8 @@ def score(data, model, **kwargs):
 
 
 def test_of_batched_calls_only_those_that_failed_run_again(serve_folder: Any, caplog: pytest.LogCaptureFixture) -> None:
-    predictor = serve_folder({"custom.py": SOME_FAIL})
     caplog.set_level(logging.WARNING, "drum")
+    predictor = serve_folder({"custom.py": SOME_FAIL})
     calls = [csv_call(body) for body in ("a\n1\n", "b\n3\n", "a\n2\n", "b\n4\n")]
     replies = predictor.handle_batch(calls)
     assert [reply.status for reply in replies] == [200, 200, 200, 500]
