@@ -74,10 +74,9 @@ class Overview(msgspec.Struct, frozen=True):
 
 def model_view(card: ModelCard) -> ModelView:
     """Describe a loaded model."""
-    info = card.info
     return ModelView(
         target_type=card.target_type.value,
-        labels=_labels(info),
+        labels=card.labels,
         columns=_columns(card),
         outputs=[Column(each.name, each.datatype, ", ".join(each.labels)) for each in card.inference.outputs],
         offers=Offers(
@@ -89,9 +88,9 @@ def model_view(card: ModelCard) -> ModelView:
             embeddings=card.embeddings,
         ),
         media_types=list(card.mimetypes),
-        info=info,
+        info=card.info,
         hooks=list(card.hooks),
-        predictor=str(info.get("predictor") or ""),
+        predictor=str(card.info.get("predictor") or ""),
         concurrency=card.concurrency,
         batching=card.batching,
         warnings=list(card.warnings),
@@ -125,12 +124,6 @@ def overview(
 
 def _takes_rows(card: ModelCard) -> bool:
     return card.target_type.value not in ("transform", "unstructured") and answers_rows(card)
-
-
-def _labels(info: dict[str, Any]) -> list[str]:
-    if "classLabels" in info:
-        return [str(label) for label in info["classLabels"]]
-    return [str(info[f"{sign}ClassLabel"]) for sign in ("positive", "negative") if f"{sign}ClassLabel" in info]
 
 
 def _columns(card: ModelCard) -> list[Column]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, Final, Literal, Optional, Protocol, Tuple, cast
+from typing import Any, BinaryIO, Dict, Final, List, Literal, Optional, Protocol, Tuple, cast
 
 import msgspec
 
@@ -290,6 +290,14 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """Log line: which predictor runs and why."""
     warnings: Tuple[str, ...] = ()
     """Logged once by the HTTP process."""
+
+    @property
+    def labels(self) -> List[str]:
+        """The class labels; of a binary model the positive one first."""
+        info = self.info
+        if "classLabels" in info:
+            return [str(label) for label in info["classLabels"]]
+        return [str(info[f"{sign}ClassLabel"]) for sign in ("positive", "negative") if f"{sign}ClassLabel" in info]
 
 
 class Predictor(Protocol):

@@ -10,7 +10,7 @@ import msgspec
 
 from drum_litestar.errors import RequestError
 from drum_litestar.http.app_options import AppOptions
-from drum_litestar.media_types import JSON
+from drum_litestar.media_types import EVENT_STREAM, JSON
 from drum_litestar.predictors.protocol import ModelCard
 
 Schema: TypeAlias = type[msgspec.Struct] | Mapping[str, Any]
@@ -19,7 +19,6 @@ Content: TypeAlias = dict[str, dict[str, Any]]
 """Media types, and what OpenAPI calls a media type object of each."""
 Rule: TypeAlias = Callable[[ModelCard], None]
 
-EVENTS: Final = "text/event-stream"
 TEXT: Final[Schema] = {"type": "string"}
 
 
@@ -82,4 +81,4 @@ def events_of(schema: Schema) -> Content:
     """Content that is a stream of events, each with JSON as its data; the last one may say that it is the last."""
     data = [{"contentMediaType": JSON, "contentSchema": schema}, {"const": "[DONE]"}]
     event = {"type": "object", "required": ["data"], "properties": {"data": {"type": "string", "anyOf": data}}}
-    return {EVENTS: {"schema": {"title": "Event", **event}}}
+    return {EVENT_STREAM: {"schema": {"title": "Event", **event}}}

@@ -110,9 +110,7 @@ class ReplicaServer:
             timeout = self._plan.settings.timeouts.request_timeout
             deadline = asyncio.get_running_loop().time() + timeout if timeout else None
             found = await self.executor.submit(call, ticket=ticket, deadline=deadline)
-            if not isinstance(found, Reply):
-                pieces = [bytes(piece) async for piece in found]
-                found = Reply(status=found.head.status, body=b"".join(pieces), content_type=found.head.content_type)
+            assert isinstance(found, Reply)  # calls of these kinds have no streams
             status = found.status
             if status >= 400:
                 raise PredictionError(status, _message(found.body))

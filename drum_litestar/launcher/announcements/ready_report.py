@@ -28,21 +28,13 @@ class ReadyReport(NamedTuple):
     """Resident bytes of the processes that hold the model."""
 
     @property
-    def labels(self) -> list[str]:
-        """The class labels; of a binary model the positive one first."""
-        info = self.card.info
-        if "classLabels" in info:
-            return [str(label) for label in info["classLabels"]]
-        return [str(info[f"{sign}ClassLabel"]) for sign in ("positive", "negative") if f"{sign}ClassLabel" in info]
-
-    @property
     def fields(self) -> dict[str, Any]:
         """Attributes of the log record (:data:`drum_litestar.observability.logs.log_format.FIELDS`)."""
         return {
             "ready": True,
             "url": self.target.url or None,
             "target_type": self.card.target_type.value,
-            "labels": self.labels or None,
+            "labels": self.card.labels or None,
             "predictor": self.plan.spec.kind,
             "predictor_reason": self.plan.spec.kind_reason,
             "workers": self.ready,
@@ -82,7 +74,7 @@ class ReadyReport(NamedTuple):
         return "Try it" if has_body(self.card) else "Try it with a file of the model's columns"
 
     def _labels(self) -> str:
-        labels = self.labels
+        labels = self.card.labels
         if "positiveClassLabel" in self.card.info:
             return f"{labels[0]} (positive), {labels[1]}"
         more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
