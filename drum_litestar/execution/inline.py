@@ -18,10 +18,10 @@ from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.base_executor import BaseExecutor
 from drum_litestar.execution.executor import ExecutorOptions, ExecutorState, WorkerStatus
 from drum_litestar.execution.pending import BatchedCall, PendingCall
+from drum_litestar.execution.runners import ComputeThreads, LoopRunner
 from drum_litestar.execution.streaming import ChunkStream, ThreadFlow, produce
-from drum_litestar.execution.threads import ComputeThreads
 from drum_litestar.observability.logs.prints import end_prints
-from drum_litestar.predictors.protocol import ModelCard, Predictor, Reply, StreamReply
+from drum_litestar.predictors.protocol import ModelCard, Predictor, Reply, StreamReply, call_loop
 from drum_litestar.request_context import request_id_var
 
 _log = logging.getLogger(__name__)
@@ -48,6 +48,8 @@ class InlineExecutor(BaseExecutor):
         self._admission = Admission(self, options, options.workers.threads or 1)
         self._predictor: Predictor | None = None
         self._threads: ComputeThreads | None = None
+        self._runner: ComputeThreads | LoopRunner | None = None
+        """Of the calls; loading and closing have a thread."""
         self._free = 0
         self._stuck: set[PendingCall | BatchedCall] = set()
         """Calls past their deadline whose threads have not returned."""
@@ -78,7 +80,10 @@ class InlineExecutor(BaseExecutor):
         assert self._threads is not None
         self._predictor, self._card = predictor, card
         slots = self._options.workers.threads or card.concurrency
-        self._threads.grow(slots)
+        loop = call_loop(predictor)
+        if loop is None:
+            self._threads.grow(slots)
+        self._runner = self._threads if loop is None else LoopRunner(loop)
         self._free = slots
         self._admission.card_changed(card, slots)
         self._end_start()
@@ -141,12 +146,12 @@ class InlineExecutor(BaseExecutor):
         """No-op, as :meth:`prefetch` is."""
 
     def run(self, entry: PendingCall) -> None:
-        assert self._threads is not None
-        self._threads.submit(functools.partial(self._compute, entry))
+        assert self._runner is not None
+        self._runner.submit(functools.partial(self._compute, entry))
 
     def run_batch(self, batch: BatchedCall) -> None:
-        assert self._threads is not None
-        self._threads.submit(functools.partial(self._compute_batch, batch, asyncio.get_running_loop()))
+        assert self._runner is not None
+        self._runner.submit(functools.partial(self._compute_batch, batch, asyncio.get_running_loop()))
 
     def mark_unhealthy(self) -> None:
         _log.warning("A call is past its deadline; its thread cannot be stopped")
@@ -157,12 +162,13 @@ class InlineExecutor(BaseExecutor):
     def _compute(self, entry: PendingCall) -> None:
         """Answer one call; runs in a compute thread."""
         assert self._predictor is not None
+        assert self._runner is not None
         began = time.perf_counter()
         request_id_var.set(entry.call.request_id)
         answer = invoke.invoke(self._predictor, entry.call)
         error: Exception | None = None
         if isinstance(answer, StreamReply):
-            flow = ThreadFlow()
+            flow = ThreadFlow(self._runner.wait)
             _on_loop(entry.loop, self._begin_stream, entry, answer, flow)
             error = produce(answer, flow, lambda piece: _on_loop(entry.loop, entry.feed, piece))
             if error is not None:

@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
 from typing import Protocol
 
 from drum_litestar.errors import DeadlineExceededError
@@ -146,30 +147,41 @@ class Flow(Protocol):
 class ThreadFlow:
     """Credit granted by another thread."""
 
-    def __init__(self, window: int = WINDOW) -> None:
+    def __init__(self, wait: Callable[[Future[None]], object] = Future.result, window: int = WINDOW) -> None:
+        """``wait``: how the producer waits for a future."""
         self._credit = window
         self._stopped = False
-        self._changed = threading.Condition()
+        self._guard = threading.Lock()
+        self._wait = wait
+        self._changed: Future[None] = Future()
 
     def ready(self) -> bool:
-        with self._changed:
-            while self._credit <= 0 and not self._stopped:
-                self._changed.wait()
-            return not self._stopped
+        while True:
+            with self._guard:
+                if self._stopped:
+                    return False
+                if self._credit > 0:
+                    return True
+                changed = self._changed = Future()
+            self._wait(changed)
 
     def spend(self, size: int) -> None:
-        with self._changed:
+        with self._guard:
             self._credit -= size
 
     def grant(self, size: int) -> None:
-        with self._changed:
+        with self._guard:
             self._credit += size
-            self._changed.notify()
+            self._wake()
 
     def stop(self) -> None:
-        with self._changed:
+        with self._guard:
             self._stopped = True
-            self._changed.notify()
+            self._wake()
+
+    def _wake(self) -> None:
+        if not self._changed.done():
+            self._changed.set_result(None)
 
 
 def pieces(chunk: bytes) -> Iterator[bytes]:

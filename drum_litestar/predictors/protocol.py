@@ -6,7 +6,8 @@ whose chunks are pulled one by one in the process that owns the model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from enum import Enum
 from pathlib import Path
 from typing import Any, BinaryIO, Dict, Final, List, Literal, Optional, Protocol, Tuple, cast
@@ -327,6 +328,35 @@ class BatchPredictor(Predictor, Protocol):
         batching could change what the model sees, or when the batched call failed: the caller then runs each call
         on its own.
         """
+
+
+class HasFileno(Protocol):
+    """What has a file descriptor."""
+
+    def fileno(self) -> int: ...
+
+
+class CallLoop(Protocol):
+    """The thread of a model whose calls wait for asynchronous code: they overlap in it, without threads of their
+    own."""
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run ``job``, which must not raise, in the thread; while it waits, others run. Thread-safe."""
+
+    def wait(self, future: Future[Any]) -> Any:
+        """The result of ``future``, or its exception; called in a job."""
+
+    def watch(self, file: HasFileno, callback: Callable[[], None]) -> None:
+        """Call ``callback`` in the thread whenever ``file`` can be read. Thread-safe."""
+
+    def unwatch(self, file: HasFileno) -> None:
+        """End that. Called in the thread."""
+
+
+def call_loop(predictor: Predictor) -> CallLoop | None:
+    """Where the calls of the loaded ``predictor`` may overlap; None: in threads only."""
+    loop: CallLoop | None = getattr(predictor, "call_loop", None)
+    return loop
 
 
 def batch_predictor(predictor: Predictor) -> BatchPredictor | None:

@@ -31,6 +31,9 @@ class Connection:
         self.at_end = False
         """The server is gone."""
 
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
     def mute(self) -> None:
         """Send nothing any more: a frame may have been cut, and the server could not read what follows. It sees the
         end of the stream and fails this worker's calls, even if user code swallows the stop and goes on."""

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from types import FrameType
@@ -22,10 +23,10 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution import invoke
 from drum_litestar.execution.pool import isolation, wire
 from drum_litestar.execution.pool.worker_connection import Connection, Inbox
+from drum_litestar.execution.runners import ComputeThreads, LoopRunner
 from drum_litestar.execution.streaming import Flow, ThreadFlow, produce
-from drum_litestar.execution.threads import ComputeThreads
 from drum_litestar.observability.logs.prints import end_prints
-from drum_litestar.predictors.protocol import ModelCall, Predictor, Reply, StreamReply
+from drum_litestar.predictors.protocol import CallLoop, ModelCall, Predictor, Reply, StreamReply, call_loop
 from drum_litestar.request_context import request_id_var
 
 _log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def _serve(init: wire.Init, connection: Connection) -> int:
         if threads == 1:
             _SerialLoop(connection, answering).run()
         else:
-            _ThreadedLoop(connection, answering, threads).run()
+            _overlap(connection, answering, threads, call_loop(predictor))
         return 0
     except ModelLoadError as exc:
         connection.send(wire.LoadFailed(exc.reason, exc.exit_code, exc.detail, exc.remedy))
@@ -165,40 +166,36 @@ class _SerialLoop:
             del taken, call  # while the thread waits, the last call's body must not stay alive
 
 
-class _ThreadedLoop:
-    """The main thread reads; ``threads`` others compute."""
+def _overlap(connection: Connection, answering: _Answering, threads: int, loop: CallLoop | None) -> None:
+    """Several calls at a time: in ``threads``, or in the thread of the model's event loop."""
+    calls = _Overlapping(answering, ComputeThreads(threads, "model") if loop is None else LoopRunner(loop))
+    try:
+        if loop is None:
+            _receive_in_main_thread(connection, calls)
+        else:
+            _receive_on_loop(connection, calls, loop)
+        calls.end(None)
+    except WorkerStop:
+        calls.end(FORCE_STOP_GRACE)
+        raise
 
-    def __init__(self, connection: Connection, answering: _Answering, threads: int) -> None:
-        self._connection = connection
+
+class _Overlapping:
+    """Calls that overlap: each is a job of ``runner``."""
+
+    def __init__(self, answering: _Answering, runner: ComputeThreads | LoopRunner) -> None:
         self._answering = answering
-        self._threads = ComputeThreads(threads, "model")
+        self._runner = runner
         self._flows: dict[int, ThreadFlow] = {}
 
-    def run(self) -> None:
-        try:
-            self._receive()
-            self._end(None)
-        except WorkerStop:
-            self._end(FORCE_STOP_GRACE)
-            raise
-
-    def _end(self, timeout: float | None) -> None:
-        """Close all generators, and wait for the threads up to ``timeout`` seconds."""
-        for flow in list(self._flows.values()):
-            flow.stop()
-        self._threads.join(timeout)
-
-    def _receive(self) -> None:
-        while (received := self._connection.receive()) is not None:
-            message, body = received
-            if isinstance(message, (wire.Call, wire.Batch)):
-                flow = self._flows[message.id] = ThreadFlow()
-                call = wire.fill(message.call, body) if isinstance(message, wire.Call) else message.calls
-                self._threads.submit(functools.partial(self._run, message.id, call, flow))
-            elif isinstance(message, wire.Stop):
-                break
-            elif isinstance(message, (wire.Grant, wire.Cancel)):
-                self._control_stream(message)
+    def take(self, message: wire.ToWorker, body: bytes | memoryview) -> None:
+        """Start a call, or control the stream of one."""
+        if isinstance(message, (wire.Call, wire.Batch)):
+            flow = self._flows[message.id] = ThreadFlow(self._runner.wait)
+            call = wire.fill(message.call, body) if isinstance(message, wire.Call) else message.calls
+            self._runner.submit(functools.partial(self._run, message.id, call, flow))
+        elif isinstance(message, (wire.Grant, wire.Cancel)):
+            self._control_stream(message)
 
     def _control_stream(self, message: wire.Grant | wire.Cancel) -> None:
         flow = self._flows.get(message.id)
@@ -209,12 +206,45 @@ class _ThreadedLoop:
         else:
             flow.stop()
 
+    def end(self, timeout: float | None) -> None:
+        """Close all generators, and wait for their calls up to ``timeout`` seconds."""
+        for flow in list(self._flows.values()):
+            flow.stop()
+        self._runner.join(timeout)
+
     def _run(self, call_id: int, call: ModelCall | list[ModelCall], flow: ThreadFlow) -> None:
         try:
             self._answering.answer(call_id, call, flow)
         except BaseException:
-            # The answer cannot be sent. If only this thread ended, the caller would wait for ever.
+            # The answer cannot be sent. If only this job ended, the caller would wait for ever.
             traceback.print_exc()
             os._exit(BROKEN)
         finally:
             self._flows.pop(call_id, None)
+
+
+def _receive_in_main_thread(connection: Connection, calls: _Overlapping) -> None:
+    """Until the worker must end; the calls run in other threads."""
+    while (received := connection.receive()) is not None:
+        if isinstance(received[0], wire.Stop):
+            return
+        calls.take(*received)
+
+
+def _receive_on_loop(connection: Connection, calls: _Overlapping, loop: CallLoop) -> None:
+    """The same in the thread that runs the calls: each of two busy threads would often wait for Python's lock."""
+    ended = threading.Event()
+
+    def readable() -> None:
+        while not ended.is_set():
+            received = connection.receive(block=False)
+            if received is not None and not isinstance(received[0], wire.Stop):
+                calls.take(*received)
+            elif received is not None or connection.at_end:
+                loop.unwatch(connection)
+                ended.set()
+            else:
+                return
+
+    loop.watch(connection, readable)
+    ended.wait()

@@ -15,12 +15,14 @@ from drum_litestar.observability.tracing.spans import end_span, start_span, with
 from drum_litestar.predictors.protocol import (
     BatchPredictor,
     CallKind,
+    CallLoop,
     ModelCall,
     ModelCard,
     Predictor,
     Reply,
     StreamReply,
     batch_predictor,
+    call_loop,
 )
 from drum_litestar.predictors.steps import REPORTER
 
@@ -57,6 +59,10 @@ class _TracedPredictor:
 
     def close(self) -> None:
         self._predictor.close()
+
+    @property
+    def call_loop(self) -> CallLoop | None:
+        return call_loop(self._predictor)
 
     def handle(self, call: ModelCall) -> Reply | StreamReply:
         if not call.trace:

@@ -6,13 +6,14 @@ import inspect
 from typing import Any, Final
 
 from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
-from drum_litestar.predictors.protocol import TargetType
+from drum_litestar.predictors.native.hooks import loop_calls
+from drum_litestar.predictors.protocol import CallLoop, TargetType
 
 COMPUTING: Final = 1
 WAITING: Final = 4
 """For targets that wait on networks more than they compute."""
-ASYNCHRONOUS: Final = 64
-"""For hooks that are ``async def``. A waiting call holds a sleeping thread, about 16 KiB."""
+ASYNCHRONOUS: Final = 256 if loop_calls.AVAILABLE else 64
+"""For hooks that are ``async def``. A call that waits holds a task, or without greenlets a sleeping thread."""
 
 _STREAM: Final = "predict_stream"
 _OUTSIDE_CALLS: Final = frozenset({"init", "load_model", "get_supported_llm_models"})
@@ -29,9 +30,14 @@ def model_concurrency(loaded: LoadedModel) -> int:
 
     One synchronous hook (or artifact, ``CustomTask``, moderation, ``predict_stream`` method of the model) is enough
     for the target's default: threads belong to a worker, not to a hook, and code that was written for one thread must
-    not run in 64.
+    not run in many.
     """
     return ASYNCHRONOUS if _runs_only_async_code(loaded) else target_concurrency(loaded.target_type)
+
+
+def overlapping_calls(loaded: LoadedModel) -> CallLoop | None:
+    """The hooks' event loop where all calls may run in its thread; None: they need threads."""
+    return loaded.hooks.loop if loop_calls.AVAILABLE and _runs_only_async_code(loaded) else None
 
 
 def _runs_only_async_code(loaded: LoadedModel) -> bool:

@@ -21,7 +21,7 @@ from drum_litestar.predictors.native.calls.score import ScoreHandler, answer_col
 from drum_litestar.predictors.native.calls.structured import StructuredHandler
 from drum_litestar.predictors.native.calls.transform import TransformHandler
 from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
-from drum_litestar.predictors.native.concurrency import model_concurrency
+from drum_litestar.predictors.native.concurrency import model_concurrency, overlapping_calls
 from drum_litestar.predictors.native.example_row import example_row
 from drum_litestar.predictors.native.open_inference.generate_handler import GenerateHandler
 from drum_litestar.predictors.native.open_inference.infer_handler import InferHandler
@@ -29,7 +29,7 @@ from drum_litestar.predictors.native.openai_api.completions import CompletionHan
 from drum_litestar.predictors.native.openai_api.embeddings import EmbeddingHandler
 from drum_litestar.predictors.native.openai_api.prompts import PromptScorer
 from drum_litestar.predictors.native.startup import load_model_folder
-from drum_litestar.predictors.protocol import ModelCall, ModelCard, Reply, StreamReply, TargetType
+from drum_litestar.predictors.protocol import CallLoop, ModelCall, ModelCard, Reply, StreamReply, TargetType
 from drum_litestar.predictors.rules import check_call
 from drum_litestar.predictors.spec import PredictorSpec
 
@@ -122,6 +122,11 @@ class NativePredictor:
     def batching(self) -> bool:
         """See ``BatchPredictor.batching``."""
         return self._batch is not None and self._batch.rule != "never"
+
+    @property
+    def call_loop(self) -> CallLoop | None:
+        """See :func:`~drum_litestar.predictors.protocol.call_loop`."""
+        return None if self._loaded is None else overlapping_calls(self._loaded)
 
     def handle_batch(self, calls: Sequence[ModelCall]) -> list[Reply] | None:
         """See ``BatchPredictor.handle_batch``."""

@@ -15,7 +15,7 @@ from drum_litestar.errors import ModelLoadError
 from drum_litestar.execution import invoke
 from drum_litestar.execution.pool import memory, process
 from drum_litestar.execution.pool.supervisor import CrashLoop
-from drum_litestar.execution.threads import ComputeThreads
+from drum_litestar.execution.runners import ComputeThreads
 from drum_litestar.predictors.protocol import ModelCall, ModelCard, Predictor, Reply
 from support.predictors.executors import until
 

@@ -54,7 +54,7 @@ class Hooks:
         self.custom_task: CustomTask | None = None
         """Class mode (contract, 4.10); then no other hook is used."""
         self._functions = functions or {}
-        self._loop = HookLoop()
+        self.loop = HookLoop()
 
     def takes_headers(self, name: str) -> bool:
         """The hook ``name`` is called with the request's headers, as it has more than two parameters (contract,
@@ -77,17 +77,17 @@ class Hooks:
     def run(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call ``function``; await an awaitable result on the hooks' event loop."""
         result = function(*args, **kwargs)
-        return self._loop.run(result) if inspect.isawaitable(result) else result
+        return self.loop.run(result) if inspect.isawaitable(result) else result
 
     def iterate(self, iterable: Any) -> SyncSource | AsyncSource:
         """Iterate over ``iterable``, synchronous or not. The iterator's ``close()`` closes the iterable."""
         if hasattr(iterable, "__aiter__"):
-            return AsyncSource(self._loop, iterable)
-        return SyncSource(iterable)
+            return AsyncSource(self.loop, iterable)
+        return SyncSource(iterable, self.loop.away)
 
     def close(self) -> None:
         """Stop the hooks' event loop and the masking of secrets. Idempotent."""
-        self._loop.close()
+        self.loop.close()
         if self.custom_task is not None:
             self.custom_task.close()
 

@@ -1,33 +1,82 @@
 """Event loop for ``async def`` hooks: runs coroutines and asynchronous iterables for synchronous callers.
 
 Each model has one event loop in one background thread, so that clients which a hook opens in ``load_model`` stay
-bound to the loop on which ``score`` and ``chat`` run later. The first asynchronous hook starts it.
+bound to the loop on which ``score`` and ``chat`` run later. The first asynchronous hook starts it. Its callers are
+threads, or jobs in the loop's own thread (:mod:`drum_litestar.predictors.native.hooks.loop_calls`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import threading
-from collections.abc import Awaitable
-from concurrent.futures import Future
-from typing import Any, Iterator, Protocol
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Iterator, Protocol, Union
+
+from drum_litestar.predictors.native.hooks import loop_calls
+from drum_litestar.predictors.protocol import HasFileno
+
+_THREADS = 64
+"""Synchronous iterables of asynchronous hooks that may be asked for an item at once."""
+_Reply = Union["Future[Any]", "asyncio.Future[Any]"]
+"""What a thread waits for, or a job on the loop."""
+_END = object()
+"""Stands for StopIteration, which no future of asyncio can hold."""
 
 
 class HookLoop:
-    """The event loop of one model's hooks. Thread-safe."""
+    """The event loop of one model's hooks. Thread-safe. Implements
+    :class:`~drum_litestar.predictors.protocol.CallLoop`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._threads = ThreadPoolExecutor(_THREADS, "drum-litestar-iterables")
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Run ``job`` in the loop's thread; where it waits in :meth:`run` or :meth:`wait`, others go on."""
+        loop = self.start()
+        if threading.current_thread() is self._thread:
+            self._begin(job)
+        else:
+            loop.call_soon_threadsafe(self._begin, job)
+
+    def _begin(self, job: Callable[[], None]) -> None:
+        task = asyncio.ensure_future(loop_calls.drive(job))
+        self._jobs.add(task)  # a loop alone does not keep its tasks
+        task.add_done_callback(self._jobs.discard)
+
+    def watch(self, file: HasFileno, callback: Callable[[], None]) -> None:
+        """Call ``callback`` in the loop's thread whenever ``file`` can be read."""
+        loop = self.start()
+        loop.call_soon_threadsafe(loop.add_reader, file, callback)
+
+    def unwatch(self, file: HasFileno) -> None:
+        """End that; called in the loop's thread."""
+        self.start().remove_reader(file)
+
+    def wait(self, future: Future[Any]) -> Any:
+        """The result of ``future``, or its exception."""
+        return loop_calls.wait_for_thread(future) if loop_calls.inside() else future.result()
+
+    def away(self, function: Callable[[], Any]) -> Any:
+        """Call ``function``, which may block: in another thread than the loop's."""
+        if not loop_calls.inside():
+            return function()
+        return self.wait(self._threads.submit(contextvars.copy_context().run, function))
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
         """The result of ``awaitable``, or its exception (SystemExit too) raised here.
 
         The caller's context variables are visible in it.
         """
+        if loop_calls.inside():
+            return loop_calls.wait(awaitable)
         try:
             loop = self.start()
         except RuntimeError:
@@ -60,6 +109,7 @@ class HookLoop:
         with self._lock:
             self._closed = True
             loop, thread, self._loop = self._loop, self._thread, None
+        self._threads.shutdown(wait=False)
         if loop is None or thread is None:
             return
         ending = asyncio.run_coroutine_threadsafe(_cancel_all(loop), loop)
@@ -108,21 +158,29 @@ class Source(Protocol):
 
 
 class SyncSource(Iterator[Any]):
-    """A synchronous iterable whose producer can be closed from another thread than the one that iterates."""
+    """A synchronous iterable whose producer can be closed from another thread than the one that iterates.
 
-    def __init__(self, source: Any) -> None:
+    ``call`` calls a function that may block.
+    """
+
+    def __init__(self, source: Any, call: Callable[[Callable[[], Any]], Any] | None = None) -> None:
         self._source = source
+        self._call = call
         self._iterator = iter(source)
         self._iterating = threading.Lock()
         self._ending = False
         self._closed = False
 
     def __next__(self) -> Any:
+        item = self._advance() if self._call is None else self._call(self._advance)
+        if item is _END:
+            raise StopIteration
+        return item
+
+    def _advance(self) -> Any:
         try:
             with self._iterating:
-                if self._ending:
-                    raise StopIteration
-                return next(self._iterator)
+                return _END if self._ending else next(self._iterator, _END)
         finally:
             if self._ending:
                 self.close()
@@ -154,8 +212,9 @@ class AsyncSource(Iterator[Any]):
     def __init__(self, hook_loop: HookLoop, source: Any) -> None:
         self._source = source
         self._iterator = source.__aiter__()
+        self._hook_loop = hook_loop
         self._loop = hook_loop.start()
-        self._wanted: asyncio.Queue[Future[Any]]
+        self._wanted: asyncio.Queue[_Reply]
         self._ended: Future[None] = Future()
         self._task: asyncio.Task[BaseException | None] | None = None
         self._pumping = False
@@ -165,6 +224,17 @@ class AsyncSource(Iterator[Any]):
     def __next__(self) -> Any:
         if self._ended.done():
             raise StopIteration
+        item = self._awaited_item() if loop_calls.inside() else self._item_for_thread()
+        if item is _END:
+            raise StopIteration
+        return item
+
+    def _awaited_item(self) -> Any:
+        reply = self._loop.create_future()
+        self._ask(reply)
+        return loop_calls.wait(reply)
+
+    def _item_for_thread(self) -> Any:
         reply: Future[Any] = Future()
         self._loop.call_soon_threadsafe(self._ask, reply)
         return reply.result()
@@ -177,7 +247,7 @@ class AsyncSource(Iterator[Any]):
         self._ending = True
         if not self._ended.done():
             self._loop.call_soon_threadsafe(self._cancel)
-        self._ended.result()
+        self._hook_loop.wait(self._ended)
 
     # The methods below run on the loop's thread, so they need no lock.
 
@@ -186,9 +256,9 @@ class AsyncSource(Iterator[Any]):
         self._task = self._loop.create_task(self._pump())
         self._task.add_done_callback(self._settle)
 
-    def _ask(self, reply: Future[Any]) -> None:
+    def _ask(self, reply: _Reply) -> None:
         if self._ended.done():
-            reply.set_exception(StopIteration())
+            reply.set_result(_END)
         else:
             self._wanted.put_nowait(reply)
 
@@ -204,14 +274,18 @@ class AsyncSource(Iterator[Any]):
 
     async def _serve(self) -> None:
         while not self._ending:
-            reply: Future[Any] | None = None
+            reply: _Reply | None = None
             try:
                 reply = await self._wanted.get()
-                reply.set_result(await self._iterator.__anext__())
+                item = await self._iterator.__anext__()
+                if not reply.cancelled():
+                    reply.set_result(item)
             except BaseException as error:
-                if reply is not None:
-                    over = isinstance(error, (StopAsyncIteration, asyncio.CancelledError))
-                    reply.set_exception(StopIteration() if over else error)
+                if reply is not None and not reply.cancelled():
+                    if isinstance(error, (StopAsyncIteration, asyncio.CancelledError)):
+                        reply.set_result(_END)
+                    else:
+                        reply.set_exception(error)
                 return
 
     async def _close_source(self) -> BaseException | None:
@@ -227,7 +301,9 @@ class AsyncSource(Iterator[Any]):
     def _settle(self, task: asyncio.Task[BaseException | None]) -> None:
         failure = None if task.cancelled() else task.result()
         while not self._wanted.empty():
-            self._wanted.get_nowait().set_exception(StopIteration())
+            reply = self._wanted.get_nowait()
+            if not reply.cancelled():
+                reply.set_result(_END)
         if failure is None:
             self._ended.set_result(None)
         else:

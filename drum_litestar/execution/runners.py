@@ -1,11 +1,16 @@
-"""A fixed set of compute threads."""
+"""Where the calls of a model run: in compute threads, or in the thread of its event loop."""
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from queue import Empty, SimpleQueue
+from typing import Any
+
+from drum_litestar.predictors.protocol import CallLoop
 
 
 class ComputeThreads:
@@ -32,6 +37,10 @@ class ComputeThreads:
     def submit(self, job: Callable[[], None]) -> None:
         self._jobs.put(job)
 
+    def wait(self, future: Future[Any]) -> Any:
+        """The result of ``future``, or its exception; called in a job."""
+        return future.result()
+
     def stop(self) -> None:
         """Let each thread end after the jobs before this call; does not wait."""
         for _ in self._threads:
@@ -57,3 +66,43 @@ class ComputeThreads:
             job()
             del job  # a waiting thread must not keep the last call's body alive
         self._ends.put(None)
+
+
+class LoopRunner:
+    """Runs jobs in the thread of a model's event loop, as many at once as there are. Jobs must not raise."""
+
+    def __init__(self, loop: CallLoop) -> None:
+        self._loop = loop
+        self._running = 0
+        """Counted in the loop's thread only."""
+        self._leaving = False
+        self._ended = threading.Event()
+
+    def submit(self, job: Callable[[], None]) -> None:
+        self._loop.submit(functools.partial(self._run, job))
+
+    def wait(self, future: Future[Any]) -> Any:
+        """The result of ``future``, or its exception; called in a job. Others run meanwhile."""
+        return self._loop.wait(future)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the last job has ended, or ``timeout`` seconds have passed.
+
+        A signal handler may raise out of it, and it may be called again then.
+        """
+        self._loop.submit(self._leave)
+        self._ended.wait(timeout)
+
+    def _run(self, job: Callable[[], None]) -> None:
+        self._running += 1
+        job()
+        self._running -= 1
+        self._check()
+
+    def _leave(self) -> None:
+        self._leaving = True
+        self._check()
+
+    def _check(self) -> None:
+        if self._leaving and not self._running:
+            self._ended.set()
