@@ -138,10 +138,10 @@ class WorkerSettings(msgspec.Struct, frozen=True):
         int | None,
         Option(
             "DRUM_FASTAPI_EXECUTOR_WORKERS",
-            "concurrent calls in each worker; 64 only where all hooks that answer calls are async def",
+            "concurrent calls in each worker; 256 only where all hooks that answer calls are async def",
             low=1,
             high=256,
-            default="1; text and agents 4; async def hooks 64",
+            default="1; text and agents 4; async def hooks 256",
         ),
     ] = None
     max_requests: Annotated[

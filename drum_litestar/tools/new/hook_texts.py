@@ -29,7 +29,7 @@ def load_model(code_dir):
 '''
 
 WAIT: Final = """\
-    # async def: 64 requests wait at once in each worker. Await what waits (an HTTP client, a database); a model that
+    # async def: 256 requests wait at once in each worker. Await what waits (an HTTP client, a database); a model that
     # computes is better off with `def`.
     await asyncio.sleep(0)
 """

@@ -219,7 +219,10 @@ class AsyncSource(Iterator[Any]):
         self._task: asyncio.Task[BaseException | None] | None = None
         self._pumping = False
         self._ending = False
-        self._loop.call_soon_threadsafe(self._begin)
+        if loop_calls.inside():
+            self._begin()
+        else:
+            self._loop.call_soon_threadsafe(self._begin)
 
     def __next__(self) -> Any:
         if self._ended.done():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from drum_litestar.predictors.native.concurrency import is_asynchronous, model_concurrency
+from drum_litestar.predictors.native.concurrency import ASYNCHRONOUS, is_asynchronous, model_concurrency
 from drum_litestar.predictors.protocol import TargetType
 
 LOAD = "def load_model(d): return 1\n"
@@ -25,14 +25,14 @@ TRANSFORM, UNSTRUCTURED = TargetType.TRANSFORM, TargetType.UNSTRUCTURED
         (SYNC, REGRESSION, 1),
         (SYNC, TEXT, 4),
         (SYNC, AGENT, 4),
-        (SCORE, REGRESSION, 64),
-        (SCORE, TEXT, 64),
-        (CHAT, AGENT, 64),
-        (SCORE + CHAT, TEXT, 64),
-        ("async def chat(params, model):\n    yield 1\n", TEXT, 64),
-        ("async def score_unstructured(model, data, **kw): return data\n", UNSTRUCTURED, 64),
+        (SCORE, REGRESSION, ASYNCHRONOUS),
+        (SCORE, TEXT, ASYNCHRONOUS),
+        (CHAT, AGENT, ASYNCHRONOUS),
+        (SCORE + CHAT, TEXT, ASYNCHRONOUS),
+        ("async def chat(params, model):\n    yield 1\n", TEXT, ASYNCHRONOUS),
+        ("async def score_unstructured(model, data, **kw): return data\n", UNSTRUCTURED, ASYNCHRONOUS),
         ("def score_unstructured(model, data, **kw): return data\n", UNSTRUCTURED, 1),
-        ("async def transform(data, model): return data\n", TRANSFORM, 64),
+        ("async def transform(data, model): return data\n", TRANSFORM, ASYNCHRONOUS),
         ("def transform(data, model): return data\n", TRANSFORM, 1),
         # one synchronous hook is enough for the default of the target
         (SYNC + CHAT, TEXT, 4),
@@ -42,10 +42,10 @@ TRANSFORM, UNSTRUCTURED = TargetType.TRANSFORM, TargetType.UNSTRUCTURED
         (SCORE + "def predict_stream(data, model): yield 'x'\n", REGRESSION, 1),
         (CHAT + "def score_unstructured(model, data, **kw): return data\n", TEXT, 4),
         (CHAT + "def embed(params, model): return []\n", TEXT, 4),
-        (CHAT + "def embed(text): return []\n", TEXT, 64),  # a helper
-        ("async def completion(params, model): return ''\n", TEXT, 64),
+        (CHAT + "def embed(text): return []\n", TEXT, ASYNCHRONOUS),  # a helper
+        ("async def completion(params, model): return ''\n", TEXT, ASYNCHRONOUS),
         # hooks outside predictions do not count
-        (CHAT + "def get_supported_llm_models(model): return []\ndef init(**kw): pass\n", TEXT, 64),
+        (CHAT + "def get_supported_llm_models(model): return []\ndef init(**kw): pass\n", TEXT, ASYNCHRONOUS),
         ("async def init(**kw): pass\n" + SYNC, REGRESSION, 1),
     ],
 )
@@ -54,7 +54,7 @@ def test_by_hooks_and_target(load_folder: Any, code: str, target: TargetType, ex
     assert model_concurrency(load_folder({"custom.py": LOAD + code}, target, **fields)) == expected
 
 
-@pytest.mark.parametrize(("function", "expected"), [("def", 1), ("async def", 64)])
+@pytest.mark.parametrize(("function", "expected"), [("def", 1), ("async def", ASYNCHRONOUS)])
 def test_a_predict_stream_method_of_the_model(load_folder: Any, function: str, expected: int) -> None:
     model = f"class Model:\n    {function} predict_stream(self, data):\n        yield 'x'\n"
     code = model + "def load_model(d): return Model()\n" + SCORE
