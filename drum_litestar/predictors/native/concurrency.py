@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.protocol import TargetType
 
+if TYPE_CHECKING:  # Ray's driver wants to know the default of a target, and nothing of models
+    from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+
 COMPUTING: Final = 1
-WAITING: Final = 4
+WAITING: Final = 8
 """For targets that wait on networks more than they compute."""
 ASYNCHRONOUS: Final = 64
 """For hooks that are ``async def``. A waiting call holds a sleeping thread, about 16 KiB."""
