@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.contenders.base import Contender, Launch
@@ -11,6 +12,8 @@ from benchmarks.workload.scenarios import Scenario
 
 PREFIX = "MLOPS_RUNTIME_PARAM_"
 ENVIRONMENT = "drum"
+GEVENT = {"DRUM_GUNICORN_WORKER_CLASS": "gevent"}
+"""Runtime parameters with which calls of one gunicorn worker overlap."""
 REQUIREMENTS = (("datarobot-drum==1.18.*", "scikit-learn", "openai", "gevent"),)
 
 
@@ -31,8 +34,13 @@ def settings(scenario: Scenario) -> dict[str, str]:
     return {**env, "MAX_WORKERS": str(scenario.workers)} if scenario.workers > 1 else env
 
 
+def runtime_parameters(values: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables that set runtime parameters of type string, as the platform does."""
+    return {f"{PREFIX}{key}": json.dumps({"type": "string", "payload": value}) for key, value in values.items()}
+
+
 def _contender(name: str, title: str, **parameters: str) -> Contender:
-    env = {f"{PREFIX}{key}": json.dumps({"type": "string", "payload": value}) for key, value in parameters.items()}
+    env = runtime_parameters(parameters)
 
     def launch(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launch:
         # the hook would make `drum server` run drum-litestar
@@ -51,6 +59,6 @@ def _contender(name: str, title: str, **parameters: str) -> Contender:
 
 CONTENDERS = (
     _contender("drum", "DRUM, gunicorn sync"),
-    _contender("drum-gevent", "DRUM, gunicorn gevent", DRUM_GUNICORN_WORKER_CLASS="gevent"),
+    _contender("drum-gevent", "DRUM, gunicorn gevent", **GEVENT),
     _contender("drum-werkzeug", "DRUM, werkzeug", DRUM_SERVER_TYPE="werkzeug"),
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.contenders.base import Contender, Launch, always, drum_request
-from benchmarks.contenders.drum import PREFIX, settings, words
+from benchmarks.contenders.drum import GEVENT, PREFIX, runtime_parameters, settings, words
 from benchmarks.contenders.litserve import only_rows
 from benchmarks.contenders.open_inference import MODEL_NAME, v2_binary, v2_json
 from benchmarks.workload.prediction_request import PredictionRequest
@@ -70,6 +70,7 @@ CONTENDERS = (
     _contender("batched", "drum-litestar, batching", own=BATCHES, absent=_no_batches),
     _contender("inline", "drum-litestar, inline", "--executor", "inline", absent=_one_process),
     _contender("threads", "drum-litestar, 50 threads", own=THREADS, absent=_waiting_models),
+    _contender("gevent", "drum-litestar, gevent's settings", own=runtime_parameters(GEVENT), absent=_waiting_models),
     _contender("arrow", "drum-litestar, Arrow", absent=only_rows, request=_arrow),
     _contender("v2", "drum-litestar, V2 JSON", own=V2, absent=only_rows, request=v2_json),
     _contender("v2-binary", "drum-litestar, V2 binary", own=V2, absent=only_rows, request=v2_binary),

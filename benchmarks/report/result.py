@@ -14,7 +14,7 @@ Figures: TypeAlias = dict[str, float]
 
 BASE = "drum"
 """The contender that all ratios are to."""
-OURS = ("ours", "batched", "inline", "threads")
+OURS = ("ours", "batched", "inline", "threads", "gevent")
 """The contenders that are configurations of this server; the first one has the default settings."""
 
 

@@ -45,7 +45,7 @@ class InlineExecutor(BaseExecutor):
         self._options = options = options or ExecutorOptions()
         super().__init__(error_server=options.error_server)
         self._build = build
-        self._admission = Admission(self, options, options.workers.threads or 1)
+        self._admission = Admission(self, options, options.workers.concurrency(1))
         self._predictor: Predictor | None = None
         self._threads: ComputeThreads | None = None
         self._runner: ComputeThreads | LoopRunner | None = None
@@ -79,7 +79,7 @@ class InlineExecutor(BaseExecutor):
     def _loaded(self, predictor: Predictor, card: ModelCard) -> None:
         assert self._threads is not None
         self._predictor, self._card = predictor, card
-        slots = self._options.workers.threads or card.concurrency
+        slots = self._options.workers.concurrency(card.concurrency, may_wait=card.may_wait)
         loop = call_loop(predictor)
         if loop is None:
             self._threads.grow(slots)

@@ -30,6 +30,7 @@ from drum_litestar.http.routes import ROUTES
 from drum_litestar.http.service import ModelService
 from drum_litestar.http.spool import SpoolDirectory
 from drum_litestar.launcher.announcements.announcer import Announcer
+from drum_litestar.launcher.announcements.waiting_hint import WaitingHint
 from drum_litestar.launcher.error_server import watch_load
 from drum_litestar.launcher.executor_choice import failed_executor, make_executor
 from drum_litestar.launcher.http_process_telemetry import HttpProcessTelemetry
@@ -193,7 +194,7 @@ class Server:
         self.executor: Executor = (
             make_executor(
                 plan,
-                observer=observers(self.telemetry.observer, observer),
+                observer=observers(observers(self.telemetry.observer, observer), self._waiting_hint()),
                 tracing=self.telemetry.otel.tracing,
                 forward_output=logs.forward,
                 on_fatal=self._executor_failed,
@@ -213,6 +214,13 @@ class Server:
         self._handle: ServerHandle | None = None
         self._tasks: set[asyncio.Future[Any]] = set()
         self._folder_watching: asyncio.Future[Any] | None = None
+
+    def _waiting_hint(self) -> WaitingHint | None:
+        """Only where another number of threads is neither ruled out nor already chosen."""
+        settings = self.plan.settings
+        if settings.model.executor != "pool" or settings.slots(2) == settings.slots(1):
+            return None
+        return WaitingHint(settings.workers.count, lambda: self.executor)
 
     @cached_property
     def _app_options(self) -> AppOptions:

@@ -284,6 +284,9 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """No code of the model folder's author sees rows, so that a table may be scored in parts."""
     concurrency: int = 1
     """Default number of concurrent calls in one worker."""
+    may_wait: bool = True
+    """Code of the model folder's author runs in calls, and may wait. False: a library alone computes, and more threads
+    would only slow it down."""
     inference: InferenceInfo = InferenceInfo("unknown")
     example: Tuple[Tuple[str, str], ...] = ()
     """Column names and values of one row that the model can be asked with; empty where nothing tells."""

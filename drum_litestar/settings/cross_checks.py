@@ -13,6 +13,7 @@ from pathlib import Path
 
 from drum_litestar.errors import SettingsError
 from drum_litestar.settings.groups.edge import TlsSettings
+from drum_litestar.settings.groups.serving import MOST_THREADS
 from drum_litestar.settings.notices import Notice, info, warning
 from drum_litestar.settings.server_settings import ServerSettings
 from drum_litestar.settings.urls import check_origins, check_url_prefix
@@ -136,6 +137,11 @@ def _advise_capacity(settings: ServerSettings) -> Iterator[Notice]:
             f"DRUM_UVICORN_MAX_REQUESTS_JITTER ({workers.max_requests_jitter}) is above DRUM_UVICORN_MAX_REQUESTS "
             f"({workers.max_requests}): the jitter decides when workers are replaced"
         )
+    if workers.threads is None and workers.worker_class == "gevent" and workers.connections > MOST_THREADS:
+        yield warning(
+            f"DRUM_WORKER_CONNECTIONS ({workers.connections}) is cut off to {MOST_THREADS}, the most calls at once in "
+            "one worker"
+        )
     if settings.model.executor == "inline" and workers.count > 1:
         yield warning(f"--executor inline runs one model in the server's process: {workers.count} workers are ignored")
 
@@ -163,6 +169,11 @@ def _advise_without_effect(settings: ServerSettings, given: Collection[str]) -> 
         )
     if settings.admission.queue_depth == 0:
         yield from unused(("DRUM_READY_QUEUE",), "DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH is 0, so there is no queue")
+    if settings.workers.worker_class == "sync":
+        yield from unused(("DRUM_WORKER_CONNECTIONS",), "DRUM_GUNICORN_WORKER_CLASS is not gevent")
+    elif settings.workers.threads is not None:
+        gunicorns = ("DRUM_GUNICORN_WORKER_CLASS", "DRUM_WORKER_CONNECTIONS")
+        yield from unused(gunicorns, "DRUM_FASTAPI_EXECUTOR_WORKERS is set")
     if settings.workers.max_requests == 0:
         yield from unused(("DRUM_UVICORN_MAX_REQUESTS_JITTER",), "DRUM_UVICORN_MAX_REQUESTS is 0")
     if not settings.tls.certfile:

@@ -32,11 +32,7 @@ from drum_litestar.settings.values import (
 )
 
 STRICT = "DRUM_SETTINGS_STRICT"
-MEANINGLESS = ("DRUM_WORKER_CONNECTIONS", "DRUM_GUNICORN_WORKER_CLASS")
-"""gunicorn's parameters without an equivalent here."""
-_OTHERS = frozenset(
-    (STRICT, *MEANINGLESS, "DRUM_LITESTAR_HOOK", "DRUM_OPENAI_CLIENT_TIMEOUT", "DRUM_GUNICORN_DRUM_ARGS")
-)
+_OTHERS = frozenset((STRICT, "DRUM_LITESTAR_HOOK", "DRUM_OPENAI_CLIENT_TIMEOUT", "DRUM_GUNICORN_DRUM_ARGS"))
 """Known names that are not settings of the server."""
 
 
@@ -205,9 +201,7 @@ class _Resolver:
         known = _OTHERS.union(*(setting.option.names() for setting in declared(ServerSettings)))
         names = {name.removeprefix(runtime_params.PREFIX) for name in self.environ}
         for name in sorted(name for name in names if name.startswith("DRUM_")):
-            if name in MEANINGLESS:
-                self.notices.append(info(f"{name} has no meaning here and is ignored"))
-            elif name not in known:
+            if name not in known:
                 text = f"unknown parameter {name}"
                 near = _nearest(name, known)
                 text += f"; did you mean {near}?" if near else " is ignored"

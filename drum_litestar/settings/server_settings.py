@@ -45,8 +45,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     def slots(self, concurrency: int = 1) -> int:
         """Number of slots: calls that run at once over all workers.
 
-        ``concurrency`` is the model's default for one worker (``ModelCard.concurrency``); the operator's setting
-        overrides it.
+        ``concurrency`` is the model's default for one worker (``ModelCard.concurrency``); the operator's settings
+        may override it.
         """
-        slots = self.workers.count * (self.workers.threads or concurrency)
+        slots = self.workers.count * self.workers.concurrency(concurrency)
         return min(slots, self.admission.max_concurrent or slots)

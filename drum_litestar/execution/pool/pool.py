@@ -36,7 +36,7 @@ class PoolExecutor(BaseExecutor):
         super().__init__(error_server=options.error_server)
         self._options = options
         self._spec = spec
-        self._admission = Admission(self, options, options.workers.count * (options.workers.threads or 1))
+        self._admission = Admission(self, options, options.workers.count * options.workers.concurrency(1))
         self._supervisor: Supervisor | None = None
 
     def _live_state(self) -> ExecutorState:

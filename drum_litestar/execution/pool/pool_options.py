@@ -71,6 +71,7 @@ def init_message(number: int, spec: msgspec.Struct, options: PoolOptions) -> Ini
         argv=tuple(getattr(spec, "argv", ())) or tuple(sys.argv),
         path=tuple(sys.path) if options.python is None else None,
         threads=options.workers.threads,
+        least_threads=options.workers.least_threads,
         builder=options.builder,
         builder_kwargs=options.builder_kwargs,
     )

@@ -75,7 +75,7 @@ def _serve(init: wire.Init, connection: Connection) -> int:
     predictor: Predictor | None = None
     try:
         predictor, card = invoke.load(functools.partial(_build, init, context))
-        threads = init.threads or card.concurrency
+        threads = init.threads or max(card.concurrency, init.least_threads if card.may_wait else 1)
         # What exists now belongs to the model and stays: the collector need not traverse it again.
         gc.collect()
         gc.freeze()

@@ -14,6 +14,7 @@ from drum_litestar.execution.queue_limits import default_queue_depth
 from drum_litestar.extras import require
 from drum_litestar.integrations.ray.application_arguments import plan_of, read_arguments
 from drum_litestar.pip_command import install_extra
+from drum_litestar.predictors.native.concurrency import target_concurrency
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.settings.masking import set_secrets
 from drum_litestar.settings.server_settings import ServerSettings
@@ -21,8 +22,6 @@ from drum_litestar.settings.server_settings import ServerSettings
 OLDEST: Final = "2.56.1"
 DEPLOYMENT: Final = "Model"
 """Name of the deployment; a Serve config sets its options under this name."""
-TEXT_CONCURRENCY: Final = 4
-"""Calls at once in a worker of a model that generates text, as its card will say."""
 _STOP_MARGIN: Final = PoolOptions(builder="").stop_grace + PoolOptions(builder="").kill_grace
 """Seconds between the end of the drain and the end of the slowest worker."""
 
@@ -67,7 +66,7 @@ def deployment_options(
 
     ``given`` has those of ``OF_RAY`` that are arguments. Raises UsageError.
     """
-    slots = settings.slots(TEXT_CONCURRENCY if target_type is not None and target_type.generates_text else 1)
+    slots = settings.slots(target_concurrency(target_type) if target_type is not None else 1)
     depth = settings.admission.queue_depth
     # Batches are made of calls that wait here, so the queue must be filled from Ray's.
     options: dict[str, Any] = {

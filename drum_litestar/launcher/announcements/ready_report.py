@@ -88,7 +88,7 @@ class ReadyReport(NamedTuple):
         workers = self.plan.settings.workers
         if self.plan.settings.model.executor == "inline":
             return "model in the server's own process"
-        calls = workers.threads or self.card.concurrency
+        calls = workers.concurrency(self.card.concurrency, may_wait=self.card.may_wait)
         at_once = f", {calls} calls at once each" if calls > 1 else ""
         if self.ready == workers.count:
             return f"{workers.count} worker{'s' if workers.count > 1 else ''}{at_once}"

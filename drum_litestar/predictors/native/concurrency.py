@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.hooks import loop_calls
 from drum_litestar.predictors.protocol import CallLoop, TargetType
 
+if TYPE_CHECKING:  # Ray's driver wants to know the default of a target, and nothing of models
+    from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
+
 COMPUTING: Final = 1
-WAITING: Final = 4
+WAITING: Final = 8
 """For targets that wait on networks more than they compute."""
 ASYNCHRONOUS: Final = 256 if loop_calls.AVAILABLE else 64
 """For hooks that are ``async def``. A call that waits holds a task, or without greenlets a sleeping thread."""

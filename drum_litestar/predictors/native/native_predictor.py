@@ -93,6 +93,7 @@ class NativePredictor:
             row_by_row=structured.row_by_row,
             inference=infer.info,
             concurrency=model_concurrency(loaded),
+            may_wait=loaded.framework is None or bool(loaded.hooks.names) or loaded.moderation is not None,
             example=example_row(loaded),
             description=_description(loaded, self._shortcuts(structured)),
             warnings=tuple(loaded.warnings),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from drum_litestar.settings.address import Address
 from drum_litestar.settings.declaration import Option
+
+MOST_THREADS: Final = 256
+"""Most concurrent calls in one worker."""
 
 
 class ListenSettings(msgspec.Struct, frozen=True):
@@ -140,10 +143,28 @@ class WorkerSettings(msgspec.Struct, frozen=True):
             "DRUM_FASTAPI_EXECUTOR_WORKERS",
             "concurrent calls in each worker; 256 only where all hooks that answer calls are async def",
             low=1,
-            high=256,
-            default="1; text and agents 4; async def hooks 256",
+            high=MOST_THREADS,
+            default="1; text and agents 8; async def hooks 256; at least DRUM_WORKER_CONNECTIONS with gevent",
         ),
     ] = None
+    worker_class: Annotated[
+        Literal["sync", "gevent"],
+        Option(
+            "DRUM_GUNICORN_WORKER_CLASS",
+            "with gevent calls of synchronous hooks may overlap too, here in threads",
+            drum=True,
+        ),
+    ] = "sync"
+    connections: Annotated[
+        int,
+        Option(
+            "DRUM_WORKER_CONNECTIONS",
+            f"with gevent: least default of DRUM_FASTAPI_EXECUTOR_WORKERS; above {MOST_THREADS} it counts as that",
+            low=1,
+            high=10_000,
+            drum=True,
+        ),
+    ] = 5
     max_requests: Annotated[
         int,
         Option(
@@ -187,6 +208,16 @@ class WorkerSettings(msgspec.Struct, frozen=True):
         ),
     ] = None
     user: Annotated[str | None, Option("DRUM_WORKER_USER", "user that the workers run as (needs root)")] = None
+
+    @property
+    def least_threads(self) -> int:
+        """Concurrent calls in each worker of a model that may wait, by gunicorn's parameters."""
+        return min(self.connections, MOST_THREADS) if self.worker_class == "gevent" else 1
+
+    def concurrency(self, of_model: int, *, may_wait: bool = True) -> int:
+        """Concurrent calls in each worker. ``of_model``: the model's own default (``ModelCard.concurrency``);
+        ``may_wait``: as its card says."""
+        return self.threads or (max(of_model, self.least_threads) if may_wait else of_model)
 
 
 class AdmissionSettings(msgspec.Struct, frozen=True):

@@ -270,3 +270,16 @@ async def score_unstructured(model, data, **kwargs):
     pathlib.Path(os.environ["NOTES"]).touch()
     await asyncio.sleep(600)
 """
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="needs Linux")
+def test_a_model_that_waits_is_told_to_overlap_its_calls(faults: Faults) -> None:
+    """By a server as it comes, once; the number of threads is that of the clients, whose calls would then overlap."""
+    said = "Calls of the model wait rather than compute"
+    server = faults.start(arguments=["--logging-level", "warning"])
+    while said not in server.server.output():
+        for call in [server.begin(order("sleep", 0.05)) for _ in range(50)]:
+            assert call.result().status == 200
+    (line,) = [line for line in server.server.output().splitlines() if said in line]
+    assert "WARNING" in line
+    assert re.search(r"set DRUM_FASTAPI_EXECUTOR_WORKERS=\d+; ", line)

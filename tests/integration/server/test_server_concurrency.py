@@ -11,6 +11,7 @@ from support.servers.faults import Faults, eventually, order
 from support.servers.process import ServerProcess
 from support.wire import Answer, Request, get
 
+GEVENT = {"DRUM_GUNICORN_WORKER_CLASS": "gevent"}
 EXECUTORS = pytest.mark.parametrize("executor", ["pool", "inline"])
 
 
@@ -22,11 +23,16 @@ def meet(server: ServerProcess, number: int) -> list[Answer]:
 
 
 @EXECUTORS
-def test_64_calls_of_asynchronous_hooks_overlap(serve: Start, executor: str) -> None:
+def test_calls_of_asynchronous_hooks_overlap(serve: Start, executor: str) -> None:
     server = serve("async_unstructured", executor=executor)
-    assert server.send(get("/stats/")).json()["executor_slots"] == 64
-    answers = meet(server, 64)
-    assert {(answer.status, answer.body) for answer in answers} == {(200, b"the model: meet 64")}
+    assert server.send(get("/stats/")).json()["executor_slots"] == 256
+    answers = meet(server, 100)
+    assert {(answer.status, answer.body) for answer in answers} == {(200, b"the model: meet 100")}
+
+
+def test_gunicorns_parameters_never_lower_a_default(serve: Start) -> None:
+    server = serve("async_unstructured", env={**GEVENT, "DRUM_WORKER_CONNECTIONS": "3"})
+    assert server.send(get("/stats/")).json()["executor_slots"] == 256
 
 
 def test_the_operators_setting_has_precedence(serve: Start) -> None:
@@ -34,9 +40,24 @@ def test_the_operators_setting_has_precedence(serve: Start) -> None:
     assert server.send(get("/stats/")).json()["executor_slots"] == 4
 
 
-@pytest.mark.parametrize(("name", "slots"), [("faults", 1), ("faults_text", 4)])
-def test_synchronous_hooks_keep_the_targets_default(faults: Faults, name: str, slots: int) -> None:
-    server = faults.start(name, env={"DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "100"})
+@pytest.mark.parametrize(
+    ("name", "settings", "slots"),
+    [
+        ("faults", {}, 1),
+        ("faults_text", {}, 8),
+        ("faults", GEVENT, 5),
+        ("faults", {**GEVENT, "DRUM_WORKER_CONNECTIONS": "3"}, 3),
+        ("faults", {**GEVENT, "DRUM_FASTAPI_EXECUTOR_WORKERS": "2"}, 2),
+        pytest.param("faults_text", GEVENT, 8, marks=pytest.mark.slow),
+        pytest.param("faults_text", {**GEVENT, "DRUM_WORKER_CONNECTIONS": "10"}, 10, marks=pytest.mark.slow),
+        pytest.param("faults", {**GEVENT, "DRUM_MAX_CONCURRENT_REQUESTS": "4"}, 4, marks=pytest.mark.slow),
+    ],
+)
+def test_calls_of_synchronous_hooks_that_overlap(
+    faults: Faults, name: str, settings: dict[str, str], slots: int
+) -> None:
+    """By the target's default, and by what the operator of a gunicorn has set."""
+    server = faults.start(name, env={"DRUM_FASTAPI_EXECUTOR_QUEUE_DEPTH": "100", **settings})
     calls = [server.begin(order("wait", 1)) for _ in range(slots + 3)]
     eventually(lambda: server.noted("begins") == slots, "all slots compute")
     eventually(lambda: server.stats()["executor_queue_depth"] == 3, "the others wait")

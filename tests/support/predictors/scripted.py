@@ -136,6 +136,13 @@ class ScriptedPredictor:
         note(self.folder, "ends")
         return Reply(body=b"slept")
 
+    def do_compute(self, call: ModelCall, seconds: float) -> Reply:
+        """Use the processor for ``seconds``, however long that takes."""
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            pass
+        return Reply(body=b"computed")
+
     def do_wait_for(self, call: ModelCall, name: str) -> Reply:
         """Return when the test has made the file ``name``."""
         note(self.folder, "begins")

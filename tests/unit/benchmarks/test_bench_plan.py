@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +90,21 @@ def test_this_server_is_measured_as_it_comes() -> None:
     ours = next(one for one in contenders.CONTENDERS if one.name == "ours")
     launch = ours.launch(Path("bin"), Path("folder"), scenarios.BY_NAME["ridge, 1 row, c=16"], 8080)
     assert launch.env == {}
+
+
+def test_gevents_settings_are_those_of_drum() -> None:
+    """The same parameters for both servers, where a model waits."""
+    ours, theirs = (
+        next(one for one in contenders.CONTENDERS if one.name == name) for name in ("gevent", "drum-gevent")
+    )
+    waiting = [scenario for scenario in scenarios.SCENARIOS if ours.absent(scenario) is None]
+    assert {scenario.model for scenario in waiting} == {"sleep", "chat"}
+    assert ours.absent(scenarios.BY_NAME["ridge, 1 row, c=16"]) == "a setting for models that wait"
+    for scenario in waiting:
+        env, drums = (dict(one.launch(Path("bin"), Path("folder"), scenario, 8080).env) for one in (ours, theirs))
+        assert drums.pop("DRUM_LITESTAR_HOOK") == "0"
+        assert env == drums
+        assert json.loads(env["MLOPS_RUNTIME_PARAM_DRUM_GUNICORN_WORKER_CLASS"])["payload"] == "gevent"
 
 
 def test_a_binary_model_gets_its_labels() -> None:

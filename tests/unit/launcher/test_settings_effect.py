@@ -45,6 +45,8 @@ CHANGED: dict[str, tuple[str, dict[str, str]]] = {
     "DRUM_SHORTCUTS": ("false", {}),
     "CUSTOM_MODEL_WORKERS": ("3", {}),
     "DRUM_FASTAPI_EXECUTOR_WORKERS": ("7", {}),
+    "DRUM_GUNICORN_WORKER_CLASS": ("gevent", {}),
+    "DRUM_WORKER_CONNECTIONS": ("7", {"DRUM_GUNICORN_WORKER_CLASS": "gevent"}),
     "DRUM_UVICORN_MAX_REQUESTS": ("77", {}),
     "DRUM_UVICORN_MAX_REQUESTS_JITTER": ("7", {}),
     "DRUM_MAX_WORKER_MEMORY_MB": ("777", {}),

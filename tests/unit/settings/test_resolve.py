@@ -35,6 +35,9 @@ def quiet(environ: dict[str, str], **cli: str) -> ServerSettings:
     return resolution.settings
 
 
+GEVENT = {"DRUM_GUNICORN_WORKER_CLASS": "gevent"}
+
+
 def test_defaults_are_those_of_the_groups_and_say_nothing() -> None:
     resolution = resolve({}, {})
     assert resolution.settings == ServerSettings()
@@ -223,12 +226,6 @@ def test_unknown_parameter_names_the_nearest() -> None:
         resolve({}, {"DRUM_BATCH_MAXROWS": "3", "DRUM_SETTINGS_STRICT": "true"})
 
 
-def test_parameters_without_meaning_get_an_info_line() -> None:
-    resolution = resolve({}, rp("DRUM_WORKER_CONNECTIONS", "5"))
-    assert texts(resolution) == []
-    assert texts(resolution, logging.INFO) == ["DRUM_WORKER_CONNECTIONS has no meaning here and is ignored"]
-
-
 def test_secrets_are_masked_everywhere(tmp_path: Path) -> None:
     environ = json_rp("DRUM_API_TOKEN", "credential", '{"credentialType": "api_token", "apiToken": "hush"}')
     assert quiet(environ).access.api_token == "hush"
@@ -255,6 +252,42 @@ def test_slots() -> None:
     assert quiet({"MAX_WORKERS": "3", "DRUM_FASTAPI_EXECUTOR_WORKERS": "2"}).slots(4) == 6
     settings = quiet({"MAX_WORKERS": "3", "DRUM_MAX_CONCURRENT_REQUESTS": "5"})
     assert (settings.slots(1), settings.slots(4)) == (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("environ", "of_models"),
+    [
+        ({}, {1: 1, 8: 8, 64: 64}),
+        (rp("DRUM_GUNICORN_WORKER_CLASS", "sync"), {1: 1, 8: 8}),
+        (rp("DRUM_GUNICORN_WORKER_CLASS", "GEVENT"), {1: 5, 8: 8, 64: 64}),
+        (json_rp("DRUM_GUNICORN_WORKER_CLASS", "string", '"gevent"'), {1: 5}),
+        (GEVENT | json_rp("DRUM_WORKER_CONNECTIONS", "numeric", "20"), {1: 20, 8: 20, 64: 64}),
+        (GEVENT | rp("DRUM_WORKER_CONNECTIONS", "1"), {1: 1, 8: 8}),
+        (GEVENT | {"MAX_WORKERS": "3", "DRUM_MAX_CONCURRENT_REQUESTS": "7"}, {1: 7}),
+    ],
+)
+def test_slots_by_gunicorns_parameters(environ: dict[str, str], of_models: dict[int, int]) -> None:
+    settings = quiet(environ)
+    assert {concurrency: settings.slots(concurrency) for concurrency in of_models} == of_models
+
+
+@pytest.mark.parametrize(
+    ("environ", "text"),
+    [
+        (rp("DRUM_GUNICORN_WORKER_CLASS", "eventlet"), "(allowed: sync, gevent); using sync instead"),
+        (GEVENT | rp("DRUM_WORKER_CONNECTIONS", "10001"), "is out of range (allowed: 1 to 10000); using 5 instead"),
+        (GEVENT | rp("DRUM_WORKER_CONNECTIONS", "0"), "is out of range (allowed: 1 to 10000); using 5 instead"),
+        (GEVENT | {"DRUM_WORKER_CONNECTIONS": "many"}, "is not a number (allowed: 1 to 10000); using 5 instead"),
+        (GEVENT | rp("DRUM_WORKER_CONNECTIONS", "10000"), "(10000) is cut off to 256, the most calls at once in one"),
+    ],
+)
+def test_values_of_gunicorns_parameters(environ: dict[str, str], text: str) -> None:
+    """DRUM starts with any of them, so this server does."""
+    resolution = resolve({}, environ)
+    (said,) = texts(resolution)
+    assert text in said
+    expected = 256 if "256" in text else 5 if "using 5" in text else 1
+    assert resolution.settings.slots() == expected
 
 
 def test_parameter_that_is_no_setting() -> None:

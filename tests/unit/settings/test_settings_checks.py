@@ -56,6 +56,16 @@ from drum_litestar.settings.resolve import resolve
             "DRUM_UVICORN_MAX_REQUESTS_JITTER has no effect",
         ),
         ({"DRUM_SSL_CIPHERS": "ECDHE"}, logging.WARNING, "DRUM_SSL_CIPHERS has no effect"),
+        (
+            {"DRUM_WORKER_CONNECTIONS": "9"},
+            logging.WARNING,
+            "DRUM_WORKER_CONNECTIONS has no effect: DRUM_GUNICORN_WORKER_CLASS is not gevent",
+        ),
+        (
+            {"DRUM_GUNICORN_WORKER_CLASS": "gevent", "DRUM_FASTAPI_EXECUTOR_WORKERS": "2"},
+            logging.WARNING,
+            "DRUM_GUNICORN_WORKER_CLASS has no effect: DRUM_FASTAPI_EXECUTOR_WORKERS is set",
+        ),
         ({"DRUM_SERVER_TYPE": "gunicorn"}, logging.INFO, "DRUM_SERVER_TYPE=gunicorn is for 'drum server'"),
     ],
 )

@@ -80,6 +80,7 @@ def test_many_labels_are_counted(tmp_path: Path) -> None:
         (1, {"CUSTOM_MODEL_WORKERS": "3"}, 1, "1 of 3 workers, the others are loading"),
         (3, {"CUSTOM_MODEL_WORKERS": "3"}, 64, "3 workers, 64 calls at once each"),
         (1, {"DRUM_FASTAPI_EXECUTOR_WORKERS": "4"}, 64, "1 worker, 4 calls at once each"),
+        (1, {"DRUM_GUNICORN_WORKER_CLASS": "gevent"}, 1, "1 worker, 5 calls at once each"),
         (0, {"DRUM_EXECUTOR": "inline"}, 1, "model in the server's own process"),
     ],
 )

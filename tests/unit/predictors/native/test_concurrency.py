@@ -23,8 +23,8 @@ TRANSFORM, UNSTRUCTURED = TargetType.TRANSFORM, TargetType.UNSTRUCTURED
     ("code", "target", "expected"),
     [
         (SYNC, REGRESSION, 1),
-        (SYNC, TEXT, 4),
-        (SYNC, AGENT, 4),
+        (SYNC, TEXT, 8),
+        (SYNC, AGENT, 8),
         (SCORE, REGRESSION, ASYNCHRONOUS),
         (SCORE, TEXT, ASYNCHRONOUS),
         (CHAT, AGENT, ASYNCHRONOUS),
@@ -35,13 +35,13 @@ TRANSFORM, UNSTRUCTURED = TargetType.TRANSFORM, TargetType.UNSTRUCTURED
         ("async def transform(data, model): return data\n", TRANSFORM, ASYNCHRONOUS),
         ("def transform(data, model): return data\n", TRANSFORM, 1),
         # one synchronous hook is enough for the default of the target
-        (SYNC + CHAT, TEXT, 4),
-        (SCORE + "def chat(params, model): return []\n", TEXT, 4),
+        (SYNC + CHAT, TEXT, 8),
+        (SCORE + "def chat(params, model): return []\n", TEXT, 8),
         (SCORE + "def read_input_data(data): return data\n", REGRESSION, 1),
         (SCORE + "def post_process(frame, model): return frame\n", REGRESSION, 1),
         (SCORE + "def predict_stream(data, model): yield 'x'\n", REGRESSION, 1),
-        (CHAT + "def score_unstructured(model, data, **kw): return data\n", TEXT, 4),
-        (CHAT + "def embed(params, model): return []\n", TEXT, 4),
+        (CHAT + "def score_unstructured(model, data, **kw): return data\n", TEXT, 8),
+        (CHAT + "def embed(params, model): return []\n", TEXT, 8),
         (CHAT + "def embed(text): return []\n", TEXT, ASYNCHRONOUS),  # a helper
         ("async def completion(params, model): return ''\n", TEXT, ASYNCHRONOUS),
         # hooks outside predictions do not count

@@ -48,7 +48,7 @@ def test_class_labels_in_info(serve_folder: Any, target: TargetType) -> None:
 
 def test_text_generation_card(serve_folder: Any) -> None:
     card = load(serve_folder, {"custom.py": TEXT}, TargetType.TEXT_GENERATION, target_name="t")  # score is synchronous
-    assert (card.chat, card.models, card.unstructured, card.concurrency) == (True, True, True, 4)
+    assert (card.chat, card.models, card.unstructured, card.concurrency) == (True, True, True, 8)
     assert card.batching == "never"
 
 
