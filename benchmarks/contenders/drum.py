@@ -24,15 +24,25 @@ def words(command: str, folder: Path, scenario: Scenario, port: int) -> list[str
     return [*line, "--target-type", model.target_type, *labels]
 
 
+def runtime_parameter(name: str, value: str) -> dict[str, str]:
+    """The environment variable of a runtime parameter."""
+    return {f"{PREFIX}{name}": json.dumps({"type": "string", "payload": value})}
+
+
+def timeout(scenario: Scenario) -> dict[str, str]:
+    """The environment variable that ends calls, where the scenario has a timeout."""
+    return runtime_parameter("DRUM_CLIENT_REQUEST_TIMEOUT", f"{scenario.timeout:g}") if scenario.timeout else {}
+
+
 def settings(scenario: Scenario) -> dict[str, str]:
     """The environment variables that both share. They set the workers, because DRUM on gunicorn ignores
     ``--max-workers``."""
-    env = dict(MODELS[scenario.model].env)
+    env = {**dict(MODELS[scenario.model].env), **timeout(scenario)}
     return {**env, "MAX_WORKERS": str(scenario.workers)} if scenario.workers > 1 else env
 
 
 def _contender(name: str, title: str, **parameters: str) -> Contender:
-    env = {f"{PREFIX}{key}": json.dumps({"type": "string", "payload": value}) for key, value in parameters.items()}
+    env = {name: text for key, value in parameters.items() for name, text in runtime_parameter(key, value).items()}
 
     def launch(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launch:
         # the hook would make `drum server` run drum-litestar
