@@ -5,7 +5,7 @@
     workload/      scenarios, the tables that are sent, the model folders that all contenders serve, requests
     contenders/    the measured servers: one file for each, its application in apps/
     servers/       a virtual environment for each contender, its processes, the machine
-    load/          load generators: closed loop (wrk), open loop, chat clients, probes, an upload
+    load/          load generators: closed loop (wrk), open loop, chat clients, probes, an upload, calls that hang
     runner/        the interleaved run (A B A B), its plan and progress; plain_loop.py: the predictor without a server
     report/        the result, its comparison with another one, Markdown (lead.py: its first table) and plots
     results/       the published results

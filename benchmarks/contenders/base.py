@@ -34,6 +34,11 @@ def drum_request(scenario: Scenario) -> PredictionRequest:
     return PredictionRequest(scenario.path, scenario.bodies(), scenario.content_type)
 
 
+def app_timeout(scenario: Scenario) -> dict[str, str]:
+    """Environment variables for those of ``apps/`` that end a call themselves."""
+    return {"BENCH_TIMEOUT": f"{scenario.timeout:g}"} if scenario.timeout else {}
+
+
 def always(_: Scenario) -> str | None:
     """No reason: takes part in every scenario."""
     return None
@@ -57,6 +62,8 @@ class Contender:
     """Reason why it does not take part in a scenario."""
     request: Callable[[Scenario], PredictionRequest] = drum_request
     probe_path: str = "/ping/"
+    async_hooks: bool = False
+    """Whether it calls ``async def`` hooks; else it gets the same model with functions."""
 
 
 def rows_request(scenario: Scenario, path: str = "/predict") -> PredictionRequest:

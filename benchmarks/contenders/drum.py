@@ -27,16 +27,21 @@ def words(command: str, folder: Path, scenario: Scenario, port: int) -> list[str
     return [*line, "--target-type", model.target_type, *labels]
 
 
-def settings(scenario: Scenario) -> dict[str, str]:
-    """The environment variables that both share. They set the workers, because DRUM on gunicorn ignores
-    ``--max-workers``."""
-    env = dict(MODELS[scenario.model].env)
-    return {**env, "MAX_WORKERS": str(scenario.workers)} if scenario.workers > 1 else env
-
-
 def runtime_parameters(values: Mapping[str, str]) -> dict[str, str]:
     """Environment variables that set runtime parameters of type string, as the platform does."""
     return {f"{PREFIX}{key}": json.dumps({"type": "string", "payload": value}) for key, value in values.items()}
+
+
+def timeout(scenario: Scenario) -> dict[str, str]:
+    """The environment variable that ends calls, where the scenario has a timeout."""
+    return runtime_parameters({"DRUM_CLIENT_REQUEST_TIMEOUT": f"{scenario.timeout:g}"}) if scenario.timeout else {}
+
+
+def settings(scenario: Scenario) -> dict[str, str]:
+    """The environment variables that both share. They set the workers, because DRUM on gunicorn ignores
+    ``--max-workers``."""
+    env = {**dict(MODELS[scenario.model].env), **timeout(scenario)}
+    return {**env, "MAX_WORKERS": str(scenario.workers)} if scenario.workers > 1 else env
 
 
 def _contender(name: str, title: str, **parameters: str) -> Contender:

@@ -12,6 +12,8 @@ def _launch(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launc
     command = [str(bin_dir / "gunicorn"), "gunicorn_dirty_app:app", "--worker-class", "asgi"]
     command += ["--bind", f"127.0.0.1:{port}", "--workers", "1", "--log-level", "warning"]
     command += ["--dirty-app", "gunicorn_dirty_app:Model", "--dirty-workers", str(scenario.workers)]
+    if scenario.timeout:
+        command += ["--dirty-timeout", f"{scenario.timeout:.0f}"]
     return Launch(command, {"MODEL_DIR": str(folder), "PYTHONPATH": str(APPS)}, str(APPS))
 
 

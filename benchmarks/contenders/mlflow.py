@@ -14,6 +14,8 @@ from benchmarks.workload.scenarios import Scenario
 def _launch(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launch:
     command = [str(bin_dir / "python"), str(APPS / "mlflow_app.py"), str(port), str(scenario.workers)]
     env = {"MODEL_DIR": str(folder), "PATH": f"{bin_dir}:/usr/bin:/bin", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    if scenario.timeout:
+        env["MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT"] = f"{scenario.timeout:.0f}"
     return Launch(command, env)
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.contenders.base import APPS, Contender, Launch
+from benchmarks.contenders.base import APPS, Contender, Launch, app_timeout
 from benchmarks.contenders.litserve import only_rows
 from benchmarks.contenders.open_inference import MODEL_NAME, v2_binary, v2_json
 from benchmarks.servers.environments import cache_dir
@@ -35,7 +35,7 @@ def _contender(name: str, title: str, batch: int, request: Callable[..., Predict
         (home / "settings.json").write_text(json.dumps(settings))
         described = {**model, **batching, "parameters": {"uri": str(folder / "model.pkl")}}
         (home / "model-settings.json").write_text(json.dumps(described))
-        env = {"MODEL_DIR": str(folder), "PYTHONPATH": str(APPS)}
+        env = {"MODEL_DIR": str(folder), "PYTHONPATH": str(APPS), **app_timeout(scenario)}
         return Launch([str(bin_dir / "mlserver"), "start", str(home)], env, str(home))
 
     return Contender(
@@ -49,6 +49,7 @@ def _contender(name: str, title: str, batch: int, request: Callable[..., Predict
         absent=only_rows,
         request=functools.partial(request, output="predict_proba"),
         probe_path="/v2/health/live",
+        async_hooks=True,
     )
 
 

@@ -12,7 +12,8 @@ from benchmarks.workload.scenarios import Scenario
 def _contender(name: str, title: str, batch: int) -> Contender:
     def launch(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launch:
         # a prediction of a sleeping model waits behind others for longer than the default of 3 s
-        options = ["--address", "127.0.0.1", "--port", str(port), "--timeout", "60000", "--log-level", "warning"]
+        timeout = f"{scenario.timeout * 1e3 or 60_000:.0f}"
+        options = ["--address", "127.0.0.1", "--port", str(port), "--timeout", timeout, "--log-level", "warning"]
         env = {"MODEL_DIR": str(folder), "BENCH_WORKERS": str(scenario.workers), "BENCH_BATCH": str(batch)}
         return Launch([str(bin_dir / "python"), str(APPS / "mosec_app.py"), *options], env)
 

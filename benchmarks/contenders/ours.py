@@ -20,7 +20,7 @@ THREADS = {f"{PREFIX}DRUM_FASTAPI_EXECUTOR_WORKERS": "50"}
 
 
 def _no_batches(scenario: Scenario) -> str | None:
-    return "only structured predictions are merged" if scenario.model in ("echo", "chat") else None
+    return "only structured predictions are merged" if scenario.kind == "chat" or scenario.model == "echo" else None
 
 
 def _one_process(scenario: Scenario) -> str | None:
@@ -28,7 +28,8 @@ def _one_process(scenario: Scenario) -> str | None:
 
 
 def _waiting_models(scenario: Scenario) -> str | None:
-    return None if scenario.model in ("sleep", "chat") else "a setting for models that wait"
+    """Reason not to take part: hooks that are ``async def`` have more slots without the setting."""
+    return None if scenario.model in ("sleep", "chat") else "a setting for hooks that wait and are not async def"
 
 
 def _arrow(scenario: Scenario) -> PredictionRequest:
@@ -62,7 +63,16 @@ def _contender(
 ) -> Contender:
     packages = ("drum-litestar", "litestar", "uvicorn", "uvloop", "msgspec", "scikit-learn", "pandas", "numpy")
     launch = _launch(options, own or {})
-    return Contender(name, title, launch, packages=packages, absent=absent, request=request, probe_path="/livez")
+    return Contender(
+        name,
+        title,
+        launch,
+        packages=packages,
+        absent=absent,
+        request=request,
+        probe_path="/livez",
+        async_hooks=True,
+    )
 
 
 CONTENDERS = (

@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.contenders.base import APPS, Contender, Launch, drum_request, rows_request
+from benchmarks.contenders.base import APPS, Contender, Launch, app_timeout, drum_request, rows_request
+from benchmarks.contenders.drum import timeout
 from benchmarks.contenders.litserve import only_rows
 from benchmarks.servers.environments import ROOT
 from benchmarks.workload.models import MODELS
@@ -20,12 +21,13 @@ HAPROXY = {"RAY_SERVE_ENABLE_HA_PROXY": "1"}
 def _launch(kind: str, replicas: int, own: dict[str, str]) -> Callable[[Path, Path, Scenario, int], Launch]:
     def launch(bin_dir: Path, folder: Path, scenario: Scenario, port: int) -> Launch:
         model = MODELS[scenario.model]
-        args = {"code_dir": str(folder), "target_type": model.target_type, **dict(model.env)}
+        args = {"code_dir": str(folder), "target_type": model.target_type, **dict(model.env), **timeout(scenario)}
         if model.labels is not None:
             args |= {"positive_class_label": model.labels[0], "negative_class_label": model.labels[1]}
         command = [str(bin_dir / "python"), str(APPS / "ray_app.py"), kind, str(port), str(replicas)]
         command += [str(scenario.workers), json.dumps(args)]
         env = {"MODEL_DIR": str(folder), "PYTHONPATH": str(APPS), "RAY_USAGE_STATS_ENABLED": "0"}
+        env |= {} if kind == "ours" else app_timeout(scenario)
         # Ray lowers its processes' priority, which would compare a busy machine's schedules
         return Launch(command, {**env, "RAY_worker_niceness": "0", **own})
 
@@ -44,6 +46,7 @@ def _contender(name: str, title: str, kind: str, replicas: int, own: dict[str, s
         absent=only_rows,
         request=request,
         probe_path="/livez" if kind == "ours" else "/-/healthz",
+        async_hooks=True,
     )
 
 

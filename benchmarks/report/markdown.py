@@ -27,7 +27,8 @@ CAPTIONS = {
     "throughput": "Closed loop, requests/s: median, least and greatest of the rounds. Dashed: the plain loop's limit, "
     "black with shortcuts, red without.",
     "latency": "Open loop: p50 (dot) to p99 (end of the line) at the same constant rate for every server.",
-    "special": "Chat streams, probes beside a model that holds the interpreter's lock, and a 100 MB upload.",
+    "special": "Chat streams, probes beside a model that holds the interpreter's lock, a 100 MB upload, and calls that "
+    "hang.",
     "resources": "Time to the first prediction, memory, and CPU time: one worker, the ridge model.",
 }
 
@@ -61,6 +62,7 @@ def _blocks(result: Result, plots: Sequence[str]) -> Iterable[str]:
         yield f"## {words[0].upper()}{words[1:]}"
         for name in names:
             yield f"### {name}"
+            yield result.described[name].note
             yield scenario_table(result, name)
             yield _absent(result, name)
     yield "## Plots"

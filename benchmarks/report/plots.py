@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.report.panels import Bar, Panel, bars, color, save, text_color
-from benchmarks.report.result import BASE, OURS, Result
+from benchmarks.report.result import BASE, OURS, THIS_SERVER, Result
 from benchmarks.report.tables import NO_ANSWER, number, ratio
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def draw(result: Result, folder: Path, suffix: str = "svg") -> list[str]:
         "overview": overview,
         "throughput": lambda result: bars(_throughput(result), "Closed loop, requests/s", columns=4),
         "latency": latency,
-        "special": lambda result: bars([_special(result)], "Streams, probes, uploads", columns=2),
+        "special": lambda result: bars([_special(result)], "Streams, probes, uploads, calls that hang", columns=2),
         "resources": lambda result: bars([_resources(result)], "One worker, ridge model", columns=3),
     }
     names = []
@@ -90,7 +90,7 @@ def _gains(axes: Axes, result: Result, scenarios: Sequence[str]) -> None:
         sound = [name for name in result.contenders if name != BASE and result.sound(scenario, name)]
         gains = {name: gain for name in sound if (gain := result.gain(scenario, name))}
         for name, gain in gains.items():
-            own = name in OURS
+            own = name in THIS_SERVER
             axes.plot(gain, line, "o", color=color(name), ms=8 if own else 6, zorder=3 if own else 2, mec="white")
         for name, side in _named(gains).items():
             words = f"{gains[name]:.2f}" if name in OURS else f"{result.contenders[name]} {gains[name]:.2f}"
@@ -115,7 +115,7 @@ def _gains(axes: Axes, result: Result, scenarios: Sequence[str]) -> None:
 def _named(gains: dict[str, float]) -> dict[str, str]:
     """Contenders whose dots have a figure, with its alignment: this server, the best other one, and the worst if it is
     below DRUM."""
-    others = sorted((gain, name) for name, gain in gains.items() if name not in OURS)
+    others = sorted((gain, name) for name, gain in gains.items() if name not in THIS_SERVER)
     named = {name: "center" for name in OURS[:1] if name in gains}
     if others:
         named[others[-1][1]] = "left"
@@ -187,6 +187,7 @@ def _special(result: Result) -> list[Panel]:
         "chat": (("tokens", "tokens/s", True), ("p50", "first token, p50 ms", False)),
         "probes": (("p50", "p50 ms", False), ("p99", "p99 ms", False)),
         "upload": (("p50", "ms until answered", False), ("growth_http", "growth of the receiving process, MiB", False)),
+        "storm": (("goodput", "good answers/s", True), ("p99", "p99 of the good answers, ms", False)),
     }
     return [
         _panel(result, name, figure, f"{name}: {words}", more=more)

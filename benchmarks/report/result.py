@@ -16,6 +16,8 @@ BASE = "drum"
 """The contender that all ratios are to."""
 OURS = ("ours", "batched", "inline", "threads", "gevent")
 """The contenders that are configurations of this server; the first one has the default settings."""
+THIS_SERVER = (*OURS, "arrow", "v2", "v2-binary", "ray", "ray-2", "ray-haproxy", "ray-haproxy-2")
+"""Those, and this server with requests of other formats and in Ray: none of them is a rival."""
 
 
 class Headline(msgspec.Struct, frozen=True):
@@ -32,6 +34,7 @@ HEADLINES = {
     "chat": Headline("tokens", "tokens/s", True),
     "probes": Headline("p99", "p99 ms", False),
     "upload": Headline("p50", "ms", False),
+    "storm": Headline("goodput", "good answers/s", True),
 }
 
 
@@ -55,6 +58,8 @@ class Described(msgspec.Struct):
     """Model and rows by name; empty: the model does not look at them, or the result is older than the name."""
     load: str = ""
     """The load, in words that scenarios with other data share."""
+    note: str = ""
+    """What a reader of the scenario's table must know."""
 
 
 class Absence(msgspec.Struct):
@@ -133,7 +138,10 @@ class Result(msgspec.Struct):
         return statistics.median(values) if values else None
 
     def sound(self, scenario: str, contender: str) -> bool:
-        """Whether at most one request in a hundred failed; the rate of one that rejects requests is meaningless."""
+        """Whether at most one request in a hundred failed; the rate of one that rejects requests is meaningless, but
+        goodput counts good answers only."""
+        if self.headline(scenario).figure == "goodput":
+            return True
         failed, asked = (self.middle(scenario, contender, figure) or 0.0 for figure in ("errors", "requests"))
         return failed <= asked / 100
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.report.result import BASE, Result
 
-FIGURES = {"rate": "requests/s", "p50": "p50", "p99": "p99", "cpu": "CPU s/1000"}
+FIGURES = {"rate": "requests/s", "goodput": "good answers/s", "p50": "p50", "p99": "p99", "cpu": "CPU s/1000"}
 LEAST_NOISE = 0.05
 
 
@@ -37,8 +37,8 @@ class Change:
 
     @property
     def better(self) -> bool:
-        """Whether the change is for the better: more requests/s, less of any other figure."""
-        return (self.relative > 0) == (self.figure == "rate")
+        """Whether the change is for the better: more answers/s, less of any other figure."""
+        return (self.relative > 0) == (self.figure in ("rate", "goodput"))
 
 
 def changes(old: Result, new: Result) -> list[Change]:

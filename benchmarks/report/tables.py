@@ -5,14 +5,15 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 
-from benchmarks.report.result import BASE, OURS, Result
+from benchmarks.report.result import BASE, OURS, THIS_SERVER, Result
 
 COLUMNS = {
     "closed": ("rate", "p50", "p95", "p99", "errors", "cpu"),
     "open": ("asked", "rate", "p50", "p95", "p99", "errors", "cpu"),
-    "chat": ("tokens", "p50", "p95", "p99", "errors", "cpu"),
+    "chat": ("tokens", "p50", "p95", "p99", "unfinished", "errors", "cpu"),
     "probes": ("requests", "p50", "p95", "p99", "errors"),
     "upload": ("p50", "growth_http", "growth_tree", "errors"),
+    "storm": ("goodput", "p50", "p95", "p99", "errors", "hung", "ended"),
 }
 WORDS = {
     "rate": "requests/s",
@@ -25,6 +26,10 @@ WORDS = {
     "requests": "probes",
     "growth_http": "growth of the receiving process, MiB",
     "growth_tree": "growth of all processes, MiB",
+    "unfinished": "abandoned",
+    "goodput": "good answers/s",
+    "hung": "calls that hung",
+    "ended": "of them ended by the server",
 }
 TO_FIRST = {"p50": "first token p50 ms", "p95": "p95 ms", "p99": "p99 ms"}
 NO_ANSWER = " (no answer before the end of the measurement)"
@@ -119,7 +124,7 @@ def losses(result: Result) -> str:
         measured = True
         for name, title in result.contenders.items():
             theirs = result.middle(scenario, name, headline.figure)
-            if name in OURS or theirs is None or not result.sound(scenario, name):
+            if name in THIS_SERVER or theirs is None or not result.sound(scenario, name):
                 continue
             if (theirs / own if headline.more_is_better else own / theirs) > NOTABLE:
                 row = [scenario, headline.unit, title, number(theirs), number(own)]
@@ -162,7 +167,7 @@ def _best_other(result: Result, scenario: str) -> str | None:
     found = {
         name: value
         for name in result.contenders
-        if name not in OURS
+        if name not in THIS_SERVER
         and name != BASE
         and result.sound(scenario, name)
         and (value := result.middle(scenario, name, headline.figure)) is not None

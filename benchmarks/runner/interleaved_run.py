@@ -23,7 +23,7 @@ from benchmarks.runner.run_plan import Estimate, Step, steps
 from benchmarks.servers import machine
 from benchmarks.servers.environments import CannotInstallError, cache_dir, environment, installed
 from benchmarks.servers.server_process import CannotStartError, Running, free_port, running
-from benchmarks.workload.models import model_folder
+from benchmarks.workload.models import MODELS, model_folder
 from benchmarks.workload.scenarios import DATA, Scenario
 
 _WARM_UP = 1.0
@@ -69,7 +69,7 @@ class Run:
             machine=described,
             settings={"rounds": str(options.rounds), "seconds of a measurement": f"{options.seconds:g}"},
             contenders={contender.name: contender.title for contender in contenders},
-            described={s.name: Described(s.kind, s.work, s.workers, s.data, s.load) for s in scenarios},
+            described={s.name: Described(s.kind, s.work, s.workers, s.data, s.load, s.note) for s in scenarios},
             data={name: data.words for name, data in DATA.items() if any(s.data == name for s in scenarios)},
             versions={},
             commands={},
@@ -142,7 +142,8 @@ class Run:
     @contextlib.contextmanager
     def _started(self, contender: Contender, scenario: Scenario) -> Iterator[Running]:
         bin_dir = self._bins[contender.environment or contender.name]
-        folder = self._folder(scenario.model, bin_dir)
+        model = scenario.model if contender.async_hooks else MODELS[scenario.model].sync or scenario.model
+        folder = self._folder(model, bin_dir)
         port = free_port()
         launch = contender.launch(bin_dir, folder, scenario, port)
         self.result.commands.setdefault(contender.name, self._words(launch, bin_dir, folder, port))

@@ -7,6 +7,7 @@ from benchmarks.load.chat import chat_streams
 from benchmarks.load.closed_loop import closed_loop
 from benchmarks.load.open_loop import open_loop
 from benchmarks.load.probes import probe_latency
+from benchmarks.load.storm import storm
 from benchmarks.load.upload import upload
 from benchmarks.report.result import Figures
 from benchmarks.servers.server_process import Running
@@ -16,15 +17,16 @@ from benchmarks.workload.scenarios import Scenario
 
 def measure(server: Running, contender: Contender, scenario: Scenario, seconds: float, rate: float) -> Figures:
     """The figures of ``scenario``; ``rate`` is the requested rate of an open loop. ``cpu``: CPU seconds of the server's
-    processes for 1,000 requests. Raises RuntimeError when the server ends during it."""
+    processes for 1,000 requests that ended. Raises RuntimeError when the server ends during it."""
     request = contender.request(scenario)
     before = server.cpu_seconds()
     figures = _drive(server, contender, scenario, request, seconds, rate)
     if not server.alive():
         raise RuntimeError("the server died")
     spent = server.cpu_seconds() - before
-    counts = scenario.kind in ("closed", "open", "chat") and figures["requests"]
-    return figures | ({"cpu": spent / figures["requests"] * 1e3} if counts else {})
+    ended = figures["requests"] - figures.get("unfinished", 0.0)
+    counts = scenario.kind in ("closed", "open", "chat") and ended
+    return figures | ({"cpu": spent / ended * 1e3} if counts else {})
 
 
 def _drive(
@@ -35,7 +37,9 @@ def _drive(
     if scenario.kind == "open":
         return open_loop(server.port, request, seconds, rate)
     if scenario.kind == "chat":
-        return chat_streams(server.port, request, scenario.connections)
+        return chat_streams(server.port, request, scenario.connections, scenario.seconds or None)
     if scenario.kind == "probes":
         return probe_latency(server.port, contender.probe_path, request, seconds)
+    if scenario.kind == "storm":
+        return storm(server.port, request, scenario.connections, scenario.seconds)
     return upload(server, request)

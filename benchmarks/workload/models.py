@@ -20,6 +20,7 @@ SLEEP_SECONDS = 0.05
 HOLD_SECONDS = 0.5
 CHAT_CHUNKS = 50
 CHAT_PAUSE = 0.005
+HANG_SECONDS = 3600
 
 _SLEEP = f'''"""Waits as a call of another service would."""
 
@@ -34,6 +35,22 @@ def load_model(code_dir):
 
 def score(data, model, **kwargs):
     time.sleep({SLEEP_SECONDS})
+    return pd.DataFrame({{"Predictions": [1.0] * len(data)}})
+'''
+_HANG = f'''"""Sleeps in calls with a 1 in the last column, as a call of a service that never answers."""
+
+import time
+
+import pandas as pd
+
+
+def load_model(code_dir):
+    return "sleeper"
+
+
+def score(data, model, **kwargs):
+    if data.iloc[:, -1].max() > 0.5:
+        time.sleep({HANG_SECONDS})
     return pd.DataFrame({{"Predictions": [1.0] * len(data)}})
 '''
 _HOLD = f'''"""Keeps the interpreter's lock while it computes, as a long loop in C does."""
@@ -112,6 +129,18 @@ def chat(completion_create_params, model):
 '''
 
 
+def _asynchronous(custom: str) -> str:
+    """The same hooks as ``async def``, which wait in asyncio."""
+    for sync, awaited in (
+        ("import time\n", "import asyncio\n"),
+        ("time.sleep(", "await asyncio.sleep("),
+        ("\ndef score(", "\nasync def score("),
+        ("\ndef chat(", "\nasync def chat("),
+    ):
+        custom = custom.replace(sync, awaited)
+    return custom
+
+
 @dataclass(frozen=True)
 class Model:
     """A model folder and how it is served."""
@@ -123,6 +152,8 @@ class Model:
     env: tuple[tuple[str, str], ...] = ()
     labels: tuple[str, str] | None = None
     """Positive and negative label of a binary target."""
+    sync: str = ""
+    """Of ``async def`` hooks: the model with the same ones as functions, for servers that do not call them."""
 
 
 MODELS = {
@@ -133,9 +164,12 @@ MODELS = {
         Model("wide", "regression"),
         Model("forest", "regression"),
         Model("sleep", "regression", _SLEEP),
+        Model("await", "regression", _asynchronous(_SLEEP), sync="sleep"),
+        Model("hang", "regression", _HANG),
         Model("hold", "regression", _HOLD),
         Model("echo", "unstructured", _ECHO),
         Model("chat", "textgeneration", _CHAT, (("TARGET_NAME", "completion"),)),
+        Model("proxy", "textgeneration", _asynchronous(_CHAT), (("TARGET_NAME", "completion"),), sync="chat"),
     )
 }
 

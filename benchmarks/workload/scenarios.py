@@ -6,18 +6,23 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.workload.tables import csv_bodies, csv_body_of_size, frames
+from benchmarks.workload.tables import HANGS_EVERY, csv_bodies, csv_body_of_size, frames, spread
 
 if TYPE_CHECKING:
     import pandas as pd
 
 UPLOAD_BYTES = 100_000_000
+MIXED_SIZES = {1: 60, 10: 25, 100: 10, 1_000: 4, 5_000: 1}
+"""Rows of a request, and percent of the requests that have so many."""
+NO_ASYNC_HOOKS = "DRUM, LitServe with batching, Mosec, gunicorn's dirty arbiter and MLflow"
+"""Servers that do not call ``async def`` hooks."""
 KINDS = {
     "closed": "closed loop",
     "open": "open loop (constant rate)",
     "chat": "chat stream",
     "probes": "probes beside predictions",
     "upload": "upload",
+    "storm": "calls that hang",
 }
 
 
@@ -59,6 +64,9 @@ class Scenario:
     data: str = ""
     """One of :data:`DATA`; empty where the model does not look at the rows."""
     rows: int = 1
+    """Of each request, unless :attr:`sizes` says otherwise."""
+    sizes: tuple[int, ...] = ()
+    """Rows of the requests in turn, where they differ."""
     connections: int = 1
     workers: int = 1
     path: str = "/predict/"
@@ -68,6 +76,12 @@ class Scenario:
     reference: str = ""
     quick: bool = False
     """Part of ``--quick``."""
+    seconds: float = 0.0
+    """Length of the measurement, whatever the run asks for; chats that have not ended by then are abandoned."""
+    timeout: float = 0.0
+    """Seconds after which the server should give a call up, by its own setting or its app; 0: its default."""
+    note: str = ""
+    """What a reader of the scenario's table must know."""
 
     @property
     def name(self) -> str:
@@ -82,11 +96,11 @@ class Scenario:
     @property
     def work(self) -> str:
         """Key of the work for one request; its plain loop without a server is the limit."""
-        return f"{self.data or self.model}, {self.rows}"
+        return f"{self.data or self.model}, {'mixed sizes' if self.sizes else self.rows}"
 
     def frames(self) -> tuple[pd.DataFrame, ...]:
         """The rows of each request, which every contender gets in this order, again and again."""
-        return frames(self._table, self.rows, self._different)
+        return frames(self._table, self._sizes)
 
     def bodies(self) -> tuple[bytes, ...]:
         """The bodies of these requests in DRUM's format."""
@@ -96,20 +110,27 @@ class Scenario:
             return tuple(
                 json.dumps({"numbers": list(range(start, start + 100))}).encode() for start in range(self._different)
             )
-        return csv_bodies(self._table, self.rows, self._different)
+        return csv_bodies(self._table, self._sizes)
 
     @property
     def _table(self) -> str:
-        return DATA[self.data].table if self.data else "floats"
+        return DATA[self.data].table if self.data else "hangs" if self.kind == "storm" else "floats"
+
+    @property
+    def _sizes(self) -> tuple[int, ...]:
+        return self.sizes or (self.rows,) * self._different
 
     @property
     def _different(self) -> int:
         """How many requests differ: enough that no server profits from repetition, and few megabytes at most."""
+        if self.kind == "storm":
+            return HANGS_EVERY
         return 64 if self.rows == 1 else 4 if self.rows <= 100 else 1
 
     def expected_seconds(self, seconds: float) -> float:
         """Estimated duration of one measurement, when a closed-loop one takes ``seconds``."""
-        return {"closed": seconds, "open": seconds + 1, "chat": 5.0, "probes": seconds + 1, "upload": 8.0}[self.kind]
+        usual = {"closed": seconds, "open": seconds + 1, "chat": 5.0, "probes": seconds + 1, "upload": 8.0}
+        return self.seconds or usual[self.kind]
 
 
 LOADS = ((1, 1), (1, 16), (1, 64), (100, 16))
@@ -123,6 +144,11 @@ def _closed(data: Data, rows: int, connections: int) -> Scenario:
     return Scenario(load, "closed", data.model, data.name, rows=rows, connections=connections, quick=quick)
 
 
+def _workers(data: str, workers: int) -> Scenario:
+    load = f"1 row, {workers} workers, c=16"
+    return Scenario(load, "closed", DATA[data].model, data, connections=16, workers=workers)
+
+
 def _open(share: float, words: str) -> Scenario:
     load = f"1 row, open loop at {words} DRUM's rate"
     return Scenario(load, "open", data="ridge", rate_of=share, reference="ridge, 1 row, c=16")
@@ -130,11 +156,22 @@ def _open(share: float, words: str) -> Scenario:
 
 SCENARIOS = (
     *(_closed(DATA["ridge"], rows, connections) for rows, connections in (*LOADS, (10_000, 16))),
-    Scenario("1 row, 2 workers, c=16", "closed", data="ridge", connections=16, workers=2),
+    Scenario("body of 1 MB, c=4", "closed", data="ridge", rows=5_000, connections=4),
+    Scenario(
+        "mixed sizes, c=16",
+        "closed",
+        data="ridge",
+        sizes=spread(MIXED_SIZES),
+        connections=16,
+        note="Of a hundred requests 60 have 1 row, 25 have 10, 10 have 100, 4 have 1,000 and 1 has 5,000, in the same "
+        "order for every server.",
+    ),
+    *(_workers("ridge", workers) for workers in (2, 4)),
     _open(0.5, "half of"),
     _open(2.0, "twice"),
     Scenario("upload of 100 MB", "upload", data="ridge"),
     *(_closed(data, *load) for data in DATA.values() if data.name != "ridge" for load in LOADS),
+    *(_workers("mixed", workers) for workers in (2, 4)),
     Scenario(
         "unstructured JSON, c=16",
         "closed",
@@ -144,8 +181,37 @@ SCENARIOS = (
         content_type="application/json",
     ),
     Scenario("sleeping model, c=16", "closed", "sleep", connections=16),
+    Scenario(
+        "async hook that waits, c=256",
+        "closed",
+        "await",
+        connections=256,
+        note=f"{NO_ASYNC_HOOKS} do not call `async def` hooks and are asked for the same wait in a sync hook.",
+    ),
     Scenario("chat stream, 50 clients", "chat", "chat", connections=50, path="/v1/chat/completions"),
+    Scenario(
+        "LLM proxy, 500 streams",
+        "chat",
+        "proxy",
+        connections=500,
+        path="/v1/chat/completions",
+        seconds=20.0,
+        note="The chat hook is an `async def` that yields; DRUM does not call such hooks and is asked for the same "
+        "chunks and pauses in a sync one. After 20 s the streams that have not ended are abandoned: their tokens "
+        "count, they are no errors, and those without a first token by then count as if it had come at the end.",
+    ),
     Scenario("probes beside a model that holds the GIL", "probes", "hold"),
+    Scenario(
+        "deadline storm, c=16",
+        "storm",
+        "hang",
+        connections=16,
+        seconds=10.0,
+        timeout=2.0,
+        note="Every hundredth call sleeps for an hour, the others answer at once. Where a server has a timeout of "
+        "calls it is 2 s; FastAPI, MLServer and KServe have none, and their app stops waiting after 2 s, which leaves "
+        "the thread asleep. Clients give up after 5 s. Goodput: answers with 200 per second; latencies are theirs.",
+    ),
 )
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 

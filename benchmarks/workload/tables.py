@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ TRAINING, REQUESTS = 1, 2
 """Seeds: models are trained on other rows than they are asked for."""
 COLUMNS = tuple(f"feature_{number}" for number in range(10))
 WIDE_COLUMNS = tuple(f"feature_{number}" for number in range(300))
+HANGS = "hangs"
+"""Column of the table for calls that hang: 1 in every hundredth row, else 0."""
+HANGS_EVERY = 100
 LABELS = ("yes", "no")
 """Positive and negative label of the mixed table's target."""
 
@@ -56,6 +60,14 @@ def _floats(columns: tuple[str, ...]) -> Callable[[np.random.Generator, int], pd
         return frame
 
     return make
+
+
+def _calls_that_hang(rng: np.random.Generator, rows: int) -> pd.DataFrame:
+    import numpy as np
+
+    frame = _floats(COLUMNS)(rng, rows)
+    frame[HANGS] = np.where(np.arange(1, rows + 1) % HANGS_EVERY == 0, 1.0, 0.0)
+    return frame
 
 
 def _passengers(rng: np.random.Generator, rows: int) -> pd.DataFrame:
@@ -104,24 +116,31 @@ TABLES = {
     "rounded": Table(_floats(COLUMNS), decimals=4),
     "mixed": Table(_passengers),
     "wide": Table(_floats(WIDE_COLUMNS)),
+    "hangs": Table(_calls_that_hang),
 }
 
 
 @cache
-def frames(table: str, rows: int, count: int) -> tuple[pd.DataFrame, ...]:
-    """``count`` different frames of ``rows`` rows, always the same ones in the same order."""
-    whole = TABLES[table].rows(rows * count)
-    return tuple(whole.iloc[start : start + rows] for start in range(0, rows * count, rows))
+def frames(table: str, sizes: tuple[int, ...]) -> tuple[pd.DataFrame, ...]:
+    """Different frames of so many rows each, always the same ones in the same order."""
+    whole = TABLES[table].rows(sum(sizes))
+    return tuple(whole.iloc[end - rows : end] for rows, end in zip(sizes, accumulate(sizes), strict=True))
 
 
 @cache
-def csv_bodies(table: str, rows: int, count: int) -> tuple[bytes, ...]:
+def csv_bodies(table: str, sizes: tuple[int, ...]) -> tuple[bytes, ...]:
     """:func:`frames` as CSV."""
-    return tuple(TABLES[table].csv(frame) for frame in frames(table, rows, count))
+    return tuple(TABLES[table].csv(frame) for frame in frames(table, sizes))
+
+
+def spread(shares: Mapping[int, int]) -> tuple[int, ...]:
+    """Each size as many times as its share says, evenly spread and always in the same order."""
+    turns = [((turn + 0.5) / share, size) for size, share in shares.items() for turn in range(share)]
+    return tuple(size for _, size in sorted(turns))
 
 
 def csv_body_of_size(size: int) -> bytes:
     """A CSV of about ``size`` bytes: full floats, the same 500 rows again and again."""
-    (block,) = csv_bodies("floats", 500, 1)
+    (block,) = csv_bodies("floats", (500,))
     header, _, rows = block.partition(b"\n")
     return header + b"\n" + rows * (size // len(rows) + 1)

@@ -1,5 +1,8 @@
 """The routes of the benchmark on FastAPI: work in threads, so that probes are answered meanwhile."""
 
+import asyncio
+import functools
+import inspect
 import io
 
 import orjson
@@ -7,7 +10,7 @@ import pandas as pd
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import Response, StreamingResponse
-from served_model import hooks, predictor
+from served_model import TIMEOUT, hooks, is_async, predictor
 
 app = FastAPI()
 custom = hooks()
@@ -19,13 +22,28 @@ async def ping():
     return {"message": "OK"}
 
 
+def encode(predictions):
+    return orjson.dumps({"predictions": predictions})
+
+
 def predict_body(body):
-    return orjson.dumps({"predictions": predict_frame(pd.read_csv(io.BytesIO(body)))})
+    return encode(predict_frame(pd.read_csv(io.BytesIO(body))))
+
+
+async def predict_body_async(body):
+    return encode(await predict_frame(await run_in_threadpool(pd.read_csv, io.BytesIO(body))))
+
+
+call = predict_body_async if is_async() else functools.partial(run_in_threadpool, predict_body)
 
 
 @app.post("/predict/")
 async def predict(request: Request):
-    return Response(await run_in_threadpool(predict_body, await request.body()), media_type="application/json")
+    try:
+        answer = await asyncio.wait_for(call(await request.body()), TIMEOUT)
+    except asyncio.TimeoutError:  # the thread cannot be ended
+        return Response(status_code=504)
+    return Response(answer, media_type="application/json")
 
 
 @app.post("/predictUnstructured/")
@@ -40,6 +58,13 @@ def events(request):
     yield "data: [DONE]\n\n"
 
 
+async def events_async(request):
+    async for chunk in custom.chat(request, None):
+        yield f"data: {chunk.to_json(indent=None)}\n\n"
+    yield "data: [DONE]\n\n"
+
+
 @app.post("/v1/chat/completions")
 async def chat(request: Request):
-    return StreamingResponse(events(await request.json()), media_type="text/event-stream")
+    stream = events_async if inspect.isasyncgenfunction(custom.chat) else events
+    return StreamingResponse(stream(await request.json()), media_type="text/event-stream")

@@ -6,21 +6,23 @@ import uuid
 
 import numpy as np
 from kserve import InferOutput, InferResponse, Model, ModelServer
-from served_model import predictor, rows_predictor
+from served_model import TIMEOUT, is_async, predictor, rows_predictor
 
 
 class Rows(Model):
     def load(self):
         self.predict_frame, self.predict_rows = predictor(), rows_predictor()
+        self.is_async = is_async()
         self.ready = True
         return True
 
     async def predict(self, payload, headers=None, response_headers=None):
         if len(payload.inputs) > 1:
-            found = await asyncio.to_thread(self.predict_frame, payload.as_dataframe())
+            predict, data = self.predict_frame, payload.as_dataframe()
         else:
-            found = await asyncio.to_thread(self.predict_rows, payload.inputs[0].as_numpy())
-        values = np.array(found)
+            predict, data = self.predict_rows, payload.inputs[0].as_numpy()
+        call = predict(data) if self.is_async else asyncio.to_thread(predict, data)
+        values = np.array(await asyncio.wait_for(call, TIMEOUT))
         output = InferOutput(name="predict", shape=list(values.shape), datatype="FP64")
         output.set_data_from_numpy(values, binary_data=False)
         return InferResponse(response_id=payload.id or str(uuid.uuid4()), model_name=self.name, infer_outputs=[output])

@@ -4,7 +4,7 @@ import sys
 from itertools import chain
 
 import litserve as ls
-from served_model import rows_predictor
+from served_model import TIMEOUT, is_async, rows_predictor
 
 
 class Api(ls.LitAPI):
@@ -21,6 +21,17 @@ class Api(ls.LitAPI):
         return {"predictions": predictions}
 
 
+class AsyncApi(Api):
+    async def decode_request(self, request):
+        return super().decode_request(request)
+
+    async def predict(self, rows):
+        return await self.model(rows)
+
+    async def encode_response(self, predictions):
+        return super().encode_response(predictions)
+
+
 class BatchedApi(Api):
     def predict(self, batch):
         flat = iter(super().predict(list(chain.from_iterable(batch))))
@@ -35,6 +46,9 @@ class BatchedApi(Api):
 
 if __name__ == "__main__":
     port, workers, batch = map(int, sys.argv[1:])
-    api = BatchedApi(max_batch_size=batch, batch_timeout=0.002) if batch > 1 else Api()
-    server = ls.LitServer(api, accelerator="cpu", workers_per_device=workers)
+    if batch > 1:
+        api = BatchedApi(max_batch_size=batch, batch_timeout=0.002)
+    else:
+        api = AsyncApi(enable_async=True) if is_async() else Api()
+    server = ls.LitServer(api, accelerator="cpu", workers_per_device=workers, timeout=TIMEOUT or 30)
     server.run(host="127.0.0.1", port=port, log_level="warning", generate_client_file=False)

@@ -1,4 +1,5 @@
-"""A runtime for hooks, in threads as they wait, and MLServer's own one for estimators with an addition."""
+"""A runtime for hooks, in threads as they wait (``async def`` ones on the event loop), and MLServer's own one for
+estimators with an addition."""
 
 import asyncio
 
@@ -8,17 +9,18 @@ from mlserver import MLModel
 from mlserver.codecs import NumpyCodec
 from mlserver.types import InferenceResponse
 from mlserver_sklearn import SKLearnModel
-from served_model import predictor
+from served_model import TIMEOUT, is_async, predictor
 
 
 class Hooks(MLModel):
     async def load(self):
-        self.predict_frame = predictor()
+        self.predict_frame, self.is_async = predictor(), is_async()
         return True
 
     async def predict(self, payload):
         frame = pd.DataFrame(NumpyCodec.decode_input(payload.inputs[0]))
-        predictions = await asyncio.to_thread(self.predict_frame, frame)
+        call = self.predict_frame(frame) if self.is_async else asyncio.to_thread(self.predict_frame, frame)
+        predictions = await asyncio.wait_for(call, TIMEOUT)
         output = NumpyCodec.encode_output("predict", np.asarray(predictions))
         return InferenceResponse(model_name=self.name, outputs=[output])
 

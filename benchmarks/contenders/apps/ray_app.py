@@ -19,13 +19,14 @@ KIND, PORT, REPLICAS, WORKERS, ARGS = sys.argv[1:]
 @serve.deployment(num_replicas=int(REPLICAS), max_ongoing_requests=1024, ray_actor_options={"num_cpus": 0.5})
 class Rows:
     def __init__(self):
-        from served_model import rows_predictor
+        from served_model import is_async, rows_predictor
 
-        self.model = rows_predictor()
+        self.model, self.is_async = rows_predictor(), is_async()
 
     async def __call__(self, request: Request):
         payload = await request.json()
-        return {"predictions": self.model(payload["rows"])}
+        found = self.model(payload["rows"])
+        return {"predictions": await found if self.is_async else found}
 
 
 def application():
@@ -45,7 +46,8 @@ ray.init(
     log_to_driver=False,
     runtime_env={"env_vars": {"MODEL_DIR": os.environ["MODEL_DIR"], "PYTHONPATH": os.environ["PYTHONPATH"]}},
 )
-serve.start(http_options={"host": "127.0.0.1", "port": int(PORT)})
+timeout = float(os.environ.get("BENCH_TIMEOUT", 0)) or None
+serve.start(http_options={"host": "127.0.0.1", "port": int(PORT), "request_timeout_s": timeout})
 serve.run(application(), name="model", route_prefix="/" if KIND == "ours" else "/predict")
 stopped.wait()
 ray.shutdown()

@@ -1,6 +1,7 @@
 """The model folder in ``MODEL_DIR``, for servers without a notion of model folders."""
 
 import importlib.util
+import inspect
 import os
 import pickle
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 FOLDER = Path(os.environ["MODEL_DIR"])
+TIMEOUT = float(os.environ.get("BENCH_TIMEOUT", 0)) or None
+"""Seconds after which an app ends a call; None: it does not."""
 
 
 def hooks():
@@ -21,9 +24,14 @@ def hooks():
     return module
 
 
+def is_async():
+    """Whether the model's hook ``score`` is ``async def``."""
+    return inspect.iscoroutinefunction(getattr(hooks(), "score", None))
+
+
 def predictor():
-    """A function from a frame to a list of numbers (of a classifier, the positive class's probabilities); None for a
-    model that has none."""
+    """A function from a frame to a list of numbers (of a classifier, the positive class's probabilities), a coroutine
+    function where the hook is one; None for a model that has none."""
     return _load()[0]
 
 
@@ -51,4 +59,10 @@ def _load():
     if not hasattr(module, "score"):
         return None, None
     model = module.load_model(str(FOLDER))
+    if inspect.iscoroutinefunction(module.score):
+
+        async def predict(frame):
+            return (await module.score(frame, model))["Predictions"].tolist()
+
+        return predict, None
     return lambda frame: module.score(frame, model)["Predictions"].tolist(), None

@@ -19,6 +19,7 @@ from benchmarks.load.client import Client, LostError, get, posts  # noqa: E402
 from benchmarks.load.closed_loop import available, closed_loop  # noqa: E402
 from benchmarks.load.open_loop import open_loop  # noqa: E402
 from benchmarks.load.probes import PER_SECOND, probe_latency  # noqa: E402
+from benchmarks.load.storm import storm  # noqa: E402
 from benchmarks.workload.prediction_request import PredictionRequest  # noqa: E402
 
 STALLED, RELEASED = 10, 70
@@ -33,6 +34,8 @@ class Handler(BaseHTTPRequestHandler):
     gate = threading.Lock()
     released = threading.Event()
     seen = 0
+    unused = threading.Event()
+    """What calls that hang wait for, until the end of the test."""
     bodies: ClassVar[list[bytes]] = []
     """What ``/record`` got."""
 
@@ -43,6 +46,17 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path == "/chat":
             self.stream()
+        elif self.path == "/chat-that-stops":
+            self.stream(ends=False)
+        elif self.path == "/storm" and body == b"hang":
+            self.unused.wait()
+            self.close_connection = True
+        elif self.path == "/storm":
+            self.answer(503 if body == b"refused" else 200, body)
+        elif self.path == "/ended" and body == b"hang":
+            self.answer(504, body)
+        elif self.path == "/ended":
+            self.answer(200, body)
         elif self.path == "/record":
             self.bodies.append(body)
             self.answer(200, body)
@@ -73,10 +87,13 @@ class Handler(BaseHTTPRequestHandler):
         head = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers]
         self.wfile.write("\r\n".join([*head, "", ""]).encode() + body)
 
-    def stream(self) -> None:
+    def stream(self, *, ends: bool = True) -> None:
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         for event in (b"data: {}\n\n", b"data: {}\n\n", b"data: {}\n\n", b"data: [DONE]\n\n"):
             self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+            if not ends:
+                self.unused.wait()
+                return
         self.wfile.write(b"0\r\n\r\n")
 
     def log_message(self, format: str, *args: object) -> None:
@@ -92,11 +109,13 @@ class Server(ThreadingHTTPServer):
 def port() -> Iterator[int]:
     Handler.seen = 0
     Handler.released.clear()
+    Handler.unused.clear()
     Handler.bodies.clear()
     with Server(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield int(server.server_address[1])
+        Handler.unused.set()
         server.shutdown()
         thread.join()
 
@@ -148,6 +167,50 @@ def test_chat_streams_count_their_tokens(port: int) -> None:
     assert (figures["requests"], figures["errors"]) == (4, 0)
     assert figures["tokens"] == pytest.approx(3 * figures["rate"])
     assert chat_streams(port, PredictionRequest("/refused", (b"{}",), "application/json"), 4)["errors"] == 4
+
+
+def test_streams_that_do_not_end_are_abandoned_and_are_no_errors(port: int) -> None:
+    request = PredictionRequest("/chat-that-stops", (b"{}",), "application/json")
+    figures = chat_streams(port, request, 4, limit=2.0)
+    assert (figures["requests"], figures["unfinished"], figures["errors"]) == (4, 4, 0)
+    assert 0 < figures["tokens"] <= 4 / 2.0, "one of each stream"
+    assert "rate" not in figures, "none has ended"
+
+
+def test_a_stream_without_a_token_counts_as_if_it_had_come_at_the_end(port: int) -> None:
+    figures = chat_streams(port, PredictionRequest("/storm", (b"hang",), "application/json"), 2, limit=0.2)
+    assert (figures["unfinished"], figures["tokens"]) == (2, 0)
+    assert figures["p50"] >= 190
+
+
+def test_streams_that_end_in_time_are_not_abandoned(port: int) -> None:
+    figures = chat_streams(port, PredictionRequest("/chat", (b"{}",), "application/json"), 4, limit=60.0)
+    assert (figures["unfinished"], figures["errors"]) == (0, 0)
+    assert figures["tokens"] == pytest.approx(3 * figures["rate"])
+
+
+def test_a_storm_counts_the_good_answers_and_gives_up_what_hangs(port: int) -> None:
+    request = PredictionRequest("/storm", (b"good", b"refused", b"good", b"hang"), "text/csv")
+    figures = storm(port, request, connections=2, seconds=1.0, timeout=0.05)
+    assert figures["hung"] > 0
+    assert figures["ended"] == 0
+    assert figures["goodput"] > 0
+    assert figures["errors"] >= figures["requests"] / 3 - 2, "the refused ones, and what else took too long"
+
+
+def test_a_storm_knows_what_the_server_ended(port: int) -> None:
+    request = PredictionRequest("/ended", (b"good", b"hang"), "text/csv")
+    figures = storm(port, request, connections=1, seconds=0.5)
+    assert figures["ended"] == figures["hung"] > 0
+    assert figures["errors"] == 0
+    assert {"p50", "p99"} <= set(figures)
+
+
+def test_a_storm_over_a_server_that_is_gone_has_errors_only() -> None:
+    figures = storm(1, PredictionRequest("/storm", (b"good", b"hang"), "text/csv"), connections=2, seconds=0.1)
+    assert figures["errors"] == figures["requests"] > 0
+    assert figures["goodput"] == 0
+    assert "p99" not in figures
 
 
 def test_probes_are_asked_at_their_rate(port: int) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import contenders
+from benchmarks.contenders import drum
 from benchmarks.contenders.base import Contender, Launch, always
 from benchmarks.report.lead import NOT_COUNTED, ROWS
 from benchmarks.runner.plain_loop import WAYS
@@ -131,7 +133,7 @@ def test_scenarios_by_part_of_their_name_bring_their_reference() -> None:
 
 def test_a_whole_name_is_that_scenario_only() -> None:
     assert [s.name for s in scenarios.choose(["ridge, 1 row, c=1"], quick=False)] == ["ridge, 1 row, c=1"]
-    assert len(scenarios.choose(["mixed, 1 row"], quick=False)) == 3
+    assert len(scenarios.choose(["mixed, 1 row"], quick=False)) == 5
 
 
 def test_unknown_names_are_errors() -> None:
@@ -178,6 +180,31 @@ def test_each_contender_answers_a_scenario_or_says_why_not(monkeypatch: pytest.M
             if why is None and (one.request, scenario.work) not in requests:  # others make the same ones
                 requests.add((one.request, scenario.work))
                 assert one.request(scenario).bodies
+
+
+def test_a_storm_sets_the_timeout_that_a_server_or_its_app_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DRUM_BENCH_CACHE", str(tmp_path))
+    storm = scenarios.BY_NAME["deadline storm, c=16"]
+    for one in contenders.CONTENDERS:
+        if one.absent(storm):
+            continue
+        calm = one.launch(Path("bin"), Path("folder"), dataclasses.replace(storm, timeout=0.0), 8080)
+        limited = one.launch(Path("bin"), Path("folder"), storm, 8080)
+        assert (calm.command, calm.env) != (limited.command, limited.env), one.name
+
+
+def test_a_server_without_async_hooks_is_said_to_have_none() -> None:
+    """In the note of the scenario: those and no others are asked for a sync hook."""
+    note = scenarios.BY_NAME["async hook that waits, c=256"].note
+    others = {one.name for one in contenders.CONTENDERS if not one.async_hooks}
+    drums = {one.name for one in drum.CONTENDERS}
+    assert others == drums | {"litserve-batched", "mosec", "mosec-batched", "gunicorn-dirty", "mlflow"}
+    assert note.startswith("DRUM, LitServe with batching, Mosec, gunicorn's dirty arbiter and MLflow do not call")
+
+
+def test_workers_are_measured_by_two_and_four() -> None:
+    found = {(s.data, s.workers) for s in scenarios.SCENARIOS if s.workers > 1}
+    assert found == {(data, workers) for data in ("ridge", "mixed") for workers in (2, 4)}
 
 
 def test_names_are_unique() -> None:

@@ -9,9 +9,11 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.contenders import CONTENDERS
 from benchmarks.report.markdown import render
-from benchmarks.report.result import Result, Sample, load
-from benchmarks.report.tables import failures, losses, number, scenario_table, with_spread
+from benchmarks.report.panels import COLORS
+from benchmarks.report.result import THIS_SERVER, Described, Result, Sample, load
+from benchmarks.report.tables import failures, glance, losses, number, scenario_table, with_spread
 
 RECORDED = Path(__file__).with_name("small_result.json")
 
@@ -50,6 +52,32 @@ def test_a_contender_that_refuses_requests_is_not_better(result: Result) -> None
         if sample.contender == "fastapi":
             sample.figures["errors"] = sample.figures["requests"] / 2
     assert "FastAPI" not in losses(result)
+
+
+def test_this_server_with_other_requests_or_in_ray_is_no_rival(result: Result) -> None:
+    """Each contender that is this server is known to be."""
+    for name in ("v2", "ray"):
+        result.contenders[name] = f"drum-litestar, {name}"
+        result.samples.append(Sample("1 row, c=16", name, 1, {"rate": 1e6, "errors": 0.0, "requests": 1e6}))
+    assert "1,000,000" not in losses(result)
+    assert "1,000,000" not in glance(result)
+    assert {one.name for one in CONTENDERS if one.title.startswith("drum-litestar")} == set(THIS_SERVER)
+
+
+def test_each_contender_has_a_color_of_its_own() -> None:
+    assert {one.name for one in CONTENDERS} == set(COLORS)
+    assert len({color.lower() for color in COLORS.values()}) == len(COLORS)
+
+
+def test_goodput_counts_whatever_else_failed(result: Result) -> None:
+    result.described["storm"] = Described("storm", "hang, 1", 1, "", "storm", "Every hundredth call hangs.")
+    for name, goodput in (("drum", 10.0), ("ours", 30.0), ("fastapi", 60.0)):
+        figures = {"goodput": goodput, "errors": 50.0, "requests": 100.0, "p99": 5.0, "hung": 3.0, "ended": 2.0}
+        result.samples.append(Sample("storm", name, 1, figures))
+    assert "| storm | good answers/s | FastAPI + threads | 60 | 30 |" in losses(result)
+    text = render(result, [])
+    assert "### storm\n\nEvery hundredth call hangs.\n\n| server | good answers/s |" in text
+    assert "| drum-litestar | 30 | - | - | 5 | 50 | 3 | 2 | 3.00 |" in text
 
 
 def test_a_contender_without_an_answer_in_time_is_reported(result: Result) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import importlib.util
 import io
 import json
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +23,9 @@ from benchmarks.contenders.base import Contender, drum_request, rows_of  # noqa:
 from benchmarks.contenders.ours import ARROW  # noqa: E402
 from benchmarks.runner.plain_loop import plain_loop, predictor_spec  # noqa: E402
 from benchmarks.workload import tables  # noqa: E402
-from benchmarks.workload.models import make  # noqa: E402
+from benchmarks.workload.models import HANG_SECONDS, MODELS, make  # noqa: E402
 from benchmarks.workload.prediction_request import PredictionRequest  # noqa: E402
-from benchmarks.workload.scenarios import BY_NAME, DATA, SCENARIOS, Scenario  # noqa: E402
+from benchmarks.workload.scenarios import BY_NAME, DATA, MIXED_SIZES, SCENARIOS, Scenario  # noqa: E402
 
 APPS = Path(contenders.__file__).with_name("apps")
 JSON_ROWS = list({one.request: one for one in contenders.CONTENDERS if one.request is not drum_request}.values())
@@ -107,14 +111,15 @@ def test_requests_have_their_rows_and_are_few_megabytes(scenario: Any) -> None:
     assert len(set(bodies)) == len(bodies)
     assert sum(map(len, bodies)) < 3_000_000
     if scenario.content_type == "text/csv":
-        assert {len(frame) for frame in scenario.frames()} == {scenario.rows}
+        sizes = scenario.sizes or (scenario.rows,) * len(bodies)
+        assert tuple(len(frame) for frame in scenario.frames()) == sizes
         assert len(bodies) == len(scenario.frames())
 
 
 def test_rows_are_the_same_each_time() -> None:
     for name, table in tables.TABLES.items():
         again = table.rows(64)
-        assert [table.csv(again.iloc[row : row + 1]) for row in range(64)] == list(tables.csv_bodies(name, 1, 64))
+        assert [table.csv(again.iloc[row : row + 1]) for row in range(64)] == list(tables.csv_bodies(name, (1,) * 64))
         assert not table.rows(64, tables.TRAINING).equals(again), "a model is not asked for what it was trained with"
 
 
@@ -129,8 +134,62 @@ def test_a_mixed_table_has_blanks_quotes_and_changing_types() -> None:
     assert whole["Name"].str.contains(", ").all()
     assert any(b'""' in body for body in bodies)
     assert not all(b'""' in body for body in bodies)
-    ages = pd.read_csv(io.BytesIO(b"".join(tables.csv_bodies("mixed", 400, 1))))["Age"].dropna()
+    ages = pd.read_csv(io.BytesIO(b"".join(tables.csv_bodies("mixed", (400,)))))["Age"].dropna()
     assert 0 < (ages % 1 == 0.5).sum() < len(ages)
+
+
+def test_mixed_sizes_come_in_one_order_for_all() -> None:
+    sizes = BY_NAME["ridge, mixed sizes, c=16"].sizes
+    assert sizes == tables.spread(MIXED_SIZES)
+    assert Counter(sizes) == MIXED_SIZES
+    assert sum(MIXED_SIZES.values()) == 100
+    assert sizes[:10] == (1, 10, 1, 1, 100, 1, 10, 1, 1, 10)
+    large = [turn for turn, rows in enumerate(sizes) if rows >= 1_000]
+    assert min(after - before for before, after in pairwise(large)) > 10, "large ones are spread"
+
+
+def test_a_body_of_1_mb_has_that_size() -> None:
+    (body,) = BY_NAME["ridge, body of 1 MB, c=4"].bodies()
+    assert 950_000 < len(body) < 1_050_000
+
+
+def test_the_last_body_of_a_storm_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = BY_NAME["deadline storm, c=16"]
+    make("hang", tmp_path)
+    module = _module(tmp_path)
+    slept: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", slept.append)
+    bodies = scenario.bodies()
+    assert len(set(bodies)) == len(bodies) == tables.HANGS_EVERY
+    for body in bodies[:-1]:
+        module.score(pd.read_csv(io.BytesIO(body)), None)
+    assert not slept
+    module.score(pd.read_csv(io.BytesIO(bodies[-1])), None)
+    assert slept == [HANG_SECONDS]
+
+
+@pytest.mark.parametrize("name", ["await", "proxy"])
+def test_async_hooks_answer_what_the_functions_do(name: str, tmp_path: Path) -> None:
+    make(name, tmp_path / "async")
+    make(MODELS[name].sync, tmp_path / "sync")
+    awaited, sync = _module(tmp_path / "async"), _module(tmp_path / "sync")
+    frame = pd.DataFrame({"a": [1.0, 2.0]})
+    assert asyncio.run(awaited.score(frame, None)).equals(sync.score(frame, None))
+    if name == "proxy":
+        assert asyncio.run(_chunks(awaited)) == [chunk.to_json() for chunk in sync.chat({}, None)]
+
+
+async def _chunks(module: Any) -> list[str]:
+    return [chunk.to_json() async for chunk in module.chat({}, None)]
+
+
+def _module(folder: Path) -> Any:
+    spec = importlib.util.spec_from_file_location("custom", folder / "custom.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def test_a_wide_table_has_300_columns() -> None:
