@@ -57,6 +57,8 @@ class Contender:
     """Reason why it does not take part in a scenario."""
     request: Callable[[Scenario], PredictionRequest] = drum_request
     probe_path: str = "/ping/"
+    ready_path: str = ""
+    """Probe of readiness; empty: :attr:`probe_path`."""
 
 
 def rows_request(scenario: Scenario, path: str = "/predict") -> PredictionRequest:

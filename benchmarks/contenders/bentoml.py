@@ -31,6 +31,7 @@ def _contender(name: str, title: str, batch: bool) -> Contender:
         absent=only_rows,
         request=_request,
         probe_path="/livez",
+        ready_path="/readyz",
     )
 
 

@@ -25,5 +25,6 @@ CONTENDERS = (
         absent=only_rows,
         request=v2_json,
         probe_path="/v2/health/live",
+        ready_path="/v2/health/ready",
     ),
 )

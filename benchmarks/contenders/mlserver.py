@@ -49,6 +49,7 @@ def _contender(name: str, title: str, batch: int, request: Callable[..., Predict
         absent=only_rows,
         request=functools.partial(request, output="predict_proba"),
         probe_path="/v2/health/live",
+        ready_path="/v2/health/ready",
     )
 
 

@@ -20,6 +20,7 @@ COLORS = {
     "batched": "#3d8fdd",
     "inline": "#86bdf0",
     "threads": "#12a1a6",
+    "lame-duck": "#5f7fd9",
     BASE: "#2b2b2b",
     "drum-gevent": "#6b6b6b",
     "drum-werkzeug": "#a3a3a3",

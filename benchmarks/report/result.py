@@ -14,7 +14,7 @@ Figures: TypeAlias = dict[str, float]
 
 BASE = "drum"
 """The contender that all ratios are to."""
-OURS = ("ours", "batched", "inline", "threads")
+OURS = ("ours", "batched", "inline", "threads", "lame-duck")
 """The contenders that are configurations of this server; the first one has the default settings."""
 
 
@@ -32,6 +32,9 @@ HEADLINES = {
     "chat": Headline("tokens", "tokens/s", True),
     "probes": Headline("p99", "p99 ms", False),
     "upload": Headline("p50", "ms", False),
+    "rollout": Headline("lost", "lost requests", False),
+    "start": Headline("first", "first prediction after s", False),
+    "memory": Headline("pss", "MiB", False),
 }
 
 

@@ -104,8 +104,10 @@ def running(
     *,
     cwd: str | None = None,
     timeout: float = 120.0,
+    grace: float = 10.0,
 ) -> Iterator[Running]:
-    """Start ``command`` and send ``first`` until it is answered with 200. Raises CannotStartError."""
+    """Start ``command`` and send ``first`` until it is answered with 200. At the end SIGTERM, and after ``grace``
+    seconds SIGKILL. Raises CannotStartError."""
     with tempfile.TemporaryFile() as log:
         began = time.monotonic()
         process = subprocess.Popen(
@@ -126,17 +128,18 @@ def running(
                     why = str(error)
                 if process.poll() is not None or time.monotonic() - began > timeout:
                     log.seek(0)
+                    why += "" if process.poll() is None else f", exit code {process.returncode}"
                     raise CannotStartError(f"{why}\n{log.read().decode(errors='replace')[-_TAIL:]}".strip())
                 time.sleep(0.02)
             yield Running(port, psutil.Process(process.pid), time.monotonic() - began)
         finally:
-            _stop(process)
+            _stop(process, grace)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes], grace: float) -> None:
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(10)
+        process.wait(grace)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(10)

@@ -18,7 +18,12 @@ KINDS = {
     "chat": "chat stream",
     "probes": "probes beside predictions",
     "upload": "upload",
+    "rollout": "rolling restart",
+    "start": "start of a large model",
+    "memory": "memory of a large model",
 }
+LIFE = {"rollout": 60.0, "start": 10.0, "memory": 2.0}
+"""Kinds of a server's life, which do not depend on the requests, and estimated seconds of a measurement."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +80,9 @@ class Scenario:
         return f"{self.data}, {self.load}" if self.data else self.load
 
     @property
-    def server(self) -> tuple[str, int, bool]:
-        """Key of a server's start, which scenarios share: model, workers, and whether it is for an upload."""
-        return self.model, self.workers, self.kind == "upload"
+    def server(self) -> tuple[str, int, str]:
+        """Key of a server's start, which scenarios share: model, workers, and the kind that has a start of its own."""
+        return self.model, self.workers, self.kind if self.kind in ("upload", "rollout") else ""
 
     @property
     def work(self) -> str:
@@ -109,6 +114,8 @@ class Scenario:
 
     def expected_seconds(self, seconds: float) -> float:
         """Estimated duration of one measurement, when a closed-loop one takes ``seconds``."""
+        if self.kind in LIFE:
+            return LIFE[self.kind]
         return {"closed": seconds, "open": seconds + 1, "chat": 5.0, "probes": seconds + 1, "upload": 8.0}[self.kind]
 
 
@@ -146,6 +153,9 @@ SCENARIOS = (
     Scenario("sleeping model, c=16", "closed", "sleep", connections=16),
     Scenario("chat stream, 50 clients", "chat", "chat", connections=50, path="/v1/chat/completions"),
     Scenario("probes beside a model that holds the GIL", "probes", "hold"),
+    Scenario("rolling restart, 16 clients", "rollout", connections=16),
+    Scenario("start with a model of 1 GB, 4 workers", "start", "large", workers=4),
+    Scenario("memory with a model of 1 GB, 4 workers", "memory", "large", workers=4),
 )
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 

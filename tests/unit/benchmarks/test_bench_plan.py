@@ -16,6 +16,7 @@ from benchmarks.workload.scenarios import Scenario, UnknownNameError
 RIDGE, LARGE = Scenario("small", "closed"), Scenario("large", "closed", rows=100)
 CHAT = Scenario("stream", "chat", "chat")
 UPLOAD = Scenario("big body", "upload")
+ROLLOUT = Scenario("restart", "rollout")
 
 
 def contender(name: str, absent: Callable[[Scenario], str | None] = always) -> Contender:
@@ -32,9 +33,9 @@ def test_contenders_take_turns_and_rounds_repeat_that() -> None:
     assert order == [(number, *step) for number in (1, 2) for step in one_round]
 
 
-def test_an_upload_gets_a_fresh_server() -> None:
-    (first, second) = steps([contender("a")], [RIDGE, UPLOAD], 1)
-    assert (first.scenarios, second.scenarios) == ((RIDGE,), (UPLOAD,))
+def test_an_upload_and_a_restart_get_fresh_servers() -> None:
+    (first, second, third) = steps([contender("a")], [RIDGE, UPLOAD, ROLLOUT], 1)
+    assert (first.scenarios, second.scenarios, third.scenarios) == ((RIDGE,), (UPLOAD,), (ROLLOUT,))
 
 
 def test_a_contender_without_a_scenario_is_not_started_for_it() -> None:
