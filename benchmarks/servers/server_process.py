@@ -24,8 +24,9 @@ _LOOK = 0.2
 """Window in seconds for the test whether a server is idle: CPU time below a quarter of a core."""
 _TAIL = 3000
 _NOT_YET = (404, 503)
-"""Statuses of a server that loads its model; any other error must end within ``_TIMEOUT_AFTER_ERROR``."""
-_TIMEOUT_AFTER_ERROR = 5.0
+"""Statuses of a server that loads its model; any other error must end within ``_TIMEOUT_AFTER_ERROR``: MLServer says
+400 meanwhile, gunicorn's dirty arbiter 500."""
+_TIMEOUT_AFTER_ERROR = 60.0
 
 
 class CannotStartError(Exception):
@@ -103,7 +104,7 @@ def running(
     first: urllib.request.Request,
     *,
     cwd: str | None = None,
-    timeout: float = 120.0,
+    timeout: float = 300.0,
     grace: float = 10.0,
 ) -> Iterator[Running]:
     """Start ``command`` and send ``first`` until it is answered with 200. At the end SIGTERM, and after ``grace``
