@@ -70,6 +70,7 @@ def _run(args: argparse.Namespace) -> int:
 
     from benchmarks import contenders
     from benchmarks.load import closed_loop as wrk
+    from benchmarks.load import rolling_restart
     from benchmarks.report import write
     from benchmarks.runner.interleaved_run import Options, Run
     from benchmarks.runner.progress import Bar
@@ -78,6 +79,8 @@ def _run(args: argparse.Namespace) -> int:
     chosen = contenders.choose(args.contenders, quick=args.quick)
     asked = scenarios.choose(args.scenarios, quick=args.quick, workers=args.workers)
     if why := wrk.available():
+        raise SystemExit(why)
+    if any(scenario.kind == "rollout" for scenario in asked) and (why := rolling_restart.available()):
         raise SystemExit(why)
     rounds, seconds = QUICK if args.quick else FULL
     drum = _command(args.drum) if args.drum else None

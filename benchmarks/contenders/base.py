@@ -64,6 +64,8 @@ class Contender:
     probe_path: str = "/ping/"
     async_hooks: bool = False
     """Whether it calls ``async def`` hooks; else it gets the same model with functions."""
+    ready_path: str = ""
+    """Probe of readiness; empty: :attr:`probe_path`."""
 
 
 def rows_request(scenario: Scenario, path: str = "/predict") -> PredictionRequest:

@@ -34,6 +34,7 @@ def _contender(name: str, title: str, batch: bool) -> Contender:
         request=_request,
         probe_path="/livez",
         async_hooks=True,
+        ready_path="/readyz",
     )
 
 

@@ -59,6 +59,7 @@ def _contender(name: str, title: str, **parameters: str) -> Contender:
         requirements=REQUIREMENTS,
         packages=("datarobot-drum", "gunicorn", "gevent", "flask", "scikit-learn", "pandas", "numpy"),
         environment=ENVIRONMENT,
+        ready_path="/health/",
     )
 
 

@@ -26,5 +26,6 @@ CONTENDERS = (
         request=v2_json,
         probe_path="/v2/health/live",
         async_hooks=True,
+        ready_path="/v2/health/ready",
     ),
 )

@@ -50,6 +50,7 @@ def _contender(name: str, title: str, batch: int, request: Callable[..., Predict
         request=functools.partial(request, output="predict_proba"),
         probe_path="/v2/health/live",
         async_hooks=True,
+        ready_path="/v2/health/ready",
     )
 
 

@@ -11,11 +11,12 @@ from benchmarks.contenders.drum import GEVENT, PREFIX, runtime_parameters, setti
 from benchmarks.contenders.litserve import only_rows
 from benchmarks.contenders.open_inference import MODEL_NAME, v2_binary, v2_json
 from benchmarks.workload.prediction_request import PredictionRequest
-from benchmarks.workload.scenarios import Scenario
+from benchmarks.workload.scenarios import LIFE, Scenario
 
 ARROW = "application/vnd.apache.arrow.stream"
 BATCHES = {f"{PREFIX}DRUM_BATCH_MAX_ROWS": "10000"}
 V2 = {"DRUM_MODEL_NAME": MODEL_NAME}
+LAME_DUCK = {"DRUM_LAME_DUCK": "1.5"}
 THREADS = {f"{PREFIX}DRUM_FASTAPI_EXECUTOR_WORKERS": "50"}
 
 
@@ -30,6 +31,15 @@ def _one_process(scenario: Scenario) -> str | None:
 def _waiting_models(scenario: Scenario) -> str | None:
     """Reason not to take part: hooks that are ``async def`` have more slots without the setting."""
     return None if scenario.model in ("sleep", "chat") else "a setting for hooks that wait and are not async def"
+
+
+def _only_formats(scenario: Scenario) -> str | None:
+    """Reason of those that differ in their requests only."""
+    return "as drum-litestar" if scenario.kind in LIFE else only_rows(scenario)
+
+
+def _rollouts(scenario: Scenario) -> str | None:
+    return None if scenario.kind == "rollout" else "a setting for stops behind a balancer"
 
 
 def _arrow(scenario: Scenario) -> PredictionRequest:
@@ -72,6 +82,7 @@ def _contender(
         request=request,
         probe_path="/livez",
         async_hooks=True,
+        ready_path="/readyz",
     )
 
 
@@ -81,7 +92,8 @@ CONTENDERS = (
     _contender("inline", "drum-litestar, inline", "--executor", "inline", absent=_one_process),
     _contender("threads", "drum-litestar, 50 threads", own=THREADS, absent=_waiting_models),
     _contender("gevent", "drum-litestar, gevent's settings", own=runtime_parameters(GEVENT), absent=_waiting_models),
-    _contender("arrow", "drum-litestar, Arrow", absent=only_rows, request=_arrow),
-    _contender("v2", "drum-litestar, V2 JSON", own=V2, absent=only_rows, request=v2_json),
-    _contender("v2-binary", "drum-litestar, V2 binary", own=V2, absent=only_rows, request=v2_binary),
+    _contender("lame-duck", "drum-litestar, lame duck of 1.5 s", own=LAME_DUCK, absent=_rollouts),
+    _contender("arrow", "drum-litestar, Arrow", absent=_only_formats, request=_arrow),
+    _contender("v2", "drum-litestar, V2 JSON", own=V2, absent=_only_formats, request=v2_json),
+    _contender("v2-binary", "drum-litestar, V2 binary", own=V2, absent=_only_formats, request=v2_binary),
 )

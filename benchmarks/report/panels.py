@@ -28,6 +28,7 @@ COLORS = {
     "ray-2": "#7fa9c2",
     "ray-haproxy": "#2f5f7a",
     "ray-haproxy-2": "#a9c6d8",
+    "lame-duck": "#5f7fd9",
     BASE: "#2b2b2b",
     "drum-gevent": "#6b6b6b",
     "drum-werkzeug": "#a3a3a3",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from benchmarks.report.panels import Bar, Panel, bars, color, save, text_color
 from benchmarks.report.result import BASE, OURS, THIS_SERVER, Result
 from benchmarks.report.tables import NO_ANSWER, number, ratio
+from benchmarks.workload.scenarios import LIFE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +26,7 @@ def draw(result: Result, folder: Path, suffix: str = "svg") -> list[str]:
         "throughput": lambda result: bars(_throughput(result), "Closed loop, requests/s", columns=4),
         "latency": latency,
         "special": lambda result: bars([_special(result)], "Streams, probes, uploads, calls that hang", columns=2),
+        "life": lambda result: bars([_life(result)], "Rolling restart, a model of 1 GB", columns=2),
         "resources": lambda result: bars([_resources(result)], "One worker, ridge model", columns=3),
     }
     names = []
@@ -193,6 +195,14 @@ def _special(result: Result) -> list[Panel]:
         _panel(result, name, figure, f"{name}: {words}", more=more)
         for name in result.scenarios()
         for figure, words, more in wanted.get(result.described[name].kind, ())
+    ]
+
+
+def _life(result: Result) -> list[Panel]:
+    return [
+        _panel(result, name, result.headline(name).figure, f"{name}: {result.headline(name).unit}", more=False)
+        for name in result.scenarios()
+        if result.described[name].kind in LIFE
     ]
 
 

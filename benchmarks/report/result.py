@@ -14,7 +14,7 @@ Figures: TypeAlias = dict[str, float]
 
 BASE = "drum"
 """The contender that all ratios are to."""
-OURS = ("ours", "batched", "inline", "threads", "gevent")
+OURS = ("ours", "batched", "inline", "threads", "gevent", "lame-duck")
 """The contenders that are configurations of this server; the first one has the default settings."""
 THIS_SERVER = (*OURS, "arrow", "v2", "v2-binary", "ray", "ray-2", "ray-haproxy", "ray-haproxy-2")
 """Those, and this server with requests of other formats and in Ray: none of them is a rival."""
@@ -35,6 +35,9 @@ HEADLINES = {
     "probes": Headline("p99", "p99 ms", False),
     "upload": Headline("p50", "ms", False),
     "storm": Headline("goodput", "good answers/s", True),
+    "rollout": Headline("lost", "lost requests", False),
+    "start": Headline("first", "first prediction after s", False),
+    "memory": Headline("pss", "MiB", False),
 }
 
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from benchmarks.report.result import BASE, Result
 
-FIGURES = {"rate": "requests/s", "goodput": "good answers/s", "p50": "p50", "p99": "p99", "cpu": "CPU s/1000"}
+FIGURES = {
+    "rate": "requests/s",
+    "goodput": "good answers/s",
+    "p50": "p50",
+    "p99": "p99",
+    "cpu": "CPU s/1000",
+    "first": "first prediction s",
+    "pss": "MiB",
+}
 LEAST_NOISE = 0.05
 
 

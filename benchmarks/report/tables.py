@@ -14,6 +14,9 @@ COLUMNS = {
     "probes": ("requests", "p50", "p95", "p99", "errors"),
     "upload": ("p50", "growth_http", "growth_tree", "errors"),
     "storm": ("goodput", "p50", "p95", "p99", "errors", "hung", "ended"),
+    "rollout": ("lost", "requests"),
+    "start": ("first", "all"),
+    "memory": ("pss", "processes"),
 }
 WORDS = {
     "rate": "requests/s",
@@ -30,6 +33,10 @@ WORDS = {
     "goodput": "good answers/s",
     "hung": "calls that hung",
     "ended": "of them ended by the server",
+    "lost": "lost requests",
+    "first": "first prediction after s",
+    "all": "all workers have answered after s",
+    "pss": "memory (PSS) of all processes, MiB",
 }
 TO_FIRST = {"p50": "first token p50 ms", "p95": "p95 ms", "p99": "p99 ms"}
 NO_ANSWER = " (no answer before the end of the measurement)"
@@ -71,6 +78,7 @@ def scenario_table(result: Result, scenario: str) -> str:
     kind = result.described[scenario].kind
     headline, columns, limit = result.headline(scenario), COLUMNS[kind], result.limit(scenario)
     words = {**WORDS, **(TO_FIRST if kind == "chat" else {"p50": "ms"} if kind == "upload" else {})}
+    words |= {"requests": "requests"} if kind == "rollout" else {}
     head = ["server", *(words.get(column, column) for column in columns), "x DRUM"]
     head += ["p50 / DRUM"] if kind == "closed" else []
     head += ["of the limit"] if limit else []
@@ -126,7 +134,7 @@ def losses(result: Result) -> str:
             theirs = result.middle(scenario, name, headline.figure)
             if name in THIS_SERVER or theirs is None or not result.sound(scenario, name):
                 continue
-            if (theirs / own if headline.more_is_better else own / theirs) > NOTABLE:
+            if theirs > own * NOTABLE if headline.more_is_better else own > theirs * NOTABLE:
                 row = [scenario, headline.unit, title, number(theirs), number(own)]
                 rows.append(row + [number(result.middle(scenario, other, headline.figure)) for other in others])
     if not measured:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,7 +18,8 @@ from typing import Protocol
 from benchmarks.contenders.base import Contender, Launch
 from benchmarks.contenders.drum import ENVIRONMENT as DRUM
 from benchmarks.load import closed_loop as wrk
-from benchmarks.report.result import BASE, Absence, Described, Result, Sample, Start
+from benchmarks.load.rolling_restart import rolling_restart
+from benchmarks.report.result import BASE, Absence, Described, Figures, Result, Sample, Start
 from benchmarks.runner.measure import measure
 from benchmarks.runner.plain_loop import WAYS, has_limit, plain_loop
 from benchmarks.runner.run_plan import Estimate, Step, steps
@@ -27,6 +30,8 @@ from benchmarks.workload.models import MODELS, model_folder
 from benchmarks.workload.scenarios import DATA, Scenario
 
 _WARM_UP = 1.0
+_ORCHESTRATOR_GRACE = 30.0
+"""Seconds from SIGTERM to SIGKILL, Kubernetes' default."""
 _FALLBACK_RATE = 100.0
 """Requests/s of an open loop without a reference measurement."""
 
@@ -61,7 +66,7 @@ class Run:
         self._options = options
         self._show = show
         self._bins: dict[str, Path] = {}
-        self._failed: set[tuple[str, tuple[str, int, bool]]] = set()
+        self._failed: set[tuple[str, tuple[str, int, str]]] = set()
         described = machine.describe()
         self._prefix = machine.pin()
         self.result = Result(
@@ -124,14 +129,20 @@ class Run:
         where = f"round {step.round}/{self._options.rounds}, {contender.title}"
         say(f"{where}: start")
         try:
-            with self._started(contender, first) as server:
+            if first.kind == "rollout":
                 for scenario in scenarios:
                     say(f"{where}: {scenario.name}")
-                    self._sample(step, server, scenario)
+                    self._sample(step, scenario, functools.partial(self._rolling_restart, contender, scenario))
+                return
+            with self._started(contender, first, free_port()) as server:
+                for scenario in scenarios:
+                    say(f"{where}: {scenario.name}")
+                    self._sample(step, scenario, functools.partial(self._measure, server, contender, scenario))
                     server.settle()
                 sizes = list(server.pss().values())
+                uploaded = first.kind == "upload"
                 self.result.starts.append(
-                    Start(contender.name, first.model, first.workers, server.cold_start, sizes, first.server[2])
+                    Start(contender.name, first.model, first.workers, server.cold_start, sizes, uploaded)
                 )
         except (CannotStartError, OSError, subprocess.CalledProcessError) as error:
             self._failed.add((contender.name, first.server))
@@ -140,18 +151,18 @@ class Run:
                 self.result.absences.append(Absence(contender.name, why, scenario.name))
 
     @contextlib.contextmanager
-    def _started(self, contender: Contender, scenario: Scenario) -> Iterator[Running]:
+    def _started(self, contender: Contender, scenario: Scenario, port: int, grace: float = 10.0) -> Iterator[Running]:
         bin_dir = self._bins[contender.environment or contender.name]
         model = scenario.model if contender.async_hooks else MODELS[scenario.model].sync or scenario.model
         folder = self._folder(model, bin_dir)
-        port = free_port()
         launch = contender.launch(bin_dir, folder, scenario, port)
         self.result.commands.setdefault(contender.name, self._words(launch, bin_dir, folder, port))
         if scenario.kind == "upload":
             scenario = replace(scenario, kind="closed")
         request = contender.request(scenario)
         command = [*self._prefix, *launch.command]
-        with running(command, launch.env, port, request.to_urllib(port), cwd=launch.cwd) as server:
+        machine.read_ahead(folder)
+        with running(command, launch.env, port, request.to_urllib(port), cwd=launch.cwd, grace=grace) as server:
             if scenario.kind in ("closed", "open"):
                 wrk.closed_loop(port, request, 4, _WARM_UP)
             yield server
@@ -166,10 +177,20 @@ class Run:
         """``text`` without paths of this machine, for a result that others read."""
         return machine.neutral(text, self._options.drum)
 
-    def _sample(self, step: Step, server: Running, scenario: Scenario) -> None:
-        rate = self._rate(scenario, step.contender) if scenario.kind == "open" else 0.0
+    def _rolling_restart(self, contender: Contender, scenario: Scenario) -> Figures:
+        def start(port: int) -> AbstractContextManager[Running]:
+            return self._started(contender, scenario, port, _ORCHESTRATOR_GRACE)
+
+        ready_path = contender.ready_path or contender.probe_path
+        return rolling_restart(start, contender.request(scenario), ready_path, scenario.connections)
+
+    def _measure(self, server: Running, contender: Contender, scenario: Scenario) -> Figures:
+        rate = self._rate(scenario, contender) if scenario.kind == "open" else 0.0
+        return measure(server, contender, scenario, self._options.seconds, rate)
+
+    def _sample(self, step: Step, scenario: Scenario, take: Callable[[], Figures]) -> None:
         try:
-            figures = measure(server, step.contender, scenario, self._options.seconds, rate)
+            figures = take()
         except Exception as error:  # a load generator that fails must not end the run
             why = self._neutral(f"{type(error).__name__}: {error}")
             self.result.absences.append(Absence(step.contender.name, why, scenario.name))

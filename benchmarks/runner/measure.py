@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.contenders.base import Contender
+from benchmarks.load import large_model
 from benchmarks.load.chat import chat_streams
 from benchmarks.load.closed_loop import closed_loop
 from benchmarks.load.open_loop import open_loop
@@ -42,4 +43,8 @@ def _drive(
         return probe_latency(server.port, contender.probe_path, request, seconds)
     if scenario.kind == "storm":
         return storm(server.port, request, scenario.connections, scenario.seconds)
+    if scenario.kind == "start":
+        return large_model.start(server, request, scenario.workers)
+    if scenario.kind == "memory":
+        return large_model.memory(server, request, scenario.workers)
     return upload(server, request)

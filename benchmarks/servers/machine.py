@@ -47,6 +47,14 @@ def pin() -> list[str]:
     return ["taskset", "-c", ",".join(map(str, servers))]
 
 
+def read_ahead(folder: Path) -> None:
+    """Have the kernel keep the files, so that no server's start depends on who read them before."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file, Path(os.devnull).open("wb") as nothing:
+                shutil.copyfileobj(file, nothing, 2**20)
+
+
 def neutral(text: str, drum: Path | None = None) -> str:
     """``text`` without paths of this machine; ``drum``: a command in an environment of its own."""
     places = [(cache_dir(), "$CACHE"), (ROOT, "."), (Path(sys.prefix), "$VENV")]

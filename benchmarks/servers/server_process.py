@@ -24,8 +24,9 @@ _LOOK = 0.2
 """Window in seconds for the test whether a server is idle: CPU time below a quarter of a core."""
 _TAIL = 3000
 _NOT_YET = (404, 503)
-"""Statuses of a server that loads its model; any other error must end within ``_TIMEOUT_AFTER_ERROR``."""
-_TIMEOUT_AFTER_ERROR = 5.0
+"""Statuses of a server that loads its model; any other error must end within ``_TIMEOUT_AFTER_ERROR``: MLServer says
+400 meanwhile, gunicorn's dirty arbiter 500."""
+_TIMEOUT_AFTER_ERROR = 60.0
 
 
 class CannotStartError(Exception):
@@ -103,9 +104,11 @@ def running(
     first: urllib.request.Request,
     *,
     cwd: str | None = None,
-    timeout: float = 120.0,
+    timeout: float = 300.0,
+    grace: float = 10.0,
 ) -> Iterator[Running]:
-    """Start ``command`` and send ``first`` until it is answered with 200. Raises CannotStartError."""
+    """Start ``command`` and send ``first`` until it is answered with 200. At the end SIGTERM, and after ``grace``
+    seconds SIGKILL. Raises CannotStartError."""
     with tempfile.TemporaryFile() as log:
         began = time.monotonic()
         process = subprocess.Popen(
@@ -126,17 +129,18 @@ def running(
                     why = str(error)
                 if process.poll() is not None or time.monotonic() - began > timeout:
                     log.seek(0)
+                    why += "" if process.poll() is None else f", exit code {process.returncode}"
                     raise CannotStartError(f"{why}\n{log.read().decode(errors='replace')[-_TAIL:]}".strip())
                 time.sleep(0.02)
             yield Running(port, psutil.Process(process.pid), time.monotonic() - began)
         finally:
-            _stop(process)
+            _stop(process, grace)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes], grace: float) -> None:
     process.send_signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(10)
+        process.wait(grace)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(10)

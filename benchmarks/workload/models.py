@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.servers.environments import cache_dir
 from benchmarks.workload import tables
 from benchmarks.workload.tables import LABELS, TABLES, TRAINING
 
@@ -127,6 +129,23 @@ def chat(completion_create_params, model):
         time.sleep({CHAT_PAUSE})
         yield chunk(number, number == {CHAT_CHUNKS} - 1)
 '''
+_LARGE = '''"""Looks up a row of an array; the answer is the id of the process, which tells the workers apart."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+
+def load_model(code_dir):
+    return np.load(Path(code_dir, "embeddings.npy"))
+
+
+def score(data, model, **kwargs):
+    vector = model[int(abs(data.iloc[0, 0]) * 1e6) % len(model)]
+    return pd.DataFrame({"Predictions": [float(os.getpid() if vector.sum() else 0)] * len(data)})
+'''
 
 
 def _asynchronous(custom: str) -> str:
@@ -154,6 +173,8 @@ class Model:
     """Positive and negative label of a binary target."""
     sync: str = ""
     """Of ``async def`` hooks: the model with the same ones as functions, for servers that do not call them."""
+    embeddings: tuple[int, int] | None = None
+    """Shape of the float32 array beside ``custom.py``."""
 
 
 MODELS = {
@@ -167,6 +188,7 @@ MODELS = {
         Model("await", "regression", _asynchronous(_SLEEP), sync="sleep"),
         Model("hang", "regression", _HANG),
         Model("hold", "regression", _HOLD),
+        Model("large", "regression", _LARGE, embeddings=(2**20, 256)),
         Model("echo", "unstructured", _ECHO),
         Model("chat", "textgeneration", _CHAT, (("TARGET_NAME", "completion"),)),
         Model("proxy", "textgeneration", _asynchronous(_CHAT), (("TARGET_NAME", "completion"),), sync="chat"),
@@ -193,7 +215,23 @@ def make(name: str, folder: Path) -> None:
         (folder / "custom.py").write_text(model.custom)
     else:
         _train(name, folder / "model.pkl")
+    if model.embeddings is not None:
+        (folder / "embeddings.npy").unlink(missing_ok=True)
+        (folder / "embeddings.npy").symlink_to(_embeddings(*model.embeddings))
     (folder / "ready").touch()
+
+
+def _embeddings(rows: int, columns: int) -> Path:
+    """The array's file, which all environments share: numpy's format is the same for all."""
+    import numpy as np
+
+    path = cache_dir() / "embeddings" / f"{rows}x{columns}.npy"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = path.with_suffix(f".{os.getpid()}.npy")
+        np.save(written, np.random.default_rng(TRAINING).standard_normal((rows, columns), dtype=np.float32))
+        written.rename(path)
+    return path.absolute()
 
 
 def _train(name: str, path: Path) -> None:

@@ -23,7 +23,12 @@ KINDS = {
     "probes": "probes beside predictions",
     "upload": "upload",
     "storm": "calls that hang",
+    "rollout": "rolling restart",
+    "start": "start of a large model",
+    "memory": "memory of a large model",
 }
+LIFE = {"rollout": 60.0, "start": 10.0, "memory": 2.0}
+"""Kinds of a server's life, which do not depend on the requests, and estimated seconds of a measurement."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,9 @@ class Scenario:
         return f"{self.data}, {self.load}" if self.data else self.load
 
     @property
-    def server(self) -> tuple[str, int, bool]:
-        """Key of a server's start, which scenarios share: model, workers, and whether it is for an upload."""
-        return self.model, self.workers, self.kind == "upload"
+    def server(self) -> tuple[str, int, str]:
+        """Key of a server's start, which scenarios share: model, workers, and the kind that has a start of its own."""
+        return self.model, self.workers, self.kind if self.kind in ("upload", "rollout") else ""
 
     @property
     def work(self) -> str:
@@ -129,7 +134,7 @@ class Scenario:
 
     def expected_seconds(self, seconds: float) -> float:
         """Estimated duration of one measurement, when a closed-loop one takes ``seconds``."""
-        usual = {"closed": seconds, "open": seconds + 1, "chat": 5.0, "probes": seconds + 1, "upload": 8.0}
+        usual = {"closed": seconds, "open": seconds + 1, "chat": 5.0, "probes": seconds + 1, "upload": 8.0, **LIFE}
         return self.seconds or usual[self.kind]
 
 
@@ -212,6 +217,9 @@ SCENARIOS = (
         "calls it is 2 s; FastAPI, MLServer and KServe have none, and their app stops waiting after 2 s, which leaves "
         "the thread asleep. Clients give up after 5 s. Goodput: answers with 200 per second; latencies are theirs.",
     ),
+    Scenario("rolling restart, 16 clients", "rollout", connections=16),
+    Scenario("start with a model of 1 GB, 4 workers", "start", "large", workers=4),
+    Scenario("memory with a model of 1 GB, 4 workers", "memory", "large", workers=4),
 )
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 

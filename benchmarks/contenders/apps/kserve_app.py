@@ -16,6 +16,14 @@ class Rows(Model):
         self.ready = True
         return True
 
+    def __getstate__(self):
+        """With several workers each gets a pickled copy, and loads the model itself."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("predict_")}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self.load()
+
     async def predict(self, payload, headers=None, response_headers=None):
         if len(payload.inputs) > 1:
             predict, data = self.predict_frame, payload.as_dataframe()

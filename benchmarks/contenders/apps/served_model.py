@@ -1,5 +1,6 @@
 """The model folder in ``MODEL_DIR``, for servers without a notion of model folders."""
 
+import functools
 import importlib.util
 import inspect
 import os
@@ -48,6 +49,7 @@ def rows_predictor():
     return predict_rows
 
 
+@functools.cache
 def _load():
     """The predictor, and the names of its columns; None where it does not mind."""
     module = hooks()

@@ -31,11 +31,16 @@ frontend clients
 backend servers
     balance roundrobin
     http-reuse {reuse}
-    option httpchk GET /readyz
+    option httpchk GET {probe}
     http-check expect status 200
-    default-server check inter 100ms fall 1 rise 1
+    default-server check inter {interval} fall 1 rise 1
 """
 """``retries 0``: a connection that a server refuses is a failed request, and not tried again where nobody sees it."""
+
+
+def program() -> str | None:
+    """The command; None where it is not installed."""
+    return shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
 
 
 class HAProxy:
@@ -55,25 +60,36 @@ class HAProxy:
 
     def wait_up(self, *numbers: int) -> None:
         """Return when the proxy sends requests to these servers."""
-        eventually(lambda: all(self._states()[f"s{each}"].startswith("UP") for each in numbers), f"{numbers} are up")
+        self._wait("UP", numbers)
+
+    def wait_down(self, *numbers: int) -> None:
+        """Return when it sends them none."""
+        self._wait("DOWN", numbers)
+
+    def _wait(self, state: str, numbers: Sequence[int]) -> None:
+        eventually(lambda: all(self._states()[f"s{each}"].startswith(state) for each in numbers), f"{numbers}: {state}")
 
 
 @contextlib.contextmanager
-def haproxy(folder: Path, ports: Sequence[int], *, reuse: str = "safe") -> Iterator[HAProxy]:
+def haproxy(
+    folder: Path, ports: Sequence[int], *, reuse: str = "safe", probe: str = "/readyz", interval: str = "100ms"
+) -> Iterator[HAProxy]:
     """HAProxy over the servers on ``ports``, while it runs. Skips the test, with the reason, where it is not installed.
 
     ``reuse``: ``safe``, the default of HAProxy, or ``never``: a client's connection has one to a server of its own.
+    ``probe``: the path of readiness, which each server is asked for each ``interval``.
     """
-    program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
-    if program is None:
+    command = program()
+    if command is None:
         pytest.skip("needs haproxy (Debian: apt-get install haproxy)")
     port = free_port()
     lines = [f"    server s{number} 127.0.0.1:{each}\n" for number, each in enumerate(ports)]
     configuration = folder / "haproxy.cfg"
-    configuration.write_text(CONFIGURATION.format(folder=folder, port=port, reuse=reuse) + "".join(lines))
+    head = CONFIGURATION.format(folder=folder, port=port, reuse=reuse, probe=probe, interval=interval)
+    configuration.write_text(head + "".join(lines))
     with (
         (folder / "haproxy.log").open("wb") as log,
-        subprocess.Popen([program, "-db", "-f", str(configuration)], stdout=log, stderr=log) as process,
+        subprocess.Popen([command, "-db", "-f", str(configuration)], stdout=log, stderr=log) as process,
     ):
         try:
             proxy = HAProxy(folder, port)

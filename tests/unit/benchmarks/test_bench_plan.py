@@ -19,6 +19,7 @@ from benchmarks.workload.scenarios import Scenario, UnknownNameError
 RIDGE, LARGE = Scenario("small", "closed"), Scenario("large", "closed", rows=100)
 CHAT = Scenario("stream", "chat", "chat")
 UPLOAD = Scenario("big body", "upload")
+ROLLOUT = Scenario("restart", "rollout")
 
 
 def contender(name: str, absent: Callable[[Scenario], str | None] = always) -> Contender:
@@ -35,9 +36,9 @@ def test_contenders_take_turns_and_rounds_repeat_that() -> None:
     assert order == [(number, *step) for number in (1, 2) for step in one_round]
 
 
-def test_an_upload_gets_a_fresh_server() -> None:
-    (first, second) = steps([contender("a")], [RIDGE, UPLOAD], 1)
-    assert (first.scenarios, second.scenarios) == ((RIDGE,), (UPLOAD,))
+def test_an_upload_and_a_restart_get_fresh_servers() -> None:
+    (first, second, third) = steps([contender("a")], [RIDGE, UPLOAD, ROLLOUT], 1)
+    assert (first.scenarios, second.scenarios, third.scenarios) == ((RIDGE,), (UPLOAD,), (ROLLOUT,))
 
 
 def test_a_contender_without_a_scenario_is_not_started_for_it() -> None:
@@ -101,7 +102,7 @@ def test_gevents_settings_are_those_of_drum() -> None:
     )
     waiting = [scenario for scenario in scenarios.SCENARIOS if ours.absent(scenario) is None]
     assert {scenario.model for scenario in waiting} == {"sleep", "chat"}
-    assert ours.absent(scenarios.BY_NAME["ridge, 1 row, c=16"]) == "a setting for models that wait"
+    assert ours.absent(scenarios.BY_NAME["ridge, 1 row, c=16"]) == "a setting for hooks that wait and are not async def"
     for scenario in waiting:
         env, drums = (dict(one.launch(Path("bin"), Path("folder"), scenario, 8080).env) for one in (ours, theirs))
         assert drums.pop("DRUM_LITESTAR_HOOK") == "0"
