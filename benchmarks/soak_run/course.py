@@ -26,6 +26,7 @@ from benchmarks.soak_run.sampling import http_process, stats, worker_processes
 from benchmarks.soak_run.traffic import Traffic
 from benchmarks.workload.prediction_request import PredictionRequest
 from benchmarks.workload.tables import csv_bodies
+from drum_litestar.http.spool import LOCK_NAME
 
 ZERO = ("executor_pending", "executor_in_flight", "executor_queue_depth", "executor_queue_memory", "executor_stuck")
 """Keys of ``/stats/`` that are zero when nothing goes on."""
@@ -95,7 +96,7 @@ def soak(options: Options, home: Path, recorder: Recorder, tell: Callable[[str],
         options.deadline,
     )
     recorder.add(header)
-    env = {**options.settings(), CALLS_DIR: str(calls), "TMPDIR": str(spool)}
+    env = {**options.settings(), CALLS_DIR: str(calls), "DRUM_SPOOL_DIR": str(spool)}
     first = PredictionRequest("/predict/", csv_bodies("floats", 1, 1), "text/csv").to_urllib(port)
     with running(command, env, port, first, cwd=str(ROOT), output=log) as server:
         run = _Soak(options, server, calls, recorder, tell)
@@ -110,7 +111,8 @@ def _end(server: Running, at: float, spool: Path, log: Path) -> Ended:
     """Check what is left of the load, and stop the server."""
     server.settle()
     found = stats(server.port)
-    left = {key: found[key] for key in ZERO} | {"spool files": sum(path.is_file() for path in spool.rglob("*.body"))}
+    spooled = [path for path in spool.rglob("*") if path.is_file() and path.name != LOCK_NAME]
+    left = {key: found[key] for key in ZERO} | {"spool files": len(spooled)}
     server.process.send_signal(signal.SIGTERM)
     try:
         code = server.process.wait(_STOP)
