@@ -9,6 +9,7 @@
     runner/        the interleaved run (A B A B), its plan and progress; plain_loop.py: the predictor without a server
     report/        the result, its comparison with another one, Markdown (lead.py: its first table) and plots
     results/       the published results
+    soak.py        an hour of mixed load with faults, a command of its own; its parts are in soak_run/
     costs/         measurements of their own: stack_cost.py, observability_cost.py, spans_lost.py, queue_memory.py,
                    columnar_memory.py, slow_loris.py, storm.py, tls_scan.sh; waiting_time.py: a simulation with
                    measured times

@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -106,10 +107,11 @@ def running(
     cwd: str | None = None,
     timeout: float = 300.0,
     grace: float = 10.0,
+    output: Path | None = None,
 ) -> Iterator[Running]:
-    """Start ``command`` and send ``first`` until it is answered with 200. At the end SIGTERM, and after ``grace``
-    seconds SIGKILL. Raises CannotStartError."""
-    with tempfile.TemporaryFile() as log:
+    """Start ``command`` and send ``first`` until it is answered with 200; ``output``: the file of what it prints. At
+    the end SIGTERM, and after ``grace`` seconds SIGKILL. Raises CannotStartError."""
+    with output.open("w+b") if output is not None else tempfile.TemporaryFile() as log:
         began = time.monotonic()
         process = subprocess.Popen(
             command, env={**os.environ, **COMMON, **env}, stdout=log, stderr=log, cwd=cwd, start_new_session=True

@@ -106,6 +106,8 @@ class Admission:
         except asyncio.CancelledError:
             entry.abandon()
             raise
+        finally:
+            del entry, slot  # an error's traceback has this frame: both, and the call's body, would live in a cycle
 
     def _enqueue(self, entry: PendingCall) -> None:
         first = not self.queue

@@ -56,6 +56,7 @@ class LoadingQueue:
             timer.cancel()
             self._waiting.pop(released, None)
             ticket.waited = loop.time() - arrived
+            del released  # an error's traceback has this frame: its callers' would live in a cycle
 
     def end(self, *, loaded: bool) -> None:
         """Release all waiting requests: to the model, or (not ``loaded``) to the reason why there is none."""

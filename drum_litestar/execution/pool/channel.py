@@ -69,9 +69,10 @@ class Channel:
             pass
 
     def close(self) -> None:
-        """Release the socket. Idempotent."""
+        """Release the socket and the callbacks, whose owner need not wait for the garbage collector. Idempotent."""
         if not self._closed:
             self._closed = True
+            del self._on_frame, self._on_close
             self._loop.remove_reader(self._sock.fileno())
             self._loop.remove_writer(self._sock.fileno())
             self._backlog.clear()
@@ -130,5 +131,6 @@ class Channel:
 
     def _end(self) -> None:
         if not self._closed:
+            on_close = self._on_close
             self.close()
-            self._on_close()
+            on_close()

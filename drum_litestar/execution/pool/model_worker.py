@@ -76,7 +76,7 @@ class ModelWorker:
         self._killer: asyncio.TimerHandle | None = None
         self._process = ChildProcess(number, options.python, options.workers.user, options.on_output, self._on_exit)
         self._channel = Channel(self._loop, self._process.socket, self._on_frame, self._on_lost)
-        self._prefetch = Prefetch(self, self._channel)
+        self._prefetch = Prefetch(self._channel)
         self._channel.send(wire.frame(init_message(number, spec, options)))
 
     @property
@@ -121,7 +121,7 @@ class ModelWorker:
     def prefetch(self, entry: PendingCall) -> None:
         """Take a call that still waits, if it is known to be the next here (see :class:`Prefetch`)."""
         if self.threads == 1 and self.calls:
-            self._prefetch.send(entry, next(self._ids))
+            self._prefetch.send(entry, next(self._ids), self)
 
     def drop_prefetched(self, entry: PendingCall) -> None:
         self._prefetch.drop()

@@ -18,19 +18,18 @@ class Prefetch:
     the call before is not answered, the prefetched one has not begun.
     """
 
-    def __init__(self, slot: Slot, channel: Channel) -> None:
-        self._slot = slot
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._id = 0
         self.entry: PendingCall | None = None
 
-    def send(self, entry: PendingCall, call_id: int) -> None:
-        """Send ``entry`` to the worker, unless it has prefetched another call or the body is too large."""
+    def send(self, entry: PendingCall, call_id: int, slot: Slot) -> None:
+        """Send ``entry`` to the worker of ``slot``, unless it has prefetched another call or the body is too large."""
         call = entry.call
         payloads = (call.body, call.x, call.y, call.colnames)
         if self.entry is None and sum(payload.size for payload in payloads if payload is not None) <= LARGEST:
             self.entry, self._id = entry, call_id
-            entry.prefetched_by = self._slot
+            entry.prefetched_by = slot
             self._channel.send(wire.call_frame(call_id, call))
 
     def claim(self, entry: PendingCall) -> int | None:

@@ -114,7 +114,9 @@ class ChildProcess:
         self._exited = True
         for output in self._outputs:
             output.close()
-        self._on_exit(code)
+        on_exit = self._on_exit
+        del self._on_exit  # its owner holds this process, and need not wait for the garbage collector
+        on_exit(code)
 
 
 class _OutputPipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import re
@@ -23,6 +24,12 @@ from drum_litestar.errors import (
     WorkerDiedError,
 )
 from drum_litestar.execution.executor import Executor
+from drum_litestar.execution.pending import PendingCall
+from drum_litestar.execution.pool.channel import Channel
+from drum_litestar.execution.pool.model_worker import ModelWorker
+from drum_litestar.execution.pool.pool import PoolExecutor
+from drum_litestar.execution.pool.process import ChildProcess
+from drum_litestar.execution.pool.wire import FrameReader
 from drum_litestar.predictors.protocol import Reply
 from support import clock
 from support.clock import LATER, advance
@@ -106,6 +113,47 @@ def test_what_user_code_raises_is_an_answer(tmp_path: Path, do: str) -> None:
             assert executor.pids() == pids
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("end", ["killed while idle", "killed by a call", "deadline", "reload"])
+def test_what_belongs_to_a_worker_is_freed_with_it(tmp_path: Path, end: str) -> None:
+    """By reference counts alone: in the HTTP process the garbage collector runs too rarely to wait for it."""
+
+    def kept() -> list[object]:
+        kinds = (ModelWorker, ChildProcess, Channel, FrameReader, PendingCall)
+        return [one for one in gc.get_objects() if isinstance(one, kinds)]
+
+    async def die(executor: PoolExecutor) -> None:
+        if end == "killed while idle":
+            os.kill(executor.pids()[0], signal.SIGKILL)
+        elif end == "killed by a call":
+            with pytest.raises(WorkerDiedError):
+                await run(executor, order("kill"))
+        elif end == "deadline":
+            late = begin(executor, order("stubborn"), LATER)
+            await until(lambda: noted(tmp_path, "begins") == 1)
+            await advance(LATER)
+            with pytest.raises(DeadlineExceededError):
+                await late
+        else:
+            await executor.reload()
+
+    async def main() -> None:
+        async with pool(tmp_path) as executor:
+            await still_works(executor)
+            before = executor.pids()
+            gc.collect()
+            gc.disable()
+            own = len(kept())
+            await die(executor)
+            await until(lambda: not set(before) & set(executor.pids()))
+            await still_works(executor)
+            await until(lambda: len(kept()) == own)
+
+    try:
+        clock.run(main())
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("do", ["stubborn", "hold_gil", "wait_for"])

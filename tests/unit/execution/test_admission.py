@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from drum_litestar.errors import (
     ModelNotReadyError,
     QueueFullError,
     QueueTimeoutError,
+    RequestError,
 )
 from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.pending import PendingCall
@@ -158,6 +160,42 @@ def test_all_queued_calls_can_be_refused() -> None:
         assert admission.tickets == 0
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("end", ["queue timeout", "deadline in the queue", "deadline", "refused"])
+def test_a_failed_call_is_freed_at_once(end: str) -> None:
+    """By reference counts alone, with its body: the garbage collector runs too rarely in the HTTP process."""
+
+    def kept() -> int:
+        return sum(isinstance(one, PendingCall) for one in gc.get_objects())
+
+    async def main() -> None:
+        admission, slots = make(queue_timeout=LATER)
+        before = kept()
+        running = None if end == "deadline" else begin(admission, "a")
+        failing = begin(admission, "b", timeout={"deadline": LATER, "deadline in the queue": LATER / 2}.get(end))
+        await asyncio.sleep(0)
+        if end == "refused":
+            admission.fail_waiting("over")
+        else:
+            await advance(LATER)
+        with pytest.raises(RequestError):
+            await failing
+        del failing
+        slots.late.clear()
+        slots.finish()
+        if running is not None:
+            await running
+            del running
+        await asyncio.sleep(0)
+        assert kept() == before
+
+    gc.collect()
+    gc.disable()
+    try:
+        clock.run(main())
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("answer_first", [True, False])
