@@ -86,6 +86,9 @@ def _error_event(error: BaseException) -> bytes:
 
 def set_association_id(answer: Any, association_id: Any) -> dict[str, Any]:
     """Set the id on ``answer`` as an extra field. If the object refuses it, return a dict to merge into its JSON."""
+    if isinstance(extra := getattr(answer, "model_extra", None), dict):  # what setattr() takes 10 us for
+        extra[ASSOCIATION_ID] = association_id
+        return {}
     try:
         setattr(answer, ASSOCIATION_ID, association_id)
     except (AttributeError, TypeError, ValueError):

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.predictors.folder.files import CUSTOM_FILE, PYTHON_INTRO, find_custom
-from drum_litestar.predictors.native.hooks.hook_loop import AsyncSource, HookLoop, SyncSource
+from drum_litestar.predictors.native.hooks import loop_calls
+from drum_litestar.predictors.native.hooks.hook_loop import AsyncSource, HookLoop, JobSource, SyncSource
 from drum_litestar.predictors.native.missing_modules import import_remedy
 from drum_litestar.predictors.protocol import TargetType
 
@@ -79,10 +80,10 @@ class Hooks:
         result = function(*args, **kwargs)
         return self.loop.run(result) if inspect.isawaitable(result) else result
 
-    def iterate(self, iterable: Any) -> SyncSource | AsyncSource:
+    def iterate(self, iterable: Any) -> SyncSource | AsyncSource | JobSource:
         """Iterate over ``iterable``, synchronous or not. The iterator's ``close()`` closes the iterable."""
         if hasattr(iterable, "__aiter__"):
-            return AsyncSource(self.loop, iterable)
+            return JobSource(iterable) if loop_calls.inside() else AsyncSource(self.loop, iterable)
         return SyncSource(iterable, self.loop.away)
 
     def close(self) -> None:

@@ -13,17 +13,15 @@ import inspect
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Iterator, Protocol, Union
+from typing import Any, Iterator, Protocol
 
 from drum_litestar.predictors.native.hooks import loop_calls
 from drum_litestar.predictors.protocol import HasFileno
 
 _THREADS = 64
 """Synchronous iterables of asynchronous hooks that may be asked for an item at once."""
-_Reply = Union["Future[Any]", "asyncio.Future[Any]"]
-"""What a thread waits for, or a job on the loop."""
 _END = object()
-"""Stands for StopIteration, which no future of asyncio can hold."""
+"""Stands for the end of an iteration: no future of asyncio can hold a StopIteration."""
 
 
 class HookLoop:
@@ -202,8 +200,34 @@ class SyncSource(Iterator[Any]):
             self._iterating.release()
 
 
+class JobSource(Iterator[Any]):
+    """An asynchronous iterable as a synchronous iterator, for a job on the loop: the job's task consumes it."""
+
+    def __init__(self, source: Any) -> None:
+        self._source = source
+        self._iterator = source.__aiter__()
+        self._closed = False
+
+    def __next__(self) -> Any:
+        if self._closed:
+            raise StopIteration
+        try:
+            return loop_calls.wait(self._iterator.__anext__())
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def close(self) -> None:
+        """Stop the producer and wait until its ``finally`` blocks have run; raises what they raise. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            for close in _closers(self._iterator, self._source):
+                result = close()
+                if inspect.isawaitable(result):
+                    loop_calls.wait(result)
+
+
 class AsyncSource(Iterator[Any]):
-    """An asynchronous iterable as a synchronous iterator.
+    """The same for a thread.
 
     One task consumes the source from first item to last, because context managers that span a ``yield`` (timeouts,
     task groups) must be entered and left in the same task. It asks for the next item only when the caller does.
@@ -212,32 +236,17 @@ class AsyncSource(Iterator[Any]):
     def __init__(self, hook_loop: HookLoop, source: Any) -> None:
         self._source = source
         self._iterator = source.__aiter__()
-        self._hook_loop = hook_loop
         self._loop = hook_loop.start()
-        self._wanted: asyncio.Queue[_Reply]
+        self._wanted: asyncio.Queue[Future[Any]]
         self._ended: Future[None] = Future()
         self._task: asyncio.Task[BaseException | None] | None = None
         self._pumping = False
         self._ending = False
-        if loop_calls.inside():
-            self._begin()
-        else:
-            self._loop.call_soon_threadsafe(self._begin)
+        self._loop.call_soon_threadsafe(self._begin)
 
     def __next__(self) -> Any:
         if self._ended.done():
             raise StopIteration
-        item = self._awaited_item() if loop_calls.inside() else self._item_for_thread()
-        if item is _END:
-            raise StopIteration
-        return item
-
-    def _awaited_item(self) -> Any:
-        reply = self._loop.create_future()
-        self._ask(reply)
-        return loop_calls.wait(reply)
-
-    def _item_for_thread(self) -> Any:
         reply: Future[Any] = Future()
         self._loop.call_soon_threadsafe(self._ask, reply)
         return reply.result()
@@ -250,7 +259,7 @@ class AsyncSource(Iterator[Any]):
         self._ending = True
         if not self._ended.done():
             self._loop.call_soon_threadsafe(self._cancel)
-        self._hook_loop.wait(self._ended)
+        self._ended.result()
 
     # The methods below run on the loop's thread, so they need no lock.
 
@@ -259,9 +268,9 @@ class AsyncSource(Iterator[Any]):
         self._task = self._loop.create_task(self._pump())
         self._task.add_done_callback(self._settle)
 
-    def _ask(self, reply: _Reply) -> None:
+    def _ask(self, reply: Future[Any]) -> None:
         if self._ended.done():
-            reply.set_result(_END)
+            reply.set_exception(StopIteration())
         else:
             self._wanted.put_nowait(reply)
 
@@ -277,18 +286,14 @@ class AsyncSource(Iterator[Any]):
 
     async def _serve(self) -> None:
         while not self._ending:
-            reply: _Reply | None = None
+            reply: Future[Any] | None = None
             try:
                 reply = await self._wanted.get()
-                item = await self._iterator.__anext__()
-                if not reply.cancelled():
-                    reply.set_result(item)
+                reply.set_result(await self._iterator.__anext__())
             except BaseException as error:
-                if reply is not None and not reply.cancelled():
-                    if isinstance(error, (StopAsyncIteration, asyncio.CancelledError)):
-                        reply.set_result(_END)
-                    else:
-                        reply.set_exception(error)
+                if reply is not None:
+                    over = isinstance(error, (StopAsyncIteration, asyncio.CancelledError))
+                    reply.set_exception(StopIteration() if over else error)
                 return
 
     async def _close_source(self) -> BaseException | None:
@@ -304,9 +309,7 @@ class AsyncSource(Iterator[Any]):
     def _settle(self, task: asyncio.Task[BaseException | None]) -> None:
         failure = None if task.cancelled() else task.result()
         while not self._wanted.empty():
-            reply = self._wanted.get_nowait()
-            if not reply.cancelled():
-                reply.set_result(_END)
+            self._wanted.get_nowait().set_exception(StopIteration())
         if failure is None:
             self._ended.set_result(None)
         else:
