@@ -30,7 +30,9 @@ def _one_process(scenario: Scenario) -> str | None:
 
 def _waiting_models(scenario: Scenario) -> str | None:
     """Reason not to take part: hooks that are ``async def`` have more slots without the setting."""
-    return None if scenario.model in ("sleep", "chat") else "a setting for hooks that wait and are not async def"
+    return (
+        None if scenario.model in ("sleep", "chat", "hang") else "a setting for hooks that wait and are not async def"
+    )
 
 
 def _only_formats(scenario: Scenario) -> str | None:

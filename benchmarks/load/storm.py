@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 
 import uvloop
@@ -20,7 +21,8 @@ _PAUSE = 0.01
 def storm(port: int, request: PredictionRequest, connections: int, seconds: float, timeout: float = TIMEOUT) -> Figures:
     """``connections`` clients for ``seconds``, the bodies in turn; the last one of them is for the call that hangs.
 
-    ``goodput``: answers with 200 to the other requests per second; ``p50``...: latencies of these; ``requests``: other
+    ``goodput``: answers with 200 to the other requests per second, ``late``: in the last third of the time; ``p50``...:
+    latencies of these; ``requests``: other
     requests that ended; ``errors``: those without a 200; ``hung``: requests whose calls hang; ``ended``: those that the
     server ended before ``timeout``. What is under way at the end is left out.
     """
@@ -36,10 +38,13 @@ class _Storm:
         self._over = False
         """``asyncio.wait_for`` of Python 3.11 ignores a cancellation that comes together with the answer."""
         self._good: list[float] = []
+        self._late_from = math.inf
+        self._late = 0
         self._errors = self._hung = self._ended = 0
 
     async def run(self, connections: int, seconds: float) -> Figures:
         began = time.perf_counter()
+        self._late_from = began + seconds * 2 / 3
         clients = [asyncio.ensure_future(self._ask_on()) for _ in range(connections)]
         failed, _ = await asyncio.wait(clients, timeout=seconds, return_when=asyncio.FIRST_EXCEPTION)
         elapsed = time.perf_counter() - began
@@ -52,6 +57,7 @@ class _Storm:
             client.result()
         figures: Figures = {
             "goodput": len(self._good) / elapsed,
+            "late": self._late / (elapsed - seconds * 2 / 3),
             "errors": float(self._errors),
             "requests": float(len(self._good) + self._errors),
             "hung": float(self._hung),
@@ -76,7 +82,9 @@ class _Storm:
                 self._hung += 1
                 self._ended += 1
             elif status == 200:
-                self._good.append(time.perf_counter() - began)
+                now = time.perf_counter()
+                self._good.append(now - began)
+                self._late += now >= self._late_from
             else:
                 self._errors += 1
             if status == 0:

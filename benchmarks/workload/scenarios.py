@@ -211,7 +211,7 @@ SCENARIOS = (
         "storm",
         "hang",
         connections=16,
-        seconds=10.0,
+        seconds=30.0,
         timeout=2.0,
         note="Every hundredth call sleeps for an hour, the others answer at once. Where a server has a timeout of "
         "calls it is 2 s; FastAPI, MLServer and KServe have none, and their app stops waiting after 2 s, which leaves "
