@@ -73,8 +73,9 @@ class ChunkStream:
             self._wake()
 
     def ended(self) -> None:
-        """The producer has ended: stop the idle timer."""
+        """The producer has ended: stop the idle timer. To be called once."""
         self.finish()
+        del self._grant, self._stop, self._stuck  # they lead to the call, and so back to this stream: a cycle
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -88,7 +89,10 @@ class ChunkStream:
         while not self._chunks:
             if self._finished or self._cancelled:
                 error, self._error = self._error, None
-                raise error if error is not None else StopAsyncIteration
+                try:
+                    raise error if error is not None else StopAsyncIteration
+                finally:
+                    del error  # its traceback has this frame: a cycle
             self._waiter = self._loop.create_future()
             try:
                 await self._waiter

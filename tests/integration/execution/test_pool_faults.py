@@ -30,11 +30,12 @@ from drum_litestar.execution.pool.model_worker import ModelWorker
 from drum_litestar.execution.pool.pool import PoolExecutor
 from drum_litestar.execution.pool.process import ChildProcess
 from drum_litestar.execution.pool.wire import FrameReader
+from drum_litestar.execution.streaming import ChunkStream
 from drum_litestar.predictors.protocol import Reply
 from support import clock
 from support.clock import LATER, advance
 from support.files import replace_text
-from support.predictors.executors import begin, pool, quiet, reply, run, still_works, stream, until
+from support.predictors.executors import begin, inline, pool, quiet, reply, run, still_works, stream, until
 from support.predictors.scripted import noted, order
 
 
@@ -115,13 +116,15 @@ def test_what_user_code_raises_is_an_answer(tmp_path: Path, do: str) -> None:
     asyncio.run(main())
 
 
+def kept() -> int:
+    """How many of the objects of workers, calls and streams there are."""
+    kinds = (ModelWorker, ChildProcess, Channel, FrameReader, PendingCall, ChunkStream)
+    return sum(isinstance(one, kinds) for one in gc.get_objects())
+
+
 @pytest.mark.parametrize("end", ["killed while idle", "killed by a call", "deadline", "reload"])
 def test_what_belongs_to_a_worker_is_freed_with_it(tmp_path: Path, end: str) -> None:
     """By reference counts alone: in the HTTP process the garbage collector runs too rarely to wait for it."""
-
-    def kept() -> list[object]:
-        kinds = (ModelWorker, ChildProcess, Channel, FrameReader, PendingCall)
-        return [one for one in gc.get_objects() if isinstance(one, kinds)]
 
     async def die(executor: PoolExecutor) -> None:
         if end == "killed while idle":
@@ -144,14 +147,45 @@ def test_what_belongs_to_a_worker_is_freed_with_it(tmp_path: Path, end: str) -> 
             before = executor.pids()
             gc.collect()
             gc.disable()
-            own = len(kept())
+            own = kept()
             await die(executor)
             await until(lambda: not set(before) & set(executor.pids()))
             await still_works(executor)
-            await until(lambda: len(kept()) == own)
+            await until(lambda: kept() == own)
 
     try:
         clock.run(main())
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(
+    ("executors", "end"), [(inline, "read"), (inline, "left"), (pool, "read"), (pool, "left"), (pool, "died")]
+)
+def test_a_stream_and_its_call_are_freed_when_it_has_ended(tmp_path: Path, executors: Any, end: str) -> None:
+    async def read(executor: Executor) -> None:
+        chunks = await stream(executor, order("stream", count=3 if end == "read" else 10**6, every=0.001))
+        if end == "died":
+            os.kill(executor.pids()[0], signal.SIGKILL)
+            with pytest.raises(WorkerDiedError):
+                assert all([chunk async for chunk in chunks])
+        elif end == "left":
+            await chunks.aclose()
+        else:
+            assert len([chunk async for chunk in chunks]) == 3
+
+    async def main() -> None:
+        async with executors(tmp_path) as executor:
+            await still_works(executor)
+            gc.collect()
+            gc.disable()
+            own = kept()
+            await read(executor)
+            await still_works(executor)
+            await until(lambda: kept() == own)
+
+    try:
+        asyncio.run(main())
     finally:
         gc.enable()
 
