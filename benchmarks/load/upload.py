@@ -15,8 +15,8 @@ UPLOADS = 5
 
 
 def upload(server: Running, request: PredictionRequest) -> Figures:
-    """Time until the answer is read (``p50``, median of :data:`UPLOADS`, ms), and the peak growth in MiB (PSS) of the tree
-    (``growth_tree``) and of the process that holds the client's connection (``growth_http``)."""
+    """Time until the answer is read (``p50``, median of :data:`UPLOADS`, ms), and the peak growth in MiB (PSS) of the
+    tree (``growth_tree``) and of the process that holds the client's connection (``growth_http``)."""
     before = server.pss()
     peaks = dict(before)
     tree = 0.0

@@ -97,7 +97,7 @@ def soak(options: Options, home: Path, recorder: Recorder, tell: Callable[[str],
     )
     recorder.add(header)
     env = {**options.settings(), CALLS_DIR: str(calls), "DRUM_SPOOL_DIR": str(spool)}
-    first = PredictionRequest("/predict/", csv_bodies("floats", 1, 1), "text/csv").to_urllib(port)
+    first = PredictionRequest("/predict/", csv_bodies("floats", (1,)), "text/csv").to_urllib(port)
     with running(command, env, port, first, cwd=str(ROOT), output=log) as server:
         run = _Soak(options, server, calls, recorder, tell)
         try:

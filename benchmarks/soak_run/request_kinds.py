@@ -95,8 +95,8 @@ def fault(name: str) -> bytes:
 
 def kinds() -> tuple[Kind, ...]:
     """All kinds; the bodies are the same in every run."""
-    one, hundred, many = csv_bodies("floats", 1, 16), csv_bodies("floats", 100, 4), csv_bodies("floats", 5000, 1)
-    rows = [json.dumps(frame.to_dict("records")).encode() for frame in frames("floats", 1, 16)]
+    one, hundred, many = (csv_bodies("floats", sizes) for sizes in ((1,) * 16, (100,) * 4, (5000,)))
+    rows = [json.dumps(frame.to_dict("records")).encode() for frame in frames("floats", (1,) * 16)]
     single, several = (Scenario("soak", "open", data="ridge", rows=count) for count in (1, 100))
     large = csv_body_of_size(5_000_000)
     return (

@@ -93,6 +93,7 @@ class PendingCall:
     __slots__ = (
         "_listener",
         "_slot",
+        "_started",
         "_timer",
         "batch_key",
         "call",
@@ -119,6 +120,7 @@ class PendingCall:
         """``deadline`` is event-loop time."""
         self._listener = listener
         self._slot: Slot | None = None
+        self._started = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self.state: CallState = "queued"
         self.loop = loop
@@ -190,13 +192,24 @@ class PendingCall:
         self._cancel_timer()
         self.state = "running"
         self._slot = slot
+        self._started = self.loop.time()
         if self.deadline is not None:
             self._timer = self.loop.call_at(self.deadline, self._timed_out)
         slot.run(self)
 
     def _timed_out(self) -> None:
         self.time_out()
-        self.stuck()
+        hangs_from = self._started + self.patience
+        if self.loop.time() < hangs_from:
+            self._timer = self.loop.call_at(hangs_from, self.stuck)
+        else:
+            self.stuck()
+
+    @property
+    def patience(self) -> float:
+        """Seconds of computing before which a call past its deadline does not count as one that hangs: half of the time
+        that it was granted in all. If it has waited for most of that, it is only late, and its worker is healthy."""
+        return ((self.deadline or 0.0) - self.ticket.taken_at) / 2
 
     def time_out(self) -> None:
         """Answer 504: the deadline has passed while the call computes."""
@@ -276,9 +289,10 @@ class BatchedCall:
     One member never affects the others:
 
     - A member whose caller is gone is only not answered.
-    - A member that times out gets its 504, and its slot is marked unhealthy, as for a single call: the work may hang.
-      For the same reason the others are requeued at the front, to run alone elsewhere, while the batch goes on; they
-      get whichever answer comes first. The slot is told that the batch has timed out once no member waits for it.
+    - A member that times out gets its 504. Once the work has taken the member's :attr:`~PendingCall.patience`, its slot
+      is marked unhealthy, as for a single call: the work may hang. For the same reason the others are requeued at the
+      front, to run alone elsewhere, while the batch goes on; they get whichever answer comes first. The slot is told
+      that the batch has timed out once no member waits for it.
     - When the worker dies, the members are requeued too, so that a call that crashes a worker again fails alone.
     """
 
@@ -288,7 +302,10 @@ class BatchedCall:
         """About: lines, not parsed rows."""
         self._listener = listener
         self._slot: Slot | None = None
+        self._started = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._late: list[PendingCall] = []
+        """Members that have got their 504."""
         self._answered = 0
         self._requeued = 0
 
@@ -299,6 +316,7 @@ class BatchedCall:
     def start(self, slot: Slot) -> None:
         """Run on ``slot`` until the work ends."""
         self._slot = slot
+        self._started = self.members[0].loop.time()
         self._set_timer()
         slot.run_batch(self)
 
@@ -327,20 +345,26 @@ class BatchedCall:
             self._listener.ended(self.members, requeued=self._requeued)
 
     def _set_timer(self) -> None:
-        """Set it to the first deadline of the members that are not answered yet."""
-        deadlines = [member.deadline for member in self.members[self._answered :] if member.deadline is not None]
-        self._timer = self.members[0].loop.call_at(min(deadlines), self._deadline_passed) if deadlines else None
+        """Set it to the first deadline of the members that are not answered yet, or the first end of patience."""
+        times = [
+            self._started + member.patience if member in self._late else member.deadline
+            for member in self.members[self._answered :]
+            if member.deadline is not None
+        ]
+        self._timer = self.members[0].loop.call_at(min(times), self._deadline_passed) if times else None
 
     def _deadline_passed(self) -> None:
         assert self._slot is not None
         now = self.members[0].loop.time()
         late = [m for m in self.members[self._answered :] if m.deadline is not None and m.deadline <= now]
-        if not late:  # the members that the timer was set for are answered
+        for member in late:
+            if member not in self._late:
+                self._late.append(member)
+                member.time_out()
+        if all(now < self._started + member.patience for member in late):  # also when those of the timer are answered
             self._set_timer()
             return
         self._timer = None  # requeued members have timers of their own
-        for member in late:
-            member.time_out()
         self._slot.mark_unhealthy()
         self._requeue()
         self._check_exhausted()

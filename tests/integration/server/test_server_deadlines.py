@@ -87,6 +87,23 @@ def test_a_call_that_expires_in_the_queue_is_never_dispatched(faults: Faults) ->
     assert server.stats()["executor_timed_out"] == 6
 
 
+def test_a_call_that_waited_for_most_of_its_time_costs_no_worker(faults: Faults) -> None:
+    """It gets its 504 in time, and its worker, which does not hang, goes on."""
+    server = faults.start(env={"DRUM_CLIENT_REQUEST_TIMEOUT": "8"})
+    (before,) = server.workers()
+    first = server.begin_one("wait", 1)
+    late = server.begin(order("wait", 2).with_headers(("X-Request-ID", "late")))
+    time.sleep(5.5)  # more than half of its time
+    server.go(1)
+    assert first.result().status == 200
+    check_504(late.result(), "late", "8")
+    server.go(2)
+    server.still_works()
+    assert server.workers() == [before]
+    stats = server.stats()
+    assert (stats["executor_restarts"], stats["executor_timed_out"]) == ({}, 1)
+
+
 def test_other_calls_in_the_same_worker_finish(faults: Faults) -> None:
     """A call past its deadline makes its worker unhealthy; its other calls keep their own deadlines."""
     server = faults.start(env={"DRUM_FASTAPI_EXECUTOR_WORKERS": "2", "DRUM_CLIENT_REQUEST_TIMEOUT": "10"})

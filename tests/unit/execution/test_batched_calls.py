@@ -66,6 +66,41 @@ def test_a_deadline_requeues_the_other_members_to_run_alone() -> None:
     clock.run(main())
 
 
+@pytest.mark.parametrize("names", ["b", "bc"])
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_call_that_waited_for_most_of_its_time_is_late_but_does_not_hang(names: str, hangs: bool) -> None:
+    """Its slot becomes unhealthy only once it has computed for half of the time that the call was granted."""
+
+    async def main() -> None:
+        admission, slots = make()
+        first = begin(admission, "a")
+        await settle()
+        tasks = [begin(admission, name, LATER) for name in names]
+        await settle()
+        await advance(0.75 * LATER)
+        slots.finish()
+        await settle()
+        assert slots.names == [names]
+        await advance(0.25 * LATER)
+        for task in tasks:
+            with pytest.raises(DeadlineExceededError):
+                await task
+        assert slots.unhealthy == 0
+        await advance(0.125 * LATER)
+        assert slots.unhealthy == 0
+        if hangs:
+            await advance(0.25 * LATER)
+        assert slots.unhealthy == hangs
+        assert slots.late == (slots.running if hangs else [])
+        slots.finish()
+        assert (await first).body == b"a"
+        await settle()
+        assert idle(admission)
+        assert admission.stats()["executor_timed_out"] == len(names)
+
+    clock.run(main())
+
+
 def test_a_batch_that_ends_late_answers_its_requeued_members() -> None:
     async def main() -> None:
         admission, slots = make(1)
