@@ -45,7 +45,10 @@ def main(argv: list[str] | None = None) -> int:
     if args.report is None:
         options = Options(args.minutes * 60, args.rate, args.phase * 60, args.fault_interval)
         failures = _run(options, folder)
-    recorded = read(folder)
+    try:
+        recorded = read(folder)
+    except (OSError, ValueError) as error:  # it ended before the first sample
+        raise SystemExit("\n".join([*failures, str(error)])) from error
     found = slopes(recorded.samples, args.warm_up * 60, BOUNDS)
     failures += failures_of(recorded, found)
     print(write(result_of(recorded, found, failures), folder))

@@ -159,6 +159,8 @@ def _open(share: float, words: str) -> Scenario:
     return Scenario(load, "open", data="ridge", rate_of=share, reference="ridge, 1 row, c=16")
 
 
+_LARGE = "The model is an array of 1 GiB in each of the workers."
+
 SCENARIOS = (
     *(_closed(DATA["ridge"], rows, connections) for rows, connections in (*LOADS, (10_000, 16))),
     Scenario("body of 1 MB, c=4", "closed", data="ridge", rows=5_000, connections=4),
@@ -217,9 +219,15 @@ SCENARIOS = (
         "calls it is 2 s; FastAPI, MLServer and KServe have none, and their app stops waiting after 2 s, which leaves "
         "the thread asleep. Clients give up after 5 s. Goodput: answers with 200 per second; latencies are theirs.",
     ),
-    Scenario("rolling restart, 16 clients", "rollout", connections=16),
-    Scenario("start with a model of 1 GB, 4 workers", "start", "large", workers=4),
-    Scenario("memory with a model of 1 GB, 4 workers", "memory", "large", workers=4),
+    Scenario(
+        "rolling restart, 16 clients",
+        "rollout",
+        connections=16,
+        note="Four times a server starts beside two that are asked through HAProxy, and when it answers the oldest "
+        "gets SIGTERM; lost is each request that had no 200.",
+    ),
+    Scenario("start with a model of 1 GB, 4 workers", "start", "large", workers=4, note=_LARGE),
+    Scenario("memory with a model of 1 GB, 4 workers", "memory", "large", workers=4, note=_LARGE),
 )
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 

@@ -286,7 +286,7 @@ class ModelCard(msgspec.Struct, frozen=True, kw_only=True):
     """Default number of concurrent calls in one worker."""
     may_wait: bool = True
     """Code of the model folder's author runs in calls, and may wait. False: a library alone computes, and more threads
-    would only slow it down."""
+    would only slow it down; or calls must run in the main thread."""
     inference: InferenceInfo = InferenceInfo("unknown")
     example: Tuple[Tuple[str, str], ...] = ()
     """Column names and values of one row that the model can be asked with; empty where nothing tells."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,7 +27,8 @@ _log = logging.getLogger(__name__)
 
 
 class WaitingHint(NullObserver):
-    """An observer that warns once. For executors of worker processes whose calls run one at a time by default.
+    """An observer that warns once. For executors of worker processes whose calls run one at a time by default; not of
+    models that more threads would not help (``ModelCard.may_wait``).
 
     Nothing is measured while calls are short or none queues; else one look at ``/proc`` in :data:`CALLS` calls.
     """
@@ -61,7 +63,7 @@ class WaitingHint(NullObserver):
     def _judge(self) -> None:
         executor, before = self._executor(), self._busy
         self._busy = {}
-        if executor.card is None or executor.card.concurrency > 1:
+        if executor.card is None or executor.card.concurrency > 1 or not executor.card.may_wait:
             return
         if 2 * self._long < self._calls or 2 * self._queued < max(1, self._dispatched):
             return
@@ -92,15 +94,25 @@ class WaitingHint(NullObserver):
 
 
 def busy_seconds(pid: int) -> float | None:
-    """Seconds in which a process and its ended children have computed, and its main thread could not for want of a
+    """Seconds in which a process and its descendants have computed, and their main threads could not for want of a
     processor: on a busy machine, or beyond the container's quota, a model that computes must not look as if it waited.
 
     None where that is not known: on systems other than Linux, or when the process has ended.
     """
     try:
-        computed, delayed = map(int, Path(f"/proc/{pid}/schedstat").read_text().split()[:2])
-        if not computed:  # the kernel does not count
-            return None
-        return sum(psutil.Process(pid).cpu_times()[:4]) + delayed / 1e9
+        process = psutil.Process(pid)
+        seconds = _seconds(process)
+        for child in process.children(recursive=True):  # what has ended, its parent counts
+            with contextlib.suppress(OSError, ValueError, psutil.Error):
+                seconds += _seconds(child)
     except (OSError, ValueError, psutil.Error):
         return None
+    return seconds
+
+
+def _seconds(process: psutil.Process) -> float:
+    """Of one process and of its ended children. Raises ValueError where the kernel does not count."""
+    computed, delayed = map(int, Path(f"/proc/{process.pid}/schedstat").read_text().split()[:2])
+    if not computed:
+        raise ValueError("the kernel does not count")
+    return sum(process.cpu_times()[:4]) + delayed / 1e9

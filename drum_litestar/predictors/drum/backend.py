@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import importlib
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from drum_litestar.errors import ModelLoadError
 from drum_litestar.pip_command import install
+from drum_litestar.predictors.folder.files import find_custom
 from drum_litestar.predictors.folder.language import JAVA, PYTHON, R
+from drum_litestar.predictors.native.concurrency import COMPUTING, target_concurrency
 from drum_litestar.predictors.protocol import TargetType
 from drum_litestar.predictors.spec import PredictorSpec
 
@@ -31,6 +34,8 @@ class Backend(NamedTuple):
     """Reads Matrix Market besides CSV (contract, 1.7 and 3.13)."""
     install: str
     """Arguments of ``pip install``, and requirements that pip cannot install."""
+    main_thread: bool = False
+    """Calls must run in the process's main thread, as a worker's do that overlaps none."""
 
 
 _BACKENDS: Final = {
@@ -40,6 +45,7 @@ _BACKENDS: Final = {
         "RPredictor",
         True,
         "'datarobot-drum[R]' (rpy2 must fit R's version), and R with caret, recipes and devtools",
+        main_thread=True,
     ),
     JAVA: Backend(
         f"{_LANGUAGES}.java_predictor.java_predictor",
@@ -59,6 +65,18 @@ def find_backend(spec: PredictorSpec, language: str) -> Backend:
         return _BACKENDS[spec.gpu_predictor or language]
     except KeyError:
         raise ModelLoadError(f"DRUM has no predictor for language '{language}' without --gpu-predictor") from None
+
+
+def concurrency(backend: Backend, target_type: TargetType) -> int:
+    """See ``ModelCard.concurrency``."""
+    return COMPUTING if backend.main_thread else target_concurrency(target_type)
+
+
+def may_wait(backend: Backend, code_dir: Path) -> bool:
+    """See ``ModelCard.may_wait``. A Python model without ``custom.py`` has no hooks."""
+    if backend.main_thread:
+        return False
+    return backend is not _BACKENDS[PYTHON] or find_custom(code_dir) is not None
 
 
 def create(backend: Backend) -> Any:

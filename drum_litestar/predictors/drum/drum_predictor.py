@@ -26,7 +26,6 @@ from drum_litestar.predictors.native.calls.loaded_model import LoadedModel
 from drum_litestar.predictors.native.calls.predict_stream import PredictStreamHandler
 from drum_litestar.predictors.native.calls.score import ScoreHandler, answer_column_types
 from drum_litestar.predictors.native.calls.unstructured import UnstructuredHandler
-from drum_litestar.predictors.native.concurrency import target_concurrency
 from drum_litestar.predictors.native.datarobot.lazy_loading import export_variables
 from drum_litestar.predictors.native.example_row import example_row
 from drum_litestar.predictors.native.hooks.custom_module import Hooks
@@ -135,7 +134,8 @@ class DrumPredictor:
             probes_model=probes_model,
             direct_access=upstream,
             inference=infer.info,
-            concurrency=target_concurrency(loaded.target_type),
+            concurrency=backends.concurrency(backend, loaded.target_type),
+            may_wait=backends.may_wait(backend, Path(spec.code_dir)),
             example=example_row(loaded),
             description=f"DRUM predictor ({backend.name}), target type {loaded.target_type.value}{why}",
         )

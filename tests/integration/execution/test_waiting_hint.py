@@ -80,6 +80,7 @@ def test_calls_that_wait_while_others_queue(tmp_path: Path, caplog: pytest.LogCa
     ("call", "clients", "threads"),
     [
         pytest.param(order("compute", seconds=1.5 * SHORTEST), 5, 1, id="busy"),
+        pytest.param(order("compute_in_helper", seconds=1.5 * SHORTEST), 5, 1, id="busy helper"),
         pytest.param(order("sleep", seconds=LONG), 1, 1, id="no queue"),
         pytest.param(order("echo"), 5, 1, id="short"),
         pytest.param(order("sleep", seconds=LONG), 5, 2, id="overlapping already"),

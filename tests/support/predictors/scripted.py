@@ -33,6 +33,16 @@ from drum_litestar.predictors.protocol import (
 )
 from drum_litestar.request_context import request_id_var
 
+_HELPER = """
+import sys, time
+
+for line in sys.stdin:
+    end = time.process_time() + float(line)
+    while time.process_time() < end:
+        pass
+    print("computed", flush=True)
+"""
+
 
 class ScriptedSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A picklable source of :class:`ScriptedPredictor`; ``folder`` is where it leaves traces for the test."""
@@ -58,6 +68,7 @@ class ScriptedPredictor:
         self.spec = spec
         self.folder = Path(spec.folder)
         self.calls = 0
+        self.helper: subprocess.Popen[bytes] | None = None
 
     def load(self) -> ModelCard:
         note(self.folder, "loads")
@@ -142,6 +153,18 @@ class ScriptedPredictor:
         while time.thread_time() < end:
             pass
         return Reply(body=b"computed")
+
+    def do_compute_in_helper(self, call: ModelCall, seconds: float) -> Reply:
+        """The same in a process of its own, which goes on to the end of the worker."""
+        if self.helper is None:
+            self.helper = subprocess.Popen(
+                [sys.executable, "-c", _HELPER], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+        assert self.helper.stdin is not None
+        assert self.helper.stdout is not None
+        self.helper.stdin.write(b"%f\n" % seconds)
+        self.helper.stdin.flush()
+        return Reply(body=self.helper.stdout.readline().strip())
 
     def do_wait_for(self, call: ModelCall, name: str) -> Reply:
         """Return when the test has made the file ``name``."""

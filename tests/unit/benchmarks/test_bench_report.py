@@ -72,12 +72,20 @@ def test_each_contender_has_a_color_of_its_own() -> None:
 def test_goodput_counts_whatever_else_failed(result: Result) -> None:
     result.described["storm"] = Described("storm", "hang, 1", 1, "", "storm", "Every hundredth call hangs.")
     for name, goodput in (("drum", 10.0), ("ours", 30.0), ("fastapi", 60.0)):
-        figures = {"goodput": goodput, "errors": 50.0, "requests": 100.0, "p99": 5.0, "hung": 3.0, "ended": 2.0}
+        figures = {
+            "goodput": goodput,
+            "late": goodput / 2,
+            "errors": 50.0,
+            "requests": 100.0,
+            "p99": 5.0,
+            "hung": 3.0,
+            "ended": 2.0,
+        }
         result.samples.append(Sample("storm", name, 1, figures))
     assert "| storm | good answers/s | FastAPI + threads | 60 | 30 |" in losses(result)
     text = render(result, [])
     assert "### storm\n\nEvery hundredth call hangs.\n\n| server | good answers/s |" in text
-    assert "| drum-litestar | 30 | - | - | 5 | 50 | 3 | 2 | 3.00 |" in text
+    assert "| drum-litestar | 30 | 15 | - | - | 5 | 50 | 3 | 2 | 3.00 |" in text
 
 
 def test_a_contender_without_an_answer_in_time_is_reported(result: Result) -> None:

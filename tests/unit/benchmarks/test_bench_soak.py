@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from benchmarks.soak import BOUNDS, failures_of
+from benchmarks.soak import BOUNDS, failures_of, main
 from benchmarks.soak_run.course import Options, soak
 from benchmarks.soak_run.growth import Slope, least_squares, slopes
 from benchmarks.soak_run.records import (
@@ -159,6 +159,11 @@ def test_a_run_without_a_sample_cannot_be_read(tmp_path: Path) -> None:
     recorder.close()
     with pytest.raises(ValueError, match="no sample yet"):
         read(tmp_path)
+
+
+def test_no_sample_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"samples\.jsonl"):
+        main(["--report", str(tmp_path)])
 
 
 def test_the_report_is_small_and_the_same_each_time(tmp_path: Path) -> None:
