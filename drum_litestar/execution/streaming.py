@@ -235,7 +235,7 @@ def produce(stream: StreamReply, flow: Flow, send: Callable[[bytes], None]) -> E
 def _as_exception(error: BaseException) -> Exception:
     if isinstance(error, Exception):
         return error
-    text = f"the hook called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"the hook raised {error!r}"
-    made = RuntimeError(text)
+    did = f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {error!r}"
+    made = RuntimeError(f"the hook {did}")
     made.__cause__ = error
     return made

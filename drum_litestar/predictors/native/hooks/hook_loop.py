@@ -113,7 +113,7 @@ class HookLoop:
         while not self._ended:
             try:
                 loop.run_forever()
-            except SystemExit as error:
+            except SystemExit as error:  # noqa: PERF203 - rare
                 logger.error("A task of the hooks called sys.exit(%r)", error.code)
 
     def close(self, timeout: float = 5.0) -> None:
