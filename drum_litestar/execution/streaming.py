@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from typing import Protocol
 
+from drum_litestar.context import WorkerStop
 from drum_litestar.errors import DeadlineExceededError
 from drum_litestar.predictors.protocol import StreamHead, StreamReply
 
@@ -200,8 +201,9 @@ def pieces(chunk: bytes) -> Iterator[bytes]:
 def produce(stream: StreamReply, flow: Flow, send: Callable[[bytes], None]) -> Exception | None:
     """Pull the model's chunks as credit allows and ``send`` them; close the generator in every case.
 
-    Returns what the generator raised, for the log and the reader: the status has been sent already.
-    ``SystemExit`` from a hook counts as an error like others.
+    Returns what the generator raised, for the log and the reader: the status has been sent already. ``SystemExit``
+    counts as an error like others, and so does a cancellation: a timeout or a task group around a ``yield`` may cancel
+    the call while it waits for credit, and a task group that is closed there raises a group with ``GeneratorExit``.
     """
     error: Exception | None = None
     try:
@@ -216,13 +218,24 @@ def produce(stream: StreamReply, flow: Flow, send: Callable[[bytes], None]) -> E
                     return None
                 send(piece)
                 flow.spend(len(piece))
-    except Exception as exc:
-        error = exc
-    except SystemExit as exc:
-        error = RuntimeError(f"the hook called sys.exit({exc.code!r})")
+    except (WorkerStop, KeyboardInterrupt):
+        raise
+    except BaseException as exc:
+        error = _as_exception(exc)
     finally:
         try:
             stream.close()
-        except Exception as exc:
-            error = error or exc
+        except (WorkerStop, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            error = error or _as_exception(exc)
     return error
+
+
+def _as_exception(error: BaseException) -> Exception:
+    if isinstance(error, Exception):
+        return error
+    did = f"called sys.exit({error.code!r})" if isinstance(error, SystemExit) else f"raised {error!r}"
+    made = RuntimeError(f"the hook {did}")
+    made.__cause__ = error
+    return made

@@ -10,9 +10,9 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 import traceback
+from concurrent.futures import Future
 from types import FrameType
 from typing import Any
 
@@ -233,18 +233,23 @@ def _receive_in_main_thread(connection: Connection, calls: _Overlapping) -> None
 
 def _receive_on_loop(connection: Connection, calls: _Overlapping, loop: CallLoop) -> None:
     """The same in the thread that runs the calls: each of two busy threads would often wait for Python's lock."""
-    ended = threading.Event()
+    ended: Future[None] = Future()
 
     def readable() -> None:
-        while not ended.is_set():
-            received = connection.receive(block=False)
-            if received is not None and not isinstance(received[0], wire.Stop):
+        try:
+            while (received := connection.receive(block=False)) is not None:
+                if isinstance(received[0], wire.Stop):
+                    break
                 calls.take(*received)
-            elif received is not None or connection.at_end:
-                loop.unwatch(connection)
-                ended.set()
             else:
-                return
+                if not connection.at_end:
+                    return
+            loop.unwatch(connection)
+            ended.set_result(None)
+        except BaseException as error:
+            # A call may be lost. The loop would only log it, and the caller would wait for ever.
+            loop.unwatch(connection)
+            ended.set_exception(error)
 
     loop.watch(connection, readable)
-    ended.wait()
+    ended.result()

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from conftest import Start
+from drum_litestar.execution.pool.model_worker import LOST
 from support.servers.faults import Faults, eventually, order
 from support.servers.process import ServerProcess
 from support.wire import Answer, Request, get
@@ -15,9 +16,13 @@ GEVENT = {"DRUM_GUNICORN_WORKER_CLASS": "gevent"}
 EXECUTORS = pytest.mark.parametrize("executor", ["pool", "inline"])
 
 
+def post(text: bytes) -> Request:
+    return Request("POST", "/predictUnstructured/", (("Content-Type", "text/plain"),), text)
+
+
 def meet(server: ServerProcess, number: int) -> list[Answer]:
     """Return the answers of ``number`` calls, none of which ends before all have begun."""
-    call = Request("POST", "/predictUnstructured/", (("Content-Type", "text/plain"),), b"meet %d" % number)
+    call = post(b"meet %d" % number)
     with ThreadPoolExecutor(number) as threads:
         return list(threads.map(server.send, [call] * number))
 
@@ -28,6 +33,16 @@ def test_calls_of_asynchronous_hooks_overlap(serve: Start, executor: str) -> Non
     assert server.send(get("/stats/")).json()["executor_slots"] == 256
     answers = meet(server, 100)
     assert {(answer.status, answer.body) for answer in answers} == {(200, b"the model: meet 100")}
+
+
+def test_a_call_that_the_worker_cannot_receive_fails_at_once(serve: Start) -> None:
+    """The loop that reads the socket goes on after an error; the call would wait for ever."""
+    server = serve("async_unstructured", env={"CUSTOM_MODEL_WORKERS": "1"})
+    assert server.send(post(b"exhaust")).status == 200
+    large = server.send(post(b"x" * 5_000_000))  # its body comes with a descriptor
+    assert (large.status, large.json()["message"]) == (503, LOST)
+    eventually(lambda: server.send(get("/readyz")).status == 200, "another worker is ready")
+    assert server.send(post(b"x")).status == 200
 
 
 def test_gunicorns_parameters_never_lower_a_default(serve: Start) -> None:

@@ -113,7 +113,7 @@ def test_silence_stops_the_producer_and_then_calls_it_stuck() -> None:
 class Source:
     """An iterator with a ``close`` that may fail."""
 
-    def __init__(self, chunks: list[Any], close_error: Exception | None = None) -> None:
+    def __init__(self, chunks: list[Any], close_error: BaseException | None = None) -> None:
         self._chunks = iter(chunks)
         self._error = close_error
         self.closed = 0
@@ -142,9 +142,12 @@ class Source:
         ([b"a", SystemExit(3)], None, "the hook called sys.exit(3)"),
         ([b"a"], OSError("closing"), "closing"),
         ([ValueError("mid")], OSError("closing"), "mid"),
+        ([b"a", asyncio.CancelledError()], None, "the hook raised CancelledError()"),
+        ([b"a"], GeneratorExit(), "the hook raised GeneratorExit()"),
+        ([b"a"], SystemExit(3), "the hook called sys.exit(3)"),
     ],
 )
-def test_the_producer_always_closes(chunks: list[Any], close_error: Exception | None, text: str | None) -> None:
+def test_the_producer_always_closes(chunks: list[Any], close_error: BaseException | None, text: str | None) -> None:
     source = Source(chunks, close_error)
     sent: list[bytes] = []
     error = produce(StreamReply(StreamHead(), source), ThreadFlow(), sent.append)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import msgspec
@@ -33,7 +34,8 @@ class ModelListHandler:
     def _models(self) -> list[dict[str, Any]]:
         hooks = self._loaded.hooks
         if hooks.get(_HOOK) is not None:
-            offered = hooks.iterate(hooks.call(_HOOK, self._loaded.model))
+            # Of the hooks beside asynchronous ones this one alone may be synchronous, and must not stop the others.
+            offered = hooks.iterate(hooks.loop.away(functools.partial(hooks.call, _HOOK, self._loaded.model)))
             try:
                 return [item.to_dict() for item in offered if getattr(item, "object", None) == "model"]
             finally:

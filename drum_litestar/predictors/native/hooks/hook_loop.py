@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
+import logging
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any, Iterator, Protocol
 
 from drum_litestar.predictors.native.hooks import loop_calls
 from drum_litestar.predictors.protocol import HasFileno
 
-_THREADS = 64
-"""Synchronous iterables of asynchronous hooks that may be asked for an item at once."""
+logger = logging.getLogger("drum")
+
 _END = object()
 """Stands for the end of an iteration: no future of asyncio can hold a StopIteration."""
 
@@ -33,8 +36,10 @@ class HookLoop:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._closed = False
+        self._ended = False
+        """Set in the loop's thread, once nothing runs in it any more."""
         self._jobs: set[asyncio.Task[None]] = set()
-        self._threads = ThreadPoolExecutor(_THREADS, "drum-litestar-iterables")
+        self._threads = _BlockingThreads()
 
     def submit(self, job: Callable[[], None]) -> None:
         """Run ``job`` in the loop's thread; where it waits in :meth:`run` or :meth:`wait`, others go on."""
@@ -66,7 +71,10 @@ class HookLoop:
         """Call ``function``, which may block: in another thread than the loop's."""
         if not loop_calls.inside():
             return function()
-        return self.wait(self._threads.submit(contextvars.copy_context().run, function))
+        raised, value = self.wait(self._threads.submit(functools.partial(contextvars.copy_context().run, function)))
+        if raised:
+            raise value
+        return value
 
     def run(self, awaitable: Awaitable[Any]) -> Any:
         """The result of ``awaitable``, or its exception (SystemExit too) raised here.
@@ -94,10 +102,19 @@ class HookLoop:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
-                    target=self._loop.run_forever, name="drum-litestar-async-hooks", daemon=True
+                    target=self._run_loop, args=(self._loop,), name="drum-litestar-async-hooks", daemon=True
                 )
                 self._thread.start()
             return self._loop
+
+    def _run_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Until :meth:`close`: a SystemExit in a task that a hook has started leaves the loop, after the hook that
+        awaits the task has got it; a hook may stop the loop, too. All calls need it."""
+        while not self._ended:
+            try:
+                loop.run_forever()
+            except SystemExit as error:  # noqa: PERF203 - rare
+                logger.error("A task of the hooks called sys.exit(%r)", error.code)
 
     def close(self, timeout: float = 5.0) -> None:
         """Cancel the running tasks and end the thread. Idempotent.
@@ -107,14 +124,18 @@ class HookLoop:
         with self._lock:
             self._closed = True
             loop, thread, self._loop = self._loop, self._thread, None
-        self._threads.shutdown(wait=False)
         if loop is None or thread is None:
             return
         ending = asyncio.run_coroutine_threadsafe(_cancel_all(loop), loop)
-        ending.add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
+        ending.add_done_callback(lambda _: loop.call_soon_threadsafe(self._end, loop))
         thread.join(timeout)
+        self._threads.stop()
         if not thread.is_alive():
             loop.close()
+
+    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._ended = True
+        loop.stop()
 
 
 async def _outcome(awaitable: Awaitable[Any]) -> tuple[bool, Any]:
@@ -123,6 +144,48 @@ async def _outcome(awaitable: Awaitable[Any]) -> tuple[bool, Any]:
         return False, await awaitable
     except asyncio.CancelledError:
         raise
+    except BaseException as error:
+        return True, error
+
+
+class _BlockingThreads:
+    """Runs functions that may block, as many at once as there are; :meth:`submit` is called in one thread only.
+
+    Daemon threads, unlike those of ``concurrent.futures``, do not hold up the exit of the process.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: SimpleQueue[tuple[Callable[[], Any], Future[tuple[bool, Any]]] | None] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        self._count = 0
+
+    def submit(self, function: Callable[[], Any]) -> Future[tuple[bool, Any]]:
+        """``(False, result)`` or ``(True, exception)``: no future of asyncio can hold a StopIteration."""
+        outcome: Future[tuple[bool, Any]] = Future()
+        self._jobs.put((function, outcome))
+        if not self._idle.acquire(blocking=False):
+            self._count += 1
+            name = f"drum-litestar-blocking-{self._count}"
+            threading.Thread(target=self._run, name=name, daemon=True).start()
+        return outcome
+
+    def stop(self) -> None:
+        """Let each thread end after the functions before this call; does not wait."""
+        for _ in range(self._count):
+            self._jobs.put(None)
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            function, outcome = job
+            if outcome.set_running_or_notify_cancel():
+                outcome.set_result(_outcome_of(function))
+            del job, function, outcome  # a waiting thread must not keep what it has made alive
+            self._idle.release()
+
+
+def _outcome_of(function: Callable[[], Any]) -> tuple[bool, Any]:
+    try:
+        return False, function()
     except BaseException as error:
         return True, error
 
@@ -242,11 +305,13 @@ class AsyncSource(Iterator[Any]):
         self._task: asyncio.Task[BaseException | None] | None = None
         self._pumping = False
         self._ending = False
+        self._cut: BaseException | None = None
+        """What ended the task while no item was wanted: a timeout or a task group around a ``yield`` may cancel it."""
         self._loop.call_soon_threadsafe(self._begin)
 
     def __next__(self) -> Any:
         if self._ended.done():
-            raise StopIteration
+            raise self._end_of_items()
         reply: Future[Any] = Future()
         self._loop.call_soon_threadsafe(self._ask, reply)
         return reply.result()
@@ -270,7 +335,7 @@ class AsyncSource(Iterator[Any]):
 
     def _ask(self, reply: Future[Any]) -> None:
         if self._ended.done():
-            reply.set_exception(StopIteration())
+            reply.set_exception(self._end_of_items())
         else:
             self._wanted.put_nowait(reply)
 
@@ -291,9 +356,11 @@ class AsyncSource(Iterator[Any]):
                 reply = await self._wanted.get()
                 reply.set_result(await self._iterator.__anext__())
             except BaseException as error:
+                over = self._ending and isinstance(error, asyncio.CancelledError)
                 if reply is not None:
-                    over = isinstance(error, (StopAsyncIteration, asyncio.CancelledError))
-                    reply.set_exception(StopIteration() if over else error)
+                    reply.set_exception(StopIteration() if over or isinstance(error, StopAsyncIteration) else error)
+                elif not over:
+                    self._cut = error
                 return
 
     async def _close_source(self) -> BaseException | None:
@@ -309,8 +376,13 @@ class AsyncSource(Iterator[Any]):
     def _settle(self, task: asyncio.Task[BaseException | None]) -> None:
         failure = None if task.cancelled() else task.result()
         while not self._wanted.empty():
-            self._wanted.get_nowait().set_exception(StopIteration())
+            self._wanted.get_nowait().set_exception(self._end_of_items())
         if failure is None:
             self._ended.set_result(None)
         else:
             self._ended.set_exception(failure)
+
+    def _end_of_items(self) -> BaseException:
+        """What cut the items off, once; then StopIteration."""
+        cut, self._cut = self._cut, None
+        return StopIteration() if cut is None else cut

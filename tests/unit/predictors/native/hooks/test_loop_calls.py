@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from drum_litestar.execution.runners import LoopRunner
-from drum_litestar.execution.streaming import ThreadFlow
+from drum_litestar.execution.streaming import ThreadFlow, produce
 from drum_litestar.predictors.native.hooks import loop_calls
 from drum_litestar.predictors.native.hooks.custom_module import Hooks
+from drum_litestar.predictors.protocol import StreamHead, StreamReply
 
 CALLS = 300
 number: contextvars.ContextVar[int] = contextvars.ContextVar("number", default=-1)
@@ -130,6 +131,76 @@ def test_a_synchronous_iterable_of_an_asynchronous_hook_does_not_block_others(ho
 
     answers = run_all(hooks, [iterating, lambda: hooks.run(other)])
     assert answers == [["7"], None]
+
+
+def test_what_blocks_beside_asynchronous_hooks_may_raise_anything_and_holds_up_no_exit(hooks: Hooks) -> None:
+    def raising() -> None:
+        raise StopIteration("nothing")
+
+    def threads() -> tuple[int, bool]:
+        return threading.get_ident(), threading.current_thread().daemon
+
+    raised, (thread, daemon), here = run_all(
+        hooks, [lambda: hooks.loop.away(raising), lambda: hooks.loop.away(threads), threading.get_ident]
+    )
+    assert isinstance(raised, StopIteration)
+    assert daemon
+    assert thread != here
+
+
+def test_the_loop_outlives_an_exit_in_a_task_of_a_hook_and_a_stop(hooks: Hooks) -> None:
+    async def leaves() -> None:
+        sys.exit(4)
+
+    async def hook() -> None:
+        await asyncio.wait_for(asyncio.ensure_future(leaves()), 60)
+
+    async def stops() -> int:
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(0)
+        return 1
+
+    (raised,) = run_all(hooks, [lambda: hooks.run(hook)])
+    assert isinstance(raised, SystemExit)
+    assert run_all(hooks, [lambda: hooks.run(stops)]) == [1]
+    assert hooks.run(stops) == 1
+
+
+@pytest.mark.parametrize("in_loop", [True, False])
+def test_a_generator_that_cancels_its_task_between_two_items_breaks_its_stream_only(
+    hooks: Hooks, in_loop: bool
+) -> None:
+    """As ``asyncio.timeout`` around a ``yield`` does when its time is over while the reader is slow."""
+    flow = ThreadFlow(hooks.loop.wait, window=1)
+    sent: list[bytes] = []
+    closed: list[int] = []
+
+    async def generate() -> AsyncIterator[bytes]:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            yield b"a"
+            asyncio.get_running_loop().call_soon(task.cancel)
+            if not in_loop:  # the credit that follows is waited for in the thread
+                asyncio.get_running_loop().call_later(0, flow.grant, 1)
+            yield b"b"
+            await asyncio.Event().wait()
+        finally:
+            closed.append(1)
+
+    def job() -> BaseException | None:
+        def send(chunk: bytes) -> None:
+            sent.append(chunk)
+            if chunk == b"a":
+                flow.grant(1)
+
+        source = hooks.iterate(generate())
+        return produce(StreamReply(StreamHead(), source), flow, send)
+
+    error = run_all(hooks, [job])[0] if in_loop else job()
+    assert isinstance(error, RuntimeError)
+    assert isinstance(error.__cause__, asyncio.CancelledError)
+    assert (sent, closed) == ([b"a", b"b"], [1])
 
 
 def test_a_call_waits_for_credit_while_others_run(hooks: Hooks) -> None:
