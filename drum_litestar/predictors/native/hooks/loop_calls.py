@@ -18,7 +18,7 @@ try:
 except ImportError:
     AVAILABLE = False
 else:
-    AVAILABLE = True
+    AVAILABLE = hasattr(greenlet, "gr_context")  # from 1.0 on: without it a call would lose its context variables
 
     class _LoopCall(greenlet):
         """A job in the context of the task that drives it, so that both see the same context variables."""
