@@ -20,7 +20,7 @@ import pytest
 pytest.importorskip("uvloop")
 
 from benchmarks import contenders
-from benchmarks.contenders.base import drum_request
+from benchmarks.contenders.base import Contender, Launch, drum_request
 from benchmarks.load import large_model
 from benchmarks.load.rolling_restart import REPLACEMENTS, SERVERS, available, rolling_restart
 from benchmarks.report.markdown import render
@@ -28,6 +28,7 @@ from benchmarks.report.plots import draw
 from benchmarks.report.result import Described, Figures, Result, Sample
 from benchmarks.report.result_comparison import changes
 from benchmarks.report.tables import losses
+from benchmarks.runner.measure import measure
 from benchmarks.servers.server_process import Running
 from benchmarks.workload import models
 from benchmarks.workload.prediction_request import PredictionRequest
@@ -146,10 +147,11 @@ def predictions(pids: list[int]) -> Server:
 def test_all_workers_have_answered_when_each_process_has(family: list[int]) -> None:
     with serving(predictions(family)) as server:
         running = Running(server.server_port, psutil.Process(), 1.5)
-        figures = large_model.start(running, ROWS, workers=2)
+        contender = Contender("one", "One", lambda *_: Launch([]), request=lambda _: ROWS)
+        figures = measure(running, contender, Scenario("start", "start", workers=2), 1.0, 0.0)
         assert figures["first"] == 1.5
         assert figures["all"] > 1.5
-        figures = large_model.memory(running, ROWS, workers=2)
+        figures = measure(running, contender, Scenario("memory", "memory", workers=2), 1.0, 0.0)
         assert figures["processes"] >= 2
         assert figures["pss"] > 1
 
