@@ -35,6 +35,7 @@ from drum_litestar.predictors.protocol import Reply
 from support import clock
 from support.clock import LATER, advance
 from support.files import replace_text
+from support.live_objects import live
 from support.predictors.executors import begin, inline, pool, quiet, reply, run, still_works, stream, until
 from support.predictors.scripted import noted, order
 
@@ -118,8 +119,7 @@ def test_what_user_code_raises_is_an_answer(tmp_path: Path, do: str) -> None:
 
 def kept() -> int:
     """How many of the objects of workers, calls and streams there are."""
-    kinds = (ModelWorker, ChildProcess, Channel, FrameReader, PendingCall, ChunkStream)
-    return sum(isinstance(one, kinds) for one in gc.get_objects())
+    return live(ModelWorker, ChildProcess, Channel, FrameReader, PendingCall, ChunkStream)
 
 
 @pytest.mark.parametrize("end", ["killed while idle", "killed by a call", "deadline", "reload"])

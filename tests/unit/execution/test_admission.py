@@ -18,6 +18,7 @@ from drum_litestar.execution.admission import Admission
 from drum_litestar.execution.pending import PendingCall
 from support import clock
 from support.clock import LATER, advance
+from support.live_objects import live
 from support.options import executor_options
 from support.predictors.slots import Slots, begin, call
 from support.predictors.slots import make as make_slots
@@ -167,7 +168,7 @@ def test_a_failed_call_is_freed_at_once(end: str) -> None:
     """By reference counts alone, with its body: the garbage collector runs too rarely in the HTTP process."""
 
     def kept() -> int:
-        return sum(isinstance(one, PendingCall) for one in gc.get_objects())
+        return live(PendingCall)
 
     async def main() -> None:
         admission, slots = make(queue_timeout=LATER)
