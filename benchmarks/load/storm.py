@@ -22,9 +22,9 @@ def storm(port: int, request: PredictionRequest, connections: int, seconds: floa
     """``connections`` clients for ``seconds``, the bodies in turn; the last one of them is for the call that hangs.
 
     ``goodput``: answers with 200 to the other requests per second, ``late``: in the last third of the time; ``p50``...:
-    latencies of these; ``requests``: other
-    requests that ended; ``errors``: those without a 200; ``hung``: requests whose calls hang; ``ended``: those that the
-    server ended before ``timeout``. What is under way at the end is left out.
+    latencies of these; ``requests``: other requests that ended; ``errors``: those without a 200; ``hung``: requests
+    whose calls hang; ``ended``: those that the server ended before ``timeout``. What is under way at the end is left
+    out.
     """
     return uvloop.run(_Storm(port, request, timeout).run(connections, seconds))
 

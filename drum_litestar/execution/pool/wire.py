@@ -37,7 +37,7 @@ class Init(msgspec.Struct, tag=0, array_like=True):
     path: Optional[Tuple[str, ...]]
     """``sys.path`` of the HTTP process; None leaves an interpreter of the model's own its path."""
     threads: Optional[int]
-    """Concurrent calls; None takes the card's, or ``least_threads`` if that is more."""
+    """Concurrent calls; None takes the card's, or ``least_threads`` if that is more and the model may wait."""
     least_threads: int
     builder: str
     """``module:function`` that builds the predictor."""
