@@ -2,10 +2,10 @@
 
     python benchmarks/soak.py [--minutes 60] [--rate 100] [--results DIR]
 
-Phases of five minutes without and with faults take turns, so that growth by requests and growth by crashes can be told
-apart. ``samples.jsonl`` in the results' folder grows as the run goes on; ``--report DIR`` makes the report of one that
-is under way or was killed. Exit code 1 when an answer was unexpected, the server ended, something was left over, or
-memory, descriptors or threads grow more than their bounds.
+Phases of ten minutes without and with faults take turns, so that growth by requests and growth by crashes can be told
+apart, and workers live long enough to show theirs. ``samples.jsonl`` in the results' folder grows as the run goes on;
+``--report DIR`` makes the report of one that is under way or was killed. Exit code 1 when an answer was unexpected, the
+server ended, something was left over, or memory, descriptors or threads grow more than their bounds.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=100.0, help="requests/s")
-    parser.add_argument("--phase", type=float, default=5.0, help="minutes of each phase, without and with faults")
-    parser.add_argument("--fault-interval", type=float, default=1.8, help="seconds between two faults")
-    parser.add_argument("--warm-up", type=float, default=10.0, help="minutes that slopes leave out")
+    parser.add_argument("--phase", type=float, default=10.0, help="minutes of each phase, without and with faults")
+    parser.add_argument("--fault-interval", type=float, default=2.0, help="seconds between two faults")
+    parser.add_argument("--warm-up", type=float, default=10.0, help="minutes that the HTTP process's slopes leave out")
     parser.add_argument("--results", type=Path, help="folder to write (default: benchmarks/results/soak-<date>)")
     parser.add_argument("--report", type=Path, metavar="DIR", help="only make the report of that folder again")
     args = parser.parse_args(argv)

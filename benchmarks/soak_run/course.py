@@ -47,8 +47,8 @@ class Options:
 
     seconds: float = 3600.0
     rate: float = 100.0
-    phase: float = 300.0
-    fault_interval: float = 1.8
+    phase: float = 600.0
+    fault_interval: float = 2.0
     deadline: float = 2.0
     every: float = 5.0
     """Between two samples."""

@@ -15,8 +15,9 @@ Floats = npt.NDArray[np.float64]
 
 FEWEST = 8
 """Samples that a fit needs."""
-WARM_CALLS = 500
-"""Calls of a worker before its growth counts: until then, it still loads what its first calls need."""
+WARM_CALLS = 10_000
+"""Calls of a worker before its growth counts. Until then its memory rises in steps, as the few large bodies among its
+calls meet the allocator in ever less favourable states; seen: the last step by call 8,000."""
 SURE = 2.0
 """Standard errors by which a slope must exceed its bound."""
 
@@ -60,7 +61,8 @@ def least_squares(y: Floats, x: Floats) -> tuple[Floats, Floats]:
 
 
 def slopes(samples: Sequence[Sample], warm_up: float, bounds: dict[str, float]) -> list[Slope]:
-    """All slopes of a run without its first ``warm_up`` seconds; those that have too few samples are left out.
+    """All slopes of a run: of the HTTP process without the first ``warm_up`` seconds, of each worker without its first
+    :data:`WARM_CALLS` calls; those that have too few samples are left out.
 
     ``bounds``: MiB for ``requests`` (a million), ``crashes`` (a thousand) and ``calls`` (a million); a number per hour
     for ``fds`` and ``threads``.
@@ -84,7 +86,7 @@ def slopes(samples: Sequence[Sample], warm_up: float, bounds: dict[str, float]) 
         for what, words in (("fds", "file descriptors"), ("threads", "threads")):
             values, errors = least_squares(np.array([float(getattr(sample.http, what)) for sample in late]), hours)
             found.append(Slope("HTTP process", words, "hour", *_pair(values, errors, 1), bounds[what]))
-    return found + worker_slopes(late, bounds["calls"])
+    return found + worker_slopes(samples, bounds["calls"])
 
 
 def worker_slopes(samples: Sequence[Sample], bound: float) -> list[Slope]:

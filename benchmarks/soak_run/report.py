@@ -10,7 +10,7 @@ import msgspec
 
 from benchmarks.report.panels import save
 from benchmarks.report.tables import table
-from benchmarks.soak_run.growth import Slope
+from benchmarks.soak_run.growth import WARM_CALLS, Slope
 from benchmarks.soak_run.records import Ended, Header, Recorded, Sample, Unexpected
 
 if TYPE_CHECKING:
@@ -34,13 +34,14 @@ class Result(msgspec.Struct):
     restarts: dict[str, int]
     requests: int
     samples: list[Sample]
-    """At most :data:`MOST_SAMPLES`, without the counters of answers."""
+    """At most :data:`MOST_SAMPLES` with the last one, without the counters of answers."""
 
 
 def result_of(recorded: Recorded, slopes: list[Slope], failures: list[str]) -> Result:
     last = recorded.samples[-1]
-    step = -(-len(recorded.samples) // MOST_SAMPLES)
-    samples = [msgspec.structs.replace(sample, answers={}) for sample in recorded.samples[::step]]
+    step = -(-len(recorded.samples) // (MOST_SAMPLES - 1))
+    kept = [*recorded.samples[:-1:step], last]
+    samples = [msgspec.structs.replace(sample, answers={}) for sample in kept]
     return Result(
         recorded.header,
         slopes,
@@ -80,8 +81,10 @@ def _blocks(result: Result) -> Iterable[str]:
     yield "\n".join(f"- {failure}" for failure in result.failures) or "Nothing unexpected, no growth above its bound."
     yield "## Growth"
     yield (
-        "Least squares without the warm-up; the HTTP process's memory over requests and crashes together. Errors are "
-        "one standard error (Newey and West). Workers: over the calls of their own lives, each with a level of its own."
+        "Least squares; the HTTP process's memory over requests and crashes together, without the warm-up. Errors are "
+        "one standard error (Newey and West). Workers: over the calls of their own lives without the first "
+        f"{WARM_CALLS:,}, each with a level of its own. The server's own processes share pages: when more processes "
+        "share one, PSS falls although nothing was freed."
     )
     rows = [
         [slope.process, slope.what, slope.per, f"{slope.value:+.2f} ± {slope.error:.2f}", f"{slope.bound:g}"]

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.soak import BOUNDS, failures_of, main
 from benchmarks.soak_run.course import Options, soak
-from benchmarks.soak_run.growth import Slope, least_squares, slopes
+from benchmarks.soak_run.growth import WARM_CALLS, Slope, least_squares, slopes
 from benchmarks.soak_run.records import (
     Ended,
     Header,
@@ -106,11 +106,12 @@ def test_without_crashes_growth_is_by_requests_alone() -> None:
 
 
 def test_workers_grow_by_their_own_calls_whatever_they_began_with() -> None:
-    """Two lives one after the other, with 3 MiB for a million calls; the second begins at 200 MiB."""
+    """Two lives one after the other, with 3 MiB for a million calls; the second begins at 200 MiB. A step of 20 MiB
+    while they warm up does not count."""
     samples = []
-    for number in range(40):
-        calls, life = 1000 + 500 * (number % 20), number // 20
-        memory = 100 + 100 * life + 3 * calls / 1e6
+    for number in range(80):
+        calls, life = WARM_CALLS // 2 + 500 * (number % 40), number // 40
+        memory = 100 + 100 * life + 3 * calls / 1e6 + 20 * (calls >= 0.8 * WARM_CALLS)
         worker = WorkerSample(10 + life, memory, memory, memory, 9, 0, 2, 1.0, calls)
         samples.append(sample(number * 5, workers=(worker,)))
     slope = by_name(slopes(samples, 0, BOUNDS))["workers", "RSS, MiB", "million calls"]
