@@ -9,13 +9,16 @@ from benchmarks.report.result import BASE, Result
 
 FIGURES = {
     "rate": "requests/s",
+    "tokens": "tokens/s",
     "goodput": "good answers/s",
     "p50": "p50",
     "p99": "p99",
     "cpu": "CPU s/1000",
+    "lost": "lost requests",
     "first": "first prediction s",
     "pss": "MiB",
 }
+MORE_IS_BETTER = ("rate", "tokens", "goodput")
 LEAST_NOISE = 0.05
 
 
@@ -45,8 +48,8 @@ class Change:
 
     @property
     def better(self) -> bool:
-        """Whether the change is for the better: more answers/s, less of any other figure."""
-        return (self.relative > 0) == (self.figure in ("rate", "goodput"))
+        """Whether the change is for the better: more of what :data:`MORE_IS_BETTER` names, less of any other figure."""
+        return (self.relative > 0) == (self.figure in MORE_IS_BETTER)
 
 
 def changes(old: Result, new: Result) -> list[Change]:

@@ -164,7 +164,9 @@ class Run:
         machine.read_ahead(folder)
         with running(command, launch.env, port, request.to_urllib(port), cwd=launch.cwd, grace=grace) as server:
             if scenario.kind in ("closed", "open"):
-                wrk.closed_loop(port, request, 4, _WARM_UP)
+                if scenario.workers > 1:  # one of them has answered; the others may still load their model
+                    server.settle()
+                wrk.closed_loop(port, request, 4 * scenario.workers, _WARM_UP)
             yield server
 
     def _words(self, launch: Launch, bin_dir: Path, folder: Path, port: int) -> str:

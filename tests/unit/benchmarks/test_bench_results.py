@@ -5,7 +5,18 @@ from pathlib import Path
 import pytest
 
 from benchmarks.load.closed_loop import read_result
-from benchmarks.report.result import Described, Figures, Result, Sample, Start, latencies, load, percentile, save
+from benchmarks.report.result import (
+    HEADLINES,
+    Described,
+    Figures,
+    Result,
+    Sample,
+    Start,
+    latencies,
+    load,
+    percentile,
+    save,
+)
 from benchmarks.report.result_comparison import changes, noise_of, table
 from benchmarks.runner.progress import clock
 from benchmarks.servers.machine import neutral
@@ -97,6 +108,14 @@ def test_without_drum_the_figures_themselves_are_compared() -> None:
     old, new = result({("s", "ours"): [{"rate": 200.0}]}), result({("s", "ours"): [{"rate": 300.0}]})
     (change,) = changes(old, new)
     assert (change.before, change.after, change.to_drum, change.better) == (200.0, 300.0, False, True)
+
+
+@pytest.mark.parametrize("kind", HEADLINES)
+def test_the_headline_figure_of_every_kind_is_compared_in_its_direction(kind: str) -> None:
+    headline = HEADLINES[kind]
+    old, new = (result({("s", "ours"): [{headline.figure: value}]}, kind) for value in (100.0, 200.0))
+    (change,) = changes(old, new)
+    assert (change.figure, change.better) == (headline.figure, headline.more_is_better)
 
 
 def test_noise_is_the_wider_spread_of_the_two_in_a_ratio() -> None:
