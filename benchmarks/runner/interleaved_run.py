@@ -162,6 +162,8 @@ class Run:
         request = contender.request(scenario)
         command = [*self._prefix, *launch.command]
         machine.read_ahead(folder)
+        if scenario.kind in ("start", "memory"):
+            machine.touch_memory(scenario.workers * sum(p.stat().st_size for p in folder.iterdir() if p.is_file()))
         with running(command, launch.env, port, request.to_urllib(port), cwd=launch.cwd, grace=grace) as server:
             if scenario.kind in ("closed", "open"):
                 if scenario.workers > 1:  # one of them has answered; the others may still load their model
