@@ -18,7 +18,8 @@ and latency counts from the moment a request was due. Errors are answers that we
 its shortcuts; the loop without them uses public interfaces of pandas and the frameworks only. A server that merges
 waiting requests into one call can exceed both. CPU: seconds of all processes of the server for 1,000 requests.
 Memory: proportional set size (PSS) of all its processes. Every server runs with `OMP_NUM_THREADS=1`. LitServe,
-MLServer and BentoML get the same rows as JSON, as their own clients would send them."""
+MLServer, BentoML, Mosec, KServe's SDK, MLflow and plain Ray Serve get the same rows as JSON, as their own clients would
+send them."""
 SENT = """Requests of one row are 64 different ones in turn, those of 100 rows four, the same for every server. This
 server has its default settings, but for what its other names say."""
 """Not so in results that do not name their data."""

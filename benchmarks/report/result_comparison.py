@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,14 +12,16 @@ FIGURES = {
     "rate": "requests/s",
     "tokens": "tokens/s",
     "goodput": "good answers/s",
+    "late": "good answers/s in the last third",
     "p50": "p50",
     "p99": "p99",
     "cpu": "CPU s/1000",
     "lost": "lost requests",
     "first": "first prediction s",
+    "all": "all workers s",
     "pss": "MiB",
 }
-MORE_IS_BETTER = ("rate", "tokens", "goodput")
+MORE_IS_BETTER = ("rate", "tokens", "goodput", "late")
 LEAST_NOISE = 0.05
 
 
@@ -38,8 +41,8 @@ class Change:
 
     @property
     def relative(self) -> float:
-        """Relative change; 0.1 is a tenth more."""
-        return self.after / self.before - 1
+        """Relative change; 0.1 is a tenth more, and infinity is something after nothing."""
+        return self.after / self.before - 1 if self.before else math.inf
 
     @property
     def clear(self) -> bool:
@@ -63,7 +66,7 @@ def changes(old: Result, new: Result) -> list[Change]:
                 to_drum = before is not None and after is not None
                 if not to_drum:
                     before, after = old.middle(*key), new.middle(*key)
-                if not before or after is None or (to_drum and contender == BASE):
+                if before is None or after is None or not (before or after) or (to_drum and contender == BASE):
                     continue
                 noise = max(noise_of(old, *key, to_drum=to_drum), noise_of(new, *key, to_drum=to_drum))
                 found.append(Change(*key, before, after, noise, to_drum))

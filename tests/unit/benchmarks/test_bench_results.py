@@ -118,6 +118,17 @@ def test_the_headline_figure_of_every_kind_is_compared_in_its_direction(kind: st
     assert (change.figure, change.better) == (headline.figure, headline.more_is_better)
 
 
+def test_the_first_lost_request_is_a_change_and_none_is_not() -> None:
+    none, some = (result({("s", "ours"): [{"lost": lost}]}, "rollout") for lost in (0.0, 35.0))
+    (change,) = changes(none, some)
+    assert change.clear
+    assert not change.better
+    assert "| s | ours | lost requests | 0 | 35 | +inf% |" in table([change])
+    (change,) = changes(some, none)
+    assert change.better
+    assert changes(none, none) == []
+
+
 def test_noise_is_the_wider_spread_of_the_two_in_a_ratio() -> None:
     found = result({("s", "drum"): [{"rate": 100.0}, {"rate": 130.0}], ("s", "ours"): [{"rate": 200.0}]})
     assert noise_of(found, "s", "ours", "rate", to_drum=True) == pytest.approx(0.3)
