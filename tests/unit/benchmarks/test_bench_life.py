@@ -249,4 +249,8 @@ def test_a_life_is_in_tables_and_plots(tmp_path: Path) -> None:
 
 def test_results_are_compared_in_start_and_memory() -> None:
     old, new = result({"ours": life(0)}), result({"ours": life(0, first=3.0, pss=1400.0)})
-    assert [(change.figure, change.better) for change in changes(old, new)] == [("first", False), ("pss", True)]
+    assert [(change.figure, change.better) for change in changes(old, new)] == [
+        ("first", False),
+        ("all", False),
+        ("pss", True),
+    ]

@@ -85,12 +85,17 @@ def test_what_a_hook_raises_reaches_its_call_only(hooks: Hooks, error: BaseExcep
 
 def test_asynchronous_streams_interleave_and_close(hooks: Hooks) -> None:
     order: list[tuple[str, int]] = []
+    other_began = asyncio.Event()
 
     async def numbers(name: str) -> AsyncIterator[int]:
         try:
             for each in range(3):
                 await asyncio.sleep(0)
+                if (name, each) == ("a", 2):
+                    await other_began.wait()  # for ever if the two did not interleave
                 order.append((name, each))
+                if name == "b":
+                    other_began.set()
                 yield each
         finally:
             order.append((name, -1))
