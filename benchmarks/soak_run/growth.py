@@ -18,9 +18,6 @@ FEWEST = 8
 WARM_CALLS = 10_000
 """Calls of a worker before its growth counts. Until then its memory rises in steps, as the few large bodies among its
 calls meet the allocator in ever less favourable states; seen: the last step by call 8,000."""
-ARENA = 1.0
-"""MiB that Python's allocator takes at a time: what the HTTP process keeps grows in such steps, and its slope is not
-known better than one step over the whole run."""
 SURE = 2.0
 """Standard errors by which a slope must exceed its bound."""
 
@@ -33,7 +30,7 @@ class Slope(msgspec.Struct):
     per: str
     value: float
     error: float
-    """Its standard error; of the HTTP process's memory at least :data:`ARENA` over the run."""
+    """Its standard error."""
     bound: float
     """More is a failure of the run."""
 
@@ -82,9 +79,9 @@ def slopes(samples: Sequence[Sample], warm_up: float, bounds: dict[str, float]) 
                 (("million requests", "requests"), ("thousand crashes", "crashes")), 1
             ):
                 if place < len(values):
-                    value, error = _pair(values, errors, place)
-                    error = max(error, ARENA / float(np.ptp(x[:, place])))
-                    found.append(Slope("HTTP process", f"{what.upper()}, MiB", per, value, error, bounds[bound]))
+                    found.append(
+                        Slope("HTTP process", f"{what.upper()}, MiB", per, *_pair(values, errors, place), bounds[bound])
+                    )
         hours = np.array([[1.0, sample.at / 3600] for sample in late])
         for what, words in (("fds", "file descriptors"), ("threads", "threads")):
             values, errors = least_squares(np.array([float(getattr(sample.http, what)) for sample in late]), hours)

@@ -82,8 +82,7 @@ def _blocks(result: Result) -> Iterable[str]:
     yield "## Growth"
     yield (
         "Least squares; the HTTP process's memory over requests and crashes together, without the warm-up. Errors are "
-        "one standard error (Newey and West); of the HTTP process's memory at least 1 MiB over the whole run, the step "
-        "in which Python's allocator takes memory. Workers: over the calls of their own lives without the first "
+        "one standard error (Newey and West). Workers: over the calls of their own lives without the first "
         f"{WARM_CALLS:,}, each with a level of its own. The server's own processes share pages: when more processes "
         "share one, PSS falls although nothing was freed."
     )
